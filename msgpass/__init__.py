@@ -1,0 +1,37 @@
+"""msgpass: forward-backward and back-propagation are one backward message passing on a factor graph.
+
+A *message* is a function of one variable: what the rest of the graph says about it through one edge. An *algebra* chooses
+how that function is written down and how it crosses a factor; a *schedule* says which messages are computed, in which
+order, and what is kept. Build a :class:`FactorGraph`, :func:`run` it, read the :class:`Messages`.
+"""
+
+from msgpass.algebra import Adjoint, Gaussian, MaxProduct, SumProduct, Tangent
+from msgpass.errors import MessagePassingError
+from msgpass.graph import FactorGraph
+from msgpass.messages import Messages
+from msgpass.potentials import Loss, Quadratic, Step, Table
+from msgpass.run import run
+from msgpass.schedule import Checkpointed, FixedLag, ForwardOnly, Sequential, Truncated
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Adjoint",
+    "Checkpointed",
+    "FactorGraph",
+    "FixedLag",
+    "ForwardOnly",
+    "Gaussian",
+    "Loss",
+    "MaxProduct",
+    "MessagePassingError",
+    "Messages",
+    "Quadratic",
+    "Sequential",
+    "Step",
+    "SumProduct",
+    "Table",
+    "Tangent",
+    "Truncated",
+    "run",
+]

@@ -1,0 +1,308 @@
+"""The factor graph: variables, factors over slices of them, and their validation. It knows no algebra and no schedule.
+
+A factor over slices stands for one factor a step, its parameters shared. Everything is checked when it is added, once,
+and :meth:`FactorGraph.check` looks at the whole. A graph is data for :func:`msgpass.run`, which never changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from msgpass.errors import DataError, GraphError, ShapeError, UnavailableError
+from msgpass.nodes import Clock, Node, Observation, Parameter, Sequence, Slice, Variable, as_slice
+
+
+class Factor:
+    """One potential over slices; ``f[t]`` is its t-th instance, ``len(f)`` their number."""
+
+    def __init__(self, graph, name, potential, args, out, clock, counts):
+        self.graph, self.name, self.potential = graph, name, potential
+        self.args: tuple[Slice, ...] = args
+        self.out: tuple[Slice, ...] = out
+        self.clock: Clock | None = clock
+        self.counts: np.ndarray | None = counts
+        self.n = 1 if counts is None else int(counts.sum())
+
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """Inputs, then outputs."""
+        return self.args + self.out
+
+    @property
+    def stepped(self) -> bool:
+        """One instance a step (otherwise one, or one a sequence)."""
+        return any(s.stepped for s in self.slices)
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, t) -> FactorInstance:
+        if isinstance(t, bool | np.bool_) or not isinstance(t, int | np.integer) or not -self.n <= t < self.n:
+            raise GraphError(f"factor {self.name!r} has {self.n} instances; {t!r} is not one of them")
+        return FactorInstance(self, int(t) % self.n)
+
+    def __repr__(self) -> str:
+        kind = type(self.potential).__name__
+        out = f" → {', '.join(s.name for s in self.out)}" if self.out else ""
+        return f"<factor {self.name!r}: {kind}({', '.join(s.name for s in self.args)}){out}, {self.n} instances>"
+
+
+@dataclass(frozen=True)
+class FactorInstance:
+    """The t-th instance of a factor, for :meth:`Messages.message`."""
+
+    factor: Factor
+    t: int
+
+    @property
+    def name(self) -> str:
+        """As it is called in the unrolled graph."""
+        return f"{self.factor.name}[{self.t}]"
+
+
+class FactorGraph:
+    """A graph of variables and factors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from msgpass import FactorGraph, Table, run
+    >>> g = FactorGraph()
+    >>> z = g.sequence("z", length=2, states=2)
+    >>> y = g.observe("y", [0, 1], states=2)
+    >>> _ = g.factor(Table.from_probabilities([0.5, 0.5]), z[0])
+    >>> _ = g.factor(Table.from_probabilities([[0.7, 0.3], [0.3, 0.7]]), z[:-1], z[1:], name="transition")
+    >>> _ = g.factor(Table.from_probabilities([[0.9, 0.1], [0.2, 0.8]]), z[:], y[:])
+    >>> round(float(np.exp(run(g).total)), 6)
+    0.1915
+    """
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.factors: dict[str, Factor] = {}
+        self.conditions: dict[str, np.ndarray] = {}
+        self.version = 0  # counts the additions, so that a cached plan knows when it is stale
+        self._plan = None
+
+    # -- nodes ---------------------------------------------------------------------------------------------------
+
+    def variable(self, name: str, states: int | None = None, shape: tuple[int, ...] = ()) -> Variable:
+        """Add one latent variable: ``states=K``, or real of ``shape``; both together make an aligned batch."""
+        return self._add(Variable(self, name, *_domain(name, states, shape)))
+
+    def sequence(self, name: str, length, states: int | None = None, shape: tuple[int, ...] = ()) -> Sequence:
+        """Add latent variables on a clock; ``length=[5, 2, 7]`` lays ragged sequences end to end."""
+        clock = Clock.of(length)
+        return self._add(Sequence(self, name, clock, *_domain(name, states, shape)))
+
+    def parameter(self, name: str, value) -> Parameter:
+        """Add a value shared by all steps (log tables may hold −∞; nothing may be NaN or +∞)."""
+        array = _real_array(f"parameter {name!r}", value)
+        if np.isnan(array).any() or np.isposinf(array).any():
+            raise DataError(f"parameter {name!r} holds NaN or +∞ at {_where(~(array < np.inf))}; give finite numbers (−∞ only in log tables)")
+        return self._add(Parameter(self, name, array))
+
+    def observe(self, name: str, value, states: int | None = None) -> Observation:
+        """Add data: real numbers (NaN = missing), or state indices below ``states`` (−1 = missing)."""
+        array = check_observation(name, value, states)
+        return self._add(Observation(self, name, array, states))
+
+    def condition(self, variable: Variable | Sequence, labels) -> None:
+        """Clamp ``variable`` to ``labels`` (−1 = unknown): its component contributes log Z − log Z clamped to the run's loss."""
+        if not isinstance(variable, Variable | Sequence) or variable.graph is not self or not variable.discrete:
+            raise GraphError(f"condition takes a discrete variable or sequence of this graph, got {variable!r}")
+        if variable.name in self.conditions:
+            raise GraphError(f"{variable.name!r} is conditioned already")
+        rows = (variable.clock.total,) if isinstance(variable, Sequence) else ()
+        array = check_observation(f"labels of {variable.name}", labels, variable.states)
+        if array.shape != rows + variable.shape:
+            raise ShapeError(f"labels of {variable.name!r} have shape {array.shape}, wanted {rows + variable.shape}")
+        self.conditions[variable.name] = array
+        self._touch()
+
+    def _add(self, node):
+        if not isinstance(node.name, str) or not node.name:
+            raise GraphError(f"a name is a non-empty string, got {node.name!r}")
+        if node.name in self.nodes or node.name in self.factors:
+            raise GraphError(f"the name {node.name!r} is taken; variables, parameters and factors share one namespace")
+        self.nodes[node.name] = node
+        self._touch()
+        return node
+
+    def _touch(self) -> None:
+        self.version += 1
+        self._plan = None
+
+    # -- factors -------------------------------------------------------------------------------------------------
+
+    def factor(self, potential, *variables, out=None, name: str | None = None) -> Factor:
+        """Add ``potential`` over ``variables``; with slices, one instance a step.
+
+        Parameters
+        ----------
+        potential : Table, Quadratic, Step or Loss
+        *variables : slices, variables, observations and (for a Step or Loss) parameters
+        out : slice or tuple of slices, for a Step only
+            What the step computes.
+        name : str, optional
+            By default after the potential's parameter or kind.
+
+        Raises
+        ------
+        GraphError, ShapeError
+            When slices, states or shapes do not fit together.
+        """
+        if not hasattr(potential, "check"):
+            raise GraphError(f"a factor needs a Table, Quadratic, Step or Loss, got {type(potential).__name__}")
+        args = tuple(as_slice(v) for v in variables)
+        outs = tuple(as_slice(v) for v in (out if isinstance(out, tuple | list) else () if out is None else (out,)))
+        for s in (*args, *outs, *(s.edge for s in args if s.edge), *potential.reads):
+            if s.node.graph is not self:
+                raise GraphError(f"{s.name!r} belongs to another graph")
+        clock, counts = _alignment((*args, *outs, *potential.reads))
+        name = self._factor_name(name, potential)
+        factor = Factor(self, name, potential, args, outs, clock, counts)
+        potential.check(factor)
+        self.factors[name] = factor
+        self._touch()
+        return factor
+
+    def _factor_name(self, name: str | None, potential) -> str:
+        if name is not None:
+            if not isinstance(name, str) or not name or name in self.factors or name in self.nodes:
+                raise GraphError(f"the name {name!r} is taken or empty; variables, parameters and factors share one namespace")
+            return name
+        base = potential.default_name
+        taken, k = {*self.factors, *self.nodes}, 1
+        while (fresh := f"{base} {k}") in taken:
+            k += 1
+        return base if base not in taken else fresh
+
+    def __getitem__(self, name: str):
+        if name in self.nodes:
+            return self.nodes[name]
+        if name in self.factors:
+            return self.factors[name]
+        raise UnavailableError(f"the graph has nothing called {name!r}; it has {', '.join([*self.nodes, *self.factors]) or 'nothing yet'}")
+
+    def __repr__(self) -> str:
+        return f"<FactorGraph: {len(self.nodes)} nodes, {len(self.factors)} factors ({sum(f.n for f in self.factors.values())} instances)>"
+
+    # -- the whole -----------------------------------------------------------------------------------------------
+
+    def check(self) -> FactorGraph:
+        """Raise a :class:`GraphError` where the graph is loose, over-determined or cyclic; return it otherwise."""
+        self.plan()
+        return self
+
+    def plan(self):
+        """The blocks of this graph in dependency order (made once, reads no values)."""
+        if self._plan is None:
+            from msgpass.plan import make_plan
+
+            self._plan = make_plan(self)
+        return self._plan
+
+    def unroll(self) -> FactorGraph:
+        """The flat graph with one node a step: ``z[3]`` is a variable of that name."""
+        from msgpass.unroll import unroll
+
+        return unroll(self)
+
+    def to_networkx(self):
+        """Bipartite ``networkx.Graph`` of node and factor names, objects in the attribute ``item``."""
+        from msgpass.interop.networkx import to_networkx
+
+        return to_networkx(self)
+
+    def plot(self, ax=None):
+        """Draw the graph with one box a factor; returns the matplotlib axes."""
+        from msgpass.plot import plot_graph
+
+        return plot_graph(self, ax)
+
+
+def check_observation(name: str, value, states: int | None) -> np.ndarray:
+    """Data as an array: integers in −1 … states−1, or real numbers with NaN for missing."""
+    if states is None:
+        array = _real_array(f"observation {name!r}", value)
+        if np.isinf(array).any():
+            raise DataError(f"observation {name!r} holds an infinite value at {_where(np.isinf(array))}; missing values are NaN")
+        return array
+    if isinstance(states, bool) or not isinstance(states, int | np.integer) or states < 1:
+        raise ShapeError(f"observation {name!r}: states must be a whole number ≥ 1, got {states!r}")
+    array = np.asarray(value)
+    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise DataError(f"observation {name!r} with states={states} wants whole numbers (−1 = missing), got dtype {array.dtype}")
+    if array.size and (array.min() < -1 or array.max() >= states):
+        bad = (array < -1) | (array >= states)
+        raise DataError(f"observation {name!r} holds the state {array[bad][0]} at {_where(bad)}; states run from 0 to {states - 1}, −1 is missing")
+    return np.array(array, dtype=np.int64)
+
+
+def _real_array(what: str, value) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "iub":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError) as problem:
+        raise DataError(f"{what} is not an array of numbers: {problem}") from None
+    if array.dtype.kind != "f":
+        raise DataError(f"{what} must hold real numbers, got dtype {array.dtype}")
+    return np.array(array, dtype=array.dtype if array.dtype in (np.float32, np.float64) else np.float64)
+
+
+def _where(mask: np.ndarray) -> str:
+    index = np.unravel_index(int(np.argmax(mask)), mask.shape)
+    return f"index {tuple(int(i) for i in index)}" if len(index) != 1 else f"index {int(index[0])}"
+
+
+def _domain(name: str, states, shape) -> tuple[tuple[int, ...], int | None]:
+    shape = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape):
+        raise ShapeError(f"{name!r}: a shape is a tuple of whole numbers ≥ 1, got {shape}")
+    if states is not None and (isinstance(states, bool) or not isinstance(states, int | np.integer) or states < 1):
+        raise ShapeError(f"{name!r}: states must be a whole number ≥ 1, got {states!r}")
+    return tuple(int(n) for n in shape), None if states is None else int(states)
+
+
+def _alignment(slices: tuple[Slice, ...]) -> tuple[Clock | None, np.ndarray | None]:
+    """The clock that the slices share and the number of instances in each sequence (None: a single instance)."""
+    clock = next((s.node.clock for s in slices if s.kind not in ("single", "all") and isinstance(s.node, Sequence)), None)
+    stepped = [s for s in slices if s.stepped]
+    for s in slices:
+        if s.kind in ("single", "all"):
+            continue
+        if not isinstance(s.node, Sequence) and not s.node.shape:
+            raise ShapeError(f"{s.name}: {s.node.name!r} holds a single number, so it has no steps to slice")
+        own = s.node.clock if isinstance(s.node, Sequence) else None
+        clock = clock or own or Clock((s.node.shape[0],))
+        rows = s.node.clock.total if own else s.node.shape[0]
+        if (own and own != clock) or rows != clock.total:
+            lengths = "one length" if clock.ragged else f"{clock.total} steps"
+            raise ShapeError(f"{s.name} has {rows} rows, but the factor's other slices run over {lengths} ({clock.total} rows in all); slices of one factor share a clock")
+    if clock is None:
+        return None, None
+    if not stepped:
+        for s in slices:
+            if s.kind == "index":
+                for n in set(clock.lengths):
+                    s.index_row(n)
+        return clock, np.ones(len(clock.lengths), np.int64)
+    lengths = np.asarray(clock.lengths)
+    counts: np.ndarray | None = None
+    for s in stepped:
+        first, last = s.span(clock.lengths)
+        these = np.maximum(0, lengths + last - first)
+        if counts is not None and not np.array_equal(counts, these):
+            raise ShapeError(
+                f"the slices do not fit: {stepped[0].name} has {int(counts.sum())} steps and {s.name} has {int(these.sum())}; "
+                "pair z[:-1] with z[1:], and z[:] with x[:]"
+            )
+        counts = these
+    return clock, counts

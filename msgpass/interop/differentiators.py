@@ -1,0 +1,168 @@
+"""Local derivatives of user functions: HIPS autograd by default, JAX and torch functions on request.
+
+Only *local* derivatives are taken here, of one step (or of many instances at once); propagation is the engine's. Each
+differentiator is a pair ``vjp(inputs, cotangent)``, ``jvp(inputs, tangents)``.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from msgpass.errors import MissingDependencyError, UnsupportedError
+
+
+@cache
+def autograd_box():
+    """Teach autograd's boxes NumPy's dispatch protocols, so that functions written with plain ``numpy`` can be traced.
+
+    autograd traces calls to ``autograd.numpy``. NumPy's own functions hand an argument that defines ``__array_ufunc__`` or
+    ``__array_function__`` to that argument, which passes the call on to the function of the same name that autograd knows.
+    """
+    import autograd.numpy as anp
+    from autograd.numpy.numpy_boxes import ArrayBox
+
+    def known(function):
+        module = anp
+        for part in getattr(function, "__module__", "numpy").split(".")[1:]:
+            module = getattr(module, part, module)
+        found = getattr(module, function.__name__, None) or getattr(anp, function.__name__, None)
+        if found is None:
+            raise UnsupportedError(f"autograd has no derivative of numpy.{function.__name__}; give the step its own vjp=, or write it with other functions")
+        return found
+
+    def ufunc(self, ufunc, method, *inputs, **kwargs):
+        if method != "__call__" or kwargs.get("out") is not None:
+            raise UnsupportedError(f"autograd cannot trace numpy.{ufunc.__name__}.{method} or out=; give the step its own vjp=")
+        return known(ufunc)(*inputs, **kwargs)
+
+    def function(self, func, types, args, kwargs):
+        return known(func)(*args, **kwargs)
+
+    if not hasattr(ArrayBox, "__array_function__"):
+        ArrayBox.__array_ufunc__ = ufunc
+        ArrayBox.__array_function__ = function
+    return ArrayBox
+
+
+def autograd_vjp(f, inputs, wanted):
+    """(output, function from cotangent to the cotangents of ``wanted`` inputs) of one call of f."""
+    autograd_box()
+    from autograd.builtins import tuple as boxed_tuple
+    from autograd.core import make_vjp
+
+    inputs = list(inputs)
+    several = False
+
+    def of_wanted(parts):
+        nonlocal several
+        for k, part in zip(wanted, parts, strict=True):
+            inputs[k] = part
+        result = f(*inputs)
+        several = isinstance(result, tuple | list)
+        return boxed_tuple(tuple(result)) if several else result
+
+    try:
+        pull, output = make_vjp(of_wanted, boxed_tuple(tuple(_as_float(inputs[k]) for k in wanted)))
+    except (TypeError, AttributeError, ValueError, NotImplementedError) as problem:
+        f(*[v if not hasattr(v, "_value") else v._value for v in inputs])
+        raise UnsupportedError(
+            f"autograd cannot take the local derivative of step {getattr(f, '__name__', f)!r} ({type(problem).__name__}: {problem}); write it with "
+            "numpy functions and without in-place assignment, or give Step(f, vjp=…), Step.from_jax or Step.from_torch"
+        ) from problem
+    return output, lambda cotangent: list(pull(tuple(cotangent) if several else cotangent))
+
+
+def _as_float(value):
+    array = np.asarray(value)
+    return array if array.dtype.kind == "f" else array.astype(float)
+
+
+def autograd_jvp(f, inputs, tangents):
+    """(output, tangent) by two reverse passes: the VJP is linear in its cotangent, so its transpose is the JVP."""
+    wanted = [k for k, t in enumerate(tangents) if t is not None]
+    output, pull = autograd_vjp(f, inputs, wanted)
+    several = isinstance(output, tuple | list)
+    outputs = tuple(output) if several else (output,)
+    zero = [np.zeros(np.shape(o), dtype=np.result_type(float, np.asarray(o).dtype)) for o in outputs]
+
+    from autograd.core import make_vjp
+
+    def transpose(index):
+        # d/dc of <pull(c), tangents> is the tangent of output `index`; pull is linear in c and traceable itself.
+        def inner(c):
+            import autograd.numpy as anp
+
+            cotangents = [c if k == index else z for k, z in enumerate(zero)]
+            pulled = autograd_vjp(f, inputs, wanted)[1](tuple(cotangents) if several else cotangents[0])
+            return sum(anp.sum(p * tangents[k]) for p, k in zip(pulled, wanted, strict=True))
+
+        back, _ = make_vjp(inner, zero[index])
+        return back(1.0)
+
+    found = tuple(np.asarray(transpose(k)) for k in range(len(outputs)))
+    return output, found if several else found[0]
+
+
+def jax_functions(f):
+    """(f, vjp, jvp) of a JAX function on NumPy arrays."""
+    try:
+        import jax
+    except ImportError:
+        raise MissingDependencyError("Step.from_jax needs JAX: pip install jax") from None
+    to_numpy = lambda tree: jax.tree_util.tree_map(np.asarray, tree)  # noqa: E731
+    call = jax.jit(f)
+
+    @jax.jit
+    def pull(inputs, cotangent):
+        return jax.vjp(f, *inputs)[1](cotangent)
+
+    @jax.jit
+    def push(inputs, tangents):
+        return jax.jvp(f, inputs, tangents)[1]
+
+    def vjp(inputs, cotangent):
+        found = to_numpy(pull(tuple(inputs), cotangent))
+        return tuple(None if c.dtype == jax.dtypes.float0 else c for c in found)
+
+    def jvp(inputs, tangents):
+        full = tuple(np.zeros_like(x) if t is None else np.asarray(t, np.asarray(x).dtype) for x, t in zip(inputs, tangents, strict=True))
+        return to_numpy(push(tuple(inputs), full))
+
+    return lambda *inputs: to_numpy(call(*inputs)), vjp, jvp
+
+
+def torch_functions(f):
+    """(f, vjp, jvp) of a torch function on NumPy arrays."""
+    try:
+        import torch
+    except ImportError:
+        raise MissingDependencyError("Step.from_torch needs torch: pip install torch") from None
+
+    def to_numpy(result):
+        return tuple(r.detach().numpy() for r in result) if isinstance(result, tuple | list) else result.detach().numpy()
+
+    def tensors(arrays):
+        return [torch.as_tensor(np.ascontiguousarray(a)) for a in arrays]
+
+    def call(*inputs):
+        with torch.no_grad():
+            return to_numpy(f(*tensors(inputs)))
+
+    def vjp(inputs, cotangent):
+        parts = [t.requires_grad_(t.is_floating_point()) for t in tensors(inputs)]
+        output = f(*parts)
+        outputs = output if isinstance(output, tuple | list) else (output,)
+        cotangents = tensors(cotangent if isinstance(output, tuple | list) else (cotangent,))
+        wanted = [t for t in parts if t.requires_grad]
+        found = iter(torch.autograd.grad(outputs, wanted, cotangents, allow_unused=True))
+        grads = [next(found) if t.requires_grad else None for t in parts]
+        return tuple(None if g is None else g.numpy() for g in grads)
+
+    def jvp(inputs, tangents):
+        parts = tuple(tensors(inputs))
+        full = tuple(torch.zeros_like(p) if t is None else torch.as_tensor(np.asarray(t)).to(p.dtype) for p, t in zip(parts, tangents, strict=True))
+        return to_numpy(torch.func.jvp(f, parts, full)[1])
+
+    return call, vjp, jvp

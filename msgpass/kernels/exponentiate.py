@@ -1,0 +1,51 @@
+"""Log tables to linear ones, each row scaled by its maximum: what the linear sweeps start from."""
+
+import numpy as np
+
+COMPILED, PAIRED = 16_384, 262_144
+"""Entries above which the compiled exponential is used (it may differ from NumPy's in the last bit), and two threads."""
+
+
+def scaled_exponentials(log_table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``exp(log_table − peak)`` and the peaks.
+
+    Parameters
+    ----------
+    log_table : ndarray, shape (R, K), float64 or float32
+        −inf is a hard zero.
+
+    Returns
+    -------
+    linear : ndarray, shape (R, K)
+        Every row has maximum 1, or is all zeros where the row is all −inf.
+    peak : ndarray, shape (R,)
+        Maximum of each row; 0 where that is −inf.
+
+    Examples
+    --------
+    >>> linear, peak = scaled_exponentials(np.array([[-800.0, -800.0], [0.0, -np.inf]]))
+    >>> linear
+    array([[1., 1.],
+           [1., 0.]])
+    >>> peak
+    array([-800.,    0.])
+    """
+    if log_table.size < COMPILED or log_table.dtype != np.float64:
+        peak = log_table.max(axis=1)
+        peak[np.isneginf(peak)] = 0.0
+        return np.exp(log_table - peak[:, None]), peak
+
+    from msgpass.kernels import runtime
+    from msgpass.kernels.table_chain_exp import scaled_exponentials as kernel
+
+    log_table = np.ascontiguousarray(log_table)
+    n_rows = len(log_table)
+    linear, peak = runtime.aligned_empty(log_table.shape), np.empty(n_rows)
+    with runtime.compiling("the vector exponential", kernel):
+        if log_table.size < PAIRED:
+            kernel(log_table, 0, n_rows, linear, peak)
+        else:
+            half = n_rows // 16 * 8  # the halves meet on a cache line
+            first, second = (log_table, 0, half, linear, peak), (log_table, half, n_rows, linear, peak)
+            runtime.run_pair(kernel, first, kernel, second)
+    return linear, peak

@@ -1,0 +1,174 @@
+"""What every compiled sweep needs: a decorator, aligned memory, a second thread, a word to the user.
+
+Compiled code is kept on disk, so that it is compiled once for each machine and not once for each process.
+Numba looks at the file of the function itself when it decides whether that copy is still good, and not at the
+files of the functions it calls: after editing a helper, remove the ``__pycache__`` of its callers.
+"""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import DTypeLike
+
+ALIGNMENT = 64
+"""Bytes in a cache line and in a 512-bit vector; NumPy itself guarantees only 16."""
+
+logger = logging.getLogger("msgpass")
+
+
+def jit(function: Callable | None = None, /, **options: Any) -> Any:
+    """`numba.njit` as all kernels want it: no GIL, C's division by zero, and compiled once for each machine.
+
+    Where neither the package's folder nor the user's cache folder can be written, Numba refuses
+    ``cache=True`` as soon as the function is decorated; the function is then compiled anew in each process
+    instead.
+
+    Parameters
+    ----------
+    function
+        The function to compile; left out when options are given.
+    **options
+        Passed on to `numba.njit`, over the defaults ``nogil=True, error_model="numpy", cache=True``.
+    """
+    settings = {"nogil": True, "error_model": "numpy", "cache": True, **options}
+
+    def decorate(python_function):
+        try:
+            return numba.njit(**settings)(python_function)
+        except RuntimeError:
+            if not settings["cache"]:
+                raise
+            return numba.njit(**{**settings, "cache": False})(python_function)
+
+    return decorate if function is None else decorate(function)
+
+
+def aligned_empty(shape: int | Sequence[int], dtype: DTypeLike = np.float64) -> np.ndarray:
+    """Uninitialised C-contiguous array that starts at a multiple of 64 bytes.
+
+    >>> aligned_empty((3, 5)).ctypes.data % 64
+    0
+    """
+    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def aligned_zeros(shape: int | Sequence[int], dtype: DTypeLike = np.float64) -> np.ndarray:
+    """As `aligned_empty`, filled with zeros."""
+    array = aligned_empty(shape, dtype)
+    array[...] = 0
+    return array
+
+
+# --- two threads
+
+
+class _SecondThread:
+    """One waiting thread, started at first use and anew in a forked child, which does not inherit it."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._pool = None
+        self._process = None
+
+    def submit(self, function, arguments):
+        with self._lock:
+            if self._process != os.getpid():
+                self._pool = ThreadPoolExecutor(1, thread_name_prefix="msgpass")
+                self._process = os.getpid()
+            return self._pool.submit(function, *arguments)
+
+    def after_fork(self):
+        self._lock = threading.Lock()
+
+
+_second = _SecondThread()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_second.after_fork)
+
+
+def processors() -> int:
+    """Number of processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_pair(f: Callable, args_f: tuple, g: Callable, args_g: tuple) -> tuple[Any, Any]:
+    """``(f(*args_f), g(*args_g))``, at the same time where there are two processors.
+
+    Meant for kernels that release the GIL and write to different memory: they then give the same bits either
+    way. The hand-over costs some 10 to 100 µs, so less work than that is better done in one piece. Called
+    from the second thread itself, it runs one after the other. An exception of either is raised when both
+    have ended.
+    """
+    if processors() == 1 or threading.current_thread().name.startswith("msgpass"):
+        return f(*args_f), g(*args_g)
+    other = _second.submit(g, args_g)
+    try:
+        mine = f(*args_f)
+    except BaseException:
+        other.exception()
+        raise
+    return mine, other.result()
+
+
+# --- a word to the user while a kernel compiles
+
+_announced: set[str] = set()
+
+
+def announce(text: str) -> None:
+    """Say ``text`` in the log, and on standard error if that is a terminal and the log has not said it."""
+    logger.info(text)
+    said = logger.isEnabledFor(logging.INFO) and logger.hasHandlers()
+    if not said and sys.stderr is not None and sys.stderr.isatty():
+        print(f"msgpass: {text}", file=sys.stderr, flush=True)
+
+
+def is_compiled(kernel: Any) -> bool:
+    """Whether a function made by `jit` has code already, in this process or on disk."""
+    if kernel.signatures:
+        return True
+    folder = kernel.stats.cache_path
+    return folder is not None and any(Path(folder).glob(f"*.{kernel.py_func.__name__}-*.nbi"))
+
+
+@contextmanager
+def compiling(name: str, *kernels: Any) -> Iterator[None]:
+    """Announce, once a process, that the kernels used inside have to be compiled first.
+
+    Parameters
+    ----------
+    name
+        What the user knows these kernels as, as in "the compiled sweep for Elman networks".
+    *kernels
+        Functions made by `jit`. If all of them have code already, nothing is said.
+
+    Examples
+    --------
+    >>> @jit
+    ... def twice(x):
+    ...     return 2 * x
+    >>> with compiling("doubling", twice):
+    ...     twice(4)
+    8
+    """
+    if name not in _announced:
+        _announced.add(name)
+        if not all(is_compiled(kernel) for kernel in kernels):
+            announce(f"compiling {name}; this takes some seconds, once for each machine")
+    yield

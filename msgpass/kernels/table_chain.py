@@ -1,0 +1,190 @@
+"""Inference over chains of discrete tables: which sweep runs, by size alone.
+
+This is the one module of the family that the engine imports. Small work goes to NumPy or to a compiled sweep that gives
+the same bits (:mod:`~msgpass.kernels.policy`); large work to the vectorised families, which may differ by rounding, but
+always in the same way for the same shapes. A sequence whose scale vanishes is redone in log space.
+"""
+
+import numpy as np
+
+from msgpass.kernels import chain_reference as reference
+from msgpass.kernels import policy
+from msgpass.kernels.table_chain_difficult import LARGE, counts_in_log_space, table_list
+from msgpass.kernels.table_chain_difficult import log_messages as _log_messages
+from msgpass.kernels.table_chain_types import LN2, LOST, ChainCounts, ChainProblem
+
+__all__ = ["ChainCounts", "ChainProblem", "best_path", "expected_counts", "forward_scale", "log_messages"]
+
+_NO_ROWS = np.empty(0, np.int64)
+
+
+def _prepare(problem: ChainProblem) -> tuple:
+    """Contiguous float64 tables (the transition with three axes), int64 rows and offsets."""
+    init, transition, evidence, rows, offsets, _ = problem
+    transition = np.ascontiguousarray(transition, np.float64)
+    return (
+        np.ascontiguousarray(init, np.float64),
+        transition.reshape(-1, *transition.shape[-2:]),
+        np.ascontiguousarray(evidence, np.float64),
+        None if rows is None else np.ascontiguousarray(rows, np.int64),
+        np.ascontiguousarray(offsets, np.int64),
+    )
+
+
+def _sweep(tables: tuple, lost: float) -> tuple:
+    """(mantissa, exponent, γ, ξ without its factor A, failed) by the family that the size selects."""
+    init, transition, evidence, rows, offsets = tables
+    steps, n_states = int(offsets[-1]), len(init)
+    if not policy.prefer_kernel(steps, n_states):
+        return reference.scaled_sweep(*tables, lost)
+    from msgpass.kernels import runtime, table_chain_scalar
+
+    n_sequences = len(offsets) - 1
+    mantissa, exponent = np.zeros(n_sequences), np.zeros(n_sequences, np.int64)
+    gamma, xi = np.empty((steps, n_states)), np.zeros(transition.shape)
+    failed = np.zeros(n_sequences, np.bool_)
+    kernel = table_chain_scalar.scaled_sweep
+    with runtime.compiling("the chain sweep", kernel):
+        kernel(init, transition, evidence, _NO_ROWS if rows is None else rows, offsets, lost,
+               mantissa, exponent, gamma, xi, failed)
+    return mantissa, exponent, gamma, xi, failed
+
+
+def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCounts:
+    """Posterior marginals, expected transition counts and log Z of every sequence: Baum-Welch's E-step.
+
+    Parameters
+    ----------
+    problem : ChainProblem
+        Tables of float64 or float32; the computation is in float64, results have the dtype of ``evidence``.
+    want_gamma : bool
+        Whether to return the marginals, (T, K).
+
+    Returns
+    -------
+    ChainCounts
+
+    Examples
+    --------
+    Umbrellas (Russell & Norvig), two of them seen:
+
+    >>> transition = np.array([[0.7, 0.3], [0.3, 0.7]])
+    >>> seen = np.array([[0.9, 0.2], [0.9, 0.2]])
+    >>> counts = expected_counts(ChainProblem(np.array([0.5, 0.5]), transition, seen, None, np.array([0, 2])))
+    >>> counts.gamma.round(3)
+    array([[0.883, 0.117],
+           [0.883, 0.117]])
+    """
+    dtype = problem.evidence.dtype
+    tables = _prepare(problem)
+    init, transition, evidence, rows, offsets = tables
+    mantissa, exponent, gamma, xi, failed = _sweep(tables, LOST[dtype])
+    xi *= transition
+    impossible: list[tuple[int, int]] = []
+    with np.errstate(divide="ignore"):
+        log_scale = np.log(mantissa) + exponent * LN2
+    if failed.any():
+        chosen = np.flatnonzero(failed)
+        problem = problem._replace(rows=rows, offsets=offsets)
+        log_scale[chosen], steps, own, pairs, pairwise, impossible = counts_in_log_space(problem, chosen)
+        gamma[steps] = own
+        xi[pairs] += pairwise
+    counts = None if rows is None else _count_rows(rows, gamma, len(evidence)).astype(dtype, copy=False)
+    return ChainCounts(
+        log_scale.astype(dtype, copy=False),
+        gamma.astype(dtype, copy=False) if want_gamma else None,
+        xi.reshape(problem.transition.shape).astype(dtype, copy=False),
+        counts,
+        impossible,
+    )
+
+
+def _count_rows(rows: np.ndarray, gamma: np.ndarray, n_rows: int) -> np.ndarray:
+    """Σ γ_t over the time steps of each row of evidence; both ways add in the order of time."""
+    if "table_chain_scalar" not in policy.loaded():
+        return np.stack([np.bincount(rows, column, n_rows) for column in gamma.T], axis=1)
+    from msgpass.kernels.table_chain_scalar import count_rows
+
+    counts = np.zeros((n_rows, gamma.shape[1]))
+    count_rows(rows, gamma, counts)
+    return counts
+
+
+def forward_scale(problem: ChainProblem) -> np.ndarray:
+    """log Z of every sequence, shape (N,): the forward half of :func:`expected_counts`; −inf when impossible."""
+    dtype = problem.evidence.dtype
+    tables = _prepare(problem)
+    offsets, rows = tables[4], tables[3]
+    if not policy.prefer_kernel(int(offsets[-1]), len(problem.init)):
+        return expected_counts(problem, want_gamma=False).log_scale
+    from msgpass.kernels import runtime, table_chain_scalar
+
+    n_sequences = len(offsets) - 1
+    mantissa, exponent = np.zeros(n_sequences), np.zeros(n_sequences, np.int64)
+    failed = np.zeros(n_sequences, np.bool_)
+    kernel = table_chain_scalar.scaled_forward
+    with runtime.compiling("the forward chain sweep", kernel):
+        kernel(*tables[:3], _NO_ROWS if rows is None else rows, offsets, LOST[dtype], mantissa, exponent, failed)
+    with np.errstate(divide="ignore"):
+        log_scale = np.log(mantissa) + exponent * LN2
+    if failed.any():
+        chosen = np.flatnonzero(failed)
+        log_scale[chosen] = counts_in_log_space(problem._replace(rows=rows, offsets=offsets), chosen)[0]
+    return log_scale.astype(dtype, copy=False)
+
+
+def log_messages(
+    log_init: np.ndarray,
+    log_transition: np.ndarray,
+    log_evidence: np.ndarray,
+    rows: np.ndarray | None,
+    offsets: np.ndarray,
+    maximise: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Unnormalised log messages of every sequence.
+
+    Parameters
+    ----------
+    log_init, log_transition, log_evidence, rows, offsets
+        As :class:`ChainProblem`, in logarithms and unscaled; −inf is a hard zero.
+    maximise : bool
+        Maximise over paths (Viterbi's messages) instead of summing over them.
+
+    Returns
+    -------
+    alpha : ndarray, shape (T, K)
+        Log potential of everything up to and including t.
+    beta : ndarray, shape (T, K)
+        Log potential of everything after t: ``logsumexp(alpha[t] + beta[t])`` is log Z at every t.
+    """
+    dtype = log_evidence.dtype
+    tables = _prepare(ChainProblem(log_init, log_transition, log_evidence, rows, offsets))
+    alpha, beta = _log_messages(*tables, maximise)
+    return alpha.astype(dtype, copy=False), beta.astype(dtype, copy=False)
+
+
+def best_path(
+    log_init: np.ndarray,
+    log_transition: np.ndarray,
+    log_evidence: np.ndarray,
+    rows: np.ndarray | None,
+    offsets: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Best score of every sequence, (N,), and the best path, (T,) of int64 (Viterbi 1967).
+
+    Ties go to the lowest state, from the last time step backwards. A score of −inf says that no path is possible.
+    """
+    dtype = log_evidence.dtype
+    tables = _prepare(ChainProblem(log_init, log_transition, log_evidence, rows, offsets))
+    _, log_transition, _, _, offsets = tables
+    scores, path = np.empty(len(offsets) - 1), np.empty(offsets[-1], np.int64)
+    alpha, _ = _log_messages(*tables, True, backward=False)
+    if alpha.size * alpha.shape[1] < LARGE:
+        for n, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+            own = table_list(log_transition, stop - start, start - n)
+            scores[n], path[start:stop] = reference.trace_back(alpha[start:stop], own)
+    else:
+        from msgpass.kernels.table_chain_log import trace_back
+
+        trace_back(alpha, log_transition, offsets, scores, path)
+    return scores.astype(dtype, copy=False), path

@@ -1,0 +1,254 @@
+"""Forward-backward over many chains with many states: eight sequences are the rows of a small matrix product.
+
+A group's messages at one time step form an 8 × K matrix, row after row; crossing the transition is a matrix product over
+packed panels of 16 columns, whose 8 × 16 results stay in registers, and Σ ξ is the same product with time and sequence
+as its inner dimension. Scaling is that of :mod:`~msgpass.kernels.table_chain_lanes`.
+"""
+
+import numpy as np
+
+from msgpass.kernels.runtime import aligned_empty, aligned_zeros, jit, run_pair
+from msgpass.kernels.simd import (
+    broadcast,
+    fma,
+    horizontal_max,
+    load,
+    maximum,
+    splat,
+    split_exponent,
+    store,
+    transpose8,
+)
+from msgpass.kernels.table_chain_gather import LANES, locate
+
+COLUMNS = 16
+_BLOCK = 8  # time steps whose pairs are added up at once: 64 rows of α and w stay in the first-level cache
+
+
+@jit(forceinline=True)
+def tile(x, p, row, inner, table, q, stride, depth, out, o, width, accumulate):
+    """An 8 × 16 block of a matrix product: ``out[r, :] (+)= Σ_d x[p + r·row + d·inner] · table[q + d·stride :][:16]``.
+
+    ``out`` starts at ``o`` and has rows of ``width`` numbers.
+    """
+    if accumulate:
+        a0, b0 = load(out, o), load(out, o + 8)
+        a1, b1 = load(out, o + width), load(out, o + width + 8)
+        a2, b2 = load(out, o + 2 * width), load(out, o + 2 * width + 8)
+        a3, b3 = load(out, o + 3 * width), load(out, o + 3 * width + 8)
+        a4, b4 = load(out, o + 4 * width), load(out, o + 4 * width + 8)
+        a5, b5 = load(out, o + 5 * width), load(out, o + 5 * width + 8)
+        a6, b6 = load(out, o + 6 * width), load(out, o + 6 * width + 8)
+        a7, b7 = load(out, o + 7 * width), load(out, o + 7 * width + 8)
+    else:
+        zero = splat(0.0)
+        a0, b0, a1, b1, a2, b2, a3, b3 = zero, zero, zero, zero, zero, zero, zero, zero
+        a4, b4, a5, b5, a6, b6, a7, b7 = zero, zero, zero, zero, zero, zero, zero, zero
+    for _ in range(depth):
+        u, v = load(table, q), load(table, q + 8)
+        c = broadcast(x, p)
+        a0, b0 = fma(c, u, a0), fma(c, v, b0)
+        c = broadcast(x, p + row)
+        a1, b1 = fma(c, u, a1), fma(c, v, b1)
+        c = broadcast(x, p + 2 * row)
+        a2, b2 = fma(c, u, a2), fma(c, v, b2)
+        c = broadcast(x, p + 3 * row)
+        a3, b3 = fma(c, u, a3), fma(c, v, b3)
+        c = broadcast(x, p + 4 * row)
+        a4, b4 = fma(c, u, a4), fma(c, v, b4)
+        c = broadcast(x, p + 5 * row)
+        a5, b5 = fma(c, u, a5), fma(c, v, b5)
+        c = broadcast(x, p + 6 * row)
+        a6, b6 = fma(c, u, a6), fma(c, v, b6)
+        c = broadcast(x, p + 7 * row)
+        a7, b7 = fma(c, u, a7), fma(c, v, b7)
+        p += inner
+        q += stride
+    store(out, o, a0), store(out, o + 8, b0)
+    store(out, o + width, a1), store(out, o + width + 8, b1)
+    store(out, o + 2 * width, a2), store(out, o + 2 * width + 8, b2)
+    store(out, o + 3 * width, a3), store(out, o + 3 * width + 8, b3)
+    store(out, o + 4 * width, a4), store(out, o + 4 * width + 8, b4)
+    store(out, o + 5 * width, a5), store(out, o + 5 * width + 8, b5)
+    store(out, o + 6 * width, a6), store(out, o + 6 * width + 8, b6)
+    store(out, o + 7 * width, a7), store(out, o + 7 * width + 8, b7)
+
+
+@jit(forceinline=True)
+def _cross(message, m, n_states, width, panels, out, o):
+    """Eight rows of messages through a packed table."""
+    for column in range(0, width, COLUMNS):
+        tile(message, m, width, 1, panels, column * n_states, COLUMNS, n_states, out, o + column, width, False)
+
+
+@jit(forceinline=True)
+def _row_sums(sums):
+    """The sums of the rows of an 8 × 8 block, as one vector."""
+    r0, r1, r2, r3, r4, r5, r6, r7 = transpose8(
+        load(sums, 0), load(sums, 8), load(sums, 16), load(sums, 24),
+        load(sums, 32), load(sums, 40), load(sums, 48), load(sums, 56),
+    )
+    return ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7))
+
+
+@jit
+def expected_counts(
+    init, panels, transposed, n_states, width, evidence, rows, starts, lengths, part, lost, z, gamma, xi, alpha,
+    outgoing, beta, sums,
+):
+    """γ and Σ ξ of the groups ``part``, ``part + 2``, … of eight sequences.
+
+    Parameters
+    ----------
+    init : (width,), padded
+    panels, transposed : (width / 16, K, 16) flat
+        The transition and its transpose, packed.
+    evidence, gamma : (R, K) and (T, K) flat
+    starts, lengths : (8 · groups,)
+        First row and length of each sequence; a length of 0 is an empty place.
+    z : (3, 8 · groups)
+        Out: mantissa and exponent of Z, and 0 or 1 when a scale was lost.
+    xi : (width, width) flat
+        Added to: Σ α w, without the factor A.
+    alpha, outgoing : (longest, 8, width) flat
+    beta : (8, width) flat
+    sums : (8, 8) flat
+    """
+    step = LANES * width
+    whole = n_states - n_states % 8
+    at, first_row, last_row = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    totals, scales, exponents = np.ones(LANES), np.ones(LANES), np.zeros(LANES)
+    smallest, closing = np.empty(LANES), np.empty(LANES)
+    for g in range(part * LANES, lengths.size, 2 * LANES):
+        longest = 0
+        for r in range(LANES):
+            longest = max(longest, lengths[g + r])
+            first_row[r] = starts[g + r]
+            last_row[r] = starts[g + r] + max(lengths[g + r] - 1, 0)
+            scales[r], exponents[r], smallest[r] = 1.0, 0.0, 1.0
+        for t in range(longest):
+            now = t * step
+            locate(at, first_row, last_row, t, rows, n_states)
+            if t > 0:
+                _cross(alpha, now - step, n_states, width, panels, alpha, now)
+            for r in range(LANES):
+                p = now + r * width
+                scale = broadcast(scales, r)
+                for k in range(0, whole, 8):
+                    store(outgoing, p + k, load(evidence, at[r] + k) * scale)
+                for k in range(whole, n_states):
+                    outgoing[p + k] = evidence[at[r] + k] * scales[r]
+                for k in range(n_states, width):
+                    outgoing[p + k] = 0.0
+                total = splat(0.0)
+                for k in range(0, width, 8):
+                    before = load(init, k) if t == 0 else load(alpha, p + k)
+                    a = before * load(outgoing, p + k)
+                    store(alpha, p + k, a)
+                    total = total + a
+                store(sums, 8 * r, total)
+            total = _row_sums(sums)
+            inverse, shift = split_exponent(total)
+            store(totals, 0, total)
+            store(scales, 0, inverse)
+            store(closing, 0, shift)
+            for r in range(LANES):
+                if t < lengths[g + r]:
+                    smallest[r] = min(smallest[r], totals[r]) if totals[r] == totals[r] else 0.0
+                    if t == lengths[g + r] - 1:
+                        z[0, g + r], z[1, g + r] = totals[r], exponents[r]
+                exponents[r] += closing[r]
+
+        for r in range(LANES):
+            alive = lengths[g + r] > 0 and smallest[r] >= lost
+            closing[r] = 1.0 / z[0, g + r] if alive else 0.0
+            store(sums, 8 * r, splat(0.0))
+        beta[:] = 0.0
+        for t in range(longest - 1, -1, -1):
+            now = t * step
+            if t < longest - 1:
+                _cross(outgoing, now + step, n_states, width, transposed, beta, 0)
+            for r in range(LANES):
+                p, b = now + r * width, r * width
+                if t == lengths[g + r] - 1:
+                    for k in range(0, width, 8):
+                        store(beta, b + k, broadcast(closing, r))
+                peak = load(sums, 8 * r)
+                for k in range(0, width, 8):
+                    backward = load(beta, b + k)
+                    peak = maximum(backward, peak)
+                    store(outgoing, p + k, load(outgoing, p + k) * backward)
+                    store(beta, b + k, load(alpha, p + k) * backward)
+                store(sums, 8 * r, peak)
+                if t < lengths[g + r]:
+                    to = (first_row[r] + t) * n_states
+                    for k in range(0, whole, 8):
+                        store(gamma, to + k, load(beta, b + k))
+                    for k in range(whole, n_states):
+                        gamma[to + k] = beta[b + k]
+
+        for r in range(LANES):
+            sound = smallest[r] >= lost and horizontal_max(load(sums, 8 * r)) <= 1.0 / lost
+            z[2, g + r] = 0.0 if sound else 1.0
+            if not sound:
+                for t in range(longest):
+                    for k in range(t * step + r * width, t * step + (r + 1) * width):
+                        alpha[k] = 0.0
+                        outgoing[k] = 0.0
+        for t in range(0, longest - 1, _BLOCK):
+            depth = LANES * min(_BLOCK, longest - 1 - t)
+            for column in range(0, width, COLUMNS):
+                for i in range(0, width, LANES):
+                    tile(
+                        alpha, t * step + i, 1, width, outgoing, (t + 1) * step + column, width, depth,
+                        xi, i * width + column, width, True,
+                    )
+
+
+def packed(table: np.ndarray, width: int) -> np.ndarray:
+    """Panels of 16 columns, each contiguous, padded with zeros: (width / 16, K, 16) flat and aligned."""
+    n_states = len(table)
+    full = np.zeros((n_states, width))
+    full[:, :n_states] = table
+    panels = aligned_empty((width // COLUMNS, n_states, COLUMNS))
+    panels[...] = full.reshape(n_states, -1, COLUMNS).transpose(1, 0, 2)
+    return panels.ravel()
+
+
+def many(
+    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, rows: np.ndarray | None, offsets: np.ndarray,
+    lost: float, threaded: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Many sequences with one shared transition (1, K, K): arguments and results as the reference's scaled sweep."""
+    from msgpass.kernels.table_chain_lanes import grouped
+
+    n_states, n_sequences = len(init), len(offsets) - 1
+    order, starts, lengths = grouped(np.diff(offsets), offsets[:-1])
+    width = -(-n_states // COLUMNS) * COLUMNS
+    longest = int(lengths[0])
+    gamma, z = aligned_empty((int(offsets[-1]), n_states)), np.zeros((3, len(lengths)))
+    xi = aligned_zeros((2, width * width))
+    first = aligned_zeros(width)
+    first[:n_states] = init
+    panels, transposed = packed(transition[0], width), packed(transition[0].T, width)
+    index = np.empty(0, np.int64) if rows is None else rows
+
+    def arguments(part: int) -> tuple:
+        size = longest * LANES * width
+        work = aligned_empty(size), aligned_empty(size), aligned_empty(LANES * width), aligned_empty(64)
+        return (
+            first, panels, transposed, n_states, width, evidence.ravel(), index, starts, lengths, part, lost, z,
+            gamma.ravel(), xi[part], *work,
+        )
+
+    if threaded:
+        run_pair(expected_counts, arguments(0), expected_counts, arguments(1))
+    else:
+        expected_counts(*arguments(0))
+        expected_counts(*arguments(1))
+    pairs = (xi[0] + xi[1]).reshape(1, width, width)[:, :n_states, :n_states]
+    mantissa, exponent, failed = np.empty((3, n_sequences))
+    mantissa[order], exponent[order], failed[order] = z[:, :n_sequences]
+    failed = failed > 0
+    mantissa[failed] = 0.0
+    return mantissa, exponent.astype(np.int64), gamma, pairs, failed

@@ -1,0 +1,345 @@
+"""The plan: a graph condensed into blocks in dependency order. It reads no values, is made once, and can be printed.
+
+Undirected factors (tables, quadratics) join their latent variables into components: a ``TableChain`` where one discrete
+sequence is linked step to step, a ``Tree`` otherwise. Directed factors (steps) are condensed into strongly connected
+components: one that feeds itself across time is a ``Recurrence``, any other a ``Map``. Losses and discrete components
+that read real values come last. The direction and the lag of every edge inside a recurrence are verified here, so that a
+compiled sweep never runs a recurrence that it was not made for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from msgpass.errors import GraphError, UnsupportedError
+from msgpass.nodes import Clock, Observation, Parameter, Sequence, Slice, Variable
+from msgpass.potentials import Loss, Quadratic, Step, Table
+
+
+@dataclass(frozen=True, eq=False)
+class Arg:
+    """One slice of a family, resolved: which rows of which stacked array its instances touch."""
+
+    slice: Slice
+    clock: Clock | None
+    rows: slice | np.ndarray | None  # None: one value shared by all instances (single or all)
+    first: int  # row of the first instance within each sequence
+    edge: Arg | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the node."""
+        return self.slice.node.name
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A factor with its slices resolved; instance j is (sequence n, step i) in that order."""
+
+    factor: object
+    args: tuple[Arg, ...]
+    outs: tuple[Arg, ...]
+    clock: Clock | None
+    counts: np.ndarray | None
+    first: int  # local time of the first instance
+
+    @property
+    def name(self) -> str:
+        """Name of the factor."""
+        return self.factor.name
+
+    @property
+    def potential(self):
+        """Potential of the factor."""
+        return self.factor.potential
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """First instance of each sequence."""
+        return np.concatenate([[0], np.cumsum(self.counts)[:-1]]) if self.counts is not None else np.zeros(1, np.int64)
+
+    @cached_property
+    def times(self) -> np.ndarray:
+        """Local time of every instance."""
+        if self.counts is None:
+            return np.array([self.first])
+        if not self.factor.stepped:
+            arg = next(a for a in (*self.outs, *self.args) if a.slice.kind == "index")
+            return np.array([arg.slice.index_row(n) for n in arg.clock.lengths])
+        return np.concatenate([self.first + np.arange(c) for c in self.counts]) if len(self.counts) else np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A part of the plan that one sweep runs."""
+
+    families: tuple[Family, ...]
+    nodes: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """Class name."""
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        return f"{self.kind}({', '.join(self.nodes) or '–'}; {', '.join(f.name for f in self.families)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TableChain(Block):
+    """One discrete sequence linked step to step."""
+
+    node: Sequence = None
+    unaries: tuple[Family, ...] = ()
+    pairs: tuple[tuple[Family, bool], ...] = ()  # (family, its table is written (later, earlier))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Tree(Block):
+    """Latent variables joined by tables or by quadratics, without loops."""
+
+    gaussian: bool = False
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Map(Block):
+    """Steps that do not feed themselves: all instances at once."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Recurrence(Block):
+    """Steps that feed themselves across time, in the order in which one time step runs them."""
+
+    direction: int = 1
+    order: int = 1  # largest lag
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Losses(Block):
+    """One loss factor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Blocks in dependency order."""
+
+    graph: object
+    blocks: tuple[Block, ...]
+    owner: dict[str, Block]  # latent node → its block
+    real: bool  # total is a loss (the graph has steps or losses, or conditioned labels)
+    cache: dict = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        return "Plan\n" + "\n".join(f"  {k + 1}. {b!r}" for k, b in enumerate(self.blocks))
+
+
+def make_plan(graph) -> Plan:
+    """Condense ``graph`` into blocks; raise a :class:`GraphError` where that cannot be done."""
+    families = [resolve(f) for f in graph.factors.values()]
+    _check_used(graph, families)
+    undirected = [f for f in families if isinstance(f.potential, Table | Quadratic)]
+    steps = [f for f in families if isinstance(f.potential, Step)]
+    losses = [f for f in families if isinstance(f.potential, Loss)]
+    produced = _producers(graph, steps, undirected)
+    blocks: list[Block] = list(_order_steps(steps, produced))
+    for nodes, members in _components(undirected):
+        blocks.append(_undirected_block(graph, nodes, members))
+    blocks += [Losses((f,), ()) for f in losses]
+    owner = {name: b for b in blocks for name in b.nodes}
+    return Plan(graph, tuple(blocks), owner, bool(steps or losses or graph.conditions))
+
+
+def resolve(factor) -> Family:
+    """Rows and local times of a factor's slices."""
+    clock, counts = factor.clock, factor.counts
+
+    def arg(s: Slice) -> Arg:
+        if s.kind in ("single", "all"):
+            return Arg(s, None, None, 0)
+        own = s.node.clock if isinstance(s.node, Sequence) else Clock((s.node.shape[0],)) if not s.stepped and clock is None else clock
+        edge = arg(s.edge) if s.edge is not None else None
+        first = s.span(own.lengths)[0] if s.stepped else 0
+        return Arg(s, own, s.rows(own, counts), first, edge)
+
+    args, outs = tuple(map(arg, factor.args)), tuple(map(arg, factor.out))
+    stepped = [a for a in outs if a.slice.stepped] or [a for a in args if a.slice.stepped and a.slice.kind == "range"]
+    if stepped:
+        first = max(a.first for a in stepped)
+    else:
+        first = max((a.slice.index_row(a.clock.lengths[0]) for a in (*outs, *args) if a.slice.kind == "index"), default=0)
+    return Family(factor, args, outs, clock, counts, first)
+
+
+def _check_used(graph, families) -> None:
+    used = {a.name for f in families for a in (*f.args, *f.outs)}
+    used |= {a.edge.name for f in families for a in f.args if a.edge is not None}
+    used |= {s.node.name for f in families for s in f.potential.reads}
+    loose = [n for n in graph.nodes.values() if isinstance(n, Variable | Sequence) and n.name not in used]
+    if loose:
+        raise GraphError(f"{loose[0].describe()} is not connected to any factor; add a factor over it or leave it out")
+    if not families:
+        raise GraphError("the graph has no factor; add one with g.factor(potential, …)")
+
+
+def _producers(graph, steps, undirected) -> dict[str, list[Family]]:
+    """Families that compute each real node; every row must be computed exactly once before it is read."""
+    produced: dict[str, list[Family]] = {}
+    for f in steps:
+        for out in f.outs:
+            produced.setdefault(out.name, []).append(f)
+    for name, makers in produced.items():
+        node = graph.nodes[name]
+        hits = np.zeros(node.clock.total if isinstance(node, Sequence) else 1, np.int8)
+        for f in makers:
+            for out in f.outs:
+                if out.name == name:
+                    hits[out.rows if out.rows is not None else 0] += 1
+        if hits.max(initial=0) > 1:
+            raise GraphError(f"over-determined: row {int(np.argmax(hits))} of {name!r} is computed by more than one step ({', '.join(f.name for f in makers)})")
+        if hits.min(initial=1) < 1:
+            raise GraphError(f"row {int(np.argmin(hits))} of {name!r} is computed by no step; start the recurrence with {name}.after(start) or compute {name}[0] by a step")
+    gaussian = {a.name for f in undirected if isinstance(f.potential, Quadratic) for a in f.args}
+    for name in produced:
+        if name in gaussian:
+            raise UnsupportedError(
+                f"{name!r} is computed by a step and also related by a Quadratic; a variable is either deterministic (Step, with Loss for "
+                "evidence) or Gaussian (Quadratic for dynamics and evidence)"
+            )
+    readers = [f for f in (*steps,)] + [f for f in undirected if f.potential.reads]
+    for f in readers:
+        for s in (*(a.slice for a in f.args), *(a.edge.slice for a in f.args if a.edge), *f.potential.reads):
+            if isinstance(s.node, Variable | Sequence) and not s.node.discrete and s.node.name not in produced:
+                raise GraphError(f"factor {f.name!r} reads {s.node.describe()}, which no step computes; give it a step with out=, or make it a parameter or an observation")
+    for f in graph.factors.values():
+        if isinstance(f.potential, Loss):
+            for s in f.args:
+                if isinstance(s.node, Variable | Sequence) and s.node.name not in produced:
+                    raise GraphError(f"loss {f.name!r} reads {s.node.describe()}, which no step computes; give it a step with out=, or make it a parameter")
+    return produced
+
+
+# -- steps -----------------------------------------------------------------------------------------------------------
+
+
+def _inputs(f: Family):
+    for a in f.args:
+        yield a
+        if a.edge is not None:
+            yield a.edge
+
+
+def _order_steps(steps, produced):
+    import networkx as nx
+
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(len(steps)))
+    index = {f.name: k for k, f in enumerate(steps)}
+    for k, f in enumerate(steps):
+        for a in _inputs(f):
+            graph.add_edges_from((index[maker.name], k) for maker in produced.get(a.name, ()))
+    condensed = nx.condensation(graph)
+    for component in nx.lexicographical_topological_sort(condensed, key=lambda c: min(condensed.nodes[c]["members"])):
+        members = [steps[k] for k in sorted(condensed.nodes[component]["members"])]
+        nodes = tuple(dict.fromkeys(o.name for f in members for o in f.outs))
+        if len(members) == 1 and not any(a.name in nodes for a in _inputs(members[0])):
+            yield Map((members[0],), nodes)
+        else:
+            yield _recurrence(members, nodes)
+
+
+def _recurrence(members: list[Family], nodes: tuple[str, ...]) -> Recurrence:
+    """Verify lags and find the order within one time step."""
+    import networkx as nx
+
+    lags: list[int] = []
+    within = nx.DiGraph()
+    within.add_nodes_from(range(len(members)))
+    makers = {o.name: [] for f in members for o in f.outs}
+    for k, f in enumerate(members):
+        for o in f.outs:
+            makers[o.name].append(k)
+    for k, f in enumerate(members):
+        for a in f.args:
+            if a.name not in nodes:
+                continue
+            if a.slice.kind in ("all", "single"):
+                raise GraphError(f"a loop of steps: {f.name!r} reads {a.slice.name}, which depends on what {f.name!r} computes")
+            lag = f.times - _row_times(a, f)
+            if (lag == 0).any():
+                within.add_edges_from((m, k) for m in makers[a.name])
+            lags += [int(lag.min(initial=0)), int(lag.max(initial=0))]
+        for a in f.args:
+            if a.edge is not None and a.edge.name in nodes:
+                raise GraphError(f"a loop of steps: the edge {a.edge.slice.name} of {a.slice.name} depends on {f.name!r} itself")
+    if min(lags) < 0 < max(lags):
+        raise GraphError(f"the steps {', '.join(f.name for f in members)} feed each other both forward and backward in time; no order runs them")
+    try:
+        order = list(nx.lexicographical_topological_sort(within))
+    except nx.NetworkXUnfeasible:
+        raise GraphError(f"a loop of steps within one time step: {', '.join(f.name for f in members)}; one of them must read an earlier row, such as h.after(h0)") from None
+    return Recurrence(tuple(members[k] for k in order), nodes, direction=-1 if min(lags) < 0 else 1, order=max(abs(v) for v in lags))
+
+
+def _row_times(a: Arg, f: Family) -> np.ndarray:
+    if a.slice.kind == "index":
+        rows = np.array([a.slice.index_row(n) for n in a.clock.lengths])
+        return np.repeat(rows, f.counts) if f.factor.stepped else rows
+    return np.concatenate([a.first + np.arange(c) for c in f.counts])
+
+
+# -- undirected components -------------------------------------------------------------------------------------------
+
+
+def latent(a: Arg) -> bool:
+    """Still free: a variable or sequence."""
+    return isinstance(a.slice.node, Variable | Sequence)
+
+
+def _components(families):
+    import networkx as nx
+
+    joined = nx.Graph()
+    for f in families:
+        names = [a.name for a in f.args if latent(a)]
+        if not names:
+            raise GraphError(f"factor {f.name!r} relates observations only; it needs at least one variable")
+        joined.add_nodes_from(names)
+        joined.add_edges_from((names[0], other) for other in names[1:])
+    for nodes in nx.connected_components(joined):
+        members = [f for f in families if any(a.name in nodes for a in f.args if latent(a))]
+        yield tuple(n for n in joined if n in nodes), members
+
+
+def _undirected_block(graph, nodes, members) -> Block:
+    families = tuple(members)
+    kinds = {type(f.potential) for f in members}
+    if len(kinds) > 1:
+        raise UnsupportedError(f"tables and quadratics meet at {', '.join(nodes)}; discrete and Gaussian variables need a Step or a Table(scores[:]) between them")
+    if kinds == {Table} and len(nodes) == 1 and isinstance(graph.nodes[nodes[0]], Sequence):
+        chain = _as_chain(graph.nodes[nodes[0]], families)
+        if chain is not None:
+            return chain
+    return Tree(families, nodes, gaussian=kinds == {Quadratic})
+
+
+def _as_chain(node: Sequence, families) -> TableChain | None:
+    unaries, pairs = [], []
+    for f in families:
+        free = [a for a in f.args if latent(a)]
+        if len(free) == 1:
+            unaries.append(f)
+            continue
+        firsts = [a.first for a in free]
+        full = len(free) == 2 and len(f.args) == 2 and sorted(firsts) == [0, 1] and np.array_equal(f.counts, np.asarray(node.clock.lengths) - 1)
+        if not full:
+            return None
+        pairs.append((f, firsts == [1, 0]))
+    return TableChain(families, (node.name,), node, tuple(unaries), tuple(pairs))
+
+
+def has_parameter(value) -> bool:
+    """A part that a run may override."""
+    return isinstance(value, Parameter | Observation)

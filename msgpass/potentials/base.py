@@ -1,0 +1,74 @@
+"""What every potential tells the graph.
+
+A potential implements ``check(factor)`` (raise a typed error when the factor's slices do not fit it), ``parts`` (its own
+arrays, parameters or slices by role), ``reads`` (slices among the parts) and ``default_name``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from msgpass.errors import DataError, GraphError
+from msgpass.nodes import Observation, Parameter, Slice, as_slice
+
+
+class Potential:
+    """Base of the four kinds; final classes only below it."""
+
+    parts: dict[str, np.ndarray | Parameter | Slice]
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """Parameters of the graph among the parts, by role."""
+        return {role: p for role, p in self.parts.items() if isinstance(p, Parameter)}
+
+    @property
+    def reads(self) -> tuple[Slice, ...]:
+        """Slices of real sequences among the parts."""
+        return tuple(p for p in self.parts.values() if isinstance(p, Slice))
+
+    @property
+    def default_name(self) -> str:
+        """After its first parameter, or its kind."""
+        return f"{next((p.name for p in self.parameters.values()), type(self).__name__.lower())} factor"
+
+    def value(self, role: str, values: dict[str, np.ndarray]) -> np.ndarray:
+        """The array behind a part in this run."""
+        part = self.parts[role]
+        return values[part.name] if isinstance(part, Parameter) else part
+
+
+def as_part(what: str, value, *, allow_minus_inf: bool = False) -> np.ndarray | Parameter | Slice:
+    """A parameter or slice as it is; anything else as an array without NaN."""
+    if isinstance(value, Parameter):
+        return value
+    if isinstance(value, Slice) or hasattr(value, "graph"):
+        part = as_slice(value)
+        return part.node if isinstance(part.node, Parameter) else part
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "iubf":
+            raise TypeError(f"dtype {array.dtype}")
+    except (TypeError, ValueError) as problem:
+        raise DataError(f"{what} must be an array of numbers or a parameter of the graph ({problem})") from None
+    array = np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
+    bad = ~(array < np.inf) if allow_minus_inf else ~np.isfinite(array)
+    if bad.any():
+        raise DataError(f"{what} holds NaN or an infinite value; {'log tables may hold −∞ only' if allow_minus_inf else 'give finite numbers'}")
+    return array
+
+
+def forbid_out(factor) -> None:
+    """Only a Step computes something."""
+    if factor.out:
+        raise GraphError(f"factor {factor.name!r}: out= is for a Step; a {type(factor.potential).__name__} relates its variables without computing one")
+
+
+def real_inputs(factor) -> None:
+    """Steps and losses read real variables, parameters and observations, but no latent discrete variable."""
+    for s in (*factor.args, *(a.edge for a in factor.args if a.edge)):
+        if s.node.discrete and not isinstance(s.node, Observation):
+            raise GraphError(
+                f"factor {factor.name!r} reads {s.node.describe()}: a {type(factor.potential).__name__} reads real values; "
+                "relate discrete variables with a Table, whose log values may come from a step: Table(scores[:])"
+            )

@@ -1,0 +1,137 @@
+"""``Quadratic``: a log potential g + hᵀx − ½ xᵀΛx over real variables, also given as a linear-Gaussian relation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from msgpass.errors import DataError, GraphError, ShapeError
+from msgpass.nodes import Observation, Parameter, Sequence, Slice, Variable
+from msgpass.potentials.base import Potential, as_part, forbid_out
+
+
+class Quadratic(Potential):
+    """log φ(x) = ``log_scale`` + ``h``·x − ½ xᵀ ``precision`` x over the factor's variables end to end.
+
+    Parameters
+    ----------
+    h : (D,) array or Parameter
+    precision : (D, D) array or Parameter
+        Symmetric. D is the sum of the variables' sizes (a variable of shape () has size 1).
+    log_scale : float
+
+    Notes
+    -----
+    :meth:`prior`, :meth:`linear_gaussian` and :meth:`observation` keep their own matrices, so that singular covariances
+    (a known start, a deterministic part of the state) are legitimate. With one axis more, the first is the step.
+
+    Examples
+    --------
+    >>> Quadratic.prior(0.0, 10.0).form
+    'prior'
+    """
+
+    form = "canonical"
+
+    def __init__(self, h, precision, log_scale=0.0):
+        self._set("canonical", h=h, precision=precision, log_scale=log_scale)
+
+    def _set(self, form: str, **parts) -> Quadratic:
+        self.form = form
+        self.parts = {role: as_part(f"Quadratic: {role}", v) for role, v in parts.items()}
+        for role, part in self.parts.items():
+            if isinstance(part, Slice):
+                raise GraphError(f"Quadratic: {role} is an array or a parameter, got the slice {part.name}")
+            if role in _COVARIANCES and isinstance(part, np.ndarray):
+                check_covariance(role, part)
+        return self
+
+    @classmethod
+    def prior(cls, mean, cov) -> Quadratic:
+        """log N(x; mean, cov); cov may be singular."""
+        return cls.__new__(cls)._set("prior", mean=mean, cov=cov)
+
+    @classmethod
+    def linear_gaussian(cls, F, Q, b=0.0) -> Quadratic:
+        """log N(x′; F x + b, Q) over the variables (x, x′); Q may be singular."""
+        return cls.__new__(cls)._set("linear", F=F, Q=Q, b=b)
+
+    @classmethod
+    def observation(cls, H, R, y=None) -> Quadratic:
+        """log N(y; H x, R) over (x, y), or over x alone with ``y`` given here. NaN in y is missing."""
+        if y is None:
+            return cls.__new__(cls)._set("observation", H=H, R=R)
+        fresh = cls.__new__(cls)._set("observation", H=H, R=R)
+        array = y if isinstance(y, Parameter) else np.asarray(y, dtype=float)
+        fresh.parts["y"] = array
+        return fresh
+
+    def check(self, factor) -> None:
+        """Real variables whose sizes fit the matrices."""
+        forbid_out(factor)
+        for s in factor.args:
+            if s.node.discrete or not isinstance(s.node, Variable | Sequence | Observation):
+                raise GraphError(f"factor {factor.name!r}: a Quadratic relates real variables and observations, got {s.node.describe()}")
+            if s.kind in ("after", "before", "all"):
+                raise GraphError(f"factor {factor.name!r}: {s.name} is for steps; pair slices such as x[:-1], x[1:]")
+            if len(s.shape) > 1:
+                raise ShapeError(f"factor {factor.name!r}: Gaussian variables are vectors, but {s.name} has shape {s.shape}")
+        if factor.stepped and any(not s.stepped for s in factor.args):
+            raise GraphError(f"factor {factor.name!r} mixes one variable and many; pair step with step")
+        wanted_args = {"prior": 1, "linear": 2, "observation": 1 if "y" in self.parts else 2}.get(self.form)
+        if wanted_args is not None and len(factor.args) != wanted_args:
+            raise GraphError(f"factor {factor.name!r}: this Quadratic relates {wanted_args} variable(s), got {len(factor.args)}")
+        sizes = [math.prod(s.shape) for s in factor.args]
+        for role, shape in self._shapes(sizes).items():
+            part = self.parts[role]
+            got = part.shape
+            if not any(_fits(got, w) for w in (shape, (factor.n, *shape))):
+                raise ShapeError(f"factor {factor.name!r}: {role} has shape {got}, but its variables {', '.join(s.name for s in factor.args)} want {shape}")
+
+    def _shapes(self, sizes: list[int]) -> dict[str, tuple[int, ...]]:
+        total = sum(sizes)
+        if self.form == "canonical":
+            return {"h": (total,), "precision": (total, total), "log_scale": ()}
+        if self.form == "prior":
+            return {"mean": (total,), "cov": (total, total)}
+        n = sizes[0]
+        if self.form == "linear":
+            return {"F": (sizes[1], n), "Q": (sizes[1], sizes[1]), "b": (sizes[1],)}
+        if "y" in self.parts:
+            p = self.parts["R"].shape[-1] if self.parts["R"].shape else 1
+            return {"H": (p, n), "R": (p, p), "y": (p,)}
+        return {"H": (sizes[1], n), "R": (sizes[1], sizes[1])}
+
+    def stacked(self, role: str, factor, values) -> tuple[np.ndarray, bool]:
+        """The part in full shape, and whether its first axis is the step."""
+        sizes = [math.prod(s.shape) for s in factor.args]
+        shape = self._shapes(sizes)[role]
+        array = self.value(role, values)
+        if _fits(array.shape, shape):
+            if role == "b" and array.shape == ():
+                return np.full(shape, array), False
+            return array.reshape(shape), False
+        return array.reshape((factor.n, *shape)), True
+
+
+_COVARIANCES = ("cov", "Q", "R")
+
+
+def _fits(got: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    # Scalars stand for (1,) and (1, 1); a scalar offset b for a constant vector.
+    squeeze = tuple(n for n in wanted if n != 1)
+    return got == wanted or (tuple(n for n in got if n != 1) == squeeze and len(got) < len(wanted) and not squeeze) or (got == () and len(wanted) == 1)
+
+
+def check_covariance(name: str, cov: np.ndarray) -> None:
+    """Symmetric and positive semi-definite (a scalar: not negative)."""
+    matrices = cov.reshape(1, 1) if cov.ndim < 2 else cov
+    if matrices.shape[-1] != matrices.shape[-2]:
+        raise ShapeError(f"{name} must be square, got shape {cov.shape}")
+    scale = np.abs(matrices).max(initial=1e-300)
+    if np.abs(matrices - np.swapaxes(matrices, -1, -2)).max(initial=0) > 1e-6 * scale:
+        raise DataError(f"{name} must be symmetric; symmetrise it as (C + C.T) / 2")
+    lowest = float(np.linalg.eigvalsh(matrices).min()) if matrices.size else 0.0
+    if lowest < -1e-7 * scale:
+        raise DataError(f"{name} must be a covariance, but its smallest eigenvalue is {lowest:.3g}")

@@ -1,0 +1,96 @@
+"""``Step``: a deterministic factor δ(out − f(inputs)), and how its local derivative is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgpass.errors import GraphError, ShapeError, UnsupportedError
+from msgpass.nodes import Observation, Parameter, Sequence, Variable
+from msgpass.potentials.base import Potential, real_inputs
+
+
+class Step(Potential):
+    """A deterministic function of arrays: ``out = f(*inputs)``.
+
+    Parameters
+    ----------
+    f : callable
+        Maps input arrays to the output array, or to a tuple of them. Plain NumPy code is fine: with no ``vjp`` given, a local
+        derivative is taken by HIPS autograd; the engine itself propagates.
+    vjp : callable, optional
+        ``vjp(inputs, cotangent)`` → one cotangent an input (None where there is none). With several outputs ``cotangent`` is a
+        tuple.
+    jvp : callable, optional
+        ``jvp(inputs, tangents)`` → tangent of the output (a tuple with several outputs).
+    vectorized : bool
+        f, vjp and jvp also take a leading axis of instances on every input that has one row a step; shared inputs come as
+        they are, and the cotangent of a shared input is summed over instances.
+    kernel : {"tanh", "relu"}, optional
+        A compiled sweep for h ← act(W h + U x + b); f must compute the same, which is verified.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Step(lambda h, W: np.tanh(W @ h)).f(np.zeros(2), np.eye(2))
+    array([0., 0.])
+    """
+
+    def __init__(self, f: Callable, vjp: Callable | None = None, jvp: Callable | None = None, vectorized: bool = False, kernel: str | None = None):
+        for role, value in (("f", f), ("vjp", vjp), ("jvp", jvp)):
+            if not callable(value) and not (value is None and role != "f"):
+                raise GraphError(f"Step: {role} must be a function of arrays, got {type(value).__name__}")
+        if kernel is not None:
+            from msgpass.kernels.registry import step_kernels
+
+            if kernel not in step_kernels():
+                raise UnsupportedError(f"no compiled sweep is called {kernel!r}; there are {', '.join(sorted(step_kernels()))}")
+        self.f, self.vjp, self.jvp, self.vectorized, self.kernel = f, vjp, jvp, bool(vectorized), kernel
+        self.parts = {}
+
+    @classmethod
+    def from_jax(cls, f: Callable, vectorized: bool = False) -> Step:
+        """Local values and derivatives of a JAX function (``jax.vjp`` and ``jax.jvp`` of one step)."""
+        from msgpass.interop.differentiators import jax_functions
+
+        return cls(*jax_functions(f), vectorized=vectorized)
+
+    @classmethod
+    def from_torch(cls, f: Callable, vectorized: bool = False) -> Step:
+        """Local values and derivatives of a torch function (``torch.autograd.grad`` of one step)."""
+        from msgpass.interop.differentiators import torch_functions
+
+        return cls(*torch_functions(f), vectorized=vectorized)
+
+    @property
+    def default_name(self) -> str:
+        """After the function."""
+        name = getattr(self.f, "__name__", type(self.f).__name__)
+        return "step" if name == "<lambda>" else f"{name} step"
+
+    def check(self, factor) -> None:
+        """A step computes real variables, each row once."""
+        if not factor.out:
+            raise GraphError(f"factor {factor.name!r}: a Step needs out=, the slice that it computes")
+        real_inputs(factor)
+        for s in factor.args:
+            if s.edge is not None:
+                _check_edge(factor, s)
+        for s in factor.out:
+            if isinstance(s.node, Parameter | Observation):
+                raise GraphError(f"factor {factor.name!r} would compute {s.node.describe()}, which is given; a step computes a variable or sequence")
+            if not isinstance(s.node, Variable | Sequence) or s.node.discrete:
+                raise GraphError(f"factor {factor.name!r}: a step computes real variables, and {s.node.describe()} is discrete")
+            if s.kind in ("after", "before", "all"):
+                raise GraphError(f"factor {factor.name!r}: out={s.name}; a step computes rows: {s.node.name}[:], {s.node.name}[1:] or {s.node.name}[0]")
+            if factor.stepped and not s.stepped:
+                raise GraphError(f"factor {factor.name!r} has {factor.n} instances, and all would compute {s.name}")
+
+
+def _check_edge(factor, s) -> None:
+    edge = s.edge
+    if edge.kind not in ("single", "index"):
+        raise GraphError(f"factor {factor.name!r}: {s.name} takes one variable, parameter or row as its edge")
+    rows = len(factor.clock.lengths)
+    if edge.shape not in (s.shape, (rows, *s.shape)):
+        per = f" or {(rows, *s.shape)} (one a sequence)" if rows > 1 else ""
+        raise ShapeError(f"factor {factor.name!r}: {edge.name} has shape {edge.shape}, but one row of {s.node.name!r} has {s.shape}{per}")

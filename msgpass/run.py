@@ -1,0 +1,192 @@
+"""The one verb: run a graph's plan in an algebra, under a schedule, and return the messages."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from msgpass.algebra import Adjoint, Gaussian, MaxProduct, SumProduct, Tangent
+from msgpass.algebra.base import Algebra
+from msgpass.errors import DataError, GraphError, ShapeError, UnavailableError, UnsupportedError
+from msgpass.graph import FactorGraph, check_observation
+from msgpass.messages import Messages
+from msgpass.nodes import Observation, Parameter, Sequence, Variable
+from msgpass.plan import Plan, TableChain, Tree
+from msgpass.schedule.base import Schedule
+from msgpass.schedule.sequential import Sequential
+from msgpass.sweeps.execution import Execution
+
+_SEQUENTIAL = Sequential()
+_SUM, _GAUSSIAN, _ADJOINT = SumProduct(), Gaussian(), Adjoint()
+
+
+def run(graph: FactorGraph, algebra=None, schedule: Schedule | None = None, values: dict | None = None) -> Messages:
+    """Pass messages over ``graph``.
+
+    Parameters
+    ----------
+    graph : FactorGraph
+        Kept unchanged; its plan is made once, so re-running with other ``values`` is cheap.
+    algebra : algebra, class of one, or dict from variable to algebra, optional
+        Applied where it fits, the default elsewhere: tables SumProduct, quadratics Gaussian, steps Adjoint.
+    schedule : schedule, optional
+        Sequential by default.
+    values : dict, optional
+        For this run: values of parameters and observations by name; state indices under the name of a discrete variable
+        clamp it (−1 = free).
+
+    Returns
+    -------
+    Messages
+
+    Raises
+    ------
+    GraphError, UnsupportedError, ShapeError, DataError
+        When the graph is not well formed, when algebra, schedule and variables do not go together, when values do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from msgpass import FactorGraph, Table, MaxProduct
+    >>> g = FactorGraph()
+    >>> z = g.sequence("z", length=3, states=2)
+    >>> _ = g.factor(Table([0.0, 1.0]), z[0])
+    >>> _ = g.factor(Table([[0.5, 0.0], [0.0, 0.5]]), z[:-1], z[1:])
+    >>> m = run(g, MaxProduct())
+    >>> m.total, m.assignment["z"].tolist()
+    (2.0, [1, 1, 1])
+    """
+    if not isinstance(graph, FactorGraph):
+        raise GraphError(f"run takes a FactorGraph, got {type(graph).__name__}; a model has .graph(X) that gives one")
+    plan = graph.plan()
+    schedule = _as_schedule(schedule)
+    if algebra is None:
+        chosen = plan.cache.get("default algebras")
+        if chosen is None:
+            chosen = plan.cache["default algebras"] = choose_algebras(plan, None)
+    else:
+        chosen = choose_algebras(plan, algebra)
+    arrays, clamp = resolve_values(plan, values)
+    return Messages(Execution(plan, chosen, schedule, arrays, clamp, frozenset(values or ())))
+
+
+def _as_schedule(schedule) -> Schedule:
+    if schedule is None:
+        return _SEQUENTIAL
+    if isinstance(schedule, type) and issubclass(schedule, Schedule):
+        schedule = schedule()
+    if not isinstance(schedule, Schedule):
+        raise UnsupportedError(f"schedule must be one of Sequential(), ForwardOnly(), FixedLag(lag), Truncated(k1, k2), Checkpointed(slots), got {schedule!r}")
+    return schedule
+
+
+def _as_algebra(algebra) -> Algebra:
+    if isinstance(algebra, type) and issubclass(algebra, Algebra):
+        if algebra is Tangent:
+            raise UnsupportedError('Tangent needs a direction: Tangent({"w": direction})')
+        algebra = algebra()
+    if not isinstance(algebra, Algebra):
+        raise UnsupportedError(f"algebra must be SumProduct(), MaxProduct(), Gaussian(), Adjoint(), Tangent({{…}}) or a dict from variables to these, got {algebra!r}")
+    return algebra
+
+
+def _fits(block, algebra: Algebra) -> bool:
+    if isinstance(algebra, Tangent):
+        return True
+    if isinstance(block, TableChain) or (isinstance(block, Tree) and not block.gaussian):
+        return isinstance(algebra, SumProduct | MaxProduct)
+    if isinstance(block, Tree):
+        return isinstance(algebra, Gaussian)
+    return isinstance(algebra, Adjoint)
+
+
+def default_algebra(block) -> Algebra:
+    """Tables SumProduct, quadratics Gaussian, steps and losses Adjoint."""
+    if isinstance(block, TableChain):
+        return _SUM
+    if isinstance(block, Tree):
+        return _GAUSSIAN if block.gaussian else _SUM
+    return _ADJOINT
+
+
+def choose_algebras(plan: Plan, algebra) -> tuple[Algebra, ...]:
+    """One algebra a block."""
+    defaults = [default_algebra(b) for b in plan.blocks]
+    if algebra is None:
+        return tuple(defaults)
+    if isinstance(algebra, dict):
+        for key, value in algebra.items():
+            name, value = getattr(key, "name", key), _as_algebra(value)
+            block = plan.owner.get(name)
+            if block is None:
+                raise UnavailableError(f"algebra={{{name!r}: …}}: the graph has no latent variable of that name; it has {', '.join(plan.owner)}")
+            if not _fits(block, value):
+                raise UnsupportedError(f"{value.name} does not fit {name!r}, a {_what(block)}; use {_which(block)}")
+            defaults[plan.blocks.index(block)] = value
+        return tuple(defaults)
+    algebra = _as_algebra(algebra)
+    if not any(_fits(b, algebra) for b in plan.blocks):
+        block = plan.blocks[0]
+        raise UnsupportedError(f"{algebra.name} fits nothing in this graph: {', '.join(block.nodes) or block.families[0].name} is a {_what(block)}; use {_which(block)}")
+    return tuple(algebra if _fits(b, algebra) else d for b, d in zip(plan.blocks, defaults, strict=True))
+
+
+def _what(block) -> str:
+    if isinstance(block, TableChain | Tree):
+        return "component of Gaussian variables" if getattr(block, "gaussian", False) else "component of discrete variables"
+    return "deterministic variable (a Step computes it)" if block.nodes else "loss"
+
+
+def _which(block) -> str:
+    if isinstance(block, TableChain | Tree):
+        return "Gaussian()" if getattr(block, "gaussian", False) else "SumProduct() or MaxProduct()"
+    return "Adjoint() or Tangent({…}); to put a state on a grid, write its transitions as a Table"
+
+
+def resolve_values(plan: Plan, values: dict | None) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Arrays of all given nodes in this run, and clamped latent variables."""
+    defaults = plan.cache.get("defaults")
+    if defaults is None:
+        defaults = {n.name: n.value for n in plan.graph.nodes.values() if isinstance(n, Parameter | Observation)}
+        plan.cache["defaults"] = defaults
+    arrays, clamp = dict(defaults), {}
+    if values is None:
+        return arrays, clamp
+    if not isinstance(values, dict):
+        raise DataError(f"values is a dict from names to arrays, got {type(values).__name__}")
+    for key, value in values.items():
+        name = getattr(key, "name", key)
+        node = plan.graph.nodes.get(name)
+        if node is None:
+            given = [n.name for n in plan.graph.nodes.values() if isinstance(n, Parameter | Observation)]
+            raise UnavailableError(f"values has {name!r}, which the graph does not; its parameters and observations are {', '.join(given) or 'none'}")
+        if isinstance(node, Parameter):
+            arrays[name] = _parameter(node, value)
+        elif isinstance(node, Observation):
+            array = check_observation(name, value, node.states)
+            _same_shape(name, array, node.value)
+            arrays[name] = array
+        elif node.discrete and isinstance(node, Variable | Sequence):
+            array = check_observation(name, value, node.states)
+            wanted = ((node.clock.total,) if isinstance(node, Sequence) else ()) + node.shape
+            if array.shape != wanted:
+                raise ShapeError(f"values[{name!r}] has shape {array.shape}, wanted {wanted}")
+            clamp[name] = array
+        else:
+            raise UnsupportedError(f"values[{name!r}]: {node.describe()} is computed or inferred; give values to parameters and observations")
+    return arrays, clamp
+
+
+def _parameter(node: Parameter, value) -> np.ndarray:
+    try:
+        array = np.array(value, dtype=np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64)
+    except (TypeError, ValueError) as problem:
+        raise DataError(f"values[{node.name!r}] is not an array of numbers: {problem}") from None
+    _same_shape(node.name, array, node.value)
+    if not (array < np.inf).all():
+        raise DataError(f"values[{node.name!r}] holds NaN or +∞")
+    return array
+
+
+def _same_shape(name: str, array: np.ndarray, default: np.ndarray) -> None:
+    if array.shape != default.shape:
+        raise ShapeError(f"values[{name!r}] has shape {array.shape}, but the graph was built for {default.shape}; build a new graph for another size")

@@ -1,0 +1,8 @@
+"""Schedules: which messages are computed, in which order, and what is kept."""
+
+from msgpass.schedule.checkpointed import Checkpointed
+from msgpass.schedule.forward_only import ForwardOnly
+from msgpass.schedule.sequential import Sequential
+from msgpass.schedule.truncated import FixedLag, Truncated
+
+__all__ = ["Checkpointed", "FixedLag", "ForwardOnly", "Sequential", "Truncated"]

@@ -1,0 +1,35 @@
+"""The contract of a schedule.
+
+A schedule is a small value that :func:`msgpass.run` reads: ``backward`` says whether messages run against the arrows,
+``windows(length)`` splits the backward pass into windows of local time (None: one window over everything), and
+``slots`` bounds the forward messages kept (None: all). A new schedule is a new file with one class and a line in
+``msgpass/schedule/__init__.py``.
+"""
+
+from __future__ import annotations
+
+
+class Schedule:
+    """Base of the public schedules: equal when of one kind and parameters."""
+
+    backward: bool = True
+    slots: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Class name."""
+        return type(self).__name__
+
+    @property
+    def windowed(self) -> bool:
+        """Messages that leave a window are dropped."""
+        return False
+
+    def __eq__(self, other) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(sorted(vars(self).items()))))
+
+    def __repr__(self) -> str:
+        return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"

@@ -1,0 +1,282 @@
+"""One run of a plan: forward over its blocks in order, then backward against it.
+
+With steps, losses or labels in the graph ``total`` is a loss: a discrete component contributes −log Z, a labelled one
+log Z − log Z clamped. Otherwise ``total`` is log Z. Either way what is added up at a parameter is ∂total/∂parameter.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from msgpass.algebra import MaxProduct, Tangent
+from msgpass.algebra.tangent import Dual
+from msgpass.errors import DataError, NumericalError, UnsupportedError
+from msgpass.nodes import Observation, Sequence, Slice
+from msgpass.plan import Losses, Map, Plan, Recurrence, TableChain, Tree
+from msgpass.sweeps import real
+from msgpass.sweeps.real import Store
+from msgpass.sweeps.recurrence import Sweep
+
+
+class Execution:
+    """Results of one run, block by block."""
+
+    def __init__(self, plan: Plan, algebras, schedule, values, clamp, overridden):
+        self.plan, self.algebras, self.schedule = plan, algebras, schedule
+        self.values, self.clamp, self.overridden = values, clamp, overridden
+        self.runs: dict[int, object] = {}  # block number → run of a discrete or Gaussian component
+        self.clamped: dict[int, object] = {}  # its run with the labels clamped
+        self.sweeps: dict[int, object] = {}
+        self.losses: dict[int, tuple[float, list]] = {}
+        self.tangents: Tangents | None = None
+        self.tangent_algebra = next((a for a in algebras if isinstance(a, Tangent)), None)
+        self._check_tangent()
+        if schedule.slots is not None:
+            from msgpass.sweeps.checkpoints import run_checkpointed
+
+            run_checkpointed(self)
+            return
+        self.forward()
+        if self.tangent_algebra is not None:
+            self.push_tangents()
+        elif self.plan.real and schedule.backward:
+            self.backward()
+
+    # -- forward ---------------------------------------------------------------------------------------------------
+
+    def forward(self) -> None:
+        """Values of all steps, sweeps of all components, all losses."""
+        for k, block in enumerate(self.plan.blocks):
+            if isinstance(block, Map):
+                self._require_present(block)
+                real.forward_map(block, self.values)
+            elif isinstance(block, Recurrence):
+                self._require_present(block)
+                self.sweeps[k] = self.make_sweep(k, block)
+                self.sweeps[k].forward()
+            elif isinstance(block, Losses):
+                self.losses[k] = real.evaluate_loss(block, self.values)
+            else:
+                self.runs[k] = self.component(k, block, self.clamp)
+                labels = {n: self.plan.graph.conditions[n] for n in block.nodes if n in self.plan.graph.conditions}
+                if labels:
+                    self.clamped[k] = self.component(k, block, {**self.clamp, **labels})
+
+    def make_sweep(self, k: int, block: Recurrence):
+        """The compiled sweep where the step names one and it fits, the reference otherwise."""
+        from msgpass.kernels.registry import recurrence_sweep
+
+        made = recurrence_sweep(self.plan, k, block, self.values) if not self.schedule.windowed and self.tangent_algebra is None else None
+        return made or Sweep(block, self.values)
+
+    def component(self, k: int, block, clamp):
+        """Messages of a discrete or Gaussian component."""
+        algebra = self.algebras[k]
+        if isinstance(algebra, Tangent):
+            from msgpass.algebra import Gaussian, SumProduct
+
+            algebra = Gaussian() if getattr(block, "gaussian", False) else SumProduct()
+        clamp = {n: v for n, v in clamp.items() if n in block.nodes}
+        if self.schedule.windowed:
+            from msgpass.sweeps.windowed import windowed_run
+
+            if self.plan.real:
+                raise UnsupportedError(
+                    f"{self.schedule!r} drops messages by time, but the discrete component {', '.join(block.nodes)} looks at its whole sequence at "
+                    "once; use Sequential, or run the component on its own with FixedLag"
+                )
+            return windowed_run(self, k, block, algebra, clamp)
+        if isinstance(block, TableChain):
+            return self.chain(k, block, algebra, clamp)
+        return self.tree(k, block, algebra, clamp)
+
+    def chain(self, k: int, block: TableChain, algebra, clamp):
+        """A TableChain through its kernels; tables that no value of this run touches are kept with the plan."""
+        from msgpass.sweeps.table_chain import ChainLayout, ChainRun, ChainTables
+
+        cache = self.plan.cache
+        layout = cache.get(("layout", k))
+        if layout is None:
+            layout = cache[("layout", k)] = ChainLayout(block)
+        tables = None
+        if not clamp and not self._touched(k, block):
+            tables = cache.get(("tables", k))
+            if tables is None:
+                tables = cache[("tables", k)] = ChainTables(block, layout, self.values)
+        return ChainRun(block, layout, self.values, isinstance(algebra, MaxProduct), clamp, not self.schedule.backward, tables)
+
+    def _touched(self, k: int, block) -> bool:
+        """Some value behind this block's tables may differ from the graph's own."""
+        cache = self.plan.cache
+        depends = cache.get(("depends", k))
+        if depends is None:
+            depends = {a.name for f in block.families for a in f.args}
+            for f in block.families:
+                for part in f.potential.parts.values():
+                    name = part.node.name if isinstance(part, Slice) else getattr(part, "name", None)
+                    depends.add(name)
+                    if name in self.plan.owner:
+                        depends.add("*")  # computed in every run
+            cache[("depends", k)] = depends
+        return "*" in depends or not depends.isdisjoint(self.overridden)
+
+    def tree(self, k: int, block: Tree, algebra, clamp):
+        """A tree by two passes."""
+        from msgpass.sweeps.tree import TreeRun
+
+        return TreeRun(block, self.orientation(k, block), algebra, self.values, clamp, self.schedule.backward)
+
+    def orientation(self, k: int, block):
+        """Made once a plan."""
+        from msgpass.sweeps.tree import orient
+
+        made = self.plan.cache.get(("orientation", k))
+        if made is None:
+            made = self.plan.cache[("orientation", k)] = orient(block)
+        return made
+
+    def _require_present(self, block) -> None:
+        for family in block.families:
+            for arg in family.args:
+                node = arg.slice.node
+                if isinstance(node, Observation) and self.values[node.name].dtype.kind == "f" and np.isnan(self.values[node.name]).any():
+                    row = int(np.argmax(np.isnan(self.values[node.name]).reshape(len(self.values[node.name]), -1).any(axis=1))) if node.shape else 0
+                    raise DataError(
+                        f"step {family.name!r} reads {node.name!r}, which is missing (NaN) at row {row}: a deterministic step cannot integrate a missing input "
+                        "out. Fill it in, or give the step a mask as a second input (targets of a Loss may be missing)"
+                    )
+
+    @property
+    def log_sign(self) -> float:
+        """+1 where total is log Z, −1 where it is a loss."""
+        return -1.0 if self.plan.real else 1.0
+
+    @property
+    def total(self):
+        """log Z, best score, or loss; with Tangent the pair (value, directional derivative)."""
+        value = sum(v for v, _ in self.losses.values())
+        for k, made in self.runs.items():
+            value += made.total - self.clamped[k].total if k in self.clamped else self.log_sign * made.total
+        if np.isnan(value):
+            raise NumericalError("total is NaN: the labels have probability zero, and so has the evidence; look for −∞ in the tables")
+        value = float(value)
+        return value if self.tangents is None else Dual(value, self.tangents.total)
+
+    # -- backward --------------------------------------------------------------------------------------------------
+
+    @property
+    def tasks(self) -> list[str | None]:
+        """Tasks of the losses (None: losses without one, and components)."""
+        found = [self.plan.blocks[k].families[0].potential.task for k in self.losses]
+        return list(dict.fromkeys([*found, *([None] if self.runs else [])])) or [None]
+
+    def backward(self) -> None:
+        """Cotangents of every task against the order of the plan."""
+        self.stores: dict[str | None, tuple[Store, Store]] = {}
+        for task in self.tasks:
+            store, later = Store(self.values), Store(self.values)
+            self.stores[task] = store, later
+            if self.schedule.windowed:
+                from msgpass.sweeps.windowed import backward_windows
+
+                backward_windows(self, task, store, later)
+                continue
+            self.local_cotangents(task, store, later)
+            self.pull_back(store, later)
+
+    def local_cotangents(self, task, store: Store, later: Store) -> None:
+        """What losses and components say to what they read."""
+        for k, (_, grads) in self.losses.items():
+            if self.plan.blocks[k].families[0].potential.task == task:
+                real.backward_loss(self.plan.blocks[k], grads, store, later)
+        if task is None:
+            for k in self.runs:
+                self.component_parameters(k, store)
+
+    def component_parameters(self, k: int, store: Store) -> None:
+        """∂total/∂(parameters and real inputs) of a component."""
+        made = self.runs[k]
+        if hasattr(made, "add_parameters"):
+            if k in self.clamped:
+                self._add(k, made, store, 1.0)
+                self._add(k, self.clamped[k], store, -1.0)
+            else:
+                self._add(k, made, store, self.log_sign)
+
+    def _add(self, k: int, made, store, sign: float) -> None:
+        made.impossible()
+        block = self.plan.blocks[k]
+        if isinstance(block, Tree) and isinstance(self.algebras[k], MaxProduct):
+            made.add_parameters(store, sign, made.assign())
+        elif getattr(block, "gaussian", False) and sign < 0:
+            inner = Store(self.values)
+            made.add_parameters(inner)
+            for name, g in inner.items():
+                store[name] = store[name] - g
+        else:
+            made.add_parameters(store, sign)
+
+    def pull_back(self, store: Store, later: Store) -> None:
+        """Steps against the order of the plan."""
+        for k in range(len(self.plan.blocks) - 1, -1, -1):
+            block = self.plan.blocks[k]
+            if isinstance(block, Map):
+                if any(dict.__contains__(store, n) for n in block.nodes):
+                    real.backward_map(block, self.values, store, later)
+            elif isinstance(block, Recurrence) and any(dict.__contains__(store, n) for n in block.nodes):
+                self.sweeps[k].backward(store, later)
+
+    @cached_property
+    def component_store(self) -> Store:
+        """∂log Z/∂parameters of a graph without losses, added up when first asked for."""
+        store = Store(self.values)
+        for k in self.runs:
+            self.component_parameters(k, store)
+        return store
+
+    # -- tangents --------------------------------------------------------------------------------------------------
+
+    def _check_tangent(self) -> None:
+        if self.tangent_algebra is None:
+            return
+        if self.schedule.windowed or self.schedule.slots is not None:
+            raise UnsupportedError(f"Tangent runs forward only, so {self.schedule!r} has nothing to drop or recompute; use Sequential()")
+        for name, direction in self.tangent_algebra.directions.items():
+            if name not in self.values or self.values[name].dtype.kind != "f":
+                given = [n for n, v in self.values.items() if v.dtype.kind == "f"]
+                raise DataError(f"Tangent has a direction for {name!r}, which is no parameter or real observation; the graph has {', '.join(given) or 'none'}")
+            if direction.shape != self.values[name].shape:
+                raise DataError(f"Tangent: the direction of {name!r} has shape {direction.shape}, wanted {self.values[name].shape}")
+
+    def push_tangents(self) -> None:
+        """Directional derivatives forward over the plan."""
+        tangents = Tangents(self.plan.graph, self.values, self.tangent_algebra.directions)
+        for k, block in enumerate(self.plan.blocks):
+            if isinstance(block, Map):
+                real.tangent_map(block, self.values, tangents)
+            elif isinstance(block, Recurrence):
+                self.sweeps[k].tangent(tangents)
+            elif isinstance(block, Losses):
+                tangents.total += real.tangent_loss(block, self.values, tangents, self.losses[k][1])
+            else:
+                store = Store(self.values)
+                self.component_parameters(k, store)
+                tangents.total += sum(float(np.sum(g * tangents[n])) for n, g in store.items() if n in tangents)
+        self.tangents = tangents
+
+
+class Tangents(dict):
+    """Tangents by node name; a name that is absent does not move."""
+
+    def __init__(self, graph, values, directions):
+        super().__init__(directions)
+        self.graph, self.values_of, self.total = graph, values, 0.0
+
+    def zero(self, name: str, _like=None) -> None:
+        """Register a node that starts with a zero tangent."""
+        if name not in self:
+            node = self.graph.nodes[name]
+            shape = (node.clock.total, *node.shape) if isinstance(node, Sequence) else np.shape(self.values_of[name])
+            self[name] = np.zeros(shape)

@@ -1,0 +1,153 @@
+"""Calling a step on some of its instances: values, VJPs and JVPs, vectorised where the step says that it can be."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from msgpass.errors import MessagePassingError, NumericalError, ShapeError
+from msgpass.plan import Family
+
+
+def differentiable(values) -> list[int]:
+    """Inputs that are real numbers."""
+    return [k for k, v in enumerate(values) if np.asarray(v).dtype.kind == "f"]
+
+
+def as_tuple(result, family: Family) -> tuple[np.ndarray, ...]:
+    """A step's result as one array an output."""
+    outputs = tuple(result) if isinstance(result, tuple | list) else (result,)
+    if len(outputs) != len(family.outs):
+        raise ShapeError(f"step {family.name!r} returned {len(outputs)} outputs, but out= names {len(family.outs)}")
+    return tuple(np.asarray(o) for o in outputs)
+
+
+def call_one(family: Family, inputs) -> tuple[np.ndarray, ...]:
+    """One instance, no leading axis."""
+    outputs = as_tuple(_guard(family, family.potential.f, inputs), family)
+    for out, value in zip(family.outs, outputs, strict=True):
+        if value.shape != out.slice.shape:
+            raise ShapeError(f"step {family.name!r} returned shape {value.shape}, but one row of {out.name!r} has shape {out.slice.shape}")
+    return outputs
+
+
+def call_many(family: Family, inputs, stacked: list[bool], n: int) -> tuple[np.ndarray, ...]:
+    """n instances: stacked inputs have a leading axis of n, and so have the results."""
+    if family.potential.vectorized:
+        outputs = as_tuple(_guard(family, family.potential.f, inputs), family)
+        for out, value in zip(family.outs, outputs, strict=True):
+            if value.shape != (n, *out.slice.shape):
+                raise ShapeError(
+                    f"vectorised step {family.name!r} returned shape {value.shape} for {n} instances, wanted {(n, *out.slice.shape)}; "
+                    "with vectorized=True stepped inputs come with a leading axis of instances"
+                )
+        return outputs
+    rows = [call_one(family, [v[j] if s else v for v, s in zip(inputs, stacked, strict=True)]) for j in range(n)]
+    return tuple(np.stack([r[k] for r in rows]) if rows else np.zeros((0, *family.outs[k].slice.shape)) for k in range(len(family.outs)))
+
+
+def vjp_one(family: Family, inputs, cotangents) -> list:
+    """Cotangents of every input (None where there is none) of one call, which may be vectorised."""
+    step = family.potential
+    cotangent = tuple(cotangents) if len(family.outs) > 1 else cotangents[0]
+    if step.vjp is not None:
+        found = _guard(family, step.vjp, (tuple(inputs), cotangent))
+        if len(found) != len(inputs):
+            raise ShapeError(f"the vjp of step {family.name!r} returned {len(found)} cotangents for {len(inputs)} inputs")
+        return list(found)
+    from msgpass.interop.differentiators import autograd_vjp
+
+    wanted = differentiable(inputs)
+    _, pull = autograd_vjp(step.f, inputs, wanted)
+    result: list = [None] * len(inputs)
+    for k, g in zip(wanted, pull(cotangent), strict=True):
+        result[k] = np.asarray(g)
+    return result
+
+
+def vjp_many(family: Family, inputs, stacked, cotangents, n: int) -> list:
+    """Cotangents of n instances: stacked inputs get a leading axis, shared inputs a sum."""
+    if n == 0:
+        return [None] * len(inputs)
+    if family.potential.vectorized:
+        return vjp_one(family, inputs, cotangents)
+    result: list = [None] * len(inputs)
+    for j in range(n):
+        found = vjp_one(family, [v[j] if s else v for v, s in zip(inputs, stacked, strict=True)], [c[j] for c in cotangents])
+        for k, g in enumerate(found):
+            if g is None:
+                continue
+            if stacked[k]:
+                if result[k] is None:
+                    result[k] = np.zeros(np.shape(inputs[k]), np.asarray(g).dtype)
+                result[k][j] = g
+            else:
+                result[k] = g if result[k] is None else result[k] + g
+    return result
+
+
+def jacobians(family: Family, inputs, wanted: list[int], n: int) -> list[list[np.ndarray]]:
+    """∂out_k/∂input_a of every instance, each (n, size of out, size of in), for a vectorised step: one VJP an output number."""
+    step = family.potential
+    shapes = [o.slice.shape for o in family.outs]
+    dtype = np.asarray(inputs[wanted[0]]).dtype
+    if step.vjp is None:
+        from msgpass.interop.differentiators import autograd_vjp
+
+        _, pull = autograd_vjp(step.f, inputs, wanted)
+    else:
+
+        def pull(cotangent):
+            found = step.vjp(tuple(inputs), cotangent)
+            return [found[a] for a in wanted]
+
+    result = []
+    for k, shape in enumerate(shapes):
+        size = int(np.prod(shape))
+        blocks = [np.zeros((n, size, int(np.prod(np.shape(inputs[a])[1:]))), dtype) for a in wanted]
+        for j in range(size):
+            cotangents = [np.zeros((n, *s), dtype) for s in shapes]
+            cotangents[k].reshape(n, -1)[:, j] = 1
+            for block, g in zip(blocks, pull(tuple(cotangents) if len(shapes) > 1 else cotangents[0]), strict=True):
+                if g is not None:
+                    block[:, j] = np.reshape(g, (n, -1))
+        result.append(blocks)
+    return result
+
+
+def jvp_one(family: Family, inputs, tangents) -> tuple[np.ndarray, ...]:
+    """Tangents of the outputs of one call (a tangent of None is zero)."""
+    step = family.potential
+    if all(t is None for t in tangents):
+        return tuple(np.zeros(()) for _ in family.outs)
+    if step.jvp is not None:
+        full = tuple(np.zeros_like(x) if t is None else t for x, t in zip(inputs, tangents, strict=True))
+        return as_tuple(_guard(family, step.jvp, (tuple(inputs), full)), family)
+    from msgpass.interop.differentiators import autograd_jvp
+
+    if step.vjp is not None:
+        raise ShapeError(f"step {family.name!r} has its own vjp but no jvp; Tangent needs Step(f, jvp=…), or neither so that autograd supplies both")
+    kept = [t if np.asarray(x).dtype.kind == "f" else None for x, t in zip(inputs, tangents, strict=True)]
+    return as_tuple(autograd_jvp(step.f, inputs, kept)[1], family)
+
+
+def check_finite(name: str, array: np.ndarray, family: Family, clock) -> None:
+    """No NaN leaves silently: name the variable and the first step."""
+    if np.isfinite(array).all():
+        return
+    where = ""
+    if clock is not None:
+        row = int(np.argmax(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)))
+        sequence = int(np.searchsorted(clock.offsets, row, side="right")) - 1
+        where = f" at step {row - int(clock.offsets[sequence])}" + (f" of sequence {sequence}" if clock.ragged else "")
+    raise NumericalError(f"{name!r} became NaN or infinite{where}, computed by {family.name!r}; missing inputs (NaN) must be filled in before a step reads them, and parameters kept in range")
+
+
+def _guard(family: Family, function, args):
+    try:
+        return function(*args)
+    except MessagePassingError:
+        raise
+    except (ValueError, TypeError, IndexError) as problem:
+        arrays = args[0] if args and isinstance(args[0], tuple) else args
+        shapes = ", ".join(str(np.shape(a)) for a in arrays)
+        raise ShapeError(f"step {family.name!r} failed on inputs of shapes {shapes}: {type(problem).__name__}: {problem}") from problem

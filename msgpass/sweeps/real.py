@@ -1,0 +1,223 @@
+"""Maps and losses over real values: all instances at once; and the store in which cotangents are added up.
+
+    forward    out = f(inputs)                      total += loss(inputs)
+    backward   λ_input += (∂f/∂input)ᵀ λ_out        λ_input += ∂loss/∂input
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from msgpass.errors import DataError, ShapeError
+from msgpass.nodes import Observation
+from msgpass.plan import Family
+from msgpass.sweeps.local import call_many, call_one, check_finite, jvp_one, vjp_many, vjp_one
+from msgpass.sweeps.rows import add_rows, per_instance, read, rows_of
+
+
+class Store(dict):
+    """Accumulators by node name, zeros of the node's shape until something arrives."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.values_of = values
+        self.pending: dict[str, list] = {}
+
+    def complete(self, name: str):
+        """The accumulator of ``name`` after what a compiled sweep left to be added when it is asked for."""
+        for add in self.pending.pop(name, ()):
+            add(self)
+        return self[name]
+
+    def __contains__(self, name) -> bool:
+        return np.asarray(self.values_of[name]).dtype.kind == "f"
+
+    def __missing__(self, name):
+        self[name] = np.zeros_like(self.values_of[name])
+        return self[name]
+
+
+def lagged(family: Family, arg) -> bool:
+    """The argument's row is earlier (in the sweep's direction) than the instance: its message comes from a later slice."""
+    return arg.slice.stepped and arg.first != family.first
+
+
+def store_outputs(family: Family, values, outputs, chosen=None) -> None:
+    """Write stacked outputs to their rows; allocate on first use."""
+    for out, value in zip(family.outs, outputs, strict=True):
+        node = out.slice.node
+        if out.rows is None:
+            values[out.name] = value[0]
+            continue
+        if out.name not in values:
+            values[out.name] = np.empty((node.clock.total, *node.shape), value.dtype)
+        values[out.name][rows_of(family, out, chosen)] = value
+
+
+def forward_map(block, values) -> None:
+    """Evaluate every instance of a Map."""
+    family = block.families[0]
+    inputs = [read(family, a, values) for a in family.args]
+    if family.counts is None and not any(per_instance(family, a) for a in family.args):
+        outputs = tuple(o[None] for o in call_one(family, inputs))
+    else:
+        outputs = call_many(family, inputs, [per_instance(family, a) for a in family.args], family.factor.n)
+    store_outputs(family, values, outputs)
+    for out in family.outs:
+        clock = out.slice.node.clock if out.rows is not None else None
+        if clock is None or family.factor.n == clock.total:
+            check_finite(out.name, values[out.name], family, clock)
+
+
+def backward_map(block, values, store: Store, later: Store, chosen=None) -> None:
+    """Local VJPs of the chosen instances, added onto their inputs."""
+    family = block.families[0]
+    stacked = [per_instance(family, a) for a in family.args]
+    inputs = [read(family, a, values, chosen) for a in family.args]
+    if family.counts is None and not any(stacked):
+        found = vjp_one(family, inputs, [store[o.name] if o.rows is None else store[o.name][o.rows][0] for o in family.outs])
+    else:
+        cotangents = [store[o.name][None] if o.rows is None else store[o.name][rows_of(family, o, chosen)] for o in family.outs]
+        found = vjp_many(family, inputs, stacked, cotangents, len(cotangents[0]))
+    for arg, message in zip(family.args, found, strict=True):
+        deliver(family, arg, message, store, later, chosen)
+
+
+def deliver(family: Family, arg, message, store: Store, later: Store, chosen=None) -> None:
+    """Add a cotangent onto an input, and to what later slices say where it is lagged."""
+    if message is None:
+        return
+    message = np.asarray(message)
+    add_rows(family, arg, store, message, chosen)
+    if lagged(family, arg):
+        add_rows(family, arg, later, message, chosen)
+
+
+def tangent_map(block, values, tangents) -> None:
+    """Push tangents through every instance of a Map."""
+    family = block.families[0]
+    stacked = [per_instance(family, a) for a in family.args]
+    inputs = [read(family, a, values) for a in family.args]
+    moves = [read(family, a, tangents) if moving(tangents, a) else None for a in family.args]
+    if family.counts is None and not any(stacked):
+        found = tuple(t[None] for t in jvp_one(family, inputs, moves)) if any(m is not None for m in moves) else None
+    elif all(m is None for m in moves):
+        found = None
+    elif family.potential.vectorized:
+        found = jvp_one(family, inputs, moves)
+    else:
+        rows = [
+            jvp_one(family, *([v[j] if s and v is not None else v for v, s in zip(which, stacked, strict=True)] for which in (inputs, moves)))
+            for j in range(family.factor.n)
+        ]
+        found = tuple(np.stack([r[k] for r in rows]) for k in range(len(family.outs)))
+    if found is None:
+        found = tuple(np.zeros((family.factor.n, *o.slice.shape)) for o in family.outs)
+    store_outputs(family, tangents, found)
+
+
+def moving(tangents, arg) -> bool:
+    """Whether the input, or its edge, has a tangent."""
+    present = arg.name in tangents
+    if arg.edge is not None and (present or arg.edge.name in tangents):
+        for name, like in ((arg.name, None), (arg.edge.name, None)):
+            if name not in tangents:
+                tangents.zero(name, like)
+        return True
+    return present
+
+
+def evaluate_loss(block, values) -> tuple[float, list[np.ndarray | None]]:
+    """Total and one stacked gradient an input; instances with missing observations contribute nothing."""
+    family = block.families[0]
+    stacked = [per_instance(family, a) for a in family.args]
+    inputs = [read(family, a, values) for a in family.args]
+    function = family.potential.value_and_grad
+    if not any(stacked):
+        if any(_is_missing(a, v) for a, v in zip(family.args, inputs, strict=True)):
+            return 0.0, [None] * len(inputs)
+        return _checked(family, function(*inputs), inputs)
+    n = next(len(v) for v, s in zip(inputs, stacked, strict=True) if s)
+    present = np.ones(n, bool)
+    for arg, value, s in zip(family.args, inputs, stacked, strict=True):
+        if s and isinstance(arg.slice.node, Observation):
+            flat = value.reshape(n, -1)
+            gone = np.isnan(flat).all(axis=1) if value.dtype.kind == "f" else (flat == -1).all(axis=1)
+            present &= ~gone
+    if not present.any():
+        return 0.0, [None] * len(inputs)
+    if family.potential.vectorized:
+        whole = present.all()
+        part = inputs if whole else [v[present] if s else v for v, s in zip(inputs, stacked, strict=True)]
+        total, grads = _checked(family, function(*part), part)
+        if whole:
+            return total, grads
+        return total, [_spread(g, present) if s and g is not None else g for g, s in zip(grads, stacked, strict=True)]
+    total, sums = 0.0, [None] * len(inputs)
+    for j in np.flatnonzero(present):
+        one = [v[j] if s else v for v, s in zip(inputs, stacked, strict=True)]
+        value, grads = _checked(family, function(*one), one)
+        total += value
+        for k, g in enumerate(grads):
+            if g is None:
+                continue
+            if sums[k] is None:
+                sums[k] = np.zeros_like(inputs[k])
+            if stacked[k]:
+                sums[k][j] = g
+            else:
+                sums[k] += g
+    return total, sums
+
+
+def _spread(gradient, present):
+    full = np.zeros((len(present), *gradient.shape[1:]), gradient.dtype)
+    full[present] = gradient
+    return full
+
+
+def _is_missing(arg, value) -> bool:
+    if not isinstance(arg.slice.node, Observation) or np.size(value) == 0:
+        return False
+    return bool(np.isnan(value).all() if np.asarray(value).dtype.kind == "f" else (np.asarray(value) == -1).all())
+
+
+def _checked(family: Family, result, inputs):
+    try:
+        value, grads = result
+        grads = list(grads)
+    except (TypeError, ValueError):
+        raise ShapeError(f"loss {family.name!r} must return (value, (gradient or None, …)), got {type(result).__name__}") from None
+    if len(grads) != len(inputs):
+        raise ShapeError(f"loss {family.name!r} returned {len(grads)} gradients for {len(inputs)} inputs; give None where there is none")
+    total = float(np.sum(value))
+    if np.isnan(total):
+        raise DataError(f"loss {family.name!r} is NaN; look for missing values among {', '.join(a.slice.name for a in family.args)}")
+    for k, (g, v) in enumerate(zip(grads, inputs, strict=True)):
+        if g is not None:
+            grads[k] = np.asarray(g)
+            if grads[k].shape != np.shape(v):
+                raise ShapeError(f"loss {family.name!r}: the gradient for {family.args[k].slice.name} has shape {grads[k].shape}, wanted {np.shape(v)}")
+    return total, grads
+
+
+def backward_loss(block, grads, store: Store, later: Store, chosen=None, shared: bool = True) -> None:
+    """Add a loss's gradients onto its inputs (``shared``: also onto inputs that all instances share)."""
+    family = block.families[0]
+    for arg, g in zip(family.args, grads, strict=True):
+        if g is None:
+            continue
+        if per_instance(family, arg):
+            deliver(family, arg, g if chosen is None else g[chosen], store, later, chosen)
+        elif shared:
+            deliver(family, arg, g, store, later)
+
+
+def tangent_loss(block, values, tangents, grads) -> float:
+    """Directional derivative of a loss: its gradients dotted with the tangents."""
+    family = block.families[0]
+    total = 0.0
+    for arg, g in zip(family.args, grads, strict=True):
+        if g is not None and arg.name in tangents:
+            total += float(np.sum(g * read(family, arg, tangents)))
+    return total

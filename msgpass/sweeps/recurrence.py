@@ -1,0 +1,262 @@
+"""Recurrences: f in the order of time, then the affine sweep of cotangents against it.
+
+    forward    h_t = f(h_{t−1}, x_t, θ)
+    backward   λ_t = local_t + J_{t+1}ᵀ λ_{t+1},   J_t = ∂h_t/∂h_{t−1};      ∂total/∂θ = Σ_t (∂f_t/∂θ)ᵀ λ_t
+
+A vectorised step with a small state is linearised at all times at once after the forward pass, so that the sweep is a chain
+of matrix-vector products and the parameters take one stacked VJP; any other takes a local VJP at each time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from msgpass.plan import Family, Recurrence
+from msgpass.sweeps.local import as_tuple, call_many, call_one, check_finite, jacobians, jvp_one, vjp_many, vjp_one
+from msgpass.sweeps.real import Store, deliver, lagged
+from msgpass.sweeps.rows import add_edge, add_rows, edge_value, edges_of, per_instance, read, rows_of
+
+LINEARISED_STATE = 64  # above this many numbers a step, one VJP a time step is cheaper than that many VJPs of all steps
+LINEARISED_BYTES = 1 << 28
+
+
+def time_range(block: Recurrence) -> range:
+    """Step numbers in the order of the sweep (a step's number counts from the family's first instance)."""
+    last = max((f.first + int(f.counts.max(initial=0)) for f in block.families), default=0)
+    first = min(f.first for f in block.families)
+    return range(first, last) if block.direction > 0 else range(last - 1, first - 1, -1)
+
+
+class Sweep:
+    """One recurrence in one run."""
+
+    def __init__(self, block: Recurrence, values):
+        self.block, self.values = block, values
+        self.edges: dict[tuple[str, int], np.ndarray] = {}
+        self.linear = None
+
+    # -- forward ---------------------------------------------------------------------------------------------------
+
+    def forward(self) -> None:
+        """Run every step in order."""
+        for family in self.block.families:
+            for out in family.outs:
+                node = out.slice.node
+                if out.name not in self.values:
+                    self.values[out.name] = np.empty((node.clock.total, *node.shape), self.dtype)
+        for t in time_range(self.block):
+            for family in self.block.families:
+                self.step(family, t)
+        for name in self.block.nodes:
+            family = next(f for f in self.block.families if any(o.name == name for o in f.outs))
+            check_finite(name, self.values[name], family, family.clock)
+
+    @property
+    def dtype(self):
+        """Single precision only where every real input is."""
+        inputs = [self.values[a.name] for f in self.block.families for a in (*f.args, *(b.edge for b in f.args if b.edge)) if a.name not in self.block.nodes]
+        kinds = [np.asarray(v).dtype for v in inputs if np.asarray(v).dtype.kind == "f"]
+        return np.result_type(*kinds) if kinds else np.float64
+
+    def step(self, family: Family, t: int) -> None:
+        """All sequences' instances at local time t."""
+        sequences = self.active(family, t)
+        if family.potential.vectorized and len(sequences):
+            inputs = [self.group(family, a, sequences, t) for a in family.args]
+            outputs = call_many(family, inputs, [per_instance(family, a) for a in family.args], len(sequences))
+            for out, value in zip(family.outs, outputs, strict=True):
+                self.values[out.name][self.rows(out, family, sequences, t)] = value
+            return
+        for n in sequences:
+            outputs = call_one(family, [self.one(family, a, n, t) for a in family.args])
+            for out, value in zip(family.outs, outputs, strict=True):
+                self.values[out.name][self.row(out, family, n, t)] = value
+
+    def active(self, family: Family, t: int, window=None) -> np.ndarray:
+        """Sequences that have an instance at local time t (inside the window)."""
+        if family.factor.stepped:
+            i = t - family.first
+            has = (family.counts > i) & (i >= 0)
+        else:
+            has = family.times == t
+        if window is not None:
+            low, high = window
+            has = has & (low <= t) & (t < high)
+        return np.flatnonzero(has)
+
+    def row(self, arg, family: Family, n: int, t: int) -> int:
+        """Row of an argument (may lie one outside the sequence: its edge)."""
+        length = arg.clock.lengths[n]
+        base = int(arg.clock.offsets[n])
+        if arg.slice.kind == "index":
+            return base + arg.slice.index_row(length)
+        return base + arg.first + t - family.first
+
+    def rows(self, arg, family: Family, sequences, t: int) -> np.ndarray:
+        """Rows of several sequences."""
+        return np.array([self.row(arg, family, n, t) for n in sequences])
+
+    def at_edge(self, arg, family: Family, n: int, t: int) -> bool:
+        """The argument's row lies outside its sequence."""
+        if arg.edge is None:
+            return False
+        i = arg.first + t - family.first
+        return i < 0 or i >= arg.clock.lengths[n]
+
+    def edge(self, family: Family, arg) -> np.ndarray:
+        """Edge values with a leading axis of sequences."""
+        key = (family.name, family.args.index(arg))
+        if key not in self.edges:
+            self.edges[key] = edge_value(family, arg, self.values)
+        return self.edges[key]
+
+    def one(self, family: Family, arg, n: int, t: int):
+        """Input of one instance."""
+        if arg.rows is None:
+            return self.values[arg.name]
+        if self.at_edge(arg, family, n, t):
+            edge = self.edge(family, arg)
+            return edge[n if len(edge) > 1 else 0]
+        clock_n = n if len(arg.clock.lengths) > 1 else 0
+        return self.values[arg.name][self.row(arg, family, clock_n, t)]
+
+    def group(self, family: Family, arg, sequences, t: int):
+        """Input of several instances, stacked if they have rows of their own."""
+        if arg.rows is None or not per_instance(family, arg):
+            return self.one(family, arg, int(sequences[0]), t)
+        if len(sequences) == 1:
+            return self.one(family, arg, int(sequences[0]), t)[None]
+        return np.stack([self.one(family, arg, int(n), t) for n in sequences])
+
+    # -- backward --------------------------------------------------------------------------------------------------
+
+    def backward(self, store: Store, later: Store, window=None, chosen=None) -> None:
+        """Cotangents from the local ones already in ``store``; ``window`` bounds the local times, ``chosen`` its instances."""
+        if self.can_linearise():
+            self.affine(store, later, window, chosen)
+            return
+        for t in reversed(time_range(self.block)):
+            for family in reversed(self.block.families):
+                self.back_step(family, t, store, later, window)
+
+    def can_linearise(self) -> bool:
+        """One vectorised family, small state."""
+        if len(self.block.families) > 1 or not self.block.families[0].potential.vectorized:
+            return False
+        family = self.block.families[0]
+        size = sum(int(np.prod(o.slice.shape)) for o in family.outs)
+        return family.factor.stepped and size <= LINEARISED_STATE and family.factor.n * size * size * 8 <= LINEARISED_BYTES
+
+    def affine(self, store, later, window, chosen) -> None:
+        """λ by matrix-vector products with the Jacobians of all steps, then one stacked VJP."""
+        family = self.block.families[0]
+        inner = [k for k, a in enumerate(family.args) if a.name in self.block.nodes]
+        if self.linear is None:
+            inputs = [read(family, a, self.values) for a in family.args]
+            self.linear = inputs, jacobians(family, inputs, inner, family.factor.n)
+        inputs, J = self.linear
+        flat = {name: store[name].reshape(len(store[name]), -1) for name in self.block.nodes}
+        for t in reversed(time_range(self.block)):
+            i = t - family.first
+            for n in self.active(family, t, window):
+                j = family.starts[n] + i
+                for k, out in enumerate(family.outs):
+                    cotangent = flat[out.name][self.row(out, family, n, t)]
+                    for jac, a in zip(J[k], inner, strict=True):
+                        arg = family.args[a]
+                        if not self.at_edge(arg, family, n, t):
+                            flat[arg.name][self.row(arg, family, n, t)] += cotangent @ jac[j]
+        stacked = [per_instance(family, a) for a in family.args]
+        cotangents = [store[o.name][rows_of(family, o, chosen)] for o in family.outs]
+        part = inputs if chosen is None else [v[chosen] if s else v for v, s in zip(inputs, stacked, strict=True)]
+        found = vjp_many(family, part, stacked, cotangents, len(cotangents[0]))
+        for k, (arg, message) in enumerate(zip(family.args, found, strict=True)):
+            if k not in inner:
+                deliver(family, arg, message, store, later, chosen)
+            elif message is not None:
+                self.deliver_inner(family, arg, np.asarray(message), store, later, chosen)
+
+    def deliver_inner(self, family, arg, message, store, later, chosen) -> None:
+        """The sweep has added the inner rows to ``store`` already: only edges, and what later slices say, remain."""
+        if lagged(family, arg):
+            add_rows(family, _without_edge(arg), later, *_inner_rows(family, arg, message, chosen))
+        if arg.edge is not None and arg.edge.name in store:
+            which = np.arange(family.factor.n) if chosen is None else np.arange(family.factor.n)[chosen]
+            instances, sequences = edges_of(family, arg)
+            on_edge = np.isin(which, instances)
+            if on_edge.any():
+                add_edge(arg, store[arg.edge.name], message[on_edge], sequences[np.searchsorted(instances, which[on_edge])])
+
+    def back_step(self, family, t, store, later, window) -> None:
+        """Local VJPs at time t."""
+        sequences = self.active(family, t, window)
+        if family.potential.vectorized and len(sequences):
+            inputs = [self.group(family, a, sequences, t) for a in family.args]
+            cotangents = [store[o.name][self.rows(o, family, sequences, t)] for o in family.outs]
+            found = vjp_many(family, inputs, [per_instance(family, a) for a in family.args], cotangents, len(sequences))
+            for arg, message in zip(family.args, found, strict=True):
+                if message is not None:
+                    own = per_instance(family, arg)
+                    for j, n in enumerate(sequences if own else sequences[:1]):
+                        self.add_one(family, arg, n, t, message[j] if own else message, store, later)
+            return
+        for n in sequences:
+            inputs = [self.one(family, a, n, t) for a in family.args]
+            cotangents = [store[o.name][self.row(o, family, n, t)] for o in family.outs]
+            for arg, message in zip(family.args, vjp_one(family, inputs, cotangents), strict=True):
+                if message is not None:
+                    self.add_one(family, arg, n, t, message, store, later)
+
+    def add_one(self, family, arg, n, t, message, store, later) -> None:
+        """Add one instance's message."""
+        if arg.rows is None:
+            if arg.name in store:
+                store[arg.name] += message
+        elif self.at_edge(arg, family, n, t):
+            if arg.edge.name in store:
+                add_edge(arg, store[arg.edge.name], np.asarray(message)[None], np.array([n]))
+        elif arg.name in store:
+            clock_n = n if len(arg.clock.lengths) > 1 else 0
+            row = self.row(arg, family, clock_n, t)
+            store[arg.name][row] += message
+            if lagged(family, arg):
+                later[arg.name][row] += message
+
+    # -- tangents --------------------------------------------------------------------------------------------------
+
+    def tangent(self, tangents) -> None:
+        """Push tangents forward in the order of time (the values are there already)."""
+        for name in self.block.nodes:
+            tangents.zero(name, None)
+        moved = Sweep(self.block, tangents)
+        for family in self.block.families:
+            for arg in family.args:
+                if arg.edge is not None and arg.edge.name not in tangents:
+                    tangents.zero(arg.edge.name, None)
+        for t in time_range(self.block):
+            for family in self.block.families:
+                for n in self.active(family, t):
+                    inputs = [self.one(family, a, n, t) for a in family.args]
+                    moves = [moved.one(family, a, n, t) if a.name in tangents else None for a in family.args]
+                    if family.potential.vectorized:
+                        own = [per_instance(family, a) for a in family.args]
+                        inputs = [v[None] if s else v for v, s in zip(inputs, own, strict=True)]
+                        moves = [v[None] if s and v is not None else v for v, s in zip(moves, own, strict=True)]
+                    found = as_tuple(jvp_one(family, inputs, moves), family)
+                    for out, value in zip(family.outs, found, strict=True):
+                        tangents[out.name][self.row(out, family, n, t)] = value[0] if family.potential.vectorized else value
+
+
+def _without_edge(arg):
+    from dataclasses import replace
+
+    return replace(arg, edge=None)
+
+
+def _inner_rows(family, arg, message, chosen):
+    """Messages and instances whose row lies inside the sequence."""
+    which = np.arange(family.factor.n) if chosen is None else np.arange(family.factor.n)[chosen]
+    if arg.edge is None:
+        return message, which
+    inside = ~np.isin(which, edges_of(family, arg)[0])
+    return message[inside], which[inside]

@@ -1,0 +1,320 @@
+"""One run over a :class:`TableChain`: gather the local evidence, hand the chain to the kernels, read the messages.
+
+    α_t(j) = b_t(j) Σ_i α_{t−1}(i) A(i, j)      β_t(i) = Σ_j A(i, j) b_{t+1}(j) β_{t+1}(j)      γ_t ∝ α_t β_t
+
+Evidence of one categorical observation stays a table and an index, (R, K) and (T,): no (T, K) table is made of it. An
+aligned batch is laid end to end like ragged sequences.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from msgpass.errors import ImpossibleEvidenceError
+from msgpass.kernels.table_chain import ChainProblem, best_path, expected_counts, forward_scale, log_messages
+from msgpass.plan import TableChain
+from msgpass.sweeps.instances import TableInstances
+from msgpass.sweeps.rows import rows_of
+from msgpass.sweeps.tree import table_target
+
+
+class ChainLayout:
+    """How rows of the sequence (and of its batch) lie in the kernels' order; made once a plan."""
+
+    def __init__(self, block: TableChain):
+        clock, batch = block.node.clock, int(np.prod(block.node.shape))
+        lengths = np.asarray(clock.lengths)
+        self.batch, self.clock, self.states = batch, clock, block.node.states
+        self.batch_axes = len(block.node.shape)
+        self.order: np.ndarray | None = None
+        if block.node.shape:
+            grid = np.arange(clock.total * batch).reshape(clock.total, batch)
+            self.order = np.concatenate([grid[a:b].T.ravel() for a, b in zip(clock.offsets[:-1], clock.offsets[1:], strict=True)])
+            lengths = np.repeat(lengths, batch)
+        self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        self.n = len(lengths)
+        self.pairs = int(self.offsets[-1]) - self.n
+
+    def into(self, stacked: np.ndarray) -> np.ndarray:
+        """(T, *batch, …) → kernel order."""
+        if self.order is None:
+            return stacked
+        return stacked.reshape(len(self.order), *stacked.shape[1 + self.batch_axes :])[self.order]
+
+    def pairs_out_of(self, pairs: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """(P, K, K) in kernel order → (instances, *batch, K, K)."""
+        if self.order is None:
+            return pairs
+        parts, at = [], 0
+        for length in self.clock.lengths:
+            count = (length - 1) * self.batch
+            part = pairs[at : at + count].reshape(self.batch, length - 1, *pairs.shape[1:])
+            parts.append(np.swapaxes(part, 0, 1).reshape(length - 1, *shape, *pairs.shape[1:]))
+            at += count
+        return np.concatenate(parts)
+
+    def out_of(self, flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Kernel order → (T, *batch, …)."""
+        if self.order is None:
+            return flat
+        result = np.empty_like(flat)
+        result[self.order] = flat
+        return result.reshape(self.clock.total, *shape, *flat.shape[1:])
+
+
+class ChainTables:
+    """The log tables of a chain in one run: init (K,), transition (K, K) or (P, K, K), evidence (R, K) with rows."""
+
+    def __init__(self, block: TableChain, layout: ChainLayout, values, clamp=None):
+        self.block, self.layout, self.node = block, layout, block.node
+        self.unaries = [TableInstances(f, values) for f in block.unaries]
+        self.pairs = [(TableInstances(f, values), flipped) for f, flipped in block.pairs]
+        labels = (clamp or {}).get(block.node.name)
+        self.dtype = np.result_type(*(m.array.dtype for m in [*self.unaries, *(m for m, _ in self.pairs)]))
+        self.indexed = self._indexed() if labels is None else None
+        self.initial = [m for m in self.unaries if self._is_initial(m)]
+        self.log_init = sum((m.array for m in self.initial), np.zeros(block.node.states, self.dtype))
+        self.log_transition = self._transition()
+        self.log_evidence, self.rows = self._evidence(labels)
+
+    def _is_initial(self, m: TableInstances) -> bool:
+        arg = m.family.args[0]
+        return len(m.family.args) == 1 and arg.slice.kind == "index" and arg.slice.start == 0 and not m.stepped and not m.has_batch
+
+    def _is_constant(self, m: TableInstances) -> bool:
+        arg = m.family.args[0]
+        return len(m.family.args) == 1 and not m.stepped and not m.has_batch and arg.slice.kind == "range" and m.family.factor.n == self.node.clock.total
+
+    def _indexed(self) -> TableInstances | None:
+        """The one categorical family that covers every step, if all other evidence is constant in time."""
+        local = [m for m in self.unaries if not self._is_initial(m) and not self._is_constant(m)]
+        if len(local) != 1:
+            return None
+        m = local[0]
+        full = m.family.factor.stepped and m.family.factor.n == self.node.clock.total and len(m.observed) == 1
+        return m if full and not m.stepped and not m.has_batch else None
+
+    def _transition(self) -> np.ndarray:
+        K = self.node.states
+        static = np.zeros((K, K), self.dtype)
+        stepped = None
+        for m, flipped in self.pairs:
+            if not m.stepped and not m.observed and not m.has_batch:
+                static = static + (m.array.T if flipped else m.array)
+                continue
+            tables = m.stacked()
+            tables = np.swapaxes(tables, -1, -2) if flipped else tables
+            stepped = tables if stepped is None else stepped + tables
+        if stepped is None:
+            return static
+        stepped = stepped + static
+        if self.layout.order is None:
+            return stepped
+        if stepped.ndim == 3:
+            stepped = np.broadcast_to(stepped[:, None], (len(stepped), self.layout.batch, K, K))
+        counts = np.asarray(self.node.clock.lengths) - 1
+        ends = np.cumsum(counts)
+        flat = stepped.reshape(len(stepped), self.layout.batch, K, K)
+        return np.concatenate([np.swapaxes(flat[e - c : e], 0, 1).reshape(-1, K, K) for c, e in zip(counts, ends, strict=True)])
+
+    def _evidence(self, labels) -> tuple[np.ndarray, np.ndarray | None]:
+        constant = sum((m.array for m in self.unaries if self._is_constant(m)), np.zeros((), self.dtype))
+        if self.indexed is not None:
+            m = self.indexed
+            table = m.extended if m.observed == [1] else m.extended.T
+            symbols = self.layout.into(m.data(m.observed[0]))
+            if (symbols < 0).any():
+                symbols = np.where(symbols < 0, table.shape[1] - 1, symbols)
+                return np.ascontiguousarray(table.T) + constant, symbols
+            return np.ascontiguousarray(table[:, :-1].T) + constant, symbols
+        T, K = self.node.clock.total, self.node.states
+        dense = np.zeros((T, *self.node.shape, K), self.dtype)
+        dense += constant
+        for m in self.unaries:
+            if self._is_initial(m) or self._is_constant(m):
+                continue
+            tables = m.stacked()
+            tables = tables.reshape(tables.shape[0], *((1,) * (dense.ndim - tables.ndim)), *tables.shape[1:])
+            dense[rows_of(m.family, m.family.args[_latent_position(m)])] += tables
+        if labels is not None:
+            known = labels[..., None] >= 0
+            dense = np.where(known & (np.arange(K) != labels[..., None]), -np.inf, dense)
+        return self.layout.into(dense), None
+
+    @cached_property
+    def problem(self) -> tuple[ChainProblem, np.ndarray]:
+        """Linear tables scaled by their maxima, and what that takes out of each sequence's log Z."""
+        init, init_top = linear(self.log_init, (0,))
+        transition, trans_top = linear(self.log_transition, (-2, -1))
+        evidence, tops = linear(self.log_evidence, (-1,))
+        offsets = self.layout.offsets
+        per_step = tops if self.rows is None else tops[self.rows]
+        removed = np.add.reduceat(per_step, offsets[:-1]) + init_top
+        lengths = np.diff(offsets)
+        if transition.ndim == 2:
+            removed = removed + trans_top * (lengths - 1)
+        else:
+            sums = np.concatenate([[0.0], np.cumsum(trans_top)])
+            pairs = offsets - np.arange(len(offsets))
+            removed = removed + sums[pairs[1:]] - sums[pairs[:-1]]
+        logs = (self.log_init, self.log_transition, self.log_evidence)
+        return ChainProblem(init, transition, evidence, self.rows, offsets, logs), removed
+
+
+def linear(logs: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """exp(logs − max) over ``axes``, and the maxima (0 where all is −∞)."""
+    top = logs.max(axis=axes, keepdims=True, initial=-np.inf)
+    top = np.where(top == -np.inf, 0, top)
+    return np.exp(logs - top), np.squeeze(top, axes).astype(np.float64)
+
+
+def _latent_position(m: TableInstances) -> int:
+    return next(k for k in range(len(m.states)) if k not in m.observed)
+
+
+class ChainRun:
+    """Messages of one chain; γ and ξ at once, α and β when they are asked for."""
+
+    def __init__(self, block: TableChain, layout: ChainLayout, values, maximise: bool, clamp=None, forward_only: bool = False, cached: ChainTables | None = None):
+        self.block, self.layout, self.maximise = block, layout, maximise
+        self.tables = cached or ChainTables(block, layout, values, clamp)
+        self.counts, self.path = None, None
+        t = self.tables
+        if maximise:
+            scores, path = best_path(t.log_init, t.log_transition, t.log_evidence, t.rows, layout.offsets)
+            self.path = path
+            self.per_sequence = np.asarray(scores, np.float64)
+        else:
+            problem, removed = t.problem
+            if forward_only:
+                scale = forward_scale(problem)
+            else:
+                self.counts = expected_counts(problem)
+                scale = self.counts.log_scale
+            self.per_sequence = scale + removed
+        self.total = float(self.per_sequence.sum())
+
+    def first_impossible(self) -> tuple[int, int] | None:
+        """(sequence, step) of the first impossible step."""
+        if self.total != -np.inf:
+            return None
+        if self.counts is not None and self.counts.impossible:
+            return self.counts.impossible[0]
+        alpha = self.log_alpha_beta[0]
+        for n, (a, b) in enumerate(zip(self.layout.offsets[:-1], self.layout.offsets[1:], strict=True)):
+            gone = np.flatnonzero((alpha[a:b] == -np.inf).all(axis=1))
+            if len(gone):
+                return n, int(gone[0])
+        return 0, 0
+
+    def impossible(self) -> None:
+        """Raise where the evidence has probability zero, naming the first impossible step."""
+        found = self.first_impossible()
+        if found is None:
+            return
+        sequence, step = found
+        which = f" of sequence {sequence}" if self.layout.n > 1 else ""
+        raise ImpossibleEvidenceError(
+            f"the evidence on {self.block.node.name!r} has probability zero: step {step}{which} is the first that no state explains (total is −inf). "
+            "Give the tables a little probability there, or treat that observation as missing (−1)",
+            step,
+        )
+
+    @cached_property
+    def log_alpha_beta(self) -> tuple[np.ndarray, np.ndarray]:
+        """True unnormalised log messages in kernel order."""
+        t = self.tables
+        return log_messages(t.log_init, t.log_transition, t.log_evidence, t.rows, self.layout.offsets, self.maximise)
+
+    def stacked(self, flat: np.ndarray) -> np.ndarray:
+        """Kernel order → (T, *batch, …)."""
+        return self.layout.out_of(flat, self.block.node.shape)
+
+    @cached_property
+    def gamma(self) -> np.ndarray:
+        """Posterior marginals in kernel order (along the best path: one where it goes)."""
+        if self.maximise:
+            return (self.path[:, None] == np.arange(self.layout.states)).astype(self.tables.dtype)
+        return self.counts.gamma
+
+    def log_belief(self) -> np.ndarray:
+        """Normalised log marginals; max-marginals with the best at 0."""
+        self.impossible()
+        if self.maximise:
+            alpha, beta = self.log_alpha_beta
+            both = alpha + beta
+            return self.stacked(both - both.max(axis=1, keepdims=True))
+        with np.errstate(divide="ignore"):
+            return self.stacked(np.log(self.counts.gamma))
+
+    def add_parameters(self, store, sign: float = 1.0) -> None:
+        """Expected counts at parameters, marginals at real sequences behind tables."""
+        self.impossible()
+        offsets, gamma = self.layout.offsets, self.gamma
+        stacked = None
+        for m in self.tables.unaries:
+            target = table_target(m, store)
+            if target is None:
+                continue
+            if any(m is i for i in self.tables.initial):
+                target += sign * gamma[offsets[:-1]].sum(axis=0)
+            elif m is self.tables.indexed:
+                self._add_symbols(m, target, sign)
+            else:
+                stacked = self.stacked(gamma) if stacked is None else stacked
+                rows = rows_of(m.family, m.family.args[_latent_position(m)])
+                m.add_counts(sign * stacked[rows], target)
+        self._add_pairs(store, sign)
+
+    def _add_symbols(self, m: TableInstances, target, sign: float) -> None:
+        rows = self.tables.rows
+        if self.counts is not None and self.counts.row_counts is not None:
+            counts = self.counts.row_counts.T
+        else:
+            counts = np.stack([np.bincount(rows, column, len(self.tables.log_evidence)) for column in self.gamma.T])
+        n_symbols = m.states[m.observed[0]]
+        missing = counts[:, n_symbols] if counts.shape[1] > n_symbols else np.zeros(len(counts))
+        m.add_symbol_counts(sign * counts[:, :n_symbols], sign * missing, target)
+
+    @cached_property
+    def xi(self) -> np.ndarray:
+        """Expected transition counts, (K, K) or (P, K, K) like the transition."""
+        if not self.maximise:
+            return self.counts.xi
+        K, path, offsets = self.layout.states, self.path, self.layout.offsets
+        inside = np.ones(len(path), bool)
+        inside[offsets[:-1]] = False
+        here, before = path[inside], path[np.flatnonzero(inside) - 1]
+        if self.tables.log_transition.ndim == 3:
+            xi = np.zeros((len(here), K, K), self.tables.dtype)
+            xi[np.arange(len(here)), before, here] = 1
+            return xi
+        return np.bincount(before * K + here, minlength=K * K).reshape(K, K).astype(self.tables.dtype)
+
+    def _add_pairs(self, store, sign: float) -> None:
+        for m, flipped in self.tables.pairs:
+            target = table_target(m, store)
+            if target is None:
+                continue
+            if self.xi.ndim == 2:
+                target += sign * (self.xi.T if flipped else self.xi)
+                continue
+            stacked = self.layout.pairs_out_of(self.xi, self.block.node.shape)
+            m.add_counts(sign * (np.swapaxes(stacked, -1, -2) if flipped else stacked), target)
+
+    def pair_belief(self) -> np.ndarray:
+        """Normalised log joint of neighbours, (instances, *batch, K, K), by step."""
+        self.impossible()
+        alpha, beta = self.log_alpha_beta
+        offsets, t = self.layout.offsets, self.tables
+        inside = np.ones(len(alpha), bool)
+        inside[offsets[:-1]] = False
+        later = np.flatnonzero(inside)
+        evidence = t.log_evidence if t.rows is None else t.log_evidence[t.rows]
+        joint = alpha[later - 1][:, :, None] + t.log_transition + (evidence[later] + beta[later])[:, None, :]
+        top = joint.max(axis=(1, 2), keepdims=True)
+        if not self.maximise:
+            top = top + np.log(np.exp(joint - top).sum(axis=(1, 2), keepdims=True))
+        return self.layout.pairs_out_of(joint - top, self.block.node.shape)

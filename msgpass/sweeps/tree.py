@@ -1,0 +1,297 @@
+"""Two passes over a tree of factor instances, in any algebra over undirected potentials, without recursion.
+
+Every instance is oriented towards a root. Forward, from the leaves: the message at ``out`` from the messages at ``ins``.
+Backward, from the root: the message at each in, from what ``out`` and the other ins say. A variable's forward message is
+what lies behind it, its backward message what lies ahead; together they are its belief.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from msgpass.algebra.gaussian import to_moments
+from msgpass.errors import GraphError, ImpossibleEvidenceError
+from msgpass.nodes import Sequence
+from msgpass.plan import Tree, latent
+from msgpass.sweeps.instances import QuadraticInstances, TableInstances, parameter_names
+from msgpass.sweeps.rows import rows_of
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One factor instance, oriented: variable ids of its ins, of its out, and where these stand in the factor."""
+
+    family: int
+    j: int
+    ins: tuple[int, ...]
+    out: int
+    order: tuple[int, ...]  # positions of (ins…, out) among the factor's latent variables
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """Variables (name, row), instances from the leaves to the roots, and the roots."""
+
+    variables: tuple[tuple[str, int], ...]
+    instances: tuple[Instance, ...]
+    roots: tuple[int, ...]
+    index: dict
+
+
+def orient(block: Tree) -> Orientation:
+    """Direct every instance towards the last variable of its component; a loop is an error that names its factors."""
+    index: dict[tuple[str, int], int] = {}
+    touched: list[list[tuple[int, int]]] = []
+    members: dict[tuple[int, int], list[int]] = {}
+    for node_name in block.nodes:
+        node = next(a.slice.node for f in block.families for a in f.args if a.name == node_name)
+        for row in range(node.clock.total) if isinstance(node, Sequence) else (-1,):
+            index[(node_name, row)] = len(touched)
+            touched.append([])
+    for k, family in enumerate(block.families):
+        free = [a for a in family.args if latent(a)]
+        rows = [np.arange(family.factor.n) * 0 - 1 if a.rows is None else np.atleast_1d(_as_array(rows_of(family, a))) for a in free]
+        for j in range(family.factor.n):
+            ids = [index[(a.name, int(r[j]))] for a, r in zip(free, rows, strict=True)]
+            members[(k, j)] = ids
+            for v in ids:
+                touched[v].append((k, j))
+    names = list(index)
+    seen = np.zeros(len(touched), bool)
+    visited: dict[tuple[int, int], int] = {}
+    downward: list[Instance] = []
+    roots: list[int] = []
+    for root in sorted(range(len(touched)), key=lambda v: (names[v][1], v), reverse=True):
+        if seen[root]:
+            continue
+        roots.append(root)
+        seen[root] = True
+        frontier = [root]
+        while frontier:
+            v = frontier.pop(0) if len(frontier) < 64 else frontier.pop()
+            for key in touched[v]:
+                if key in visited:
+                    continue
+                visited[key] = v
+                ids = members[key]
+                ins = [(p, u) for p, u in enumerate(ids) if u != v]
+                place = ids.index(v)
+                for _, u in ins:
+                    if seen[u]:
+                        _loop(block, key, names[u], names[v])
+                    seen[u] = True
+                    frontier.append(u)
+                downward.append(Instance(key[0], key[1], tuple(u for _, u in ins), v, (*(p for p, _ in ins), place)))
+    return Orientation(tuple(names), tuple(reversed(downward)), tuple(roots), index)
+
+
+def _as_array(rows):
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+
+
+def _loop(block, key, one, other):
+    name = block.families[key[0]].factor[key[1]].name
+    text = [n if row < 0 else f"{n}[{row}]" for n, row in (one, other)]
+    raise GraphError(
+        f"the graph has a loop through {name} between {text[0]} and {text[1]}: the exact schedules run on chains and trees. Merge the "
+        "variables of the loop into one with the product of their states"
+    )
+
+
+class TreeRun:
+    """One run over a :class:`Tree`."""
+
+    def __init__(self, block: Tree, orientation: Orientation, algebra, values, clamp=None, backward: bool = True):
+        self.block, self.o, self.algebra, self.values = block, orientation, algebra, values
+        make = QuadraticInstances if block.gaussian else TableInstances
+        self.families = [make(f, values) for f in block.families]
+        self.clamp = clamp or {}
+        self.local = [self.start(v) for v in range(len(orientation.variables))]
+        self.forward_pass()
+        if backward:
+            self.backward_pass()
+
+    def node(self, v: int):
+        """Graph node of a variable."""
+        return self.block.families[0].factor.graph.nodes[self.o.variables[v][0]]
+
+    def start(self, v: int):
+        """Unit message, or the clamp of a labelled variable."""
+        name, row = self.o.variables[v]
+        node = self.node(v)
+        if self.block.gaussian:
+            return self.algebra.unit(node.size, float)
+        unit = np.zeros((*node.shape, node.states))
+        if name in self.clamp:
+            labels = np.asarray(self.clamp[name] if row < 0 else self.clamp[name][row])
+            unit = np.where((labels[..., None] < 0) | (np.arange(node.states) == labels[..., None]), 0.0, -np.inf)
+        return unit
+
+    def potential(self, instance: Instance):
+        """Potential of an instance, axes or blocks in the order ins, out."""
+        made = self.families[instance.family]
+        if self.block.gaussian:
+            return made.potential(instance.j, instance.order[-1] if len(instance.order) > 1 else None)
+        table = made.table(instance.j)
+        lead = table.ndim - len(instance.order)
+        return np.transpose(table, (*range(lead), *(lead + p for p in instance.order)))
+
+    def forward_pass(self) -> None:
+        """Leaves to roots."""
+        self.forward = list(self.local)
+        self.sent: list = [None] * len(self.o.instances)
+        for k, inst in enumerate(self.o.instances):
+            message = self.algebra.forward(self.potential(inst), [self.forward[u] for u in inst.ins])
+            self.sent[k] = message
+            self.forward[inst.out] = self.algebra.add(self.forward[inst.out], message)
+        self.total = float(sum(self.algebra.close(self.forward[r]) for r in self.o.roots))
+
+    def backward_pass(self) -> None:
+        """Roots to leaves; what an instance's ``out`` says leaves the instance's own message out."""
+        self.into: list[list[int]] = [[] for _ in self.o.variables]
+        for k, inst in enumerate(self.o.instances):
+            self.into[inst.out].append(k)
+        self.backward: list = [None] * len(self.o.variables)
+        self.at_out: list = [None] * len(self.o.instances)
+        for r in self.o.roots:
+            self.backward[r] = self.unit_like(r)
+            self.spread(r)
+        for k in range(len(self.o.instances) - 1, -1, -1):
+            inst = self.o.instances[k]
+            if not inst.ins:
+                continue
+            messages = self.algebra.backward(self.potential(inst), [self.forward[u] for u in inst.ins], self.at_out[k])
+            for u, message in zip(inst.ins, messages, strict=True):
+                self.backward[u] = message
+                self.spread(u)
+
+    def unit_like(self, v: int):
+        """The message that says nothing to variable v."""
+        node = self.node(v)
+        return self.algebra.unit(node.size, float) if self.block.gaussian else np.zeros((*node.shape, node.states))
+
+    def spread(self, v: int) -> None:
+        """What v says to each instance that points at it: everything but that instance (prefix and suffix products)."""
+        ids = self.into[v]
+        base = self.algebra.add(self.backward[v], self.local[v])
+        prefix = [base]
+        for k in ids[:-1]:
+            prefix.append(self.algebra.add(prefix[-1], self.sent[k]))
+        suffix = None
+        for position in range(len(ids) - 1, -1, -1):
+            k = ids[position]
+            self.at_out[k] = prefix[position] if suffix is None else self.algebra.add(prefix[position], suffix)
+            suffix = self.sent[k] if suffix is None else self.algebra.add(self.sent[k], suffix)
+
+    # -- readings --------------------------------------------------------------------------------------------------
+
+    def belief(self, v: int):
+        """Everything that is known about a variable."""
+        return self.algebra.add(self.forward[v], self.backward[v])
+
+    def joint(self, k: int):
+        """Normalised belief of an instance in the factor's own order of latent variables."""
+        inst = self.o.instances[k]
+        if self.block.gaussian and not inst.ins:
+            return to_moments(self.belief(inst.out))
+        joint = self.algebra.joint(self.potential(inst), [self.forward[u] for u in inst.ins], self.at_out[k])
+        if self.block.gaussian:
+            return self._reorder(inst, joint)
+        lead = joint.ndim - len(inst.order)
+        back = np.argsort(inst.order)
+        return np.transpose(joint, (*range(lead), *(lead + p for p in back)))
+
+    def _reorder(self, inst, joint):
+        sizes = [self.node(v).size for v in (*inst.ins, inst.out)]
+        blocks = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+        index = np.concatenate([blocks[p] for p in np.argsort(inst.order)])
+        return joint._replace(mean=joint.mean[index], cov=joint.cov[np.ix_(index, index)])
+
+    def counts(self, k: int, assignment=None) -> np.ndarray:
+        """Expected counts of a table instance (along the best path: one where the assignment goes)."""
+        if assignment is None:
+            return np.exp(self.joint(k))
+        inst = self.o.instances[k]
+        ids = [v for _, v in sorted(zip(inst.order, (*inst.ins, inst.out), strict=True))]
+        states = [self.node(v).states for v in ids]
+        batch = np.shape(assignment[ids[0]])
+        one = np.zeros((*batch, *states))
+        for place in np.ndindex(*batch):
+            one[(*place, *(int(assignment[v][place]) for v in ids))] = 1
+        return one
+
+    def assign(self) -> list[np.ndarray]:
+        """Best assignment by tracing back from the roots; ties go to the lowest state."""
+        found: list = [None] * len(self.o.variables)
+        for r in self.o.roots:
+            found[r] = np.argmax(self.forward[r], axis=-1)
+        for k in range(len(self.o.instances) - 1, -1, -1):
+            inst = self.o.instances[k]
+            if not inst.ins:
+                continue
+            scores = self.algebra.combine(self.potential(inst), [self.forward[u] for u in inst.ins])
+            states = [self.node(u).states for u in inst.ins]
+            at = np.take_along_axis(np.broadcast_to(scores, (*np.shape(found[inst.out]), *scores.shape[-len(states) - 1 :])), found[inst.out].reshape(np.shape(found[inst.out]) + (1,) * (len(states) + 1)), axis=-1)[..., 0]
+            flat = at.reshape(*np.shape(found[inst.out]), -1).argmax(axis=-1)
+            for u, place in zip(inst.ins, np.unravel_index(flat, states), strict=True):
+                found[u] = np.asarray(place)
+        return found
+
+    def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
+        """What arrives at parameters and at real sequences behind tables."""
+        if self.block.gaussian:
+            for k, inst in enumerate(self.o.instances):
+                made = self.families[inst.family]
+                names = parameter_names(made.family)
+                if names or not all(made.latent):
+                    joint = self.joint(k)
+                    made.add_statistics(inst.j, joint.mean, joint.cov, store, names)
+            return
+        for k, inst in enumerate(self.o.instances):
+            made = self.families[inst.family]
+            target = table_target(made, store)
+            if target is not None:
+                weights = sign * self.counts(k, assignment)
+                made.add_counts(weights[None], target, slice(inst.j, inst.j + 1))
+
+    def impossible(self) -> None:
+        """Raise where the evidence has probability zero."""
+        if self.total == -np.inf:
+            raise ImpossibleEvidenceError(f"the evidence on {', '.join(self.block.nodes[:4])} has probability zero, so that no posterior exists; look for −∞ in its tables")
+
+
+def table_target(made: TableInstances, store):
+    """Accumulator behind a table: its parameter's, or that of the rows of a real sequence; None for a constant."""
+    from msgpass.nodes import Parameter, Slice
+
+    source = made.family.potential.source
+    if isinstance(source, Parameter):
+        return store[source.name]
+    if isinstance(source, Slice):
+        rows = source.rows(made.family.clock, made.family.counts) if source.kind != "single" else None
+        return _RowsView(store, source.node.name, rows)
+    return None
+
+
+class _RowsView:
+    """Adds onto rows of a stored array through their instance numbers."""
+
+    def __init__(self, store, name, rows):
+        self.target, self.rows = store[name], rows
+
+    def __getitem__(self, chosen):
+        return np.zeros_like(self.target[self._rows(chosen)])
+
+    def __setitem__(self, chosen, value) -> None:
+        self.target[self._rows(chosen)] += value
+
+    def __iadd__(self, value):
+        self.target += value
+        return self
+
+    def _rows(self, chosen):
+        if isinstance(self.rows, slice):
+            return np.arange(self.rows.start, self.rows.stop)[chosen]
+        return self.rows[chosen]
