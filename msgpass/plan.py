@@ -78,6 +78,7 @@ class Block:
 
     families: tuple[Family, ...]
     nodes: tuple[str, ...]
+    gaussian = False
 
     @property
     def kind(self) -> str:

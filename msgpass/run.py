@@ -132,13 +132,13 @@ def choose_algebras(plan: Plan, algebra) -> tuple[Algebra, ...]:
 
 def _what(block) -> str:
     if isinstance(block, TableChain | Tree):
-        return "component of Gaussian variables" if getattr(block, "gaussian", False) else "component of discrete variables"
+        return "component of Gaussian variables" if block.gaussian else "component of discrete variables"
     return "deterministic variable (a Step computes it)" if block.nodes else "loss"
 
 
 def _which(block) -> str:
     if isinstance(block, TableChain | Tree):
-        return "Gaussian()" if getattr(block, "gaussian", False) else "SumProduct() or MaxProduct()"
+        return "Gaussian()" if block.gaussian else "SumProduct() or MaxProduct()"
     return "Adjoint() or Tangent({…}); to put a state on a grid, write its transitions as a Table"
 
 

@@ -1,4 +1,5 @@
-"""The Elman recurrence and its adjoint in plain NumPy: the text to read, and the oracle of the compiled sweep.
+"""The Elman recurrence and its adjoint in plain NumPy: the text to read, and the oracle of the compiled
+sweep.
 
     h_t = act(z_t),  z_t = W_ih x_t + b + W_hh h_{t−1}                                   (Elman 1990)
     λ_t = c_t + W_hhᵀ dz_{t+1},  dz_t = act'(z_t) λ_t                                    (Werbos 1990)

@@ -1,21 +1,98 @@
 """The loops of the compiled Elman sweep for a range of the batch, as `msgpass.kernels.elman` calls them.
 
-Arrays are flat. States, cotangents and dz are laid out as (time, batch, units), where ``units`` is the number of
-hidden units rounded up to whole vectors; what is added is zero and stays zero. A step is a product with packed
-weights, and then the activation or its derivative in place.
+Arrays are flat. States, cotangents and dz are laid out as (time, batch, units), where ``units`` is the number
+of hidden units rounded up to whole vectors; what is added is zero and stays zero. A step is a product with
+packed weights, and then the activation or its derivative. What is worked on sits in scratch memory whose rows
+are one vector longer, as rows a power of two apart would share a few sets of the cache.
 """
 
-from msgpass.kernels.product import TILE_ROWS, add_outer_products, product
+from msgpass.kernels.product import TILE_ROWS, Rows, Term, add_outer_products, product
 from msgpass.kernels.runtime import jit
 from msgpass.kernels.simd import fma, load, maximum, negative, select, splat_like, store, store_eights, vtanh
 
 
-@jit(forceinline=True)
-def _copy_rows(source, i, source_stride, target, j, target_stride, rows, units, lanes):
-    """Copy rows of ``units`` numbers, whole vectors."""
-    for r in range(rows):
-        for n in range(0, units, lanes):
-            store(target, j + r * target_stride + n, load(source, i + r * source_stride + n))
+@jit
+def run_forward(
+    x, w_ih, w_hh, bias, h0, h, z, state,
+    steps, batch, inputs, hidden, units, begin, end, reverse, tanh, lanes,
+):  # fmt: skip
+    """Fill rows ``begin:end`` of the batch in ``h``; ``w_ih`` and ``w_hh`` are packed transposes.
+
+    A few rows make small tiles, which wait for memory; their inputs are projected for all times at once, into
+    ``h`` itself, so that only the recurrent product is done step by step.
+    """
+    rows, stride = end - begin, units + lanes
+    no_term = Term(x, 0, 0, 0, w_ih)
+    recurrent, result = Term(state, 0, stride, hidden, w_hh), Rows(z, 0, stride)
+    at_once = rows == batch and rows < TILE_ROWS
+    if at_once:
+        projected = Term(x, 0, inputs, inputs, w_ih)
+        product(Rows(bias, 0, 0), projected, no_term, Rows(h, 0, units), steps * batch, units, lanes)
+    _copy_rows(h0, begin * units, units, state, 0, stride, rows, units, lanes)
+    for k in range(steps):
+        row = (steps - 1 - k if reverse else k) * batch + begin
+        if at_once:
+            product(Rows(h, row * units, units), recurrent, no_term, result, rows, units, lanes)
+        else:
+            projected = Term(x, row * inputs, inputs, inputs, w_ih)
+            product(Rows(bias, 0, 0), projected, recurrent, result, rows, units, lanes)
+        _activate(z, state, stride, h, row * units, rows, units, lanes, tanh)
+
+
+@jit
+def run_backward(
+    cotangent, x, h, h0, w_hh, zeros, dz, dh0, recent, groups, panels, gradients,
+    steps, batch, inputs, hidden, units, columns, begin, end, chunk, reverse, tanh, keep, lanes,
+):  # fmt: skip
+    """Go against the recurrence for rows ``begin:end`` of the batch; ``w_hh`` is packed as it is.
+
+    The weight gradients of ``chunk`` steps wait in ``groups`` (dz) and ``panels`` (the x and h that it is
+    multiplied by) until they are one product with a long inner index instead of many with a short one. Row
+    blocks 1, 2, … of ``recent`` hold the chunk's dz and block 0 that of the step after the chunk.
+    ``gradients`` is that of ``w_ih`` (units × ``columns``, the padded inputs), of ``w_hh`` and of the bias,
+    one after the other. ``keep`` says whether to fill ``dz``, of all times.
+    """
+    rows, stride = end - begin, units + lanes
+    block = rows * stride
+    no_start, no_term = Rows(zeros, 0, 0), Term(recent, 0, 0, 0, w_hh)
+    dw_ih = gradients[: units * columns]
+    dw_hh = gradients[units * columns : units * (columns + units)]
+    dbias = gradients[units * (columns + units) :]
+    stop = steps
+    while stop > 0:
+        start = max(0, stop - chunk)
+        count = (stop - start) * rows
+        states = panels[columns * count :]
+        group_stride = 8 * count + 16
+        for k in range(stop - 1, start - 1, -1):
+            row = (steps - 1 - k if reverse else k) * batch + begin
+            p = (k - start) * rows
+            now = (k - start + 1) * block
+            if k == steps - 1:
+                recent[now : now + block] = 0
+            else:
+                later = Term(recent, 0 if k == stop - 1 else now + block, stride, hidden, w_hh)
+                product(no_start, later, no_term, Rows(recent, now, stride), rows, units, lanes)
+            _differentiate(cotangent, h, row * units, recent, now, stride, rows, units, lanes, tanh)
+            _to_groups(recent, now, stride, rows, units, groups, 8 * p, group_stride, lanes)
+            if keep:
+                _copy_rows(recent, now, stride, dz, row * units, units, rows, units, lanes)
+            _to_panels(x, row * inputs, rows, inputs, panels, p, count, lanes)
+            if k == 0:
+                _to_panels(h0, begin * units, rows, units, states, p, count, lanes)
+            else:
+                before = row + batch if reverse else row - batch
+                _to_panels(h, before * units, rows, units, states, p, count, lanes)
+        add_outer_products(groups, group_stride, units, panels, count, dw_ih, columns, lanes)
+        add_outer_products(groups, group_stride, units, states, count, dw_hh, units, lanes)
+        _add_rows(recent, block, stride, count, dbias, units, lanes)
+        _copy_rows(recent, block, stride, recent, 0, stride, rows, units, lanes)
+        stop = start
+    first = Term(recent, 0, stride, hidden, w_hh)
+    product(no_start, first, no_term, Rows(dh0, begin * units, units), rows, units, lanes)
+
+
+# --- passes over the rows of one step
 
 
 @jit(forceinline=True)
@@ -29,132 +106,70 @@ def _activate(z, state, stride, h, i, rows, units, lanes, tanh):
             store(h, i + r * units + n, value)
 
 
-@jit
-def run_forward(
-    x, w_ih, w_hh, bias, h0, h, z, state,
-    steps, batch, inputs, hidden, units, begin, end, reverse, tanh, lanes,
-):  # fmt: skip
-    """Fill rows ``begin:end`` of the batch in ``h``; ``w_ih`` and ``w_hh`` are packed transposes.
-
-    A few rows make small tiles, which wait for memory; their inputs are projected for all times at once instead,
-    into ``h`` itself, so that only the recurrent product is done step by step.
-    """
-    rows = end - begin
-    stride = units + lanes  # rows a power of two apart would fall into the same few sets of the cache
-    at_once = rows == batch and rows < TILE_ROWS
-    if at_once:
-        product(bias, 0, 0, x, 0, inputs, inputs, w_ih, h, 0, units, steps * batch, units, lanes)
-    _copy_rows(h0, begin * units, units, state, 0, stride, rows, units, lanes)
-    for k in range(steps):
-        t = steps - 1 - k if reverse else k
-        now = (t * batch + begin) * units
-        if at_once:
-            product(h, now, units, state, 0, stride, hidden, w_hh, z, 0, stride, rows, units, lanes)
-        else:
-            i = (t * batch + begin) * inputs
-            product(bias, 0, 0, x, i, inputs, inputs, w_ih, z, 0, stride, rows, units, lanes)
-            product(z, 0, stride, state, 0, stride, hidden, w_hh, z, 0, stride, rows, units, lanes)
-        _activate(z, state, stride, h, now, rows, units, lanes, tanh)
-
-
 @jit(forceinline=True)
-def _differentiate(cotangent, h, i, dz, j, stride, groups, g, group_stride, rows, units, lanes, tanh):
-    """Turn what comes through later steps, in ``dz``, into dz = act'(z)·λ; write it to groups of eight units too.
+def _differentiate(cotangent, h, i, dz, j, stride, rows, units, lanes, tanh):
+    """Turn what comes through later steps, in ``dz``, into dz = act'(z)·λ.
 
-    The cotangent is added here and not where the product starts: it comes from main memory, and this pass reads it
-    in order.
+    The cotangent is added here and not where the product starts: it comes from main memory, and this pass
+    reads it in order.
     """
     for r in range(rows):
         for n in range(0, units, lanes):
-            value = load(h, i + n)
-            adjoint = load(cotangent, i + n) + load(dz, j + n)
+            value = load(h, i + r * units + n)
+            adjoint = load(cotangent, i + r * units + n) + load(dz, j + r * stride + n)
             if tanh:
-                d = adjoint * fma(negative(value), value, splat_like(value, 1.0))
+                adjoint = adjoint * fma(negative(value), value, splat_like(value, 1.0))
             else:
                 zero = splat_like(value, 0.0)
-                d = select(value > zero, adjoint, zero)
-            store(dz, j + n, d)
-            store_eights(groups, g + (n // 8) * group_stride, group_stride, d)
-        i += units
-        j += stride
-        g += 8
+                adjoint = select(value > zero, adjoint, zero)
+            store(dz, j + r * stride + n, adjoint)
 
 
 @jit(forceinline=True)
-def _to_panels(source, i, rows, columns, panels, base, p, count, lanes):
-    """Lay out rows, which are ``columns`` long, as rows p, p + 1, … of panels of ``count`` rows from ``base`` on."""
-    width = 2 * lanes
+def _copy_rows(source, i, source_stride, target, j, target_stride, rows, units, lanes):
+    """Copy rows of ``units`` numbers."""
     for r in range(rows):
-        a, b = i + r * columns, base + (p + r) * width
+        for n in range(0, units, lanes):
+            store(target, j + r * target_stride + n, load(source, i + r * source_stride + n))
+
+
+@jit(forceinline=True)
+def _to_groups(source, i, stride, rows, units, groups, j, group_stride, lanes):
+    """Lay out rows as the left factor of `add_outer_products`, from place ``j`` of each group on."""
+    for r in range(rows):
+        for n in range(0, units, lanes):
+            value = load(source, i + r * stride + n)
+            store_eights(groups, j + 8 * r + (n // 8) * group_stride, group_stride, value)
+
+
+@jit(forceinline=True)
+def _to_panels(source, i, rows, columns, panels, p, count, lanes):
+    """Lay out rows, ``columns`` long, as rows p, p + 1, … of panels of ``count`` rows: a packed right
+    factor."""
+    width = 2 * lanes
+    rest = columns % width
+    for r in range(rows):
+        a, b = i + r * columns, (p + r) * width
         for _ in range(columns // width):
             store(panels, b, load(source, a))
             store(panels, b + lanes, load(source, a + lanes))
             a += width
             b += count * width
-        rest = columns % width
         if rest:
-            last = lanes if rest <= lanes else width  # the last panel is narrow where one vector is enough
-            if last == lanes:
-                b -= (p + r) * lanes
-            for q in range(last):
+            narrow = rest <= lanes
+            b -= (p + r) * lanes if narrow else 0
+            for q in range(lanes if narrow else width):
                 panels[b + q] = source[a + q] if q < rest else 0
 
 
-@jit
-def _add_rows(source, stride, count, total, units, lanes):
+@jit(forceinline=True)
+def _add_rows(source, i, stride, count, total, units, lanes):
     """``total[n] += Σ_p source[p, n]``: the bias's gradient."""
     for n in range(0, units, lanes):
         even, odd = load(total, n), splat_like(load(total, n), 0.0)
         for p in range(0, count - 1, 2):
-            even, odd = even + load(source, p * stride + n), odd + load(source, (p + 1) * stride + n)
+            even = even + load(source, i + p * stride + n)
+            odd = odd + load(source, i + (p + 1) * stride + n)
         if count % 2:
-            even = even + load(source, (count - 1) * stride + n)
+            even = even + load(source, i + (count - 1) * stride + n)
         store(total, n, even + odd)
-
-
-@jit
-def run_backward(
-    cotangent, x, h, h0, w_hh, dz, recent, later, groups, panels, zeros, dw_ih, dw_hh, dbias, dh0,
-    steps, batch, inputs, hidden, units, columns, begin, end, chunk, reverse, tanh, keep, lanes,
-):  # fmt: skip
-    """Sweep against the recurrence for rows ``begin:end`` of the batch; ``w_hh`` is packed as it is.
-
-    The weight gradients of ``chunk`` steps wait in ``groups`` (dz) and ``panels`` (what it is multiplied by) until
-    they are one product with a long inner index instead of many with a short one. ``columns`` is the padded number
-    of inputs. ``keep`` says whether to fill ``dz``, of all times.
-    """
-    rows = end - begin
-    stride = units + lanes
-    stop = steps
-    while stop > 0:
-        start = max(0, stop - chunk)
-        count = (stop - start) * rows
-        states = columns * count
-        group_stride = 8 * count + 16  # not a power of two, for the same reason
-        for k in range(stop - 1, start - 1, -1):
-            t = steps - 1 - k if reverse else k
-            here = (t * batch + begin) * units
-            p = (k - start) * rows
-            now = p * stride
-            if k == steps - 1:
-                recent[now : now + rows * stride] = 0
-            elif k == stop - 1:
-                product(zeros, 0, 0, later, 0, stride, hidden, w_hh, recent, now, stride, rows, units, lanes)
-            else:
-                after = now + rows * stride
-                product(zeros, 0, 0, recent, after, stride, hidden, w_hh, recent, now, stride, rows, units, lanes)
-            _differentiate(cotangent, h, here, recent, now, stride, groups, p * 8, group_stride, rows, units, lanes, tanh)
-            if keep:
-                _copy_rows(recent, now, stride, dz, here, units, rows, units, lanes)
-            _to_panels(x, (t * batch + begin) * inputs, rows, inputs, panels, 0, p, count, lanes)
-            if k == 0:
-                _to_panels(h0, begin * units, rows, units, panels, states, p, count, lanes)
-            else:
-                before = here + batch * units if reverse else here - batch * units
-                _to_panels(h, before, rows, units, panels, states, p, count, lanes)
-        add_outer_products(groups, group_stride, units, panels[:states], count, dw_ih, columns, lanes)
-        add_outer_products(groups, group_stride, units, panels[states:], count, dw_hh, units, lanes)
-        _add_rows(recent, stride, count, dbias, units, lanes)
-        _copy_rows(recent, 0, stride, later, 0, stride, rows, units, lanes)
-        stop = start
-    product(zeros, 0, 0, later, 0, stride, hidden, w_hh, dh0, begin * units, units, rows, units, lanes)

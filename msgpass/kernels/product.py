@@ -1,22 +1,51 @@
-"""Products of small matrices inside compiled sweeps: ``out = start + left @ right``, with ``right`` packed once.
+"""Products of small matrices inside compiled sweeps: ``out = start + left @ right``, with ``right`` packed
+once.
 
-A sweep multiplies by the same weights at every step. BLAS packs its operands anew at each call, which costs more
-than the product itself at these sizes; here the right factor is laid out once in *panels* of two vectors' width,
-each panel's rows one after the other, and is then read with unit stride. Columns are padded with zeros to whole
-vectors; where their number of vectors is odd, the last panel is one vector wide.
+A sweep multiplies by the same weights at every step. BLAS packs its operands anew at each call, which costs
+more than the product itself at these sizes; here the right factor is laid out once in *panels* of two
+vectors' width, each panel's rows one after the other, and is then read with unit stride. Columns are padded
+with zeros to whole vectors; where their number of vectors is odd, the last panel is one vector wide.
 
 All arrays are flat and contiguous, offsets count numbers. Nothing is checked: callers in this folder do that.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from msgpass.kernels.runtime import jit
-from msgpass.kernels.simd import LANES, load, store
-from msgpass.kernels.tile import add_interleaved, add_outer, fold_rows, load_tile, store_tile, tile_width, zero_tile
+from msgpass.kernels.simd import LANES
+from msgpass.kernels.tile import (
+    add_interleaved,
+    add_outer,
+    fold_rows,
+    load_tile,
+    store_tile,
+    tile_width,
+    zero_tile_like,
+)
 
 TILE_ROWS = 8
-"""Rows of the largest tile: 8 × 2 sums and what is multiplied fit in 32 registers, with two units × four
-cycles of latency to fill."""
+"""Rows of the largest tile: its 8 × 2 sums and what is multiplied fit in 32 registers, and keep two
+multiply-add units of four cycles' latency busy."""
+
+
+class Rows(NamedTuple):
+    """Rows in a flat array: row m begins at ``offset + m * stride``; a stride of 0 repeats one row."""
+
+    array: np.ndarray
+    offset: int
+    stride: int
+
+
+class Term(NamedTuple):
+    """``left @ right``: the first ``inner`` numbers of rows as in `Rows`, times a packed matrix."""
+
+    array: np.ndarray
+    offset: int
+    stride: int
+    inner: int
+    right: np.ndarray
 
 
 def padded(columns: int, dtype) -> int:
@@ -27,8 +56,8 @@ def padded(columns: int, dtype) -> int:
 
 @jit
 def pack(matrix, transposed, lanes, packed):
-    """Lay out ``right = matrix`` (or its transpose) in panels; ``packed`` has rows × padded columns numbers."""
-    inner, columns = matrix.shape[0], matrix.shape[1]
+    """Lay out ``right = matrix`` (or its transpose) in panels; ``packed`` is rows × padded columns."""
+    inner, columns = matrix.shape
     if transposed:
         inner, columns = columns, inner
     whole = -(-columns // lanes) * lanes
@@ -49,83 +78,97 @@ def pack(matrix, transposed, lanes, packed):
                     packed[base + p * width + q] = matrix[p, first + q]
 
 
-def _make_block(rows, vectors):
-    """Compiled product for one tile of fixed size; its inner loop is unrolled by four."""
+@jit(forceinline=True)
+def _add_block(tile, left, i, row_stride, inner_stride, inner, right, j):
+    """``tile + left @ right``, unrolled by four."""
+    width = tile_width(tile)
+    for _ in range(inner // 4):
+        tile = add_outer(tile, 4, left, i, row_stride, inner_stride, right, j)
+        i += 4 * inner_stride
+        j += 4 * width
+    for _ in range(inner % 4):
+        tile = add_outer(tile, 1, left, i, row_stride, inner_stride, right, j)
+        i += inner_stride
+        j += width
+    return tile
 
-    @jit(forceinline=True)
-    def block(start, s, start_stride, left, i, row_stride, inner_stride, inner, right, j, out, o, out_stride):
-        tile = load_tile(rows, vectors, start, s, start_stride)
-        width = tile_width(tile)
-        for _ in range(inner // 4):
-            tile = add_outer(tile, 4, left, i, row_stride, inner_stride, right, j)
-            i += 4 * inner_stride
-            j += 4 * width
-        for _ in range(inner % 4):
-            tile = add_outer(tile, 1, left, i, row_stride, inner_stride, right, j)
-            i += inner_stride
-            j += width
-        store_tile(tile, out, o, out_stride)
+
+@jit(forceinline=True)
+def _add_term(tile, term, m, n):
+    """``tile`` plus the term's rows from m on and columns from n on."""
+    return _add_block(
+        tile,
+        term.array,
+        term.offset + m * term.stride,
+        term.stride,
+        1,
+        term.inner,
+        term.right,
+        n * term.inner,
+    )
+
+
+@jit(forceinline=True)
+def _add_term_to_row(tile, term, m, n):
+    """As `_add_term` for a tile of one row: its terms go to four sums in turn, not to wait for each other."""
+    quarters, width = zero_tile_like(tile, 4), tile_width(tile)
+    i, j = term.offset + m * term.stride, n * term.inner
+    for _ in range(term.inner // 4):
+        quarters = add_interleaved(quarters, term.array, i, term.right, j)
+        i += 4
+        j += 4 * width
+    for _ in range(term.inner % 4):
+        tile = add_outer(tile, 1, term.array, i, 0, 1, term.right, j)
+        i += 1
+        j += width
+    return fold_rows(quarters, tile)
+
+
+def _make_block(rows, vectors):
+    """Compiled code for one block of the result, of a size fixed here."""
+    add = _add_term if rows > 1 else _add_term_to_row
+
+    @jit(forceinline=True, cache=False)
+    def block(start, first, second, out, m, n):
+        tile = load_tile(rows, vectors, start.array, start.offset + m * start.stride + n, start.stride)
+        tile = add(add(tile, first, m, n), second, m, n)
+        store_tile(tile, out.array, out.offset + m * out.stride + n, out.stride)
 
     return block
 
 
-def _make_row(vectors):
-    """Compiled product for a single row, whose terms go to four sums each: one would wait for its own latency."""
-
-    @jit(forceinline=True)
-    def row(start, s, left, i, inner, right, j, out, o):
-        quarters = zero_tile(4, vectors, start)
-        width = tile_width(quarters)
-        rest = load_tile(1, vectors, start, s, 0)
-        for _ in range(inner // 4):
-            quarters = add_interleaved(quarters, left, i, right, j)
-            i += 4
-            j += 4 * width
-        for _ in range(inner % 4):
-            rest = add_outer(rest, 1, left, i, 0, 1, right, j)
-            i += 1
-            j += width
-        store_tile(fold_rows(quarters, rest), out, o, 0)
-
-    return row
-
-
 _block_8x2, _block_8x1 = _make_block(8, 2), _make_block(8, 1)
 _block_4x2, _block_4x1 = _make_block(4, 2), _make_block(4, 1)
-_row_2, _row_1 = _make_row(2), _make_row(1)
+_block_1x2, _block_1x1 = _make_block(1, 2), _make_block(1, 1)
 
 
 @jit
-def product(start, s, start_stride, left, i, row_stride, inner, right, out, o, out_stride, rows, columns, lanes):
-    """``out[m, n] = start[m, n] + Σ_p left[m, p] right[p, n]`` for ``rows`` rows and ``columns`` padded columns.
+def product(start, first, second, out, rows, columns, lanes):
+    """``out = start + first.left @ first.right + second.left @ second.right``.
 
-    Row m of ``start``, ``left`` and ``out`` begins at ``s + m * start_stride``, ``i + m * row_stride`` and
-    ``o + m * out_stride``; ``right`` is packed. ``out`` may be ``start``.
+    ``start`` and ``out`` are `Rows`, possibly the same; ``first`` and ``second`` are `Term` (one with
+    ``inner`` 0 adds nothing). ``columns`` counts padded columns.
     """
     for n in range(0, columns, 2 * lanes):
-        j = n * inner
         wide = n + 2 * lanes <= columns
         m = 0
         while m + 8 <= rows:
-            sm, im, om = s + m * start_stride + n, i + m * row_stride, o + m * out_stride + n
             if wide:
-                _block_8x2(start, sm, start_stride, left, im, row_stride, 1, inner, right, j, out, om, out_stride)
+                _block_8x2(start, first, second, out, m, n)
             else:
-                _block_8x1(start, sm, start_stride, left, im, row_stride, 1, inner, right, j, out, om, out_stride)
+                _block_8x1(start, first, second, out, m, n)
             m += 8
         if m + 4 <= rows:
-            sm, im, om = s + m * start_stride + n, i + m * row_stride, o + m * out_stride + n
             if wide:
-                _block_4x2(start, sm, start_stride, left, im, row_stride, 1, inner, right, j, out, om, out_stride)
+                _block_4x2(start, first, second, out, m, n)
             else:
-                _block_4x1(start, sm, start_stride, left, im, row_stride, 1, inner, right, j, out, om, out_stride)
+                _block_4x1(start, first, second, out, m, n)
             m += 4
         while m < rows:
-            sm, im, om = s + m * start_stride + n, i + m * row_stride, o + m * out_stride + n
             if wide:
-                _row_2(start, sm, left, im, inner, right, j, out, om)
+                _block_1x2(start, first, second, out, m, n)
             else:
-                _row_1(start, sm, left, im, inner, right, j, out, om)
+                _block_1x1(start, first, second, out, m, n)
             m += 1
 
 
@@ -133,16 +176,16 @@ def product(start, s, start_stride, left, i, row_stride, inner, right, out, o, o
 def add_outer_products(left, group_stride, rows, right, inner, out, columns, lanes):
     """``out[m, n] += Σ_p left[p, m] right[p, n]``: a sum of outer products, as in the gradient of a weight.
 
-    ``left`` is cut into groups of eight columns, ``left[(m // 8) * group_stride + p * 8 + m % 8]``, so that a tile
-    reads it in order (from plain rows the product ran at 50 to 75 % of the speed). ``right`` is packed; ``out`` has
-    ``rows`` rows, a multiple of eight, of ``columns`` padded numbers.
+    ``left`` is cut into groups of eight columns, ``left[(m // 8) * group_stride + p * 8 + m % 8]``, so that a
+    tile reads it in order (from plain rows the product ran at 50 to 75 % of the speed). ``right`` is packed;
+    ``out`` has ``rows`` rows, a multiple of eight, of ``columns`` padded numbers.
     """
     for n in range(0, columns, 2 * lanes):
-        wide = n + 2 * lanes <= columns
-        j = n * inner
         for m in range(0, rows, 8):
             i, o = (m // 8) * group_stride, m * columns + n
-            if wide:
-                _block_8x2(out, o, columns, left, i, 1, 8, inner, right, j, out, o, columns)
+            if n + 2 * lanes <= columns:
+                tile = load_tile(8, 2, out, o, columns)
+                store_tile(_add_block(tile, left, i, 1, 8, inner, right, n * inner), out, o, columns)
             else:
-                _block_8x1(out, o, columns, left, i, 1, 8, inner, right, j, out, o, columns)
+                narrow = load_tile(8, 1, out, o, columns)
+                store_tile(_add_block(narrow, left, i, 1, 8, inner, right, n * inner), out, o, columns)

@@ -6,6 +6,7 @@ files of the functions it calls: after editing a helper, remove the ``__pycache_
 """
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -58,19 +59,19 @@ def aligned_empty(shape: int | Sequence[int], dtype: DTypeLike = np.float64) -> 
     >>> aligned_empty((3, 5)).ctypes.data % 64
     0
     """
-    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    dtype = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + size].view(dtype).reshape(shape)
+    return _aligned(shape, dtype, np.empty)
 
 
 def aligned_zeros(shape: int | Sequence[int], dtype: DTypeLike = np.float64) -> np.ndarray:
     """As `aligned_empty`, filled with zeros."""
-    array = aligned_empty(shape, dtype)
-    array[...] = 0
-    return array
+    return _aligned(shape, dtype, np.zeros)
+
+
+def _aligned(shape, dtype, allocate):
+    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    memory = allocate(math.prod(shape) * np.dtype(dtype).itemsize + ALIGNMENT, np.uint8)
+    address = memory.__array_interface__["data"][0]  # a fifth of the time that `memory.ctypes.data` takes
+    return np.ndarray(shape, dtype, memory, -address % ALIGNMENT)
 
 
 # --- two threads

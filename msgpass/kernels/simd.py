@@ -169,7 +169,7 @@ def store(typing, array, index, value):
 
 @intrinsic
 def store_eights(typing, array, index, stride, value):
-    """Write the lanes of ``value`` by eights: the first eight at ``index``, the next at ``index + stride``."""
+    """Write the lanes by eights: the first eight at ``index``, the next at ``index + stride``, and so on."""
 
     def code(context, builder, sig, args):
         for k in range(value.lanes // 8):

@@ -15,6 +15,9 @@ from msgpass.kernels.table_chain_types import LN2, LOST, ChainCounts, ChainProbl
 
 __all__ = ["ChainCounts", "ChainProblem", "best_path", "expected_counts", "forward_scale", "log_messages"]
 
+VECTORISED = 16_384
+"""Entries T·K from which on a chain with one shared transition goes to the vectorised families."""
+
 _NO_ROWS = np.empty(0, np.int64)
 
 
@@ -31,10 +34,20 @@ def _prepare(problem: ChainProblem) -> tuple:
     )
 
 
+def _vectorised(tables: tuple) -> bool:
+    init, transition, _, _, offsets = tables
+    return 2 <= len(init) and len(transition) == 1 and int(offsets[-1]) * len(init) >= VECTORISED
+
+
 def _sweep(tables: tuple, lost: float) -> tuple:
     """(mantissa, exponent, γ, ξ without its factor A, failed) by the family that the size selects."""
     init, transition, evidence, rows, offsets = tables
     steps, n_states = int(offsets[-1]), len(init)
+    if _vectorised(tables):
+        from msgpass.kernels import table_chain_large
+
+        index = _NO_ROWS if rows is None else rows
+        return table_chain_large.scaled_sweep(init, transition[0], evidence, index, offsets, lost)
     if not policy.prefer_kernel(steps, n_states):
         return reference.scaled_sweep(*tables, lost)
     from msgpass.kernels import runtime, table_chain_scalar
@@ -101,7 +114,7 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
 
 def _count_rows(rows: np.ndarray, gamma: np.ndarray, n_rows: int) -> np.ndarray:
     """Σ γ_t over the time steps of each row of evidence; both ways add in the order of time."""
-    if "table_chain_scalar" not in policy.loaded():
+    if gamma.size < VECTORISED and "table_chain_scalar" not in policy.loaded():
         return np.stack([np.bincount(rows, column, n_rows) for column in gamma.T], axis=1)
     from msgpass.kernels.table_chain_scalar import count_rows
 
@@ -176,7 +189,13 @@ def best_path(
     """
     dtype = log_evidence.dtype
     tables = _prepare(ChainProblem(log_init, log_transition, log_evidence, rows, offsets))
-    _, log_transition, _, _, offsets = tables
+    log_init, log_transition, log_evidence, rows, offsets = tables
+    if _vectorised(tables):
+        from msgpass.kernels import table_chain_large
+
+        index = _NO_ROWS if rows is None else rows
+        scores, path = table_chain_large.best_path(log_init, log_transition[0], log_evidence, index, offsets)
+        return scores.astype(dtype, copy=False), path
     scores, path = np.empty(len(offsets) - 1), np.empty(offsets[-1], np.int64)
     alpha, _ = _log_messages(*tables, True, backward=False)
     if alpha.size * alpha.shape[1] < LARGE:

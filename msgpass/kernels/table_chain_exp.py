@@ -3,34 +3,71 @@
 import math
 
 import numpy as np
+from llvmlite import ir
+from numba.extending import intrinsic
 
 from msgpass.kernels.runtime import jit
-from msgpass.kernels.simd import load, store, vexp
+from msgpass.kernels.simd import load, maximum, select, splat, store, vexp
 
-_BLOCK = 2048  # numbers at a time: two first-level caches' worth would undo what blocking is for
+_BLOCK = 2048  # numbers at a time, which the first-level cache holds
 
 
-@jit
-def scaled_exponentials(log_table, first, last, out, peaks):
-    """``peaks[r] = max log_table[r]`` (0 if that is −inf) and ``out[r] = exp(log_table[r] − peaks[r])``, rows first:last."""
-    n_states = log_table.shape[1]
-    flat = out.reshape(out.size)
+@intrinsic
+def _swap2(typing, x):
+    """Lanes 0 and 1 exchanged, 2 and 3, …"""
+    return x(x), lambda context, builder, sig, args: _exchange(builder, args[0], 1)
+
+
+@intrinsic
+def _swap4(typing, x):
+    """Lanes 0, 1 and 2, 3 exchanged, …"""
+    return x(x), lambda context, builder, sig, args: _exchange(builder, args[0], 2)
+
+
+def _exchange(builder, vector, distance):
+    order = [ir.Constant(ir.IntType(32), lane ^ distance) for lane in range(8)]
+    return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), 8), order))
+
+
+@jit(_nrt=False)
+def scaled_exponentials(log_table, n_states, first, last, out, peaks):
+    """``peaks[r] = max log_table[r]`` (0 if that is −inf) and ``out[r] = exp(log_table[r] − peaks[r])``, rows first:last.
+
+    ``log_table`` and ``out`` are flat.
+    """
+    p = first * n_states
+    if n_states == 2 or n_states == 4:  # a vector holds whole rows
+        rows = 8 // n_states
+        low, zero = splat(-np.inf), splat(0.0)
+        while p + 8 <= last * n_states:
+            x = load(log_table, p)
+            peak = maximum(_swap2(x), x)
+            if n_states == 4:
+                peak = maximum(_swap4(peak), peak)
+            peak = select(peak > low, peak, zero)
+            store(out, p, peak)
+            for r in range(rows):
+                peaks[p // n_states + r] = out[p + r * n_states]
+            store(out, p, vexp(x - peak))
+            p += 8
+        first = p // n_states
     rows = max(_BLOCK // n_states // 8 * 8, 8)
     for start in range(first, last, rows):
         stop = min(start + rows, last)
         for r in range(start, stop):
-            peak = log_table[r, 0]
+            q = r * n_states
+            peak = log_table[q]
             for k in range(1, n_states):
-                value = log_table[r, k]
+                value = log_table[q + k]
                 peak = value if value > peak else peak
             peak = peak if peak > -np.inf else 0.0
             peaks[r] = peak
             for k in range(n_states):
-                out[r, k] = log_table[r, k] - peak
+                out[q + k] = log_table[q + k] - peak
         p = start * n_states
         while p + 8 <= stop * n_states:
-            store(flat, p, vexp(load(flat, p)))
+            store(out, p, vexp(load(out, p)))
             p += 8
         while p < stop * n_states:
-            flat[p] = math.exp(flat[p])
+            out[p] = math.exp(out[p])
             p += 1

@@ -51,7 +51,7 @@ def scatter(typing, array, at, offset, value):
     return types.void(array, at, types.int64, value), code
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def fetch(rows, at, n_states, out, o):
     """The rows of eight lanes, which start at ``at``, into ``out`` from ``o`` on: a vector for each state."""
     k = 0
@@ -69,7 +69,7 @@ def fetch(rows, at, n_states, out, o):
         k += 1
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def spread(values, v, at, n_states, rows):
     """The inverse of :func:`fetch`."""
     k = 0
@@ -88,7 +88,7 @@ def spread(values, v, at, n_states, rows):
         k += 1
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def locate(at, first, last, t, rows, n_states):
     """Where the row of time step t of each lane starts; that of its last step when the sequence has ended."""
     for lane in range(LANES):

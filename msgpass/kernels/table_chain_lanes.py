@@ -25,7 +25,7 @@ from msgpass.kernels.simd import (
 )
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _cross8(message, m, n_states, table, width, column, out, o):
     """``out[j] = Σ_i message[i] table[i, j]`` for eight columns j, each a vector."""
     a = load(message, m)
@@ -44,7 +44,7 @@ def _cross8(message, m, n_states, table, width, column, out, o):
     store(out, o + 32, c4), store(out, o + 40, c5), store(out, o + 48, c6), store(out, o + 56, c7)
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _cross4(message, m, n_states, table, width, column, out, o):
     """As :func:`_cross8`, for four columns."""
     a = load(message, m)
@@ -58,7 +58,7 @@ def _cross4(message, m, n_states, table, width, column, out, o):
     store(out, o, c0), store(out, o + 8, c1), store(out, o + 16, c2), store(out, o + 24, c3)
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _cross2(message, m, table, out, o):
     """As :func:`_cross8`, for two states."""
     a, b = load(message, m), load(message, m + LANES)
@@ -66,7 +66,7 @@ def _cross2(message, m, table, out, o):
     store(out, o + LANES, fma(b, broadcast(table, 3), a * broadcast(table, 1)))
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def cross(message, m, n_states, table, width, out, o):
     """A group's message through a table of ``width`` columns, 2 or a multiple of 4."""
     if width == 2:
@@ -80,7 +80,7 @@ def cross(message, m, n_states, table, width, out, o):
             _cross4(message, m, n_states, table, width, width - 4, out, o + LANES * (width - 4))
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _add_pairs(alpha, outgoing, length, n_states, width, xi):
     """``xi[i, j] += Σ_t α_t(i) w_{t+1}(j)``, a vector each, in blocks that stay in registers."""
     step = LANES * width
@@ -121,7 +121,7 @@ def _add_pairs(alpha, outgoing, length, n_states, width, xi):
 @jit
 def expected_counts(
     start, start_step, absorbed, end, end_step, table, transposed, n_states, width, evidence, rows, starts, lengths,
-    part, lost, z, gamma, xi, alpha, outgoing, scratch,
+    part, lost, z, gamma, xi, alpha, outgoing, scratch, marginal,
 ):
     """γ and Σ ξ of the groups ``part``, ``part + 2``, … of eight sequences.
 
@@ -140,13 +140,16 @@ def expected_counts(
     xi : (width, width, 8) flat
         Added to: Σ α w by lane, without the factor A.
     alpha, outgoing : (longest, width, 8) flat
-    scratch : (width, 8) flat
+    scratch, marginal : (width, 8) and (max(width, 8), 8) flat
     """
     step = LANES * width
     one, zero, low, high = splat(1.0), splat(0.0), splat(lost), splat(1.0 / lost)
     at, first_row, last_row = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
     length_of = np.empty(LANES)
     total_lanes = lengths.size
+    opening = 1 if absorbed else 0
+    # Two and four states fill a row of eight with four and two time steps, which then move by one transpose.
+    block = 8 // n_states if n_states == 2 or n_states == 4 else 1
     for g in range(part * LANES, total_lanes, 2 * LANES):
         group = g // LANES
         longest, shortest = lengths[g], lengths[g]
@@ -156,6 +159,7 @@ def expected_counts(
             first_row[lane] = starts[g + lane]
             last_row[lane] = starts[g + lane] + max(lengths[g + lane] - 1, 0)
         last = load(length_of, 0) - one
+        whole = opening + max(shortest - opening, 0) // block * block
         inverse, exponent, exponents = one, zero, zero
         mantissas, smallest = zero, one
         first, final = group * start_step, group * end_step
@@ -166,8 +170,13 @@ def expected_counts(
                 for k in range(n_states):
                     store(alpha, LANES * k, load(start, first + LANES * k))
             else:
-                locate(at, first_row, last_row, t, rows, n_states)
-                fetch(evidence, at, n_states, outgoing, now)
+                if t >= whole or rows.size:
+                    locate(at, first_row, last_row, t, rows, n_states)
+                    fetch(evidence, at, n_states, outgoing, now)
+                elif (t - opening) % block == 0:
+                    for lane in range(LANES):
+                        at[lane] = (first_row[lane] + t) * n_states
+                    fetch(evidence, at, block * n_states, outgoing, now)
                 if t == 0:
                     for k in range(n_states):
                         p = LANES * k
@@ -213,21 +222,23 @@ def expected_counts(
                     store(scratch, p, select(ends, mine, load(scratch, p)))
             if t == 0 and absorbed:
                 break
+            slot = (t - opening) % block * step if t < whole else 0
             for k in range(n_states):
                 p = LANES * k
                 beta = load(scratch, p)
                 largest = maximum(beta, largest)
                 store(outgoing, now + p, load(outgoing, now + p) * beta)
-                store(scratch, p, load(alpha, now + p) * beta)
-            if t < shortest:
-                for lane in range(LANES):
-                    at[lane] = (first_row[lane] + t) * n_states
-                spread(scratch, 0, at, n_states, gamma)
+                store(marginal, slot + p, load(alpha, now + p) * beta)
+            if t < whole:
+                if slot == 0:
+                    for lane in range(LANES):
+                        at[lane] = (first_row[lane] + t) * n_states
+                    spread(marginal, 0, at, block * n_states, gamma)
             else:
                 for lane in range(LANES):
                     if t < lengths[g + lane]:
                         for k in range(n_states):
-                            gamma[(starts[g + lane] + t) * n_states + k] = scratch[LANES * k + lane]
+                            gamma[(first_row[lane] + t) * n_states + k] = marginal[LANES * k + lane]
 
         sound = select(largest <= high, smallest, zero) >= low
         store(z, g, mantissas)
@@ -277,7 +288,8 @@ def run(
 
     def arguments(part: int) -> tuple:
         size = longest * width * LANES
-        work = aligned_empty(size), aligned_empty(size), aligned_empty(width * LANES)
+        messages = aligned_empty(width * LANES), aligned_empty(max(width, 8) * LANES)
+        work = aligned_empty(size), aligned_empty(size), *messages
         return (
             start.ravel(), steps[0], absorbed, end.ravel(), steps[1], table, transposed, n_states, width,
             evidence.ravel(), rows, starts, lengths, part, lost, z.ravel(), gamma.ravel(), xi[part], *work,
@@ -292,7 +304,7 @@ def run(
     return z, (pairs[0] + pairs[1]).sum(axis=2)
 
 
-def grouped(lengths: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def grouped(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sequences by falling length in whole groups of eight lanes: (order, starts, lengths); empty lanes at the end."""
     order = np.argsort(-lengths, kind="stable")
     empty = -len(order) % LANES
@@ -300,21 +312,29 @@ def grouped(lengths: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nda
     return order, np.concatenate((starts[order], padding)), np.concatenate((lengths[order], padding))
 
 
+def ungrouped(z: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mantissa, exponent and failure in the order in which the sequences came."""
+    mantissa, exponent, failed = np.empty((3, len(order)))
+    mantissa[order], exponent[order], failed[order] = z[:, : len(order)]
+    mantissa[failed > 0] = 0.0
+    return mantissa, exponent.astype(np.int64), failed > 0
+
+
 def many(
-    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, rows: np.ndarray | None, offsets: np.ndarray,
-    lost: float, threaded: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Many sequences with one shared transition (1, K, K): arguments and results as the reference's scaled sweep."""
-    n_states, n_sequences = len(init), len(offsets) - 1
-    order, starts, lengths = grouped(np.diff(offsets), offsets[:-1])
-    gamma = aligned_empty((int(offsets[-1]), n_states))
-    start, end = np.repeat(init[None, :, None], LANES, axis=2), np.ones((1, n_states, LANES))
-    index = np.empty(0, np.int64) if rows is None else rows
-    z, xi = run(
-        start, False, end, transition[0], evidence, index, starts, lengths, lost, gamma, threaded
-    )
-    mantissa, exponent, failed = np.empty((3, n_sequences))
-    mantissa[order], exponent[order], failed[order] = z[:, :n_sequences]
-    failed = failed > 0
-    mantissa[failed] = 0.0
-    return mantissa, exponent.astype(np.int64), gamma, xi[None], failed
+    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, rows: np.ndarray, starts: np.ndarray,
+    lengths: np.ndarray, lost: float, gamma: np.ndarray, threaded: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Many sequences with one transition (K, K), whose rows of ``gamma`` are written in place.
+
+    Returns
+    -------
+    mantissa, exponent : ndarray, shape (N,)
+    xi : ndarray, shape (K, K)
+        Without the factor A.
+    failed : ndarray of bool, shape (N,)
+    """
+    order, starts, lengths = grouped(starts, lengths)
+    start, end = np.repeat(init[None, :, None], LANES, axis=2), np.ones((1, len(init), LANES))
+    z, xi = run(start, False, end, transition, evidence, rows, starts, lengths, lost, gamma, threaded)
+    mantissa, exponent, failed = ungrouped(z, order)
+    return mantissa, exponent, xi, failed

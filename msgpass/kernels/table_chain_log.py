@@ -15,7 +15,7 @@ from msgpass.kernels.runtime import jit
 _SAFE = 1e-280  # a sum of linear products above this has lost nothing that matters to underflow
 
 
-@jit(inline="always")
+@jit(_nrt=False)
 def _step(message, log_table, table, weights, out, maximise):
     """``out[j] = reduce_i(message[i] + log_table[i, j])`` with ``table = exp(log_table)``."""
     n_states = message.size
@@ -119,7 +119,7 @@ def log_counts(alpha, beta, log_transition, log_evidence, rows, offsets, log_z, 
                     xi[pair, i, j] += math.exp(before + log_transition[pair, i, j] + (e[j] + beta[t, j]))
 
 
-@jit
+@jit(_nrt=False)
 def trace_back(alpha, log_transition, offsets, scores, path):
     """Best path of every sequence from its max-sum α; ties go to the lowest state."""
     n_states = alpha.shape[1]

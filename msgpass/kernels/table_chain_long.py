@@ -16,7 +16,7 @@ BLOCK = 32
 INVERSE, EXPONENT, LOST = 0, 8, 16  # places in a direction's ``state``: three vectors of equal lanes
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _through(x, depth, table, width, out):
     """``out = x @ table``: ``table`` (depth, width) with ``depth`` a multiple of 4, ``width`` one of 16.
 
@@ -73,7 +73,7 @@ def _through(x, depth, table, width, out):
         store(out, column, (c0 + c2) + (c4 + c6)), store(out, column + 8, (c1 + c3) + (c5 + c7))
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _read(array, p, n_states, row):
     """A row of K numbers into the padded ``row``, whose padding stays as it is."""
     whole = n_states - n_states % 8
@@ -83,7 +83,7 @@ def _read(array, p, n_states, row):
         row[k] = array[p + k]
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _write(array, p, n_states, row):
     """The inverse of :func:`_read`."""
     whole = n_states - n_states % 8
@@ -93,12 +93,12 @@ def _write(array, p, n_states, row):
         array[p + k] = row[k]
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _row(rows, t, n_states):
     return (rows[t] if rows.size else t) * n_states
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _add_pairs(alpha, outgoing, count, width, xi):
     """``xi += Σ alpha[t]ᵀ outgoing[t]``."""
     for column in range(0, width, COLUMNS):
@@ -273,23 +273,3 @@ def one(
     )
     counts = (xi[0] + xi[1]).reshape(width, width)[:n_states, :n_states]
     return mantissa, state[0, EXPONENT], counts, bool(state[:, LOST].any())
-
-
-def few(
-    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, rows: np.ndarray | None, offsets: np.ndarray,
-    lost: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Long sequences one after another: arguments and results as the reference's scaled sweep."""
-    n_states, n_sequences = len(init), len(offsets) - 1
-    gamma, xi = aligned_empty((int(offsets[-1]), n_states)), np.zeros((1, n_states, n_states))
-    index = np.empty(0, np.int64) if rows is None else rows
-    mantissa, exponent, failed = np.zeros(n_sequences), np.zeros(n_sequences), np.zeros(n_sequences, bool)
-    for n in range(n_sequences):
-        mantissa[n], exponent[n], pairs, failed[n] = one(
-            init, transition[0], evidence, index, offsets[n], offsets[n + 1], lost, gamma
-        )
-        if failed[n]:
-            mantissa[n] = 0.0
-        else:
-            xi[0] += pairs
-    return mantissa, exponent.astype(np.int64), gamma, xi, failed

@@ -9,19 +9,19 @@ import numpy as np
 from msgpass.kernels.runtime import jit
 
 
-@jit(inline="always")
+@jit(forceinline=True, _nrt=False)
 def power_exponent(x):
     """e with 2^(e−1) ≤ x < 2^e, as ``frexp`` has it, for a normal x > 0."""
     return (np.float64(x).view(np.int64) >> 52) - 1022
 
 
-@jit(inline="always")
+@jit(forceinline=True, _nrt=False)
 def power_of_two(e):
     """2^e for −1022 ≤ e ≤ 1023."""
     return np.int64((e + 1023) << 52).view(np.float64)
 
 
-@jit
+@jit(_nrt=False)
 def forward(init, transition, evidence, rows, start, stop, pair, lost, alpha):
     """α into ``alpha``, each row scaled to a maximum in [½, 1).
 
@@ -62,7 +62,7 @@ def forward(init, transition, evidence, rows, start, stop, pair, lost, alpha):
     return mantissa, exponent
 
 
-@jit
+@jit(_nrt=False)
 def backward(transition, transposed, evidence, rows, start, stop, pair, lost, mantissa, gamma, xi, beta, raw, outgoing):
     """β from the end; ``gamma`` holds α and is overwritten with γ, ``xi`` receives Σ α e β / Z. False when lost."""
     n_states = beta.size
@@ -182,7 +182,7 @@ def scaled_forward(init, transition, evidence, rows, offsets, lost, mantissa, ex
             mantissa[n], exponent[n] = total, shifts
 
 
-@jit
+@jit(_nrt=False)
 def count_rows(rows, gamma, counts):
     """``counts[rows[t]] += gamma[t]``, in the order of time."""
     for t in range(rows.size):

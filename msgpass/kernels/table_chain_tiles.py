@@ -20,12 +20,13 @@ from msgpass.kernels.simd import (
     transpose8,
 )
 from msgpass.kernels.table_chain_gather import LANES, locate
+from msgpass.kernels.table_chain_lanes import grouped, ungrouped
 
 COLUMNS = 16
 _BLOCK = 8  # time steps whose pairs are added up at once: 64 rows of α and w stay in the first-level cache
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def tile(x, p, row, inner, table, q, stride, depth, out, o, width, accumulate):
     """An 8 × 16 block of a matrix product: ``out[r, :] (+)= Σ_d x[p + r·row + d·inner] · table[q + d·stride :][:16]``.
 
@@ -74,14 +75,14 @@ def tile(x, p, row, inner, table, q, stride, depth, out, o, width, accumulate):
     store(out, o + 7 * width, a7), store(out, o + 7 * width + 8, b7)
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _cross(message, m, n_states, width, panels, out, o):
     """Eight rows of messages through a packed table."""
     for column in range(0, width, COLUMNS):
         tile(message, m, width, 1, panels, column * n_states, COLUMNS, n_states, out, o + column, width, False)
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _row_sums(sums):
     """The sums of the rows of an 8 × 8 block, as one vector."""
     r0, r1, r2, r3, r4, r5, r6, r7 = transpose8(
@@ -216,28 +217,33 @@ def packed(table: np.ndarray, width: int) -> np.ndarray:
 
 
 def many(
-    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, rows: np.ndarray | None, offsets: np.ndarray,
-    lost: float, threaded: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Many sequences with one shared transition (1, K, K): arguments and results as the reference's scaled sweep."""
-    from msgpass.kernels.table_chain_lanes import grouped
+    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, rows: np.ndarray, starts: np.ndarray,
+    lengths: np.ndarray, lost: float, gamma: np.ndarray, threaded: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Many sequences with one transition (K, K), whose rows of ``gamma`` are written in place.
 
-    n_states, n_sequences = len(init), len(offsets) - 1
-    order, starts, lengths = grouped(np.diff(offsets), offsets[:-1])
+    Returns
+    -------
+    mantissa, exponent : ndarray, shape (N,)
+    xi : ndarray, shape (K, K)
+        Without the factor A.
+    failed : ndarray of bool, shape (N,)
+    """
+    n_states = len(init)
+    order, starts, lengths = grouped(starts, lengths)
     width = -(-n_states // COLUMNS) * COLUMNS
     longest = int(lengths[0])
-    gamma, z = aligned_empty((int(offsets[-1]), n_states)), np.zeros((3, len(lengths)))
+    z = np.zeros((3, len(lengths)))
     xi = aligned_zeros((2, width * width))
     first = aligned_zeros(width)
     first[:n_states] = init
-    panels, transposed = packed(transition[0], width), packed(transition[0].T, width)
-    index = np.empty(0, np.int64) if rows is None else rows
+    panels, transposed = packed(transition, width), packed(transition.T, width)
 
     def arguments(part: int) -> tuple:
         size = longest * LANES * width
         work = aligned_empty(size), aligned_empty(size), aligned_empty(LANES * width), aligned_empty(64)
         return (
-            first, panels, transposed, n_states, width, evidence.ravel(), index, starts, lengths, part, lost, z,
+            first, panels, transposed, n_states, width, evidence.ravel(), rows, starts, lengths, part, lost, z,
             gamma.ravel(), xi[part], *work,
         )
 
@@ -246,9 +252,5 @@ def many(
     else:
         expected_counts(*arguments(0))
         expected_counts(*arguments(1))
-    pairs = (xi[0] + xi[1]).reshape(1, width, width)[:, :n_states, :n_states]
-    mantissa, exponent, failed = np.empty((3, n_sequences))
-    mantissa[order], exponent[order], failed[order] = z[:, :n_sequences]
-    failed = failed > 0
-    mantissa[failed] = 0.0
-    return mantissa, exponent.astype(np.int64), gamma, pairs, failed
+    mantissa, exponent, failed = ungrouped(z, order)
+    return mantissa, exponent, (xi[0] + xi[1]).reshape(width, width)[:n_states, :n_states], failed

@@ -8,12 +8,13 @@ takes the argmax again, at one state a lane instead of K. The lowest state wins 
 
 import numpy as np
 
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros, jit, run_pair
+from msgpass.kernels.runtime import aligned_empty, jit, run_pair
 from msgpass.kernels.simd import broadcast, load, maximum, select, splat, store
 from msgpass.kernels.table_chain_gather import LANES, fetch, gather, locate
+from msgpass.kernels.table_chain_lanes import grouped, padded, padded_width
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _cross4(message, m, n_states, table, width, column, out, o):
     """``out[j] = max_i (message[i] + table[i, j])`` for four columns, each a vector."""
     a = load(message, m)
@@ -27,7 +28,7 @@ def _cross4(message, m, n_states, table, width, column, out, o):
     store(out, o, c0), store(out, o + 8, c1), store(out, o + 16, c2), store(out, o + 24, c3)
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def cross(message, m, n_states, table, width, out, o):
     """A group's message through a table of ``width`` columns, 2 or a multiple of 4, in the max-plus algebra."""
     if width == 2:
@@ -120,20 +121,13 @@ def choice_table(log_transition: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate((log_transition.T, np.zeros((1, n_states)), known))).ravel()
 
 
-def padded(table: np.ndarray, width: int) -> np.ndarray:
-    """A flat aligned copy with its columns padded by zeros."""
-    copy = aligned_zeros((len(table), width))
-    copy[:, : table.shape[1]] = table
-    return copy.ravel()
-
-
 def run(
     start: np.ndarray, absorbed: bool, log_transition: np.ndarray, log_evidence: np.ndarray, rows: np.ndarray,
     starts: np.ndarray, lengths: np.ndarray, ends: np.ndarray, path: np.ndarray, threaded: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """:func:`best_paths` over all groups in two fixed parts; returns (scores, first states) by lane."""
     n_states = len(log_transition)
-    width = 2 if n_states == 2 else -(-n_states // 4) * 4
+    width = padded_width(n_states)
     scores, firsts = np.empty(len(lengths)), np.empty(len(lengths), np.int64)
     table, choices = padded(log_transition, width), choice_table(log_transition)
     step = n_states * LANES if len(start) > 1 else 0
@@ -154,19 +148,13 @@ def run(
 
 
 def many(
-    log_init: np.ndarray, log_transition: np.ndarray, log_evidence: np.ndarray, rows: np.ndarray | None,
-    offsets: np.ndarray, threaded: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Best score (N,) and path (T,) of many sequences with one shared transition (1, K, K)."""
-    from msgpass.kernels.table_chain_lanes import grouped
-
-    order, starts, lengths = grouped(np.diff(offsets), offsets[:-1])
-    start = np.repeat(log_init[None, :, None], LANES, axis=2)
-    path, scores = np.empty(int(offsets[-1]), np.int64), np.empty(len(order))
+    log_init: np.ndarray, log_transition: np.ndarray, log_evidence: np.ndarray, rows: np.ndarray,
+    starts: np.ndarray, lengths: np.ndarray, path: np.ndarray, threaded: bool,
+) -> np.ndarray:
+    """Best scores (N,) of many sequences with one transition (K, K), whose steps of ``path`` are written in place."""
+    order, starts, lengths = grouped(starts, lengths)
+    start, scores = np.repeat(log_init[None, :, None], LANES, axis=2), np.empty(len(order))
     ends = np.full(len(lengths), len(log_init))
-    index = np.empty(0, np.int64) if rows is None else rows
-    by_lane, _ = run(
-        start, False, log_transition[0], log_evidence, index, starts, lengths, ends, path, threaded
-    )
+    by_lane, _ = run(start, False, log_transition, log_evidence, rows, starts, lengths, ends, path, threaded)
     scores[order] = by_lane[: len(order)]
-    return scores, path
+    return scores

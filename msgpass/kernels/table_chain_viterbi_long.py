@@ -9,7 +9,7 @@ from msgpass.kernels.runtime import aligned_empty, jit
 from msgpass.kernels.simd import broadcast, first, horizontal_max, load, maximum, splat, store
 
 
-@jit(forceinline=True)
+@jit(forceinline=True, _nrt=False)
 def _through(x, p, depth, table, width, out):
     """``out[j] = max_i (x[p + i] + table[i, j])``; ``depth`` a multiple of 4, ``width`` of 8."""
     low = splat(-np.inf)

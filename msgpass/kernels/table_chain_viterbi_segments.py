@@ -11,6 +11,7 @@ from msgpass.kernels import table_chain_viterbi as viterbi
 from msgpass.kernels.runtime import aligned_empty, jit, run_pair
 from msgpass.kernels.simd import load, select, splat, store
 from msgpass.kernels.table_chain_gather import LANES, fetch, locate
+from msgpass.kernels.table_chain_lanes import padded, padded_width
 from msgpass.kernels.table_chain_segments import in_lanes, segments_of
 
 
@@ -78,10 +79,10 @@ def one(
 ) -> tuple[float, bool]:
     """Best score of sequence ``start:stop``, with its path written in place; and whether the segments agreed."""
     n_states = len(log_init)
-    width = 2 if n_states == 2 else -(-n_states // 4) * 4
+    width = padded_width(n_states)
     starts, lengths = segments_of(start, stop, width)
     segments = len(starts)
-    table = viterbi.padded(log_transition, width)
+    table = padded(log_transition, width)
     matrices = aligned_empty(segments * n_states * width)
 
     def arguments(part: int) -> tuple:

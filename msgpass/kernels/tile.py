@@ -1,8 +1,9 @@
 """A block of a matrix product held in registers: ``rows × vectors`` accumulators as one Numba value.
 
-A product ``C += A B`` runs at the speed of the multiply-add units only if its sums stay in registers while the
-inner index runs: eight rows by two vectors need ten loads for sixteen multiply-adds. Numba has no value for that;
-this module adds one. Inside compiled code, with the numbers of rows and vectors known at compile time::
+A product ``C += A B`` runs at the speed of the multiply-add units only if its sums stay in registers while
+the inner index runs: eight rows by two vectors need ten loads for sixteen multiply-adds. Numba has no value
+for that; this module adds one. Inside compiled code, with the numbers of rows and vectors known at compile
+time::
 
     tile = load_tile(8, 2, c, i, stride)
     for p in range(inner):
@@ -87,9 +88,9 @@ def store_tile(typing, tile, array, offset, stride):
 def add_outer(typing, tile, depth, left, i, row_stride, inner_stride, right, j):
     """The tile plus ``depth`` outer products, of a column of ``left`` and a row of ``right`` each.
 
-    Row m gains the sum over p < depth of ``left[i + m * row_stride + p * inner_stride] * right[j + p * width :]``,
-    where ``width`` is that of the tile. The depth is known at compile time: the addresses of the rows are computed
-    once for all of it, so that integer instructions do not take turns from the multiply-adds.
+    Row m gains the sum over p < depth of ``left[i + m * row_stride + p * inner_stride] * right[j + p * width
+    :]``, where ``width`` is that of the tile. The depth is known at compile time: the addresses of the rows
+    are computed once for all of it, so that integer instructions do not take turns from the multiply-adds.
     """
     if not isinstance(depth, types.IntegerLiteral):
         return None
@@ -119,7 +120,8 @@ def add_outer(typing, tile, depth, left, i, row_stride, inner_stride, right, j):
 
 @intrinsic
 def add_interleaved(typing, tile, left, i, right, j):
-    """One row of a product, its terms dealt out to the rows of the tile so that they do not wait for each other.
+    """One row of a product, its terms dealt out to the rows of the tile so that they do not wait for each
+    other.
 
     Row m gains ``left[i + m] * right[j + m * width :]``; `fold_rows` adds the rows up at the end.
     """
@@ -140,7 +142,7 @@ def add_interleaved(typing, tile, left, i, right, j):
 
 @intrinsic
 def fold_rows(typing, tile, onto):
-    """The tile ``onto`` of one row plus the sum of the rows of ``tile``, by halves; their number is a power of two."""
+    """The one-row tile ``onto`` plus the rows of ``tile``, by halves; their number is a power of two."""
 
     def code(context, builder, sig, args):
         rows = [
@@ -149,7 +151,8 @@ def fold_rows(typing, tile, onto):
         ]
         while len(rows) > 1:
             half = len(rows) // 2
-            rows = [[builder.fadd(a, b) for a, b in zip(*pair, strict=True)] for pair in zip(rows, rows[half:])]
+            pairs = zip(rows[:half], rows[half:], strict=True)
+            rows = [[builder.fadd(a, b) for a, b in zip(*pair, strict=True)] for pair in pairs]
         sums = [builder.fadd(builder.extract_value(args[1], v), total) for v, total in enumerate(rows[0])]
         return _assemble(builder, onto, sums)
 
@@ -164,13 +167,13 @@ def tile_width(typing, tile):
 
 
 @intrinsic(prefer_literal=True)
-def zero_tile(typing, rows, vectors, array):
-    """Tile of zeros with the precision of ``array``."""
-    if not (isinstance(rows, types.IntegerLiteral) and isinstance(vectors, types.IntegerLiteral)):
+def zero_tile_like(typing, tile, rows):
+    """Tile of zeros as wide as ``tile``."""
+    if not isinstance(rows, types.IntegerLiteral):
         return None
-    tile = Tile(rows.literal_value, vectors.literal_value, vector_of(array.dtype))
+    zeros = Tile(rows.literal_value, tile.vectors, tile.vector)
 
     def code(context, builder, sig, args):
-        return ir.Constant(ir.ArrayType(tile.vector.llvm, tile.rows * tile.vectors), None)
+        return ir.Constant(ir.ArrayType(tile.vector.llvm, len(zeros.cells)), None)
 
-    return tile(rows, vectors, array), code
+    return zeros(tile, rows), code

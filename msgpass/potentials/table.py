@@ -15,7 +15,8 @@ class Table(Potential):
     Parameters
     ----------
     log_values : array, Parameter, or slice of a real sequence
-        With one axis more than the factor has variables, the first is the step.
+        With one axis more than the factor has variables, the first is the step. Over an aligned batch, (batch…, states…)
+        gives each member its own table where that cannot be read as one table a step; (steps, batch…, states…) gives both.
 
     Examples
     --------
@@ -68,6 +69,13 @@ class Table(Potential):
                 f"factor {factor.name!r}: the table has shape {shape}, but its variables {', '.join(s.name for s in factor.args)} "
                 f"want {' or '.join(map(str, dict.fromkeys(wanted)))} (states in the order of the variables; one leading axis more is the step)"
             )
+
+    def stepped(self, factor) -> bool:
+        """The table's first axis is the step; where it could also be the aligned batch, the step has precedence."""
+        states = tuple(s.node.states for s in factor.args)
+        if isinstance(self.source, Slice):
+            return self.source.stepped
+        return self.source.shape in {(factor.n, *states), (factor.n, *self.batch(factor), *states)} - {states}
 
     @staticmethod
     def batch(factor) -> tuple[int, ...]:

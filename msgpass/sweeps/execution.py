@@ -77,7 +77,7 @@ class Execution:
         if isinstance(algebra, Tangent):
             from msgpass.algebra import Gaussian, SumProduct
 
-            algebra = Gaussian() if getattr(block, "gaussian", False) else SumProduct()
+            algebra = Gaussian() if block.gaussian else SumProduct()
         clamp = {n: v for n, v in clamp.items() if n in block.nodes}
         if self.schedule.windowed:
             from msgpass.sweeps.windowed import windowed_run
@@ -210,7 +210,7 @@ class Execution:
         block = self.plan.blocks[k]
         if isinstance(block, Tree) and isinstance(self.algebras[k], MaxProduct):
             made.add_parameters(store, sign, made.assign())
-        elif getattr(block, "gaussian", False) and sign < 0:
+        elif block.gaussian and sign < 0:
             inner = Store(self.values)
             made.add_parameters(inner)
             for name, g in inner.items():
@@ -235,6 +235,14 @@ class Execution:
         for k in self.runs:
             self.component_parameters(k, store)
         return store
+
+    @cached_property
+    def everything(self):
+        """The same run with every message kept (for what a checkpointed run has dropped)."""
+        from msgpass.schedule.sequential import Sequential
+
+        given = {n: v for n, v in self.values.items() if n not in self.plan.owner}
+        return Execution(self.plan, self.algebras, Sequential(), given, self.clamp, self.overridden)
 
     # -- tangents --------------------------------------------------------------------------------------------------
 

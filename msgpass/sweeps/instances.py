@@ -32,9 +32,7 @@ class TableInstances:
             rows = source.rows(family.clock, family.counts) if source.kind != "single" else None
             self.array, self.stepped = (array if rows is None else array[rows]), rows is not None
         else:
-            self.array = potential.value("log_values", values)
-            extra = self.array.ndim - len(self.states)
-            self.stepped = extra > 0 and self.array.shape[0] == family.factor.n and extra != len(self.batch) or extra > len(self.batch)
+            self.array, self.stepped = potential.value("log_values", values), potential.stepped(family.factor)
         if np.isnan(self.array).any() or np.isposinf(self.array).any():
             raise DataError(f"the log values of {family.name!r} hold NaN or +∞; −∞ is the only infinite value a log table may hold")
         self.has_batch = self.array.ndim - self.stepped > len(self.states)

@@ -185,7 +185,8 @@ def _is_missing(arg, value) -> bool:
 def _checked(family: Family, result, inputs):
     try:
         value, grads = result
-        grads = list(grads)
+        # A loss of one input may return its gradient bare.
+        grads = [grads] if len(inputs) == 1 and not isinstance(grads, tuple | list) else list(grads)
     except (TypeError, ValueError):
         raise ShapeError(f"loss {family.name!r} must return (value, (gradient or None, …)), got {type(result).__name__}") from None
     if len(grads) != len(inputs):

@@ -252,31 +252,8 @@ class ChainRun:
     def add_parameters(self, store, sign: float = 1.0) -> None:
         """Expected counts at parameters, marginals at real sequences behind tables."""
         self.impossible()
-        offsets, gamma = self.layout.offsets, self.gamma
-        stacked = None
-        for m in self.tables.unaries:
-            target = table_target(m, store)
-            if target is None:
-                continue
-            if any(m is i for i in self.tables.initial):
-                target += sign * gamma[offsets[:-1]].sum(axis=0)
-            elif m is self.tables.indexed:
-                self._add_symbols(m, target, sign)
-            else:
-                stacked = self.stacked(gamma) if stacked is None else stacked
-                rows = rows_of(m.family, m.family.args[_latent_position(m)])
-                m.add_counts(sign * stacked[rows], target)
-        self._add_pairs(store, sign)
-
-    def _add_symbols(self, m: TableInstances, target, sign: float) -> None:
-        rows = self.tables.rows
-        if self.counts is not None and self.counts.row_counts is not None:
-            counts = self.counts.row_counts.T
-        else:
-            counts = np.stack([np.bincount(rows, column, len(self.tables.log_evidence)) for column in self.gamma.T])
-        n_symbols = m.states[m.observed[0]]
-        missing = counts[:, n_symbols] if counts.shape[1] > n_symbols else np.zeros(len(counts))
-        m.add_symbol_counts(sign * counts[:, :n_symbols], sign * missing, target)
+        row_counts = self.counts.row_counts if self.counts is not None else None
+        deliver_counts(self.tables, self.gamma, self.xi, row_counts, store, sign)
 
     @cached_property
     def xi(self) -> np.ndarray:
@@ -293,17 +270,6 @@ class ChainRun:
             return xi
         return np.bincount(before * K + here, minlength=K * K).reshape(K, K).astype(self.tables.dtype)
 
-    def _add_pairs(self, store, sign: float) -> None:
-        for m, flipped in self.tables.pairs:
-            target = table_target(m, store)
-            if target is None:
-                continue
-            if self.xi.ndim == 2:
-                target += sign * (self.xi.T if flipped else self.xi)
-                continue
-            stacked = self.layout.pairs_out_of(self.xi, self.block.node.shape)
-            m.add_counts(sign * (np.swapaxes(stacked, -1, -2) if flipped else stacked), target)
-
     def pair_belief(self) -> np.ndarray:
         """Normalised log joint of neighbours, (instances, *batch, K, K), by step."""
         self.impossible()
@@ -318,3 +284,33 @@ class ChainRun:
         if not self.maximise:
             top = top + np.log(np.exp(joint - top).sum(axis=(1, 2), keepdims=True))
         return self.layout.pairs_out_of(joint - top, self.block.node.shape)
+
+
+def deliver_counts(tables: ChainTables, gamma: np.ndarray, xi: np.ndarray, row_counts: np.ndarray | None, store, sign: float) -> None:
+    """Add marginals γ and pair counts ξ (kernel order) onto whatever stands behind the tables."""
+    layout, shape = tables.layout, tables.node.shape
+    stacked = None
+    for m in tables.unaries:
+        target = table_target(m, store)
+        if target is None:
+            continue
+        if any(m is i for i in tables.initial):
+            target += sign * gamma[layout.offsets[:-1]].sum(axis=0)
+        elif m is tables.indexed:
+            if row_counts is None:
+                row_counts = np.stack([np.bincount(tables.rows, column, len(tables.log_evidence)) for column in gamma.T], axis=1)
+            counts, n_symbols = row_counts.T, m.states[m.observed[0]]
+            missing = counts[:, n_symbols] if counts.shape[1] > n_symbols else np.zeros(len(counts))
+            m.add_symbol_counts(sign * counts[:, :n_symbols], sign * missing, target)
+        else:
+            stacked = layout.out_of(gamma, shape) if stacked is None else stacked
+            m.add_counts(sign * stacked[rows_of(m.family, m.family.args[_latent_position(m)])], target)
+    for m, flipped in tables.pairs:
+        target = table_target(m, store)
+        if target is None:
+            continue
+        if xi.ndim == 2:
+            target += sign * (xi.T if flipped else xi)
+            continue
+        pairs = layout.pairs_out_of(xi, shape)
+        m.add_counts(sign * (np.swapaxes(pairs, -1, -2) if flipped else pairs), target)

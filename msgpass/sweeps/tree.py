@@ -231,13 +231,19 @@ class TreeRun:
             inst = self.o.instances[k]
             if not inst.ins:
                 continue
-            scores = self.algebra.combine(self.potential(inst), [self.forward[u] for u in inst.ins])
-            states = [self.node(u).states for u in inst.ins]
-            at = np.take_along_axis(np.broadcast_to(scores, (*np.shape(found[inst.out]), *scores.shape[-len(states) - 1 :])), found[inst.out].reshape(np.shape(found[inst.out]) + (1,) * (len(states) + 1)), axis=-1)[..., 0]
-            flat = at.reshape(*np.shape(found[inst.out]), -1).argmax(axis=-1)
-            for u, place in zip(inst.ins, np.unravel_index(flat, states), strict=True):
-                found[u] = np.asarray(place)
+            places = self.best_ins(inst, self.potential(inst), [self.forward[u] for u in inst.ins], found[inst.out])
+            for u, place in zip(inst.ins, places, strict=True):
+                found[u] = place
         return found
+
+    def best_ins(self, inst: Instance, potential, ins, at: np.ndarray) -> list[np.ndarray]:
+        """Best states of an instance's ins when its out is in state ``at``."""
+        scores = self.algebra.combine(potential, ins)
+        batch, states = np.shape(at), [self.node(u).states for u in inst.ins]
+        scores = np.broadcast_to(scores, (*batch, *scores.shape[-len(states) - 1 :]))
+        chosen = np.take_along_axis(scores, np.reshape(at, (*batch, *(1,) * (len(states) + 1))), axis=-1)[..., 0]
+        flat = chosen.reshape(*batch, -1).argmax(axis=-1)
+        return [np.asarray(p) for p in np.unravel_index(flat, states)]
 
     def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
         """What arrives at parameters and at real sequences behind tables."""

@@ -38,14 +38,14 @@ def scaled_exponentials(log_table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     from msgpass.kernels import runtime
     from msgpass.kernels.table_chain_exp import scaled_exponentials as kernel
 
-    log_table = np.ascontiguousarray(log_table)
-    n_rows = len(log_table)
-    linear, peak = runtime.aligned_empty(log_table.shape), np.empty(n_rows)
+    n_rows, n_states = log_table.shape
+    linear, peak = runtime.aligned_empty((n_rows, n_states)), np.empty(n_rows)
+    flat = np.ascontiguousarray(log_table).ravel(), n_states
+    out = linear.ravel(), peak
     with runtime.compiling("the vector exponential", kernel):
         if log_table.size < PAIRED:
-            kernel(log_table, 0, n_rows, linear, peak)
+            kernel(*flat, 0, n_rows, *out)
         else:
             half = n_rows // 16 * 8  # the halves meet on a cache line
-            first, second = (log_table, 0, half, linear, peak), (log_table, half, n_rows, linear, peak)
-            runtime.run_pair(kernel, first, kernel, second)
+            runtime.run_pair(kernel, (*flat, 0, half, *out), kernel, (*flat, half, n_rows, *out))
     return linear, peak

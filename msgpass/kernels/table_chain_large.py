@@ -1,0 +1,102 @@
+"""Large work over chains that share one transition: which vectorised family sweeps which sequence, by size alone.
+
+=====================  ======================================  =============================================
+what is there          few states                              many states
+=====================  ======================================  =============================================
+sequences alike        ``lanes``: one a lane, K ≤ 16           ``tiles``: eight are a matrix's rows, K > 16
+one much longer        ``segments``: they are lanes, K ≤ 8     ``long``: from both ends at once, K > 8
+its best path          ``viterbi_segments``, K ≤ 4             ``viterbi_long``, K > 4
+=====================  ======================================  =============================================
+
+The best paths of sequences alike are ``viterbi``'s for any K.
+"""
+
+import numpy as np
+
+from msgpass.kernels import (
+    table_chain_lanes,
+    table_chain_long,
+    table_chain_segments,
+    table_chain_tiles,
+    table_chain_viterbi,
+    table_chain_viterbi_long,
+    table_chain_viterbi_segments,
+)
+from msgpass.kernels.runtime import aligned_empty, compiling
+
+MOST_IN_LANES, MOST_IN_SEGMENTS, MOST_IN_VITERBI_SEGMENTS = 16, 8, 4
+LONG = 1024  # steps below which a sequence is never swept on its own
+THREADED = 400_000  # T·K·(K + 8) above which two threads are worth the hand-over of some 50 µs
+
+
+def _long_sequences(lengths: np.ndarray) -> np.ndarray:
+    """Whether a sequence is so much longer than the next seven that lanes would be more than half empty."""
+    alone = np.zeros(len(lengths), bool)
+    order = np.argsort(-lengths, kind="stable")
+    for n, sequence in enumerate(order):
+        longest = lengths[sequence]
+        if longest < LONG or 2 * lengths[order[n : n + 8]].sum() >= 8 * longest:
+            break
+        alone[sequence] = True
+    return alone
+
+
+def scaled_sweep(
+    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, rows: np.ndarray, offsets: np.ndarray, lost: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Results as those of the reference's scaled sweep; ``transition`` (K, K), ``rows`` empty for evidence in order."""
+    n_states, n_sequences, steps = len(init), len(offsets) - 1, int(offsets[-1])
+    threaded = steps * n_states * (n_states + 8) > THREADED
+    starts, lengths = offsets[:-1], np.diff(offsets)
+    gamma, xi = aligned_empty((steps, n_states)), np.zeros((n_states, n_states))
+    mantissa, exponent = np.zeros(n_sequences), np.zeros(n_sequences, np.int64)
+    failed = np.zeros(n_sequences, bool)
+    alone = _long_sequences(lengths)
+    for n in np.flatnonzero(alone):
+        here = (init, transition, evidence, rows, int(offsets[n]), int(offsets[n + 1]), lost, gamma)
+        if n_states <= MOST_IN_SEGMENTS:
+            with compiling("the sweep over segments of a chain", table_chain_segments.transfers):
+                mantissa[n], exponent[n], pairs, failed[n] = table_chain_segments.one(*here, threaded)
+        else:
+            with compiling("the sweep over a long chain", table_chain_long.forward_rest):
+                mantissa[n], exponent[n], pairs, failed[n] = table_chain_long.one(*here)
+        if failed[n]:
+            mantissa[n] = 0.0
+        else:
+            xi += pairs
+    rest = np.flatnonzero(~alone)
+    if len(rest):
+        family = table_chain_lanes if n_states <= MOST_IN_LANES else table_chain_tiles
+        with compiling("the sweep over many chains", family.expected_counts):
+            mantissa[rest], exponent[rest], pairs, failed[rest] = family.many(
+                init, transition, evidence, rows, starts[rest], lengths[rest], lost, gamma, threaded
+            )
+        xi += pairs
+    return mantissa, exponent, gamma, xi[None], failed
+
+
+def best_path(
+    log_init: np.ndarray, log_transition: np.ndarray, log_evidence: np.ndarray, rows: np.ndarray, offsets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Best scores (N,) and paths (T,); ``log_transition`` (K, K), ``rows`` empty for evidence in order."""
+    n_states, steps = len(log_init), int(offsets[-1])
+    threaded = steps * n_states * (n_states + 8) > THREADED
+    starts, lengths = offsets[:-1], np.diff(offsets)
+    path, scores = np.empty(steps, np.int64), np.empty(len(lengths))
+    alone = _long_sequences(lengths)
+    for n in np.flatnonzero(alone):
+        here = (log_init, log_transition, log_evidence, rows, int(offsets[n]), int(offsets[n + 1]), path)
+        agreed = False
+        if n_states <= MOST_IN_VITERBI_SEGMENTS:
+            with compiling("the best path over segments of a chain", table_chain_viterbi_segments.transfers):
+                scores[n], agreed = table_chain_viterbi_segments.one(*here, threaded)
+        if not agreed:
+            with compiling("the best path of a long chain", table_chain_viterbi_long.best_path):
+                scores[n] = table_chain_viterbi_long.one(*here)
+    rest = np.flatnonzero(~alone)
+    if len(rest):
+        with compiling("the best paths of many chains", table_chain_viterbi.best_paths):
+            scores[rest] = table_chain_viterbi.many(
+                log_init, log_transition, log_evidence, rows, starts[rest], lengths[rest], path, threaded
+            )
+    return scores, path

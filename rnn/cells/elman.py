@@ -1,0 +1,66 @@
+"""Elman's cell (Elman 1990): h_t = act(z_t),  z_t = W_ih x_t + b_ih + W_hh h_{t−1} + b_hh,  act = tanh or relu.
+
+    VJP   z̄ = act'(z) h̄;  h̄_{t−1} = W_hhᵀ z̄,  x̄ = W_ihᵀ z̄,  W̄_hh = Σ z̄ h_{t−1}ᵀ,  W̄_ih = Σ z̄ xᵀ,  b̄ = Σ z̄
+    JVP   ḣ = act'(z) (Ẇ_ih x + W_ih ẋ + Ẇ_hh h + W_hh ḣ_{t−1} + ḃ_ih + ḃ_hh)
+
+Both act' are functions of the value h alone: 1 − h² and [h > 0].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from msgpass import Step
+from rnn.affine import flat, times, times_transposed, weight_cotangent
+from rnn.cells.base import Cell
+
+Arrays = tuple[np.ndarray, ...]
+
+
+def elman_step(
+    activation: Callable[[np.ndarray], np.ndarray], slope: Callable[[np.ndarray], np.ndarray], kernel: str
+) -> Step:
+    """The step with its own derivatives; inputs (h, x, w_ih, w_hh[, b_ih, b_hh]), rows stacked in front.
+
+    Parameters
+    ----------
+    activation : callable
+    slope : callable
+        The activation's derivative as a function of its value.
+    kernel : {"tanh", "relu"}
+        The compiled sweep that computes the same.
+    """
+
+    def step(h: np.ndarray, x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, *biases: np.ndarray) -> np.ndarray:
+        z = times(x, w_ih)
+        z += times(h, w_hh)
+        for b in biases:
+            z += b
+        return activation(z)
+
+    def vjp(inputs: Arrays, cotangent: np.ndarray) -> Arrays:
+        h, x, w_ih, w_hh, *biases = inputs
+        z = cotangent * slope(step(*inputs))
+        bias = flat(z).sum(axis=0)
+        states = times_transposed(z, w_hh), times_transposed(z, w_ih)
+        return (*states, weight_cotangent(z, x), weight_cotangent(z, h), *(bias for _ in biases))
+
+    def jvp(inputs: Arrays, tangents: Arrays) -> np.ndarray:
+        h, x, w_ih, w_hh, *_ = inputs
+        h_dot, x_dot, w_ih_dot, w_hh_dot, *biases_dot = tangents
+        z = times(x, w_ih_dot) + times(x_dot, w_ih) + times(h, w_hh_dot) + times(h_dot, w_hh)
+        for b in biases_dot:
+            z += b
+        return z * slope(step(*inputs))
+
+    step.__name__ = f"{kernel}_cell"
+    return Step(step, vjp=vjp, jvp=jvp, vectorized=True, kernel=kernel)
+
+
+ELMAN: dict[str, Cell] = {
+    "tanh": Cell(elman_step(np.tanh, lambda h: 1 - h * h, "tanh")),
+    "relu": Cell(elman_step(lambda z: np.maximum(z, 0), lambda h: (h > 0).astype(h.dtype), "relu")),
+}
+"""Elman's cell by the name of its nonlinearity."""
