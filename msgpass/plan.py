@@ -57,6 +57,13 @@ class Family:
         return self.factor.potential
 
     @cached_property
+    def table_layout(self) -> tuple[tuple[int, ...], tuple[int, ...], list[int], bool]:
+        """Of a table: states of its variables, aligned batch, positions of the observed ones, whether its first axis is the step."""
+        states = tuple(a.slice.node.states for a in self.args)
+        batch = next((a.slice.shape for a in self.args if a.slice.shape), ())
+        return states, batch, [k for k, a in enumerate(self.args) if not latent(a)], self.potential.stepped(self.factor)
+
+    @cached_property
     def starts(self) -> np.ndarray:
         """First instance of each sequence."""
         return np.concatenate([[0], np.cumsum(self.counts)[:-1]]) if self.counts is not None else np.zeros(1, np.int64)

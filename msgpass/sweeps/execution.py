@@ -101,26 +101,34 @@ class Execution:
         if layout is None:
             layout = cache[("layout", k)] = ChainLayout(block)
         tables = None
-        if not clamp and not self._touched(k, block):
-            tables = cache.get(("tables", k))
-            if tables is None:
-                tables = cache[("tables", k)] = ChainTables(block, layout, self.values)
+        if not clamp:
+            depends = self._depends(k, block)
+            if "*" not in depends and depends.isdisjoint(self.overridden):
+                tables = cache.get(("tables", k))
+                if tables is None:
+                    tables = cache[("tables", k)] = ChainTables(block, layout, self.values)
+            else:
+                symbols = cache.get(("symbols", k)) if not any(n in self.overridden for n in self._observed(k, block)) else None
+                tables = ChainTables(block, layout, self.values, None, symbols)
+                if symbols is None and tables.symbols is not None and not any(n in self.overridden for n in self._observed(k, block)):
+                    cache[("symbols", k)] = tables.symbols
         return ChainRun(block, layout, self.values, isinstance(algebra, MaxProduct), clamp, not self.schedule.backward, tables)
 
-    def _touched(self, k: int, block) -> bool:
-        """Some value behind this block's tables may differ from the graph's own."""
-        cache = self.plan.cache
-        depends = cache.get(("depends", k))
+    def _depends(self, k: int, block) -> set:
+        """Names whose values the block's tables depend on ("*": something that every run computes)."""
+        depends = self.plan.cache.get(("depends", k))
         if depends is None:
             depends = {a.name for f in block.families for a in f.args}
             for f in block.families:
                 for part in f.potential.parts.values():
                     name = part.node.name if isinstance(part, Slice) else getattr(part, "name", None)
-                    depends.add(name)
-                    if name in self.plan.owner:
-                        depends.add("*")  # computed in every run
-            cache[("depends", k)] = depends
-        return "*" in depends or not depends.isdisjoint(self.overridden)
+                    depends |= {name, "*"} if name in self.plan.owner else {name}
+            self.plan.cache[("depends", k)] = depends
+        return depends
+
+    def _observed(self, k: int, block) -> set:
+        """Observations among the block's variables."""
+        return {a.name for f in block.families for a in f.args} - set(block.nodes)
 
     def tree(self, k: int, block: Tree, algebra, clamp):
         """A tree by two passes."""

@@ -7,6 +7,7 @@ log-sum-exp over its states, which index −1 picks.
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 
@@ -23,25 +24,27 @@ class TableInstances:
 
     def __init__(self, family: Family, values):
         self.family, self.values = family, values
-        potential = family.potential
-        source = potential.source
-        self.states = tuple(a.slice.node.states for a in family.args)
-        self.batch = next((a.slice.shape for a in family.args if a.slice.shape), ())
+        self.states, self.batch, self.observed, stepped = family.table_layout
+        source = family.potential.source
         if isinstance(source, Slice):
             array = values[source.node.name]
-            rows = source.rows(family.clock, family.counts) if source.kind != "single" else None
-            self.array, self.stepped = (array if rows is None else array[rows]), rows is not None
+            self.array = array[source.rows(family.clock, family.counts)] if stepped else array
+            # Arrays and parameters are checked at the border; what a step computes is checked here.
+            if not (self.array < np.inf).all():
+                raise DataError(f"the log values of {family.name!r}, read from {source.name}, hold NaN or +∞; −∞ is the only infinite value a log table may hold")
         else:
-            self.array, self.stepped = potential.value("log_values", values), potential.stepped(family.factor)
-        if np.isnan(self.array).any() or np.isposinf(self.array).any():
-            raise DataError(f"the log values of {family.name!r} hold NaN or +∞; −∞ is the only infinite value a log table may hold")
-        self.has_batch = self.array.ndim - self.stepped > len(self.states)
-        self.observed = [k for k, a in enumerate(family.args) if not latent(a)]
+            self.array = family.potential.value("log_values", values)
+        self.stepped = stepped
+        self.has_batch = self.array.ndim - stepped > len(self.states)
+
+    @cached_property
+    def extended(self) -> np.ndarray:
+        """The table with one entry more on each observed axis: its log-sum-exp, for missing states."""
         extended = self.array
         for k in self.observed:
             axis = k - len(self.states)
             extended = np.concatenate([extended, np.expand_dims(log_sum_exp(extended, axis), axis)], axis=axis)
-        self.extended = extended
+        return extended
 
     def data(self, k: int, chosen=None) -> np.ndarray:
         """Observed states of argument k over instances."""

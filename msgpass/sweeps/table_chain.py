@@ -9,6 +9,7 @@ aligned batch is laid end to end like ragged sequences.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -64,18 +65,42 @@ class ChainLayout:
         return result.reshape(self.clock.total, *shape, *flat.shape[1:])
 
 
+class Symbols(NamedTuple):
+    """The one categorical observation of a chain in kernel order, missing ones as one symbol more."""
+
+    rows: np.ndarray
+    missing: bool
+
+    @classmethod
+    def of(cls, tables: ChainTables) -> Symbols:
+        """Read off the indexed family's data."""
+        made = tables.indexed
+        symbols = tables.layout.into(made.data(made.observed[0]))
+        missing = bool((symbols < 0).any())
+        return cls(np.where(symbols < 0, made.states[made.observed[0]], symbols) if missing else symbols, missing)
+
+
+def _total(arrays: list, otherwise):
+    """Sum of log tables, or ``otherwise`` where there is none."""
+    total = arrays[0] if arrays else otherwise
+    for array in arrays[1:]:
+        total = total + array
+    return total
+
+
 class ChainTables:
     """The log tables of a chain in one run: init (K,), transition (K, K) or (P, K, K), evidence (R, K) with rows."""
 
-    def __init__(self, block: TableChain, layout: ChainLayout, values, clamp=None):
+    def __init__(self, block: TableChain, layout: ChainLayout, values, clamp=None, symbols: Symbols | None = None):
         self.block, self.layout, self.node = block, layout, block.node
         self.unaries = [TableInstances(f, values) for f in block.unaries]
         self.pairs = [(TableInstances(f, values), flipped) for f, flipped in block.pairs]
         labels = (clamp or {}).get(block.node.name)
         self.dtype = np.result_type(*(m.array.dtype for m in [*self.unaries, *(m for m, _ in self.pairs)]))
         self.indexed = self._indexed() if labels is None else None
+        self.symbols = (symbols or Symbols.of(self)) if self.indexed is not None else None
         self.initial = [m for m in self.unaries if self._is_initial(m)]
-        self.log_init = sum((m.array for m in self.initial), np.zeros(block.node.states, self.dtype))
+        self.log_init = _total([m.array for m in self.initial], np.zeros(block.node.states, self.dtype))
         self.log_transition = self._transition()
         self.log_evidence, self.rows = self._evidence(labels)
 
@@ -98,8 +123,10 @@ class ChainTables:
 
     def _transition(self) -> np.ndarray:
         K = self.node.states
-        static = np.zeros((K, K), self.dtype)
-        stepped = None
+        static, stepped = 0, None
+        if len(self.pairs) == 1 and self.pairs[0][0].array.ndim == 2 and not self.pairs[0][0].observed:
+            m, flipped = self.pairs[0]
+            return m.array.T if flipped else m.array
         for m, flipped in self.pairs:
             if not m.stepped and not m.observed and not m.has_batch:
                 static = static + (m.array.T if flipped else m.array)
@@ -108,7 +135,7 @@ class ChainTables:
             tables = np.swapaxes(tables, -1, -2) if flipped else tables
             stepped = tables if stepped is None else stepped + tables
         if stepped is None:
-            return static
+            return static if self.pairs else np.zeros((K, K), self.dtype)
         stepped = stepped + static
         if self.layout.order is None:
             return stepped
@@ -120,21 +147,20 @@ class ChainTables:
         return np.concatenate([np.swapaxes(flat[e - c : e], 0, 1).reshape(-1, K, K) for c, e in zip(counts, ends, strict=True)])
 
     def _evidence(self, labels) -> tuple[np.ndarray, np.ndarray | None]:
-        constant = sum((m.array for m in self.unaries if self._is_constant(m)), np.zeros((), self.dtype))
+        constant = _total([m.array for m in self.unaries if self._is_constant(m)], None)
         if self.indexed is not None:
-            m = self.indexed
-            table = m.extended if m.observed == [1] else m.extended.T
-            symbols = self.layout.into(m.data(m.observed[0]))
-            if (symbols < 0).any():
-                symbols = np.where(symbols < 0, table.shape[1] - 1, symbols)
-                return np.ascontiguousarray(table.T) + constant, symbols
-            return np.ascontiguousarray(table[:, :-1].T) + constant, symbols
+            m, symbols = self.indexed, self.symbols
+            table = m.extended if symbols.missing else m.array
+            table = table.T if m.observed == [1] else table
+            return table if constant is None else table + constant, symbols.rows
         T, K = self.node.clock.total, self.node.states
+        local = [m for m in self.unaries if not self._is_initial(m) and not self._is_constant(m)]
+        if len(local) == 1 and labels is None and constant is None and not local[0].observed and local[0].array.shape == (T, *self.node.shape, K):
+            return self.layout.into(local[0].array), None
         dense = np.zeros((T, *self.node.shape, K), self.dtype)
-        dense += constant
-        for m in self.unaries:
-            if self._is_initial(m) or self._is_constant(m):
-                continue
+        if constant is not None:
+            dense += constant
+        for m in local:
             tables = m.stacked()
             tables = tables.reshape(tables.shape[0], *((1,) * (dense.ndim - tables.ndim)), *tables.shape[1:])
             dense[rows_of(m.family, m.family.args[_latent_position(m)])] += tables
@@ -151,7 +177,7 @@ class ChainTables:
         evidence, tops = linear(self.log_evidence, (-1,))
         offsets = self.layout.offsets
         per_step = tops if self.rows is None else tops[self.rows]
-        removed = np.add.reduceat(per_step, offsets[:-1]) + init_top
+        removed = init_top + (np.add.reduceat(per_step, offsets[:-1]) if len(offsets) > 2 else per_step.sum(keepdims=True))
         lengths = np.diff(offsets)
         if transition.ndim == 2:
             removed = removed + trans_top * (lengths - 1)

@@ -34,7 +34,7 @@ def chains(draw, max_assignments=1500, batched=None):
     limit = max(1, int(np.log(max_assignments) / np.log(max(K, 2))))
     lengths = draw(st.lists(st.integers(1, 6), min_size=1, max_size=3).filter(lambda ls: sum(ls) <= limit))
     batch = draw(st.sampled_from([(), (), (2,)])) if batched is None else (2,) if batched else ()
-    transition = draw(st.sampled_from(["shared", "by step", "flipped", "twice", "driven", "by member"]))
+    transition = draw(st.sampled_from(["shared", "by step", "flipped", "driven", "by member"]))
     locals_ = draw(st.lists(st.sampled_from(LOCALS), unique=True))
     rng, zeros = np.random.default_rng(draw(seeds)), draw(st.sampled_from([0.0, 0.0, 0.4]))
     return chain(rng, K, lengths, batch, transition, locals_, zeros)
@@ -74,7 +74,7 @@ def chain(rng, K, lengths, batch=(), transition="shared", locals_=("first", "emi
         A = g.parameter("transition", table((K, K), (before, here)))
         g.factor(Table(A), z[:-1], z[1:], name="link")
         if transition == "twice":
-            g.factor(Table(rng.normal(size=(K, K))), z[:-1], z[1:], name="link too")
+            g.factor(Table(g.parameter("second", rng.normal(size=(K, K)))), z[1:], z[:-1], name="link too")
 
     where = path.reshape(-1)
     rows = np.repeat(np.arange(total), int(np.prod(batch)))

@@ -189,7 +189,7 @@ def test_views_and_read_only_arrays_are_taken_as_they_are(rng):
 
 
 def test_not_a_number_is_not_swallowed(rng):
-    problem, cotangent = draw_problem(rng, 3, 2, 3, 4)
+    problem, _ = draw_problem(rng, 3, 2, 3, 4)
     problem["x"][1, 0, 0] = np.nan
     for activation in ACTIVATIONS:
         h = elman.forward(**problem, activation=activation)

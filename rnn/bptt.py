@@ -1,0 +1,60 @@
+"""``bptt``: back-propagation through time (Werbos 1990) is one run of the network's graph under ``Adjoint``.
+
+    λ_t = ∂L/∂h_t = local_t + (∂h_{t+1}/∂h_t)ᵀ λ_{t+1},       ∂L/∂θ = Σ_t (∂h_t/∂θ)ᵀ λ_t
+"""
+
+from __future__ import annotations
+
+from msgpass import Messages, run
+from msgpass.errors import DataError
+from msgpass.schedule.base import Schedule
+from rnn.losses import OutputLoss
+from rnn.network import RecurrentNetwork
+
+
+def bptt(net: RecurrentNetwork, x, loss: OutputLoss, schedule: Schedule | None = None, h0=None) -> Messages:
+    """Loss, gradients and every other message of a network on data.
+
+    Parameters
+    ----------
+    net : RNN
+    x, h0
+        As for a call of the network.
+    loss : SquaredError or CrossEntropy
+    schedule : schedule, optional
+        Sequential by default; ``Truncated(k1, k2)`` cuts the backward messages, ``Checkpointed(slots)`` saves memory.
+
+    Returns
+    -------
+    Messages
+        ``m.total`` is the loss; ``m.parameters[key]`` the gradient of every weight by state-dict key, of the readout's by
+        ``"readout.weight"`` and ``"readout.bias"``; ``m.gradient["h_l0"]``, ``["h_l0_reverse"]``, … are the adjoints λ_t, shape
+        (T, B, H); ``m.gradient["x"]`` and ``["h0_l0"]`` those of the data. Inside, time is first and the batch always there.
+
+    Raises
+    ------
+    ShapeError, DataError
+        When x, h0, the loss's data or its readout do not fit the network.
+    NumericalError
+        When a state becomes NaN or infinite; it names the layer and the step.
+
+    Notes
+    -----
+    The graph is kept with the network, one for each T, B and kind of loss, and is run with new values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn import RNN, SquaredError
+    >>> net = RNN(2, 3, random_state=0)
+    >>> m = bptt(net, np.ones((4, 1, 2)), SquaredError(np.zeros((4, 1, 3))))
+    >>> m.parameters["weight_hh_l0"].shape, m.gradient["h_l0"].shape
+    ((3, 3), (4, 1, 3))
+    """
+    if not isinstance(net, RecurrentNetwork):
+        raise DataError(f"bptt takes a network such as RNN(inputs, hidden), got {type(net).__name__}")
+    if loss is None:
+        raise DataError("bptt needs a loss: SquaredError(target) or CrossEntropy(labels)")
+    layout, arrays = net.observed(x, h0, loss)
+    graph = net.kept_graph(layout, arrays, loss)
+    return run(graph, schedule=schedule, values={**net.weights, **loss.weights, **arrays})

@@ -1,0 +1,214 @@
+"""``fit``: follow the gradients that arrive at the weights downhill, with the best weights so far always at hand."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+
+from msgpass import Sequential, run
+from msgpass.errors import ConvergenceWarning, DataError, NumericalError, UnsupportedError
+from msgpass.schedule.base import Schedule
+from rnn.losses import OutputLoss
+from rnn.network import RecurrentNetwork
+from rnn.optimizers import OPTIMIZERS, Outcome
+from rnn.validation import flag, generator, one_of, positive, whole
+
+SILENT_SECONDS = 1.0
+"""A fit that takes longer than this shows a progress bar."""
+
+
+@dataclass
+class History:
+    """What a fit went through.
+
+    Attributes
+    ----------
+    losses : list of float
+        The loss after every iteration, the first one before any step.
+    best : float
+        The least loss that was met; its weights are those of the network now.
+    converged : bool
+        The tolerance was met.
+    reason : str
+        Why the fit stopped.
+    seconds : float
+    """
+
+    optimizer: str
+    losses: list[float] = field(default_factory=list)
+    best: float = np.inf
+    converged: bool = False
+    reason: str = ""
+    seconds: float = 0.0
+
+    @property
+    def n_iter(self) -> int:
+        """Iterations made."""
+        return max(0, len(self.losses) - 1)
+
+    def __repr__(self) -> str:
+        course = f"{self.losses[0]:.6g} → {self.best:.6g}" if self.losses else "no loss yet"
+        return f"<History: {self.optimizer}, {self.n_iter} iterations, loss {course}, {self.reason}, {self.seconds:.2f} s>"
+
+
+class Objective:
+    """Loss and gradient of all weights as one vector; remembers the best."""
+
+    def __init__(self, net: RecurrentNetwork, x, loss: OutputLoss, schedule: Schedule | None, h0):
+        self.net, self.loss, self.schedule = net, loss, schedule
+        self.graph = net.graph(x, loss, h0)
+        self.weights = {**net.weights, **loss.weights}
+        self.best, self.best_weights, self.evaluations = np.inf, self.weights, 0
+
+    @property
+    def start(self) -> np.ndarray:
+        """The present weights as one vector, in float64."""
+        return np.concatenate([w.ravel() for w in self.weights.values()]).astype(np.float64)
+
+    def split(self, theta: np.ndarray) -> dict[str, np.ndarray]:
+        """A vector as weights by key."""
+        ends = np.cumsum([w.size for w in self.weights.values()])
+        parts = np.split(theta.astype(self.net.dtype), ends[:-1])
+        return {key: part.reshape(w.shape) for (key, w), part in zip(self.weights.items(), parts, strict=True)}
+
+    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Loss and its gradient at ``theta``."""
+        weights = self.split(theta)
+        m = run(self.graph, schedule=self.schedule, values=weights)
+        gradient = np.concatenate([m.parameters[key].ravel() for key in weights]).astype(np.float64)
+        if not np.isfinite(m.total) or not np.isfinite(gradient).all():
+            what = f"the loss became {m.total}" if not np.isfinite(m.total) else "the gradient became NaN or infinite"
+            raise NumericalError(what)
+        self.evaluations += 1
+        if m.total < self.best:
+            self.best, self.best_weights = m.total, weights
+        return m.total, gradient
+
+    def install(self) -> None:
+        """Give the best weights to the network and the readout."""
+        own = self.best_weights
+        self.net.load_state_dict({k: own[k] for k in self.net.weights})
+        if self.loss.readout is not None:
+            self.loss.readout.load_state_dict({k: own[f"readout.{k}"] for k in self.loss.readout.weights})
+
+
+def fit(
+    net: RecurrentNetwork,
+    x,
+    loss: OutputLoss,
+    optimizer: str = "lbfgs",
+    *,
+    n_iter: int = 200,
+    tol: float | None = 1e-6,
+    lr: float = 1e-2,
+    schedule: Schedule | None = None,
+    h0=None,
+    progress: bool = True,
+    random_state=None,
+) -> History:
+    """Train a network, and the readout of its loss, in place.
+
+    Parameters
+    ----------
+    net : RNN
+    x, h0
+        As for a call of the network.
+    loss : SquaredError or CrossEntropy
+        The mean (``reduction="mean"``) suits Adam's step sizes; L-BFGS does not mind the scale.
+    optimizer : {"lbfgs", "adam"}
+        L-BFGS of SciPy (Liu & Nocedal 1989), or Adam (Kingma & Ba 2015), both on all the data at once.
+    n_iter : int
+        Most iterations.
+    tol : float or None
+        L-BFGS stops when an iteration lowers the loss by less than tol · max(loss, 1), Adam when ten have not lowered the best
+        loss by that much. None: all iterations are made.
+    lr : float
+        Adam's step size.
+    schedule : schedule, optional
+        As for :func:`bptt`; a truncated one only with Adam, since L-BFGS needs the gradient of the loss itself.
+    progress : bool
+        A bar on stderr, on a terminal, for what takes longer than a second.
+    random_state : int or Generator, optional
+        Start from newly drawn weights; by default from the present ones.
+
+    Returns
+    -------
+    History
+        The network then has the best weights met, also when the fit is stopped by Ctrl-C.
+
+    Raises
+    ------
+    NumericalError
+        When the loss is not finite any more; the network then has the best weights met before.
+    ShapeError, DataError, UnsupportedError
+
+    Warns
+    -----
+    ConvergenceWarning
+        When ``n_iter`` iterations did not meet ``tol``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn import RNN, Linear, SquaredError
+    >>> y = np.sin(np.arange(40) / 3)[:, None]
+    >>> loss = SquaredError(y[1:], readout=Linear(4, 1, random_state=1))
+    >>> history = fit(RNN(1, 4, random_state=0), y[:-1], loss, n_iter=30, tol=None)
+    >>> history.best < 0.01 * history.losses[0]
+    True
+    """
+    optimize = OPTIMIZERS[one_of("optimizer", optimizer, tuple(OPTIMIZERS))]
+    n_iter, lr, tol = whole("n_iter", n_iter), positive("lr", lr), None if tol is None else positive("tol", tol)
+    if not isinstance(net, RecurrentNetwork) or not isinstance(loss, OutputLoss):
+        raise DataError(f"fit(net, x, loss) takes a network and a loss, got {type(net).__name__} and {type(loss).__name__}")
+    if optimizer == "lbfgs" and (schedule or Sequential()).windowed:
+        raise UnsupportedError(f"{schedule!r} does not give the gradient that L-BFGS needs; use optimizer='adam', or Checkpointed(slots)")
+    if random_state is not None:
+        rng = generator(random_state)
+        net.reset(rng)
+        if loss.readout is not None:
+            loss.readout.reset(rng)
+    objective, history = Objective(net, x, loss, schedule, h0), History(optimizer)
+    began = perf_counter()
+    try:
+        with _bar(n_iter, flag("progress", progress)) as bar:
+            outcome = optimize(objective, objective.start, n_iter, tol, lr, _recorder(history, bar))
+    except KeyboardInterrupt:
+        outcome = Outcome(False, "interrupted")
+    except NumericalError as problem:
+        kept = "nothing was better before" if objective.evaluations == 0 else f"the best weights (loss {objective.best:.6g}) are kept"
+        raise NumericalError(
+            f"{problem}, in iteration {len(history.losses)} of {optimizer}; {kept}. Take a smaller lr, or scale the inputs and targets to about 1"
+        ) from problem
+    finally:
+        objective.install()
+        history.best, history.seconds = objective.best, perf_counter() - began
+    history.converged, history.reason = outcome
+    if tol is not None and not outcome.converged and outcome.reason != "interrupted":
+        warnings.warn(
+            f"{optimizer} stopped before it met tol={tol:g} ({outcome.reason}); raise n_iter, loosen tol, or give tol=None",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return history
+
+
+def _bar(n_iter: int, progress: bool):
+    from tqdm import tqdm
+
+    return tqdm(total=n_iter, desc="fit", delay=SILENT_SECONDS, leave=False, disable=None if progress else True)
+
+
+def _recorder(history: History, bar):
+    """Called with the loss after every iteration, and once before the first."""
+
+    def record(value: float) -> None:
+        if history.losses:
+            bar.update()
+            bar.set_postfix_str(f"loss {value:.6g}", refresh=False)
+        history.losses.append(float(value))
+
+    return record
