@@ -257,8 +257,11 @@ def normal_potential(A, Q, b) -> tuple[np.ndarray, np.ndarray, float]:
     return -A.T @ W @ b, A.T @ W @ A, float(-0.5 * (len(b) * LOG_2PI + logdet + b @ W @ b))
 
 
-def dense_gaussian(graph, values=None) -> DenseGaussian:
-    """The joint of a graph's quadratics (covariances invertible); every missing cell is one more variable, integrated out."""
+def dense_gaussian(graph, values=None, keep: Callable[[list[Key]], bool] = lambda keys: True) -> DenseGaussian:
+    """The joint of a graph's quadratics (covariances invertible); every missing cell is one more variable, integrated out.
+
+    ``keep`` chooses factor instances by their latent keys; a variable that none of them touches is left out.
+    """
     values = {getattr(k, "name", k): np.asarray(v, float) for k, v in (values or {}).items()}
     pieces, sizes = [], {}
     for factor in graph.factors.values():
@@ -266,14 +269,15 @@ def dense_gaussian(graph, values=None) -> DenseGaussian:
             continue
         places = places_of(factor)
         for j in range(len(factor)):
+            if not keep([(s.node.name, p[j]) for s, p in zip(factor.args, places, strict=True) if not isinstance(s.node, Observation)]):
+                continue
             h, precision, scale = quadratic_of_instance(factor, j, values)
             keys, known = [], []
             for axis, s in enumerate(factor.args):
                 row, size = places[axis][j], math.prod(s.shape)
                 if isinstance(s.node, Observation):
                     data = values.get(s.node.name, s.node.value)
-                    cells = np.reshape(data if row < 0 else data[row], -1)
-                    for c, cell in enumerate(cells):
+                    for c, cell in enumerate(np.reshape(data if row < 0 else data[row], -1)):
                         keys.append(("missing", factor.name, j, axis, c) if np.isnan(cell) else None)
                         known.append(float(cell))
                         if keys[-1] is not None:

@@ -8,9 +8,8 @@ from msgpass.kernels.product import pack, padded
 from msgpass.kernels.runtime import aligned_empty, aligned_zeros
 from msgpass.kernels.simd import LANES
 
-MIN_SPLIT_WORK = 3e7
-"""Multiply-adds of a forward sweep below which the hand-over to a second thread, some 80 µs, is not worth it.
-"""
+MIN_SPLIT_WORK = 5e6
+"""Multiply-adds of a forward sweep, some 50 µs, below which a second thread is not worth its hand-over."""
 
 MIN_SPLIT_BATCH = 8
 """Smallest batch that is cut in two: each half is then a whole tile of four rows at least."""

@@ -23,19 +23,19 @@ def run_forward(
     """
     rows, stride = end - begin, units + lanes
     no_term = Term(x, 0, 0, 0, w_ih)
-    recurrent, result = Term(state, 0, stride, hidden, w_hh), Rows(z, 0, stride)
     at_once = rows == batch and rows < TILE_ROWS
     if at_once:
-        projected = Term(x, 0, inputs, inputs, w_ih)
-        product(Rows(bias, 0, 0), projected, no_term, Rows(h, 0, units), steps * batch, units, lanes)
+        projection = Term(x, 0, inputs, inputs, w_ih)
+        product(Rows(bias, 0, 0), projection, no_term, Rows(h, 0, units), steps * batch, units, lanes)
     _copy_rows(h0, begin * units, units, state, 0, stride, rows, units, lanes)
+    recurrent, result = Term(state, 0, stride, hidden, w_hh), Rows(z, 0, stride)
     for k in range(steps):
         row = (steps - 1 - k if reverse else k) * batch + begin
         if at_once:
-            product(Rows(h, row * units, units), recurrent, no_term, result, rows, units, lanes)
+            start, projection = Rows(h, row * units, units), no_term
         else:
-            projected = Term(x, row * inputs, inputs, inputs, w_ih)
-            product(Rows(bias, 0, 0), projected, recurrent, result, rows, units, lanes)
+            start, projection = Rows(bias, 0, 0), Term(x, row * inputs, inputs, inputs, w_ih)
+        product(start, projection, recurrent, result, rows, units, lanes)
         _activate(z, state, stride, h, row * units, rows, units, lanes, tanh)
 
 

@@ -118,10 +118,117 @@ def _add_pairs(alpha, outgoing, length, n_states, width, xi):
             store(xi, s, x30), store(xi, s + 8, x31), store(xi, s + 16, x32), store(xi, s + 24, x33)
 
 
+@jit(forceinline=True, _nrt=False)
+def rows_in_a_vector(n_states):
+    """Time steps that one transpose moves: two and four states fill a row of eight with four and two of them."""
+    return 8 // n_states if n_states == 2 or n_states == 4 else 1
+
+
+MANTISSA, EXPONENT, SMALLEST, LARGEST = 0, 8, 16, 24  # places in a group's ``summary``, a vector each
+
+
+@jit(_nrt=False)
+def forward(
+    start, absorbed, end, table, n_states, width, evidence, rows, first_row, last_row, longest, shortest, alpha,
+    outgoing, at, summary,
+):
+    """α of a group into ``alpha`` and the evidence, scaled as α was, into ``outgoing``.
+
+    ``start`` and ``end`` are (K, 8), the others as in :func:`expected_counts`. Leaves Z and the smallest sum of α in
+    ``summary``.
+    """
+    step = LANES * width
+    last, inverse, exponent = load(summary, LARGEST), splat(1.0), splat(0.0)
+    mantissas, exponents, smallest = splat(0.0), splat(0.0), splat(1.0)
+    opening, block = 1 if absorbed else 0, rows_in_a_vector(n_states)
+    whole = 0 if rows.size else opening + max(shortest - opening, 0) // block * block
+    for t in range(longest):
+        now = t * step
+        if t >= opening:
+            if t >= whole:
+                locate(at, first_row, last_row, t, rows, n_states)
+                fetch(evidence, at, n_states, outgoing, now)
+            elif (t - opening) % block == 0:
+                for lane in range(LANES):
+                    at[lane] = (first_row[lane] + t) * n_states
+                fetch(evidence, at, block * n_states, outgoing, now)
+        total = splat(0.0)
+        if t == 0:
+            for k in range(0, LANES * n_states, LANES):
+                value = load(start, k) if absorbed else load(start, k) * load(outgoing, k)
+                store(alpha, k, value)
+                total = total + value
+        else:
+            cross(alpha, now - step, n_states, table, width, alpha, now)
+            for p in range(now, now + LANES * n_states, LANES):
+                local = load(outgoing, p) * inverse
+                value = load(alpha, p) * local
+                store(outgoing, p, local)
+                store(alpha, p, value)
+                total = total + value
+        if t < shortest:
+            smallest = minimum(total, smallest)
+        else:
+            smallest = select(splat(float(t)) > last, smallest, minimum(total, smallest))
+        if t >= shortest - 1:
+            ends = splat(float(t)) == last
+            closing = splat(0.0)
+            for k in range(0, LANES * n_states, LANES):
+                closing = fma(load(alpha, now + k), load(end, k), closing)
+            mantissas = select(ends, closing, mantissas)
+            exponents = select(ends, exponent, exponents)
+        inverse, shift = split_exponent(total)
+        exponent = exponent + shift
+    store(summary, MANTISSA, mantissas)
+    store(summary, EXPONENT, exponents)
+    store(summary, SMALLEST, minimum(mantissas, smallest))
+
+
+@jit(_nrt=False)
+def backward(
+    absorbed, end, transposed, n_states, width, first_row, lengths, longest, shortest, lost, gamma, alpha, outgoing,
+    beta, marginal, at, summary,
+):
+    """γ of a group into ``gamma``, and w = evidence · β into ``outgoing``; leaves the largest β in ``summary``."""
+    step = LANES * width
+    last, low, largest = load(summary, LARGEST), splat(lost), splat(0.0)
+    sound = load(summary, SMALLEST) >= low
+    closing = select(sound, splat(1.0) / select(sound, load(summary, MANTISSA), low), splat(0.0))
+    opening, block = 1 if absorbed else 0, rows_in_a_vector(n_states)
+    whole = opening + max(shortest - opening, 0) // block * block
+    for k in range(0, LANES * n_states, LANES):
+        store(beta, k, splat(0.0))
+    for t in range(longest - 1, opening - 1, -1):
+        now = t * step
+        if t < longest - 1:
+            cross(outgoing, now + step, n_states, transposed, width, beta, 0)
+        if t >= shortest - 1:
+            ends = splat(float(t)) == last
+            for k in range(0, LANES * n_states, LANES):
+                store(beta, k, select(ends, load(end, k) * closing, load(beta, k)))
+        slot = (t - opening) % block * step if t < whole else 0
+        for k in range(0, LANES * n_states, LANES):
+            value = load(beta, k)
+            largest = maximum(value, largest)
+            store(outgoing, now + k, load(outgoing, now + k) * value)
+            store(marginal, slot + k, load(alpha, now + k) * value)
+        if t < whole:
+            if slot == 0:
+                for lane in range(LANES):
+                    at[lane] = (first_row[lane] + t) * n_states
+                spread(marginal, 0, at, block * n_states, gamma)
+        else:
+            for lane in range(LANES):
+                if t < lengths[lane]:
+                    for k in range(n_states):
+                        gamma[(first_row[lane] + t) * n_states + k] = marginal[LANES * k + lane]
+    store(summary, LARGEST, largest)
+
+
 @jit
 def expected_counts(
     start, start_step, absorbed, end, end_step, table, transposed, n_states, width, evidence, rows, starts, lengths,
-    part, lost, z, gamma, xi, alpha, outgoing, scratch, marginal,
+    part, lost, z, gamma, xi, alpha, outgoing, beta, marginal,
 ):
     """γ and Σ ξ of the groups ``part``, ``part + 2``, … of eight sequences.
 
@@ -140,114 +247,37 @@ def expected_counts(
     xi : (width, width, 8) flat
         Added to: Σ α w by lane, without the factor A.
     alpha, outgoing : (longest, width, 8) flat
-    scratch, marginal : (width, 8) and (max(width, 8), 8) flat
+    beta, marginal : (width, 8) and (max(width, 8), 8) flat
     """
     step = LANES * width
-    one, zero, low, high = splat(1.0), splat(0.0), splat(lost), splat(1.0 / lost)
     at, first_row, last_row = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
-    length_of = np.empty(LANES)
+    summary = np.empty(4 * LANES)
     total_lanes = lengths.size
-    opening = 1 if absorbed else 0
-    # Two and four states fill a row of eight with four and two time steps, which then move by one transpose.
-    block = 8 // n_states if n_states == 2 or n_states == 4 else 1
     for g in range(part * LANES, total_lanes, 2 * LANES):
-        group = g // LANES
-        longest, shortest = lengths[g], lengths[g]
+        mine = lengths[g : g + LANES]
+        longest, shortest = mine.max(), mine.min()
         for lane in range(LANES):
-            longest, shortest = max(longest, lengths[g + lane]), min(shortest, lengths[g + lane])
-            length_of[lane] = lengths[g + lane]
             first_row[lane] = starts[g + lane]
-            last_row[lane] = starts[g + lane] + max(lengths[g + lane] - 1, 0)
-        last = load(length_of, 0) - one
-        whole = opening + max(shortest - opening, 0) // block * block
-        inverse, exponent, exponents = one, zero, zero
-        mantissas, smallest = zero, one
-        first, final = group * start_step, group * end_step
-
-        for t in range(longest):
-            now = t * step
-            if t == 0 and absorbed:
-                for k in range(n_states):
-                    store(alpha, LANES * k, load(start, first + LANES * k))
-            else:
-                if t >= whole or rows.size:
-                    locate(at, first_row, last_row, t, rows, n_states)
-                    fetch(evidence, at, n_states, outgoing, now)
-                elif (t - opening) % block == 0:
-                    for lane in range(LANES):
-                        at[lane] = (first_row[lane] + t) * n_states
-                    fetch(evidence, at, block * n_states, outgoing, now)
-                if t == 0:
-                    for k in range(n_states):
-                        p = LANES * k
-                        store(alpha, p, load(start, first + p) * load(outgoing, p))
-                else:
-                    cross(alpha, now - step, n_states, table, width, alpha, now)
-                    for k in range(n_states):
-                        p = now + LANES * k
-                        local = load(outgoing, p) * inverse
-                        store(outgoing, p, local)
-                        store(alpha, p, load(alpha, p) * local)
-            total = load(alpha, now)
-            for k in range(1, n_states):
-                total = total + load(alpha, now + LANES * k)
-            if t < shortest:
-                smallest = minimum(total, smallest)
-            else:
-                smallest = select(splat(float(t)) > last, smallest, minimum(total, smallest))
-            if t >= shortest - 1:
-                ends = splat(float(t)) == last
-                closing = load(alpha, now) * load(end, final)
-                for k in range(1, n_states):
-                    closing = fma(load(alpha, now + LANES * k), load(end, final + LANES * k), closing)
-                mantissas = select(ends, closing, mantissas)
-                exponents = select(ends, exponent, exponents)
-            inverse, shift = split_exponent(total)
-            exponent = exponent + shift
-
-        smallest = minimum(mantissas, smallest)
-        closing = select(smallest >= low, one / select(smallest >= low, mantissas, one), zero)
-        largest = zero
-        for k in range(n_states):
-            store(scratch, LANES * k, zero)
-        for t in range(longest - 1, -1, -1):
-            now = t * step
-            if t < longest - 1:
-                cross(outgoing, now + step, n_states, transposed, width, scratch, 0)
-            if t >= shortest - 1:
-                ends = splat(float(t)) == last
-                for k in range(n_states):
-                    p = LANES * k
-                    mine = load(end, final + p) * closing
-                    store(scratch, p, select(ends, mine, load(scratch, p)))
-            if t == 0 and absorbed:
-                break
-            slot = (t - opening) % block * step if t < whole else 0
-            for k in range(n_states):
-                p = LANES * k
-                beta = load(scratch, p)
-                largest = maximum(beta, largest)
-                store(outgoing, now + p, load(outgoing, now + p) * beta)
-                store(marginal, slot + p, load(alpha, now + p) * beta)
-            if t < whole:
-                if slot == 0:
-                    for lane in range(LANES):
-                        at[lane] = (first_row[lane] + t) * n_states
-                    spread(marginal, 0, at, block * n_states, gamma)
-            else:
-                for lane in range(LANES):
-                    if t < lengths[g + lane]:
-                        for k in range(n_states):
-                            gamma[(first_row[lane] + t) * n_states + k] = marginal[LANES * k + lane]
-
-        sound = select(largest <= high, smallest, zero) >= low
-        store(z, g, mantissas)
-        store(z, total_lanes + g, exponents)
-        store(z, 2 * total_lanes + g, select(sound, zero, one))
-        if any_lane(select(sound, zero, one) > zero):
+            last_row[lane] = starts[g + lane] + max(mine[lane] - 1, 0)
+            summary[LARGEST + lane] = mine[lane] - 1
+        first, final = start[g // LANES * start_step :], end[g // LANES * end_step :]
+        forward(
+            first, absorbed, final, table, n_states, width, evidence, rows, first_row, last_row, longest, shortest,
+            alpha, outgoing, at, summary,
+        )
+        backward(
+            absorbed, final, transposed, n_states, width, first_row, mine, longest, shortest, lost, gamma, alpha,
+            outgoing, beta, marginal, at, summary,
+        )
+        zero = splat(0.0)
+        sound = select(load(summary, LARGEST) <= splat(1.0 / lost), load(summary, SMALLEST), zero) >= splat(lost)
+        given_up = select(sound, zero, splat(1.0))
+        store(z, g, load(summary, MANTISSA))
+        store(z, total_lanes + g, load(summary, EXPONENT))
+        store(z, 2 * total_lanes + g, given_up)
+        if any_lane(given_up > zero):
             for t in range(1, longest):
-                for k in range(n_states):
-                    p = t * step + LANES * k
+                for p in range(t * step, t * step + LANES * n_states, LANES):
                     store(outgoing, p, select(sound, load(outgoing, p), zero))
                     store(alpha, p - step, select(sound, load(alpha, p - step), zero))
         _add_pairs(alpha, outgoing, longest, n_states, width, xi)

@@ -18,7 +18,7 @@ from msgpass.nodes import Observation
 from msgpass.plan import Losses, Recurrence
 from msgpass.schedule.checkpointed import reverse
 from msgpass.sweeps.real import Store
-from msgpass.sweeps.tree import TreeRun, table_target
+from msgpass.sweeps.tree import TreeRun
 
 
 def run_checkpointed(x) -> None:
@@ -103,49 +103,21 @@ class _Stepped(TreeRun):
         def back(state: dict, k: int) -> None:
             inst = self.o.instances[k]
             ins = [self.held(state, u) for u in inst.ins]
-            at_out = self.algebra.add(self.held(state, inst.out), ahead[inst.out])
             potential = self.potential(inst)
-            if maximise:
-                self.decide(inst, potential, ins, assigned)
-            self.collect(k, inst, potential, ins, at_out, ahead, state, store, sign, assigned if maximise else None)
+            own = self.algebra.forward(potential, ins)
+            before = self.held(state, inst.out)
+            at_out = self.algebra.add(before, ahead[inst.out])
+            if maximise and inst.ins:
+                assigned.update(zip(inst.ins, self.best_ins(inst, potential, ins, assigned[inst.out]), strict=True))
+            # The readings of a tree look for the messages around an instance here.
+            self.forward = {**dict(zip(inst.ins, ins, strict=True)), inst.out: self.algebra.add(before, own)}
+            self.backward, self.at_out = ahead, {k: at_out}
+            self.collect(k, store, sign, assigned if maximise else None)
             if inst.ins:
-                for u, message in zip(inst.ins, self.algebra.backward(potential, ins, at_out), strict=True):
-                    ahead[u] = message
-            ahead[inst.out] = self.algebra.add(ahead[inst.out], self.algebra.forward(potential, ins))
+                ahead.update(zip(inst.ins, self.algebra.backward(potential, ins, at_out), strict=True))
+            ahead[inst.out] = self.algebra.add(ahead[inst.out], own)
 
         reverse(len(self.o.instances), slots, {}, self.advance, back)
-
-    def decide(self, inst, potential, ins, assigned) -> None:
-        """Best states of the ins given that of the out."""
-        if not inst.ins:
-            return
-        self.forward = dict(zip(inst.ins, ins, strict=True))
-        found = self.best_ins(inst, potential, ins, assigned[inst.out])
-        for u, place in zip(inst.ins, found, strict=True):
-            assigned[u] = place
-
-    def collect(self, k, inst, potential, ins, at_out, ahead, state, store, sign, assigned) -> None:
-        """What this instance says to parameters."""
-        made = self.families[inst.family]
-        self.forward = dict(zip((*inst.ins, inst.out), (*ins, self.held(state, inst.out)), strict=True))
-        if self.block.gaussian:
-            names = {r: p.name for r, p in made.family.potential.parameters.items()}
-            if not names and all(made.latent):
-                return
-            if inst.ins:
-                joint = self._reorder(inst, self.algebra.joint(potential, ins, at_out))
-            else:
-                from msgpass.algebra.gaussian import to_moments
-
-                joint = to_moments(self.algebra.add(at_out, self.algebra.forward(potential, [])))
-            made.add_statistics(inst.j, joint.mean, joint.cov, store, names)
-            return
-        target = table_target(made, store)
-        if target is None:
-            return
-        self.at_out = {k: at_out}
-        weights = sign * self.counts(k, assigned)
-        made.add_counts(weights[None], target, slice(inst.j, inst.j + 1))
 
 
 # -- steps -----------------------------------------------------------------------------------------------------------

@@ -158,8 +158,8 @@ def _factor_belief(x, name: str):
     run = x.runs[k]
     run.impossible()
     place = block.families.index(family)
-    ids = sorted((inst.j, i) for i, inst in enumerate(run.o.instances) if inst.family == place)
-    joints = [run.joint(i) for _, i in ids]
+    found = sorted((part.j, i, part) for i, inst in enumerate(run.o.instances) for part in inst.parts if part.family == place)
+    joints = [run.as_factor(run.o.instances[i], part, run.joint(i)) for _, i, part in found]
     if block.gaussian:
         belief = GaussianBelief(np.stack([j.mean for j in joints]), np.stack([j.cov for j in joints]))
         return belief if family.counts is not None else GaussianBelief(belief.mean[0], belief.cov[0])
@@ -338,13 +338,20 @@ def _cross(run, row: int) -> np.ndarray:
 
 def _tree_message(run, place: int, instance: FactorInstance, name: str, row: int, from_factor: bool):
     v = run.o.index.get((name, row))
-    i = next(i for i, inst in enumerate(run.o.instances) if inst.family == place and inst.j == instance.t)
+    i, part = _part(run, place, instance.t)
     inst = run.o.instances[i]
+    if len(inst.parts) > 1:
+        raise UnsupportedError(f"{len(inst.parts)} factors join the same variables as {instance.name}: no single message of one of them exists; add their tables into one")
     if v is None or v not in (*inst.ins, inst.out):
         raise _not_adjacent(instance.name, name, row)
     run.impossible()
     found = (run.sent[i] if from_factor else run.at_out[i]) if v == inst.out else (run.backward[v] if from_factor else run.forward[v])
     return GaussianMessages((found,), run.node(v).shape) if run.block.gaussian else found
+
+
+def _part(run, place: int, j: int):
+    """(number of the oriented instance, part) of a factor instance."""
+    return next((i, part) for i, inst in enumerate(run.o.instances) for part in inst.parts if part.family == place and part.j == j)
 
 
 def _at_parameter(x, k, block, family, j, name, from_factor):
@@ -363,16 +370,16 @@ def _at_parameter(x, k, block, family, j, name, from_factor):
 def _table_at_parameter(x, k, block, family, j, name):
     run, target = x.runs[k], np.zeros_like(x.values[name])
     if isinstance(block, Tree):
-        i = next(i for i, inst in enumerate(run.o.instances) if inst.family == block.families.index(family) and inst.j == j)
+        i, part = _part(run, block.families.index(family), j)
         made = run.families[block.families.index(family)]
         if isinstance(made, QuadraticInstances):
             from msgpass.sweeps.real import Store
 
             store = Store({**x.values, name: target})
-            joint = run.joint(i)
+            joint = run.as_factor(run.o.instances[i], part, run.joint(i))
             made.add_statistics(j, joint.mean, joint.cov, store, {r: p.name for r, p in family.potential.parameters.items()})
             return store[name]
-        made.add_counts(run.counts(i)[None], target, slice(j, j + 1))
+        made.add_counts(run.as_factor(run.o.instances[i], part, run.counts(i))[None], target, slice(j, j + 1))
         return x.log_sign * target
     made: TableInstances = next(m for m in [*run.tables.unaries, *(m for m, _ in run.tables.pairs)] if m.family is family)
     made.add_counts(np.exp(_factor_belief(x, family.name).reshape(family.factor.n, *_latent_shape(made))[j : j + 1]), target, slice(j, j + 1))

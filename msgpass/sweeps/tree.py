@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from msgpass.algebra.gaussian import to_moments
+from msgpass.algebra.gaussian import Canonical, canonical, to_moments
 from msgpass.errors import GraphError, ImpossibleEvidenceError
 from msgpass.nodes import Sequence
 from msgpass.plan import Tree, latent
@@ -20,14 +20,21 @@ from msgpass.sweeps.rows import rows_of
 
 
 @dataclass(frozen=True)
-class Instance:
-    """One factor instance, oriented: variable ids of its ins, of its out, and where these stand in the factor."""
+class Part:
+    """One factor instance: its family's number, its own, and where (ins…, out) stand among the factor's latent variables."""
 
     family: int
     j: int
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Factor instances over the same variables, taken together and oriented: variable ids of the ins and of the out."""
+
+    parts: tuple[Part, ...]
     ins: tuple[int, ...]
     out: int
-    order: tuple[int, ...]  # positions of (ins…, out) among the factor's latent variables
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ def orient(block: Tree) -> Orientation:
                 touched[v].append((k, j))
     names = list(index)
     seen = np.zeros(len(touched), bool)
-    visited: dict[tuple[int, int], int] = {}
+    visited: set[tuple[int, int]] = set()
     downward: list[Instance] = []
     roots: list[int] = []
     for root in sorted(range(len(touched)), key=lambda v: (names[v][1], v), reverse=True):
@@ -74,16 +81,17 @@ def orient(block: Tree) -> Orientation:
             for key in touched[v]:
                 if key in visited:
                     continue
-                visited[key] = v
                 ids = members[key]
-                ins = [(p, u) for p, u in enumerate(ids) if u != v]
-                place = ids.index(v)
-                for _, u in ins:
+                together = [key] if len(ids) == 1 else [k for k in touched[v] if set(members[k]) == set(ids)]
+                visited.update(together)
+                ins = tuple(u for u in ids if u != v)
+                for u in ins:
                     if seen[u]:
                         _loop(block, key, names[u], names[v])
                     seen[u] = True
                     frontier.append(u)
-                downward.append(Instance(key[0], key[1], tuple(u for _, u in ins), v, (*(p for p, _ in ins), place)))
+                parts = tuple(Part(*k, tuple(members[k].index(u) for u in (*ins, v))) for k in together)
+                downward.append(Instance(parts, ins, v))
     return Orientation(tuple(names), tuple(reversed(downward)), tuple(roots), index)
 
 
@@ -92,7 +100,8 @@ def _as_array(rows):
 
 
 def _loop(block, key, one, other):
-    name = block.families[key[0]].factor[key[1]].name
+    factor = block.families[key[0]].factor
+    name = factor[key[1]].name if factor.n > 1 else factor.name
     text = [n if row < 0 else f"{n}[{row}]" for n, row in (one, other)]
     raise GraphError(
         f"the graph has a loop through {name} between {text[0]} and {text[1]}: the exact schedules run on chains and trees. Merge the "
@@ -131,12 +140,22 @@ class TreeRun:
 
     def potential(self, instance: Instance):
         """Potential of an instance, axes or blocks in the order ins, out."""
-        made = self.families[instance.family]
+        found = [self.part_potential(p) for p in instance.parts]
+        if len(found) == 1:
+            return found[0]
         if self.block.gaussian:
-            return made.potential(instance.j, instance.order[-1] if len(instance.order) > 1 else None)
-        table = made.table(instance.j)
-        lead = table.ndim - len(instance.order)
-        return np.transpose(table, (*range(lead), *(lead + p for p in instance.order)))
+            forms = [canonical(p) for p in found]
+            return Canonical(sum(f.h for f in forms), sum(f.precision for f in forms), sum(f.log_scale for f in forms), forms[0].sizes)
+        return sum(found[1:], found[0])
+
+    def part_potential(self, part: Part):
+        """Potential of one factor instance, axes or blocks in the order ins, out."""
+        made, order = self.families[part.family], part.order
+        if self.block.gaussian:
+            return made.potential(part.j, order[-1] if len(order) > 1 else None)
+        table = made.table(part.j)
+        lead = table.ndim - len(order)
+        return np.transpose(table, (*range(lead), *(lead + p for p in order)))
 
     def forward_pass(self) -> None:
         """Leaves to roots."""
@@ -192,32 +211,31 @@ class TreeRun:
         return self.algebra.add(self.forward[v], self.backward[v])
 
     def joint(self, k: int):
-        """Normalised belief of an instance in the factor's own order of latent variables."""
+        """Normalised belief of an instance, variables in the order ins, out."""
         inst = self.o.instances[k]
         if self.block.gaussian and not inst.ins:
             return to_moments(self.belief(inst.out))
-        joint = self.algebra.joint(self.potential(inst), [self.forward[u] for u in inst.ins], self.at_out[k])
-        if self.block.gaussian:
-            return self._reorder(inst, joint)
-        lead = joint.ndim - len(inst.order)
-        back = np.argsort(inst.order)
-        return np.transpose(joint, (*range(lead), *(lead + p for p in back)))
+        return self.algebra.joint(self.potential(inst), [self.forward[u] for u in inst.ins], self.at_out[k])
 
-    def _reorder(self, inst, joint):
+    def as_factor(self, inst: Instance, part: Part, joint):
+        """A joint belief in the factor's own order of latent variables."""
+        back = np.argsort(part.order)
+        if not self.block.gaussian:
+            lead = joint.ndim - len(back)
+            return np.transpose(joint, (*range(lead), *(lead + p for p in back)))
         sizes = [self.node(v).size for v in (*inst.ins, inst.out)]
         blocks = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
-        index = np.concatenate([blocks[p] for p in np.argsort(inst.order)])
+        index = np.concatenate([blocks[p] for p in back])
         return joint._replace(mean=joint.mean[index], cov=joint.cov[np.ix_(index, index)])
 
     def counts(self, k: int, assignment=None) -> np.ndarray:
-        """Expected counts of a table instance (along the best path: one where the assignment goes)."""
+        """Expected counts of a table instance (along the best path: one where the assignment goes), in the order ins, out."""
         if assignment is None:
             return np.exp(self.joint(k))
         inst = self.o.instances[k]
-        ids = [v for _, v in sorted(zip(inst.order, (*inst.ins, inst.out), strict=True))]
-        states = [self.node(v).states for v in ids]
+        ids = (*inst.ins, inst.out)
         batch = np.shape(assignment[ids[0]])
-        one = np.zeros((*batch, *states))
+        one = np.zeros((*batch, *(self.node(v).states for v in ids)))
         for place in np.ndindex(*batch):
             one[(*place, *(int(assignment[v][place]) for v in ids))] = 1
         return one
@@ -247,20 +265,26 @@ class TreeRun:
 
     def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
         """What arrives at parameters and at real sequences behind tables."""
-        if self.block.gaussian:
-            for k, inst in enumerate(self.o.instances):
-                made = self.families[inst.family]
+        for k in range(len(self.o.instances)):
+            self.collect(k, store, sign, assignment)
+
+    def collect(self, k: int, store, sign: float, assignment) -> None:
+        """What one instance says to the parameters behind its parts."""
+        inst = self.o.instances[k]
+        joint = None
+        for part in inst.parts:
+            made = self.families[part.family]
+            if self.block.gaussian:
                 names = parameter_names(made.family)
                 if names or not all(made.latent):
-                    joint = self.joint(k)
-                    made.add_statistics(inst.j, joint.mean, joint.cov, store, names)
-            return
-        for k, inst in enumerate(self.o.instances):
-            made = self.families[inst.family]
+                    joint = self.joint(k) if joint is None else joint
+                    own = self.as_factor(inst, part, joint)
+                    made.add_statistics(part.j, own.mean, own.cov, store, names)
+                continue
             target = table_target(made, store)
             if target is not None:
-                weights = sign * self.counts(k, assignment)
-                made.add_counts(weights[None], target, slice(inst.j, inst.j + 1))
+                joint = self.counts(k, assignment) if joint is None else joint
+                made.add_counts(sign * self.as_factor(inst, part, joint)[None], target, slice(part.j, part.j + 1))
 
     def impossible(self) -> None:
         """Raise where the evidence has probability zero."""

@@ -1,0 +1,388 @@
+"""``compare``: two runs, or two arrays, side by side, step by step.
+
+A log message is free up to a constant: η and η + c are the same message. Runs know which of theirs are log messages (forward
+and backward messages of discrete variables); of arrays the caller says so, ``align="log"``. There the constant of every step
+is taken out first, log η ← η − log Σ exp η. Beliefs are normalised, and parameters and gradients mean what they say, so
+these are compared as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from msgpass.errors import DataError, ShapeError, UnavailableError
+from msgpass.flat import readings as flat_readings
+from msgpass.flat import row_of, rows
+from msgpass.messages import Messages
+from msgpass.nodes import Sequence
+
+KINDS = ("forward", "backward", "belief", "parameters", "gradient", "total")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Part:
+    """One quantity that both sides have.
+
+    Attributes
+    ----------
+    kind, name : str
+        What it is (forward, backward, belief, parameters, gradient, total, array) and of which variable.
+    left, right : ndarray
+        As they are compared: without the free constant, or each step's size where the shapes of a step differ.
+    stepped : bool
+        The first axis is time.
+    how : str
+        "values", "up to a constant", "up to a scale" or "size of each step".
+    """
+
+    kind: str
+    name: str
+    left: np.ndarray
+    right: np.ndarray
+    stepped: bool
+    how: str = "values"
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Largest absolute gap of each step, shape (T,) (one entry if there is no time axis)."""
+        gaps = _gaps(self.left, self.right)
+        return gaps.reshape(len(gaps), -1).max(axis=1, initial=0.0) if self.stepped else gaps.reshape(1, -1).max(axis=1, initial=0.0)
+
+    @property
+    def gap(self) -> float:
+        """Largest absolute gap; ∞ where one side is infinite or NaN and the other is not the same."""
+        return float(self.steps.max(initial=0.0))
+
+    @property
+    def relative(self) -> float:
+        """Largest absolute gap over the largest magnitude of the quantity."""
+        sides = np.abs(np.concatenate([self.left.ravel(), self.right.ravel()]))
+        size = sides[np.isfinite(sides)].max(initial=0.0)
+        return self.gap / size if self.gap and size else (np.inf if self.gap else 0.0)
+
+    @property
+    def cosine(self) -> float:
+        """Cosine of the angle between the two, 1 for the same direction; NaN if either is zero."""
+        left, right = self._vectors()
+        norms = np.linalg.norm(left) * np.linalg.norm(right)
+        return float(np.clip(left @ right / norms, -1.0, 1.0)) if norms else np.nan
+
+    @property
+    def scale(self) -> float:
+        """The s that brings s · right nearest to left (least squares); NaN if right is zero."""
+        left, right = self._vectors()
+        square = right @ right
+        return float(left @ right / square) if square else np.nan
+
+    def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        left, right = self.left, self.right
+        if self.how == "up to a constant":
+            left, right = _centred(left), _centred(right)
+        left, right = left.ravel(), right.ravel()
+        both = np.isfinite(left) & np.isfinite(right)
+        return left[both], right[both]
+
+
+class Comparison:
+    """What :func:`compare` found: every quantity that both sides have, as a `Part`, and the largest gaps.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+    only_left, only_right : tuple of str
+        Quantities that the other side lacks.
+    """
+
+    def __init__(self, parts: tuple[Part, ...], only_left: tuple[str, ...] = (), only_right: tuple[str, ...] = ()):
+        self.parts, self.only_left, self.only_right = parts, only_left, only_right
+
+    @property
+    def gap(self) -> float:
+        """Largest absolute gap of all parts."""
+        return max((part.gap for part in self.parts), default=0.0)
+
+    @property
+    def relative(self) -> float:
+        """Largest relative gap of all parts."""
+        return max((part.relative for part in self.parts), default=0.0)
+
+    @property
+    def cosine(self) -> float:
+        """Smallest cosine of all parts that have one."""
+        return min((c for part in self.parts if np.isfinite(c := part.cosine)), default=np.nan)
+
+    @property
+    def scale(self) -> float:
+        """Scale of the part whose scale is farthest from 1."""
+        scales = [s for part in self.parts if np.isfinite(s := part.scale)]
+        return max(scales, key=lambda s: abs(s - 1.0), default=np.nan)
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Largest absolute gap of each step over the parts that have time, shape (T,)."""
+        stepped = [part.steps for part in self.parts if part.stepped] or [part.steps for part in self.parts]
+        longest = max((len(s) for s in stepped), default=0)
+        return np.max([np.pad(s, (0, longest - len(s))) for s in stepped], axis=0) if stepped else np.zeros(0)
+
+    def __getitem__(self, key) -> Part:
+        kind, name = key if isinstance(key, tuple) else (None, key)
+        for part in self.parts:
+            if part.name == name and kind in (None, part.kind):
+                return part
+        have = ", ".join(f"({part.kind!r}, {part.name!r})" for part in self.parts)
+        raise UnavailableError(f"the comparison has no part {key!r}; it has {have}")
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self.parts)
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def to_frame(self):
+        """Tidy pandas frame: one row a part and step, with columns kind, name, step, gap, relative."""
+        from msgpass.optional import pandas
+
+        rows = [
+            (part.kind, part.name, step if part.stepped else None, gap, gap / size if size else gap)
+            for part in self.parts
+            for size in [_size(part)]
+            for step, gap in enumerate(part.steps)
+        ]
+        frame = pandas().DataFrame(rows, columns=["kind", "name", "step", "gap", "relative"])
+        return frame.astype({"step": "Int64"})
+
+    def plot(self):
+        """Matplotlib figure: gap over time of every part."""
+        from msgpass.plot import plot_comparison
+
+        return plot_comparison(self)
+
+    def rows(self) -> list[tuple[str, str, str, float, float, float, float]]:
+        """(kind, name, how, gap, relative, cosine, scale) of every part."""
+        return [(p.kind, p.name, p.how, p.gap, p.relative, p.cosine, p.scale) for p in self.parts]
+
+    def __repr__(self) -> str:
+        wide = max([4, *(len(part.name) for part in self.parts)])
+        lines = [f"{'kind':<10} {'name':<{wide}} {'gap':>8} {'relative':>8} {'cosine':>8} {'scale':>9}  compared"]
+        lines += [
+            f"{kind:<10} {name:<{wide}} {gap:>8.1e} {relative:>8.1e} {cosine:>8.5f} {scale:>9.5g}  {how}"
+            for kind, name, how, gap, relative, cosine, scale in self.rows()
+        ]
+        lines += self._missing()
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        head = "".join(f"<th>{t}</th>" for t in ("kind", "name", "gap", "relative", "cosine", "scale", "compared"))
+        cells = "".join(
+            f"<tr><td>{kind}</td><td>{escape(name)}</td><td>{gap:.1e}</td><td>{relative:.1e}</td><td>{cosine:.5f}</td>"
+            f"<td>{scale:.5g}</td><td>{how}</td></tr>"
+            for kind, name, how, gap, relative, cosine, scale in self.rows()
+        )
+        notes = "".join(f"<p>{escape(line)}</p>" for line in self._missing())
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>{notes}"
+
+    def _missing(self) -> list[str]:
+        sides = (("left", self.only_left), ("right", self.only_right))
+        return [f"only on the {side}: {', '.join(names)}" for side, names in sides if names]
+
+
+def compare(left, right, align=None) -> Comparison:
+    """Compare two runs or two arrays.
+
+    Parameters
+    ----------
+    left, right : Messages, or arrays
+        Of arrays with more than one axis, and of arrays compared with ``align=None`` or "scale", the first axis is time.
+    align : optional
+        For runs, a dict from names on the left to names on the right, where these differ; then only these are compared, and
+        where the numbers of a step differ in shape (states against hidden units) the sizes of the steps are: the range
+        max − min of a log message, the Euclidean norm of anything else. Without it, names that both have are compared; a
+        sequence is found in a flat graph under its unrolled names, ``z[0]``, ``z[1]``, ….
+        For arrays, "log" if they are log messages, free up to a constant a step (the last axis is the states),
+        "scale" if they are free up to one factor, None to compare them as they are.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ShapeError
+        When arrays have different shapes.
+    UnavailableError
+        When ``align`` names something that is not there, or nothing is common to both.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> messages = np.array([[0.0, -1.0], [-2.0, -3.5]])
+    >>> compare(messages, messages + [[5.0], [7.0]], align="log").gap < 1e-12
+    True
+    >>> compare(2 * messages, messages).scale
+    2.0
+    """
+    if isinstance(left, Messages) != isinstance(right, Messages):
+        raise DataError(f"compare takes two Messages or two arrays, got {type(left).__name__} and {type(right).__name__}")
+    if isinstance(left, Messages):
+        if align is not None and not isinstance(align, Mapping):
+            raise DataError(f"for Messages, align is a dict from names on the left to names on the right, got {align!r}")
+        return _compare_runs(left, right, align)
+    if align not in (None, "log", "scale"):
+        raise DataError(f'for arrays, align is None, "log" or "scale", got {align!r}')
+    return Comparison((_compare_arrays("array", "", _array(left, "left"), _array(right, "right"), align),))
+
+
+def _array(value, side: str) -> np.ndarray:
+    try:
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError) as problem:
+        raise DataError(f"the {side} side is not an array of numbers: {problem}") from None
+
+
+def _compare_arrays(kind: str, name: str, left: np.ndarray, right: np.ndarray, align: str | None, stepped=None) -> Part:
+    if left.shape != right.shape:
+        raise ShapeError(f"cannot compare shape {left.shape} with {right.shape}{f' ({kind} of {name})' if name else ''}")
+    if stepped is None:
+        stepped = left.ndim > (1 if align == "log" else 0)
+    if align == "log":
+        return Part(kind, name, _normalised(left), _normalised(right), stepped, "up to a constant")
+    part = Part(kind, name, left, right, stepped)
+    if align == "scale" and np.isfinite(part.scale):
+        return Part(kind, name, left, part.scale * right, stepped, "up to a scale")
+    return part
+
+
+def _normalised(log_message: np.ndarray) -> np.ndarray:
+    """Take the constant out of the last axis; a message that is −∞ throughout stays."""
+    top = log_message.max(axis=-1, keepdims=True, initial=-np.inf)
+    shifted = log_message - np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        constant = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return shifted - np.where(np.isfinite(constant), constant, 0.0)
+
+
+def _centred(log_message: np.ndarray) -> np.ndarray:
+    finite = np.isfinite(log_message)
+    count = np.maximum(finite.sum(axis=-1, keepdims=True), 1)
+    return log_message - np.where(finite, log_message, 0.0).sum(axis=-1, keepdims=True) / count
+
+
+def _gaps(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    same = (left == right) | (np.isnan(left) & np.isnan(right))
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs(left - right)
+    return np.where(same, 0.0, np.where(np.isnan(gaps), np.inf, gaps))
+
+
+def _size(part: Part) -> float:
+    sides = np.abs(np.concatenate([part.left.ravel(), part.right.ravel()]))
+    return float(sides[np.isfinite(sides)].max(initial=0.0))
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def _compare_runs(left: Messages, right: Messages, align: Mapping | None) -> Comparison:
+    left_names, right_names = _names(left), _names(right)
+    if align is None:
+        pairs = [(name, name) for name in left_names if name in right_names]
+    else:
+        pairs = [(getattr(a, "name", a), getattr(b, "name", b)) for a, b in align.items()]
+        sides = (("left", left, left_names, [a for a, _ in pairs]), ("right", right, right_names, [b for _, b in pairs]))
+        for side, m, names, wanted in sides:
+            for name in wanted:
+                if name not in names and name not in m.graph.nodes:
+                    raise UnavailableError(f"align: the {side} side has nothing called {name!r}; it has {', '.join(names)}")
+    parts, only_left, only_right = [], [], []
+    for a, b in pairs:
+        here, there = _readings(left, a), _readings(right, b)
+        for kind in KINDS:
+            label = a if a == b else f"{a} ~ {b}"
+            if kind in here and kind in there:
+                parts += _compare_readings(kind, label, here[kind], there[kind])
+            elif kind in here:
+                only_left.append(f"{kind} of {a}")
+            elif kind in there:
+                only_right.append(f"{kind} of {b}")
+    if align is None:
+        only_left += [name for name in left_names if name not in right_names]
+        only_right += [name for name in right_names if name not in left_names]
+        totals = [np.ravel(np.asarray(m.total, float)) for m in (left, right)]
+        parts.append(_compare_arrays("total", "total", *totals, None, stepped=False))
+    if not parts:
+        raise UnavailableError(f"the two runs have nothing in common: {', '.join(left_names)} and {', '.join(right_names)}; say which belongs to which with align={{…}}")
+    return Comparison(tuple(parts), tuple(only_left), tuple(only_right))
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One quantity of one run: its array and whether it is a log message, is Gaussian, has time."""
+
+    array: np.ndarray
+    log: bool = False
+    stepped: bool = False
+
+
+def _names(m: Messages) -> list[str]:
+    """Latent variables, parameters and observations, the rows of a flat graph under the name of their sequence."""
+    nodes = [n for n, node in m.graph.nodes.items() if not hasattr(node, "value") or n in m.gradient or n in m.parameters]
+    return list(dict.fromkeys(row[0] if (row := row_of(n)) else n for n in nodes))
+
+
+def _readings(m: Messages, name: str) -> dict[str, _Reading | dict[str, _Reading]]:
+    """By kind, what a run says about a name."""
+    node, flat = m.graph.nodes.get(name), rows(m, name)
+    if flat:
+        found, discrete, stepped = flat_readings(m, flat), m.graph.nodes[flat[0]].discrete, True
+    else:
+        found, discrete, stepped = {}, node.discrete, isinstance(node, Sequence)
+        if stepped and m.schedule.backward and not hasattr(m.total, "tangent"):
+            found["backward"] = m.backward[name]
+        if stepped and m.schedule.slots is None:
+            found["forward"] = m.forward[name]
+        if name in m.belief:
+            found["belief"] = m.belief[name]
+        if name in m.parameters:
+            found["parameters"] = m.parameters[name]
+        elif name in m.gradient:
+            found["gradient"] = m.gradient[name]
+    readings: dict[str, _Reading | dict[str, _Reading]] = {}
+    for kind, value in found.items():
+        log = discrete and kind in ("forward", "backward")
+        made = {field: _Reading(np.asarray(v, float), log, stepped) for field, v in _fields(value).items()}
+        readings[kind] = made[""] if list(made) == [""] else made
+    return readings
+
+
+def _fields(value) -> dict[str, np.ndarray]:
+    """A plain array under "", Gaussian messages and beliefs and duals by field."""
+    if hasattr(value, "precision"):
+        return {"h": value.h, "precision": value.precision}
+    if hasattr(value, "cov"):
+        return {"mean": value.mean, "cov": value.cov}
+    if hasattr(value, "tangent"):
+        return {"value": value.value, "tangent": value.tangent}
+    return {"": value}
+
+
+def _compare_readings(kind: str, label: str, left, right) -> list[Part]:
+    if isinstance(left, dict) != isinstance(right, dict):
+        left, right = (next(iter(side.values())) if isinstance(side, dict) else side for side in (left, right))
+    if isinstance(left, dict):
+        fields = [f for f in left if f in right]
+        return [part for f in fields for part in _compare_readings(kind, f"{label}.{f}", left[f], right[f])]
+    if left.array.shape == right.array.shape and left.log == right.log:
+        return [_compare_arrays(kind, label, left.array, right.array, "log" if left.log else None, left.stepped or right.stepped)]
+    if not (left.stepped and right.stepped) or len(left.array) != len(right.array):
+        raise ShapeError(f"{kind} of {label}: cannot compare shape {left.array.shape} with {right.array.shape}")
+    return [Part(kind, label, _step_sizes(left), _step_sizes(right), True, "size of each step")]
+
+
+def _step_sizes(reading: _Reading) -> np.ndarray:
+    flat = reading.array.reshape(len(reading.array), -1)
+    return np.ptp(flat, axis=1) if reading.log else np.linalg.norm(flat, axis=1)
