@@ -49,7 +49,11 @@ class Part:
     def steps(self) -> np.ndarray:
         """Largest absolute gap of each step, shape (T,) (one entry if there is no time axis)."""
         gaps = _gaps(self.left, self.right)
-        return gaps.reshape(len(gaps), -1).max(axis=1, initial=0.0) if self.stepped else gaps.reshape(1, -1).max(axis=1, initial=0.0)
+        return (
+            gaps.reshape(len(gaps), -1).max(axis=1, initial=0.0)
+            if self.stepped
+            else gaps.reshape(1, -1).max(axis=1, initial=0.0)
+        )
 
     @property
     def gap(self) -> float:
@@ -96,7 +100,9 @@ class Comparison:
         Quantities that the other side lacks.
     """
 
-    def __init__(self, parts: tuple[Part, ...], only_left: tuple[str, ...] = (), only_right: tuple[str, ...] = ()):
+    def __init__(
+        self, parts: tuple[Part, ...], only_left: tuple[str, ...] = (), only_right: tuple[str, ...] = ()
+    ):
         self.parts, self.only_left, self.only_right = parts, only_left, only_right
 
     @property
@@ -166,7 +172,9 @@ class Comparison:
 
     def __repr__(self) -> str:
         wide = max([4, *(len(part.name) for part in self.parts)])
-        lines = [f"{'kind':<10} {'name':<{wide}} {'gap':>8} {'relative':>8} {'cosine':>8} {'scale':>9}  compared"]
+        lines = [
+            f"{'kind':<10} {'name':<{wide}} {'gap':>8} {'relative':>8} {'cosine':>8} {'scale':>9}  compared"
+        ]
         lines += [
             f"{kind:<10} {name:<{wide}} {gap:>8.1e} {relative:>8.1e} {cosine:>8.5f} {scale:>9.5g}  {how}"
             for kind, name, how, gap, relative, cosine, scale in self.rows()
@@ -177,7 +185,9 @@ class Comparison:
     def _repr_html_(self) -> str:
         from html import escape
 
-        head = "".join(f"<th>{t}</th>" for t in ("kind", "name", "gap", "relative", "cosine", "scale", "compared"))
+        head = "".join(
+            f"<th>{t}</th>" for t in ("kind", "name", "gap", "relative", "cosine", "scale", "compared")
+        )
         cells = "".join(
             f"<tr><td>{kind}</td><td>{escape(name)}</td><td>{gap:.1e}</td><td>{relative:.1e}</td><td>{cosine:.5f}</td>"
             f"<td>{scale:.5g}</td><td>{how}</td></tr>"
@@ -227,10 +237,14 @@ def compare(left, right, align=None) -> Comparison:
     2.0
     """
     if isinstance(left, Messages) != isinstance(right, Messages):
-        raise DataError(f"compare takes two Messages or two arrays, got {type(left).__name__} and {type(right).__name__}")
+        raise DataError(
+            f"compare takes two Messages or two arrays, got {type(left).__name__} and {type(right).__name__}"
+        )
     if isinstance(left, Messages):
         if align is not None and not isinstance(align, Mapping):
-            raise DataError(f"for Messages, align is a dict from names on the left to names on the right, got {align!r}")
+            raise DataError(
+                f"for Messages, align is a dict from names on the left to names on the right, got {align!r}"
+            )
         return _compare_runs(left, right, align)
     if align not in (None, "log", "scale"):
         raise DataError(f'for arrays, align is None, "log" or "scale", got {align!r}')
@@ -244,9 +258,13 @@ def _array(value, side: str) -> np.ndarray:
         raise DataError(f"the {side} side is not an array of numbers: {problem}") from None
 
 
-def _compare_arrays(kind: str, name: str, left: np.ndarray, right: np.ndarray, align: str | None, stepped=None) -> Part:
+def _compare_arrays(
+    kind: str, name: str, left: np.ndarray, right: np.ndarray, align: str | None, stepped=None
+) -> Part:
     if left.shape != right.shape:
-        raise ShapeError(f"cannot compare shape {left.shape} with {right.shape}{f' ({kind} of {name})' if name else ''}")
+        raise ShapeError(
+            f"cannot compare shape {left.shape} with {right.shape}{f' ({kind} of {name})' if name else ''}"
+        )
     if stepped is None:
         stepped = left.ndim > (1 if align == "log" else 0)
     if align == "log":
@@ -293,11 +311,16 @@ def _compare_runs(left: Messages, right: Messages, align: Mapping | None) -> Com
         pairs = [(name, name) for name in left_names if name in right_names]
     else:
         pairs = [(getattr(a, "name", a), getattr(b, "name", b)) for a, b in align.items()]
-        sides = (("left", left, left_names, [a for a, _ in pairs]), ("right", right, right_names, [b for _, b in pairs]))
+        sides = (
+            ("left", left, left_names, [a for a, _ in pairs]),
+            ("right", right, right_names, [b for _, b in pairs]),
+        )
         for side, m, names, wanted in sides:
             for name in wanted:
                 if name not in names and name not in m.graph.nodes:
-                    raise UnavailableError(f"align: the {side} side has nothing called {name!r}; it has {', '.join(names)}")
+                    raise UnavailableError(
+                        f"align: the {side} side has nothing called {name!r}; it has {', '.join(names)}"
+                    )
     parts, only_left, only_right = [], [], []
     for a, b in pairs:
         here, there = _readings(left, a), _readings(right, b)
@@ -315,7 +338,9 @@ def _compare_runs(left: Messages, right: Messages, align: Mapping | None) -> Com
         totals = [np.ravel(np.asarray(m.total, float)) for m in (left, right)]
         parts.append(_compare_arrays("total", "total", *totals, None, stepped=False))
     if not parts:
-        raise UnavailableError(f"the two runs have nothing in common: {', '.join(left_names)} and {', '.join(right_names)}; say which belongs to which with align={{…}}")
+        raise UnavailableError(
+            f"the two runs have nothing in common: {', '.join(left_names)} and {', '.join(right_names)}; say which belongs to which with align={{…}}"
+        )
     return Comparison(tuple(parts), tuple(only_left), tuple(only_right))
 
 
@@ -330,7 +355,11 @@ class _Reading:
 
 def _names(m: Messages) -> list[str]:
     """Latent variables, parameters and observations, the rows of a flat graph under the name of their sequence."""
-    nodes = [n for n, node in m.graph.nodes.items() if not hasattr(node, "value") or n in m.gradient or n in m.parameters]
+    nodes = [
+        n
+        for n, node in m.graph.nodes.items()
+        if not hasattr(node, "value") or n in m.gradient or n in m.parameters
+    ]
     return list(dict.fromkeys(row[0] if (row := row_of(n)) else n for n in nodes))
 
 
@@ -372,14 +401,27 @@ def _fields(value) -> dict[str, np.ndarray]:
 
 def _compare_readings(kind: str, label: str, left, right) -> list[Part]:
     if isinstance(left, dict) != isinstance(right, dict):
-        left, right = (next(iter(side.values())) if isinstance(side, dict) else side for side in (left, right))
+        left, right = (
+            next(iter(side.values())) if isinstance(side, dict) else side for side in (left, right)
+        )
     if isinstance(left, dict):
         fields = [f for f in left if f in right]
         return [part for f in fields for part in _compare_readings(kind, f"{label}.{f}", left[f], right[f])]
     if left.array.shape == right.array.shape and left.log == right.log:
-        return [_compare_arrays(kind, label, left.array, right.array, "log" if left.log else None, left.stepped or right.stepped)]
+        return [
+            _compare_arrays(
+                kind,
+                label,
+                left.array,
+                right.array,
+                "log" if left.log else None,
+                left.stepped or right.stepped,
+            )
+        ]
     if not (left.stepped and right.stepped) or len(left.array) != len(right.array):
-        raise ShapeError(f"{kind} of {label}: cannot compare shape {left.array.shape} with {right.array.shape}")
+        raise ShapeError(
+            f"{kind} of {label}: cannot compare shape {left.array.shape} with {right.array.shape}"
+        )
     return [Part(kind, label, _step_sizes(left), _step_sizes(right), True, "size of each step")]
 
 

@@ -1,6 +1,7 @@
 """Every error and warning of the library, under one root.
 
-Each message says what came, what was wanted and the way out. The classes also derive from the built-in error that a
+Each message says what came, what was wanted and the way out. The classes also derive from the built-in error
+that a
 caller would expect (``ValueError`` for bad values), so that generic handlers keep working.
 """
 
@@ -37,7 +38,8 @@ class UnavailableError(UnsupportedError, KeyError):
 
 
 class ImpossibleEvidenceError(MessagePassingError, ValueError):
-    """The evidence has probability zero, so that no posterior exists. ``step`` is the first impossible time step."""
+    """The evidence has probability zero, so that no posterior exists. ``step`` is the first impossible time
+    step."""
 
     def __init__(self, message: str, step: int | None = None):
         super().__init__(message)

@@ -70,7 +70,10 @@ def _messages(m: Messages, names: list[str]) -> dict:
         forward.append(sum(said[False], zero))
     if real:
         return {"forward": np.stack([_value(m, n) for n in names]), "backward": np.stack(backward)}
-    return {kind: _gaussian(stack) if stack[0].ndim == 2 else np.stack(stack) for kind, stack in (("forward", forward), ("backward", backward))}
+    return {
+        kind: _gaussian(stack) if stack[0].ndim == 2 else np.stack(stack)
+        for kind, stack in (("forward", forward), ("backward", backward))
+    }
 
 
 def _value(m: Messages, name: str) -> np.ndarray:
@@ -99,5 +102,7 @@ def _gaussian(stacked: list[np.ndarray]):
 
 def _stack(beliefs: list):
     if hasattr(beliefs[0], "cov"):
-        return SimpleNamespace(mean=np.stack([b.mean for b in beliefs]), cov=np.stack([b.cov for b in beliefs]))
+        return SimpleNamespace(
+            mean=np.stack([b.mean for b in beliefs]), cov=np.stack([b.cov for b in beliefs])
+        )
     return np.stack(beliefs)

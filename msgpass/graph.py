@@ -1,18 +1,22 @@
-"""The factor graph: variables, factors over slices of them, and their validation. It knows no algebra and no schedule.
+"""The factor graph: variables, factors over slices of them, and their validation. It knows no algebra and no
+schedule.
 
-A factor over slices stands for one factor a step, its parameters shared. Everything is checked when it is added, once,
-and :meth:`FactorGraph.check` looks at the whole. A graph is data for :func:`msgpass.run`, which never changes it.
+A factor over slices stands for one factor a step, its parameters shared. Everything is checked when it is
+added, once,
+and :meth:`FactorGraph.check` looks at the whole. A graph is data for :func:`msgpass.run`, which never changes
+it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from msgpass.errors import DataError, GraphError, ShapeError, UnavailableError
-from msgpass.nodes import Clock, Node, Observation, Parameter, Sequence, Slice, Variable, as_slice
+from msgpass.nodes import Clock, Observation, Parameter, Sequence, Slice, Variable, as_slice
 
 
 class Factor:
@@ -47,7 +51,9 @@ class Factor:
     def __repr__(self) -> str:
         kind = type(self.potential).__name__
         out = f" → {', '.join(s.name for s in self.out)}" if self.out else ""
-        return f"<factor {self.name!r}: {kind}({', '.join(s.name for s in self.args)}){out}, {self.n} instances>"
+        return (
+            f"<factor {self.name!r}: {kind}({', '.join(s.name for s in self.args)}){out}, {self.n} instances>"
+        )
 
 
 @dataclass(frozen=True)
@@ -81,16 +87,18 @@ class FactorGraph:
     """
 
     def __init__(self) -> None:
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, Any] = {}
         self.factors: dict[str, Factor] = {}
         self.conditions: dict[str, np.ndarray] = {}
         self.version = 0  # counts the additions, so that a cached plan knows when it is stale
-        self._plan = None
+        self._plan: Any = None
 
-    # -- nodes ---------------------------------------------------------------------------------------------------
+    # -- nodes
+    # ---------------------------------------------------------------------------------------------------
 
     def variable(self, name: str, states: int | None = None, shape: tuple[int, ...] = ()) -> Variable:
-        """Add one latent variable: ``states=K``, or real of ``shape``; both together make an aligned batch."""
+        """Add one latent variable: ``states=K``, or real of ``shape``; both together make an aligned
+        batch."""
         return self._add(Variable(self, name, *_domain(name, states, shape)))
 
     def sequence(self, name: str, length, states: int | None = None, shape: tuple[int, ...] = ()) -> Sequence:
@@ -102,7 +110,10 @@ class FactorGraph:
         """Add a value shared by all steps (log tables may hold −∞; nothing may be NaN or +∞)."""
         array = _real_array(f"parameter {name!r}", value)
         if np.isnan(array).any() or np.isposinf(array).any():
-            raise DataError(f"parameter {name!r} holds NaN or +∞ at {_where(~(array < np.inf))}; give finite numbers (−∞ only in log tables)")
+            raise DataError(
+                f"parameter {name!r} holds NaN or +∞ at {_where(~(array < np.inf))}; give finite "
+                "numbers (−∞ only in log tables)"
+            )
         return self._add(Parameter(self, name, array))
 
     def observe(self, name: str, value, states: int | None = None) -> Observation:
@@ -111,15 +122,24 @@ class FactorGraph:
         return self._add(Observation(self, name, array, states))
 
     def condition(self, variable: Variable | Sequence, labels) -> None:
-        """Clamp ``variable`` to ``labels`` (−1 = unknown): its component contributes log Z − log Z clamped to the run's loss."""
-        if not isinstance(variable, Variable | Sequence) or variable.graph is not self or not variable.discrete:
-            raise GraphError(f"condition takes a discrete variable or sequence of this graph, got {variable!r}")
+        """Clamp ``variable`` to ``labels`` (−1 = unknown): its component contributes log Z − log Z clamped to
+        the run's loss."""
+        if (
+            not isinstance(variable, Variable | Sequence)
+            or variable.graph is not self
+            or not variable.discrete
+        ):
+            raise GraphError(
+                f"condition takes a discrete variable or sequence of this graph, got {variable!r}"
+            )
         if variable.name in self.conditions:
             raise GraphError(f"{variable.name!r} is conditioned already")
         rows = (variable.clock.total,) if isinstance(variable, Sequence) else ()
         array = check_observation(f"labels of {variable.name}", labels, variable.states)
         if array.shape != rows + variable.shape:
-            raise ShapeError(f"labels of {variable.name!r} have shape {array.shape}, wanted {rows + variable.shape}")
+            raise ShapeError(
+                f"labels of {variable.name!r} have shape {array.shape}, wanted {rows + variable.shape}"
+            )
         self.conditions[variable.name] = array
         self._touch()
 
@@ -127,7 +147,9 @@ class FactorGraph:
         if not isinstance(node.name, str) or not node.name:
             raise GraphError(f"a name is a non-empty string, got {node.name!r}")
         if node.name in self.nodes or node.name in self.factors:
-            raise GraphError(f"the name {node.name!r} is taken; variables, parameters and factors share one namespace")
+            raise GraphError(
+                f"the name {node.name!r} is taken; variables, parameters and factors share one namespace"
+            )
         self.nodes[node.name] = node
         self._touch()
         return node
@@ -136,7 +158,8 @@ class FactorGraph:
         self.version += 1
         self._plan = None
 
-    # -- factors -------------------------------------------------------------------------------------------------
+    # -- factors
+    # -------------------------------------------------------------------------------------------------
 
     def factor(self, potential, *variables, out=None, name: str | None = None) -> Factor:
         """Add ``potential`` over ``variables``; with slices, one instance a step.
@@ -156,9 +179,13 @@ class FactorGraph:
             When slices, states or shapes do not fit together.
         """
         if not hasattr(potential, "check"):
-            raise GraphError(f"a factor needs a Table, Quadratic, Step or Loss, got {type(potential).__name__}")
+            raise GraphError(
+                f"a factor needs a Table, Quadratic, Step or Loss, got {type(potential).__name__}"
+            )
         args = tuple(as_slice(v) for v in variables)
-        outs = tuple(as_slice(v) for v in (out if isinstance(out, tuple | list) else () if out is None else (out,)))
+        outs = tuple(
+            as_slice(v) for v in (out if isinstance(out, tuple | list) else () if out is None else (out,))
+        )
         for s in (*args, *outs, *(s.edge for s in args if s.edge), *potential.reads):
             if s.node.graph is not self:
                 raise GraphError(f"{s.name!r} belongs to another graph")
@@ -173,7 +200,10 @@ class FactorGraph:
     def _factor_name(self, name: str | None, potential) -> str:
         if name is not None:
             if not isinstance(name, str) or not name or name in self.factors or name in self.nodes:
-                raise GraphError(f"the name {name!r} is taken or empty; variables, parameters and factors share one namespace")
+                raise GraphError(
+                    f"the name {name!r} is taken or empty; variables, parameters and factors share "
+                    "one namespace"
+                )
             return name
         base = potential.default_name
         taken, k = {*self.factors, *self.nodes}, 1
@@ -186,15 +216,21 @@ class FactorGraph:
             return self.nodes[name]
         if name in self.factors:
             return self.factors[name]
-        raise UnavailableError(f"the graph has nothing called {name!r}; it has {', '.join([*self.nodes, *self.factors]) or 'nothing yet'}")
+        raise UnavailableError(
+            f"the graph has nothing called {name!r}; it has "
+            f"{', '.join([*self.nodes, *self.factors]) or 'nothing yet'}"
+        )
 
     def __repr__(self) -> str:
-        return f"<FactorGraph: {len(self.nodes)} nodes, {len(self.factors)} factors ({sum(f.n for f in self.factors.values())} instances)>"
+        instances = sum(f.n for f in self.factors.values())
+        return f"<FactorGraph: {len(self.nodes)} nodes, {len(self.factors)} factors ({instances} instances)>"
 
-    # -- the whole -----------------------------------------------------------------------------------------------
+    # -- the whole
+    # -----------------------------------------------------------------------------------------------
 
     def check(self) -> FactorGraph:
-        """Raise a :class:`GraphError` where the graph is loose, over-determined or cyclic; return it otherwise."""
+        """Raise a :class:`GraphError` where the graph is loose, over-determined or cyclic; return it
+        otherwise."""
         self.plan()
         return self
 
@@ -230,7 +266,10 @@ def check_observation(name: str, value, states: int | None) -> np.ndarray:
     if states is None:
         array = _real_array(f"observation {name!r}", value)
         if np.isinf(array).any():
-            raise DataError(f"observation {name!r} holds an infinite value at {_where(np.isinf(array))}; missing values are NaN")
+            raise DataError(
+                f"observation {name!r} holds an infinite value at {_where(np.isinf(array))}; "
+                "missing values are NaN"
+            )
         return array
     if isinstance(states, bool) or not isinstance(states, int | np.integer) or states < 1:
         raise ShapeError(f"observation {name!r}: states must be a whole number ≥ 1, got {states!r}")
@@ -238,10 +277,16 @@ def check_observation(name: str, value, states: int | None) -> np.ndarray:
     if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu":
-        raise DataError(f"observation {name!r} with states={states} wants whole numbers (−1 = missing), got dtype {array.dtype}")
+        raise DataError(
+            f"observation {name!r} with states={states} wants whole numbers (−1 = missing), got "
+            f"dtype {array.dtype}"
+        )
     if array.size and (array.min() < -1 or array.max() >= states):
         bad = (array < -1) | (array >= states)
-        raise DataError(f"observation {name!r} holds the state {array[bad][0]} at {_where(bad)}; states run from 0 to {states - 1}, −1 is missing")
+        raise DataError(
+            f"observation {name!r} holds the state {array[bad][0]} at {_where(bad)}; states run "
+            f"from 0 to {states - 1}, −1 is missing"
+        )
     return np.array(array, dtype=np.int64)
 
 
@@ -266,14 +311,20 @@ def _domain(name: str, states, shape) -> tuple[tuple[int, ...], int | None]:
     shape = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     if any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in shape):
         raise ShapeError(f"{name!r}: a shape is a tuple of whole numbers ≥ 1, got {shape}")
-    if states is not None and (isinstance(states, bool) or not isinstance(states, int | np.integer) or states < 1):
+    if states is not None and (
+        isinstance(states, bool) or not isinstance(states, int | np.integer) or states < 1
+    ):
         raise ShapeError(f"{name!r}: states must be a whole number ≥ 1, got {states!r}")
     return tuple(int(n) for n in shape), None if states is None else int(states)
 
 
 def _alignment(slices: tuple[Slice, ...]) -> tuple[Clock | None, np.ndarray | None]:
-    """The clock that the slices share and the number of instances in each sequence (None: a single instance)."""
-    clock = next((s.node.clock for s in slices if s.kind not in ("single", "all") and isinstance(s.node, Sequence)), None)
+    """The clock that the slices share and the number of instances in each sequence (None: a single
+    instance)."""
+    clock = next(
+        (s.node.clock for s in slices if s.kind not in ("single", "all") and isinstance(s.node, Sequence)),
+        None,
+    )
     stepped = [s for s in slices if s.stepped]
     for s in slices:
         if s.kind in ("single", "all"):
@@ -285,7 +336,10 @@ def _alignment(slices: tuple[Slice, ...]) -> tuple[Clock | None, np.ndarray | No
         rows = s.node.clock.total if own else s.node.shape[0]
         if (own and own != clock) or rows != clock.total:
             lengths = "one length" if clock.ragged else f"{clock.total} steps"
-            raise ShapeError(f"{s.name} has {rows} rows, but the factor's other slices run over {lengths} ({clock.total} rows in all); slices of one factor share a clock")
+            raise ShapeError(
+                f"{s.name} has {rows} rows, but the factor's other slices run over {lengths} "
+                f"({clock.total} rows in all); slices of one factor share a clock"
+            )
     if clock is None:
         return None, None
     if not stepped:
@@ -301,7 +355,8 @@ def _alignment(slices: tuple[Slice, ...]) -> tuple[Clock | None, np.ndarray | No
         these = np.maximum(0, lengths + last - first)
         if counts is not None and not np.array_equal(counts, these):
             raise ShapeError(
-                f"the slices do not fit: {stepped[0].name} has {int(counts.sum())} steps and {s.name} has {int(these.sum())}; "
+                f"the slices do not fit: {stepped[0].name} has {int(counts.sum())} steps and "
+                f"{s.name} has {int(these.sum())}; "
                 "pair z[:-1] with z[1:], and z[:] with x[:]"
             )
         counts = these

@@ -15,7 +15,13 @@ from msgpass.sweeps import readings
 class Reading(Mapping):
     """A lazy mapping from names to arrays, made when they are asked for."""
 
-    def __init__(self, what: str, names: Callable[[], list[str]], read: Callable[[str], Any], explain: Callable[[str], str | None] = lambda _: None):
+    def __init__(
+        self,
+        what: str,
+        names: Callable[[], list[str]],
+        read: Callable[[str], Any],
+        explain: Callable[[str], str | None] = lambda _: None,
+    ):
         self._what, self._names, self._read, self._explain = what, names, read, explain
         self._kept: dict[str, Any] = {}
 
@@ -27,7 +33,10 @@ class Reading(Mapping):
                 why = self._explain(name)
                 if why is not None:
                     raise UnsupportedError(why)
-                raise UnavailableError(f"there is no {self._what} of {name!r}; there is one of {', '.join(names) or 'nothing in this graph'}")
+                raise UnavailableError(
+                    f"there is no {self._what} of {name!r}; there is one of "
+                    f"{', '.join(names) or 'nothing in this graph'}"
+                )
             self._kept[name] = self._read(name)
         return self._kept[name]
 
@@ -60,10 +69,12 @@ class Messages:
     total : float
         log Z, best score, or loss (with Tangent: value and directional derivative).
     forward, backward : mapping from a sequence's name to an array, first axis time
-        ``forward`` holds what slices up to and including t say, ``backward`` what later slices say: log tables for discrete
+        ``forward`` holds what slices up to and including t say, ``backward`` what later slices say: log
+        tables for discrete
         variables, (h, precision) for Gaussian ones, values and cotangents for real ones.
     belief : mapping from a variable's or a factor's name
-        Normalised log marginals (max-marginals with the best at 0; Gaussian: mean and cov); of a factor its joint belief.
+        Normalised log marginals (max-marginals with the best at 0; Gaussian: mean and cov); of a factor its
+        joint belief.
     parameters : mapping
         ∂total/∂parameter: expected counts, sufficient statistics, gradients.
     gradient : mapping
@@ -80,12 +91,28 @@ class Messages:
         sequences = lambda: [n for n, v in kinds.items() if isinstance(v, Sequence)]  # noqa: E731
         self.forward = Reading("forward message", sequences, lambda n: readings.forward(execution, n))
         self.backward = Reading("backward message", sequences, lambda n: readings.backward(execution, n))
-        self.belief = Reading("belief", lambda: readings.believed(execution), lambda n: readings.believe(execution, n), lambda n: readings.no_belief(execution, n))
-        self.parameters = Reading(
-            "parameter message", lambda: [n for n, v in kinds.items() if isinstance(v, Parameter)], lambda n: readings.parameter(execution, n)
+        self.belief = Reading(
+            "belief",
+            lambda: readings.believed(execution),
+            lambda n: readings.believe(execution, n),
+            lambda n: readings.no_belief(execution, n),
         )
-        self.gradient = Reading("gradient", lambda: readings.real_names(execution), lambda n: readings.gradient(execution, n), lambda n: readings.no_gradient(execution, n))
-        self.assignment = Reading("assignment", lambda: readings.discrete_names(execution), lambda n: readings.assignment(execution, n))
+        self.parameters = Reading(
+            "parameter message",
+            lambda: [n for n, v in kinds.items() if isinstance(v, Parameter)],
+            lambda n: readings.parameter(execution, n),
+        )
+        self.gradient = Reading(
+            "gradient",
+            lambda: readings.real_names(execution),
+            lambda n: readings.gradient(execution, n),
+            lambda n: readings.no_gradient(execution, n),
+        )
+        self.assignment = Reading(
+            "assignment",
+            lambda: readings.discrete_names(execution),
+            lambda n: readings.assignment(execution, n),
+        )
         self.tasks = Reading("task", lambda: [t for t in execution.tasks if t is not None], self._task)
 
     @property
@@ -114,14 +141,19 @@ class Messages:
         Returns
         -------
         array
-            A log table; (h, precision) of a Gaussian variable; a value along a step's arrow and a cotangent against it.
+            A log table; (h, precision) of a Gaussian variable; a value along a step's arrow and a cotangent
+            against it.
         """
         return readings.message(self._x, source, target)
 
     def _task(self, name: str) -> TaskMessages:
         store = self._x.stores[name][0]
         nodes = self.graph.nodes
-        total = sum(v for k, (v, _) in self._x.losses.items() if self._x.plan.blocks[k].families[0].potential.task == name)
+        total = sum(
+            v
+            for k, (v, _) in self._x.losses.items()
+            if self._x.plan.blocks[k].families[0].potential.task == name
+        )
         parameters = {n: store[n] for n, v in nodes.items() if isinstance(v, Parameter)}
         return TaskMessages(total, parameters, {n: store[n] for n in readings.real_names(self._x)})
 
@@ -138,6 +170,8 @@ class Messages:
         return plot_messages(self, name)
 
     def __repr__(self) -> str:
-        blocks = ", ".join(f"{b.kind}({', '.join(b.nodes) or b.families[0].name})" for b in self._x.plan.blocks)
+        blocks = ", ".join(
+            f"{b.kind}({', '.join(b.nodes) or b.families[0].name})" for b in self._x.plan.blocks
+        )
         algebras = ", ".join(dict.fromkeys(a.name for a in self._x.algebras))
         return f"<Messages: total {self.total!r}; {algebras} under {self._x.schedule!r}; {blocks}>"

@@ -1,7 +1,9 @@
 """What a graph is made of: variables, sequences, parameters, observations, and slices of them.
 
-A *slice* names rows of a sequence symbolically (never as an index array, which at 10⁷ steps would cost hundreds of
-megabytes). Over ragged sequences, which lie end to end on one :class:`Clock`, every slice applies within each sequence.
+A *slice* names rows of a sequence symbolically (never as an index array, which at 10⁷ steps would cost
+hundreds of
+megabytes). Over ragged sequences, which lie end to end on one :class:`Clock`, every slice applies within each
+sequence.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +57,10 @@ class Node:
     """Anything in the graph that has a name and a value or a message of its own."""
 
     __slots__ = ("graph", "name", "shape", "states")
+    graph: Any
+    name: str
+    shape: tuple[int, ...]
+    states: Any  # a number of states, or None for real values
 
     def __init__(self, graph, name: str, shape: tuple[int, ...], states: int | None):
         self.graph, self.name, self.shape, self.states = graph, name, shape, states
@@ -100,10 +107,14 @@ class _Sliceable(Node):
     def __getitem__(self, key) -> Slice:
         if isinstance(key, slice):
             if key.step not in (None, 1):
-                raise GraphError(f"{self.name}[{_slice_text(key)}]: slices take every step; a stride is not supported")
+                raise GraphError(
+                    f"{self.name}[{_slice_text(key)}]: slices take every step; a stride is not supported"
+                )
             return Slice(self, "range", _bound(key.start, self), _bound(key.stop, self))
         if isinstance(key, bool | np.bool_) or not isinstance(key, int | np.integer):
-            raise GraphError(f"{self.name}[{key!r}]: index a sequence with a whole number or a slice such as [:-1]")
+            raise GraphError(
+                f"{self.name}[{key!r}]: index a sequence with a whole number or a slice such as [:-1]"
+            )
         return Slice(self, "index", int(key))
 
     def after(self, start) -> Slice:
@@ -154,13 +165,14 @@ def _slice_text(s) -> str:
 
 @dataclass(frozen=True)
 class Slice:
-    """Rows of a node. ``kind`` is one of single, index, range, after, before, all; made by slicing, not by hand."""
+    """Rows of a node. ``kind`` is one of single, index, range, after, before, all; made by slicing, not by
+    hand."""
 
-    node: Node
+    node: Any
     kind: str
-    start: int | None = None
-    stop: int | None = None
-    edge: Slice | None = None
+    start: Any = None  # whole numbers where the kind has them
+    stop: Any = None
+    edge: Any = None  # Slice of an after or before
 
     @property
     def name(self) -> str:
@@ -190,7 +202,9 @@ class Slice:
         """Row within a sequence of ``length`` of an index slice."""
         k = self.start + length if self.start < 0 else self.start
         if not 0 <= k < length:
-            raise ShapeError(f"{self.name}: the sequence has {length} steps, so indices run from {-length} to {length - 1}")
+            raise ShapeError(
+                f"{self.name}: the sequence has {length} steps, so indices run from {-length} to {length - 1}"
+            )
         return k
 
     def span(self, lengths: tuple[int, ...]) -> tuple[int, int]:
@@ -207,16 +221,18 @@ class Slice:
             return start, stop
         if len(set(lengths)) > 1:
             raise ShapeError(
-                f"{self.name} picks different stretches of sequences of different lengths; use a start counted from the "
+                f"{self.name} picks different stretches of sequences of different lengths; use a "
+                "start counted from the "
                 "front and a stop counted from the back, such as [1:] or [:-1]"
             )
         first, last, _ = slice(self.start, self.stop).indices(lengths[0])
         return first, max(first, last) - lengths[0]
 
-    def rows(self, clock: Clock, counts: np.ndarray | None) -> slice | np.ndarray:
+    def rows(self, clock: Clock, counts: Any) -> slice | np.ndarray:
         """Row numbers in the stacked array, one per instance: a slice where they are contiguous.
 
-        An ``after`` or ``before`` edge shows as the row of its neighbour in front or behind, to be replaced by the edge.
+        An ``after`` or ``before`` edge shows as the row of its neighbour in front or behind, to be replaced
+        by the edge.
         """
         if self.kind == "index":
             k = [o + self.index_row(n) for o, n in zip(clock.offsets[:-1], clock.lengths, strict=True)]
@@ -227,7 +243,9 @@ class Slice:
         if first == 0 and np.array_equal(counts, clock.lengths):
             return slice(0, clock.total)
         ends = np.cumsum(counts)
-        return np.arange(ends[-1] if len(ends) else 0) + np.repeat(clock.offsets[:-1] + first - (ends - counts), counts)
+        return np.arange(ends[-1] if len(ends) else 0) + np.repeat(
+            clock.offsets[:-1] + first - (ends - counts), counts
+        )
 
 
 def as_slice(v) -> Slice:
@@ -235,10 +253,14 @@ def as_slice(v) -> Slice:
     if isinstance(v, Slice):
         return v
     if isinstance(v, Sequence):
-        raise GraphError(f"{v.name!r} is a sequence: say which rows, such as {v.name}[:], {v.name}[:-1], {v.name}[0] or {v.name}.all")
+        raise GraphError(
+            f"{v.name!r} is a sequence: say which rows, such as {v.name}[:], {v.name}[:-1], "
+            f"{v.name}[0] or {v.name}.all"
+        )
     if isinstance(v, Node):
         return Slice(v, "single")
     raise GraphError(
-        f"a factor's arguments are variables, parameters, observations or slices of the graph, got {type(v).__name__}; "
+        "a factor's arguments are variables, parameters, observations or slices of the graph, got "
+        f"{type(v).__name__}; "
         "register arrays with g.parameter(name, value) or g.observe(name, value)"
     )

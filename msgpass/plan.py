@@ -1,9 +1,14 @@
-"""The plan: a graph condensed into blocks in dependency order. It reads no values, is made once, and can be printed.
+"""The plan: a graph condensed into blocks in dependency order. It reads no values, is made once, and can be
+printed.
 
-Undirected factors (tables, quadratics) join their latent variables into components: a ``TableChain`` where one discrete
-sequence is linked step to step, a ``Tree`` otherwise. Directed factors (steps) are condensed into strongly connected
-components: one that feeds itself across time is a ``Recurrence``, any other a ``Map``. Losses and discrete components
-that read real values come last. The direction and the lag of every edge inside a recurrence are verified here, so that a
+Undirected factors (tables, quadratics) join their latent variables into components: a ``TableChain`` where
+one discrete
+sequence is linked step to step, a ``Tree`` otherwise. Directed factors (steps) are condensed into strongly
+connected
+components: one that feeds itself across time is a ``Recurrence``, any other a ``Map``. Losses and discrete
+components
+that read real values come last. The direction and the lag of every edge inside a recurrence are verified
+here, so that a
 compiled sweep never runs a recurrence that it was not made for.
 """
 
@@ -11,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +30,10 @@ class Arg:
     """One slice of a family, resolved: which rows of which stacked array its instances touch."""
 
     slice: Slice
-    clock: Clock | None
-    rows: slice | np.ndarray | None  # None: one value shared by all instances (single or all)
+    clock: Any  # Clock, or None for what has no steps
+    rows: Any  # a slice or an index array; None: one value shared by all instances (single or all)
     first: int  # row of the first instance within each sequence
-    edge: Arg | None = None
+    edge: Any = None  # Arg of an after or before
 
     @property
     def name(self) -> str:
@@ -39,11 +45,11 @@ class Arg:
 class Family:
     """A factor with its slices resolved; instance j is (sequence n, step i) in that order."""
 
-    factor: object
+    factor: Any
     args: tuple[Arg, ...]
     outs: tuple[Arg, ...]
-    clock: Clock | None
-    counts: np.ndarray | None
+    clock: Any  # Clock, or None for a single instance
+    counts: Any  # instances of each sequence, or None
     first: int  # local time of the first instance
 
     @property
@@ -58,15 +64,25 @@ class Family:
 
     @cached_property
     def table_layout(self) -> tuple[tuple[int, ...], tuple[int, ...], list[int], bool]:
-        """Of a table: states of its variables, aligned batch, positions of the observed ones, whether its first axis is the step."""
+        """Of a table: states of its variables, aligned batch, positions of the observed ones, whether its
+        first axis is the step."""
         states = tuple(a.slice.node.states for a in self.args)
         batch = next((a.slice.shape for a in self.args if a.slice.shape), ())
-        return states, batch, [k for k, a in enumerate(self.args) if not latent(a)], self.potential.stepped(self.factor)
+        return (
+            states,
+            batch,
+            [k for k, a in enumerate(self.args) if not latent(a)],
+            self.potential.stepped(self.factor),
+        )
 
     @cached_property
     def starts(self) -> np.ndarray:
         """First instance of each sequence."""
-        return np.concatenate([[0], np.cumsum(self.counts)[:-1]]) if self.counts is not None else np.zeros(1, np.int64)
+        return (
+            np.concatenate([[0], np.cumsum(self.counts)[:-1]])
+            if self.counts is not None
+            else np.zeros(1, np.int64)
+        )
 
     @cached_property
     def times(self) -> np.ndarray:
@@ -76,7 +92,11 @@ class Family:
         if not self.factor.stepped:
             arg = next(a for a in (*self.outs, *self.args) if a.slice.kind == "index")
             return np.array([arg.slice.index_row(n) for n in arg.clock.lengths])
-        return np.concatenate([self.first + np.arange(c) for c in self.counts]) if len(self.counts) else np.zeros(0, np.int64)
+        return (
+            np.concatenate([self.first + np.arange(c) for c in self.counts])
+            if len(self.counts)
+            else np.zeros(0, np.int64)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +120,7 @@ class Block:
 class TableChain(Block):
     """One discrete sequence linked step to step."""
 
-    node: Sequence = None
+    node: Any = None  # Sequence
     unaries: tuple[Family, ...] = ()
     pairs: tuple[tuple[Family, bool], ...] = ()  # (family, its table is written (later, earlier))
 
@@ -134,7 +154,7 @@ class Losses(Block):
 class Plan:
     """Blocks in dependency order."""
 
-    graph: object
+    graph: Any
     blocks: tuple[Block, ...]
     owner: dict[str, Block]  # latent node → its block
     real: bool  # total is a loss (the graph has steps or losses, or conditioned labels)
@@ -167,17 +187,28 @@ def resolve(factor) -> Family:
     def arg(s: Slice) -> Arg:
         if s.kind in ("single", "all"):
             return Arg(s, None, None, 0)
-        own = s.node.clock if isinstance(s.node, Sequence) else Clock((s.node.shape[0],)) if not s.stepped and clock is None else clock
+        own = (
+            s.node.clock
+            if isinstance(s.node, Sequence)
+            else Clock((s.node.shape[0],))
+            if not s.stepped and clock is None
+            else clock
+        )
         edge = arg(s.edge) if s.edge is not None else None
         first = s.span(own.lengths)[0] if s.stepped else 0
         return Arg(s, own, s.rows(own, counts), first, edge)
 
     args, outs = tuple(map(arg, factor.args)), tuple(map(arg, factor.out))
-    stepped = [a for a in outs if a.slice.stepped] or [a for a in args if a.slice.stepped and a.slice.kind == "range"]
+    stepped = [a for a in outs if a.slice.stepped] or [
+        a for a in args if a.slice.stepped and a.slice.kind == "range"
+    ]
     if stepped:
         first = max(a.first for a in stepped)
     else:
-        first = max((a.slice.index_row(a.clock.lengths[0]) for a in (*outs, *args) if a.slice.kind == "index"), default=0)
+        first = max(
+            (a.slice.index_row(a.clock.lengths[0]) for a in (*outs, *args) if a.slice.kind == "index"),
+            default=0,
+        )
     return Family(factor, args, outs, clock, counts, first)
 
 
@@ -187,7 +218,9 @@ def _check_used(graph, families) -> None:
     used |= {s.node.name for f in families for s in f.potential.reads}
     loose = [n for n in graph.nodes.values() if isinstance(n, Variable | Sequence) and n.name not in used]
     if loose:
-        raise GraphError(f"{loose[0].describe()} is not connected to any factor; add a factor over it or leave it out")
+        raise GraphError(
+            f"{loose[0].describe()} is not connected to any factor; add a factor over it or leave it out"
+        )
     if not families:
         raise GraphError("the graph has no factor; add one with g.factor(potential, …)")
 
@@ -206,30 +239,48 @@ def _producers(graph, steps, undirected) -> dict[str, list[Family]]:
                 if out.name == name:
                     hits[out.rows if out.rows is not None else 0] += 1
         if hits.max(initial=0) > 1:
-            raise GraphError(f"over-determined: row {int(np.argmax(hits))} of {name!r} is computed by more than one step ({', '.join(f.name for f in makers)})")
+            raise GraphError(
+                f"over-determined: row {int(np.argmax(hits))} of {name!r} is computed by more than "
+                f"one step ({', '.join(f.name for f in makers)})"
+            )
         if hits.min(initial=1) < 1:
-            raise GraphError(f"row {int(np.argmin(hits))} of {name!r} is computed by no step; start the recurrence with {name}.after(start) or compute {name}[0] by a step")
+            raise GraphError(
+                f"row {int(np.argmin(hits))} of {name!r} is computed by no step; start the "
+                f"recurrence with {name}.after(start) or compute {name}[0] by a step"
+            )
     gaussian = {a.name for f in undirected if isinstance(f.potential, Quadratic) for a in f.args}
     for name in produced:
         if name in gaussian:
             raise UnsupportedError(
-                f"{name!r} is computed by a step and also related by a Quadratic; a variable is either deterministic (Step, with Loss for "
+                f"{name!r} is computed by a step and also related by a Quadratic; a variable is "
+                "either deterministic (Step, with Loss for "
                 "evidence) or Gaussian (Quadratic for dynamics and evidence)"
             )
     readers = [f for f in (*steps,)] + [f for f in undirected if f.potential.reads]
     for f in readers:
         for s in (*(a.slice for a in f.args), *(a.edge.slice for a in f.args if a.edge), *f.potential.reads):
-            if isinstance(s.node, Variable | Sequence) and not s.node.discrete and s.node.name not in produced:
-                raise GraphError(f"factor {f.name!r} reads {s.node.describe()}, which no step computes; give it a step with out=, or make it a parameter or an observation")
+            if (
+                isinstance(s.node, Variable | Sequence)
+                and not s.node.discrete
+                and s.node.name not in produced
+            ):
+                raise GraphError(
+                    f"factor {f.name!r} reads {s.node.describe()}, which no step computes; give it "
+                    "a step with out=, or make it a parameter or an observation"
+                )
     for f in graph.factors.values():
         if isinstance(f.potential, Loss):
             for s in f.args:
                 if isinstance(s.node, Variable | Sequence) and s.node.name not in produced:
-                    raise GraphError(f"loss {f.name!r} reads {s.node.describe()}, which no step computes; give it a step with out=, or make it a parameter")
+                    raise GraphError(
+                        f"loss {f.name!r} reads {s.node.describe()}, which no step computes; give "
+                        "it a step with out=, or make it a parameter"
+                    )
     return produced
 
 
-# -- steps -----------------------------------------------------------------------------------------------------------
+# -- steps
+# -----------------------------------------------------------------------------------------------------------
 
 
 def _inputs(f: Family):
@@ -249,7 +300,9 @@ def _order_steps(steps, produced):
         for a in _inputs(f):
             graph.add_edges_from((index[maker.name], k) for maker in produced.get(a.name, ()))
     condensed = nx.condensation(graph)
-    for component in nx.lexicographical_topological_sort(condensed, key=lambda c: min(condensed.nodes[c]["members"])):
+    for component in nx.lexicographical_topological_sort(
+        condensed, key=lambda c: min(condensed.nodes[c]["members"])
+    ):
         members = [steps[k] for k in sorted(condensed.nodes[component]["members"])]
         nodes = tuple(dict.fromkeys(o.name for f in members for o in f.outs))
         if len(members) == 1 and not any(a.name in nodes for a in _inputs(members[0])):
@@ -265,7 +318,7 @@ def _recurrence(members: list[Family], nodes: tuple[str, ...]) -> Recurrence:
     lags: list[int] = []
     within = nx.DiGraph()
     within.add_nodes_from(range(len(members)))
-    makers = {o.name: [] for f in members for o in f.outs}
+    makers: dict[str, list[int]] = {o.name: [] for f in members for o in f.outs}
     for k, f in enumerate(members):
         for o in f.outs:
             makers[o.name].append(k)
@@ -274,21 +327,38 @@ def _recurrence(members: list[Family], nodes: tuple[str, ...]) -> Recurrence:
             if a.name not in nodes:
                 continue
             if a.slice.kind in ("all", "single"):
-                raise GraphError(f"a loop of steps: {f.name!r} reads {a.slice.name}, which depends on what {f.name!r} computes")
+                raise GraphError(
+                    f"a loop of steps: {f.name!r} reads {a.slice.name}, which depends on what "
+                    f"{f.name!r} computes"
+                )
             lag = f.times - _row_times(a, f)
             if (lag == 0).any():
                 within.add_edges_from((m, k) for m in makers[a.name])
             lags += [int(lag.min(initial=0)), int(lag.max(initial=0))]
         for a in f.args:
             if a.edge is not None and a.edge.name in nodes:
-                raise GraphError(f"a loop of steps: the edge {a.edge.slice.name} of {a.slice.name} depends on {f.name!r} itself")
+                raise GraphError(
+                    f"a loop of steps: the edge {a.edge.slice.name} of {a.slice.name} depends on "
+                    f"{f.name!r} itself"
+                )
     if min(lags) < 0 < max(lags):
-        raise GraphError(f"the steps {', '.join(f.name for f in members)} feed each other both forward and backward in time; no order runs them")
+        raise GraphError(
+            f"the steps {', '.join(f.name for f in members)} feed each other both forward and "
+            "backward in time; no order runs them"
+        )
     try:
         order = list(nx.lexicographical_topological_sort(within))
     except nx.NetworkXUnfeasible:
-        raise GraphError(f"a loop of steps within one time step: {', '.join(f.name for f in members)}; one of them must read an earlier row, such as h.after(h0)") from None
-    return Recurrence(tuple(members[k] for k in order), nodes, direction=-1 if min(lags) < 0 else 1, order=max(abs(v) for v in lags))
+        raise GraphError(
+            f"a loop of steps within one time step: {', '.join(f.name for f in members)}; one of "
+            "them must read an earlier row, such as h.after(h0)"
+        ) from None
+    return Recurrence(
+        tuple(members[k] for k in order),
+        nodes,
+        direction=-1 if min(lags) < 0 else 1,
+        order=max(abs(v) for v in lags),
+    )
 
 
 def _row_times(a: Arg, f: Family) -> np.ndarray:
@@ -298,7 +368,8 @@ def _row_times(a: Arg, f: Family) -> np.ndarray:
     return np.concatenate([a.first + np.arange(c) for c in f.counts])
 
 
-# -- undirected components -------------------------------------------------------------------------------------------
+# -- undirected components
+# -------------------------------------------------------------------------------------------
 
 
 def latent(a: Arg) -> bool:
@@ -325,7 +396,10 @@ def _undirected_block(graph, nodes, members) -> Block:
     families = tuple(members)
     kinds = {type(f.potential) for f in members}
     if len(kinds) > 1:
-        raise UnsupportedError(f"tables and quadratics meet at {', '.join(nodes)}; discrete and Gaussian variables need a Step or a Table(scores[:]) between them")
+        raise UnsupportedError(
+            f"tables and quadratics meet at {', '.join(nodes)}; discrete and Gaussian variables "
+            "need a Step or a Table(scores[:]) between them"
+        )
     if kinds == {Table} and len(nodes) == 1 and isinstance(graph.nodes[nodes[0]], Sequence):
         chain = _as_chain(graph.nodes[nodes[0]], families)
         if chain is not None:
@@ -341,7 +415,12 @@ def _as_chain(node: Sequence, families) -> TableChain | None:
             unaries.append(f)
             continue
         firsts = [a.first for a in free]
-        full = len(free) == 2 and len(f.args) == 2 and sorted(firsts) == [0, 1] and np.array_equal(f.counts, np.asarray(node.clock.lengths) - 1)
+        full = (
+            len(free) == 2
+            and len(f.args) == 2
+            and sorted(firsts) == [0, 1]
+            and np.array_equal(f.counts, np.asarray(node.clock.lengths) - 1)
+        )
         if not full:
             return None
         pairs.append((f, firsts == [1, 0]))

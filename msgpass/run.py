@@ -19,7 +19,9 @@ _SEQUENTIAL = Sequential()
 _SUM, _GAUSSIAN, _ADJOINT = SumProduct(), Gaussian(), Adjoint()
 
 
-def run(graph: FactorGraph, algebra=None, schedule: Schedule | None = None, values: dict | None = None) -> Messages:
+def run(
+    graph: FactorGraph, algebra=None, schedule: Schedule | None = None, values: dict | None = None
+) -> Messages:
     """Pass messages over ``graph``.
 
     Parameters
@@ -31,7 +33,8 @@ def run(graph: FactorGraph, algebra=None, schedule: Schedule | None = None, valu
     schedule : schedule, optional
         Sequential by default.
     values : dict, optional
-        For this run: values of parameters and observations by name; state indices under the name of a discrete variable
+        For this run: values of parameters and observations by name; state indices under the name of a
+        discrete variable
         clamp it (−1 = free).
 
     Returns
@@ -41,7 +44,8 @@ def run(graph: FactorGraph, algebra=None, schedule: Schedule | None = None, valu
     Raises
     ------
     GraphError, UnsupportedError, ShapeError, DataError
-        When the graph is not well formed, when algebra, schedule and variables do not go together, when values do not fit.
+        When the graph is not well formed, when algebra, schedule and variables do not go together, when
+        values do not fit.
 
     Examples
     --------
@@ -56,7 +60,9 @@ def run(graph: FactorGraph, algebra=None, schedule: Schedule | None = None, valu
     (2.0, [1, 1, 1])
     """
     if not isinstance(graph, FactorGraph):
-        raise GraphError(f"run takes a FactorGraph, got {type(graph).__name__}; a model has .graph(X) that gives one")
+        raise GraphError(
+            f"run takes a FactorGraph, got {type(graph).__name__}; a model has .graph(X) that gives one"
+        )
     plan = graph.plan()
     schedule = _as_schedule(schedule)
     if algebra is None:
@@ -75,7 +81,10 @@ def _as_schedule(schedule) -> Schedule:
     if isinstance(schedule, type) and issubclass(schedule, Schedule):
         schedule = schedule()
     if not isinstance(schedule, Schedule):
-        raise UnsupportedError(f"schedule must be one of Sequential(), ForwardOnly(), FixedLag(lag), Truncated(k1, k2), Checkpointed(slots), got {schedule!r}")
+        raise UnsupportedError(
+            "schedule must be one of Sequential(), ForwardOnly(), FixedLag(lag), Truncated(k1, "
+            f"k2), Checkpointed(slots), got {schedule!r}"
+        )
     return schedule
 
 
@@ -85,7 +94,10 @@ def _as_algebra(algebra) -> Algebra:
             raise UnsupportedError('Tangent needs a direction: Tangent({"w": direction})')
         algebra = algebra()
     if not isinstance(algebra, Algebra):
-        raise UnsupportedError(f"algebra must be SumProduct(), MaxProduct(), Gaussian(), Adjoint(), Tangent({{…}}) or a dict from variables to these, got {algebra!r}")
+        raise UnsupportedError(
+            "algebra must be SumProduct(), MaxProduct(), Gaussian(), Adjoint(), Tangent({…}) or "
+            f"a dict from variables to these, got {algebra!r}"
+        )
     return algebra
 
 
@@ -118,15 +130,24 @@ def choose_algebras(plan: Plan, algebra) -> tuple[Algebra, ...]:
             name, value = getattr(key, "name", key), _as_algebra(value)
             block = plan.owner.get(name)
             if block is None:
-                raise UnavailableError(f"algebra={{{name!r}: …}}: the graph has no latent variable of that name; it has {', '.join(plan.owner)}")
+                raise UnavailableError(
+                    f"algebra={{{name!r}: …}}: the graph has no latent variable of that name; it "
+                    f"has {', '.join(plan.owner)}"
+                )
             if not _fits(block, value):
-                raise UnsupportedError(f"{value.name} does not fit {name!r}, a {_what(block)}; use {_which(block)}")
+                raise UnsupportedError(
+                    f"{value.name} does not fit {name!r}, a {_what(block)}; use {_which(block)}"
+                )
             defaults[plan.blocks.index(block)] = value
         return tuple(defaults)
     algebra = _as_algebra(algebra)
     if not any(_fits(b, algebra) for b in plan.blocks):
         block = plan.blocks[0]
-        raise UnsupportedError(f"{algebra.name} fits nothing in this graph: {', '.join(block.nodes) or block.families[0].name} is a {_what(block)}; use {_which(block)}")
+        raise UnsupportedError(
+            f"{algebra.name} fits nothing in this graph: "
+            f"{', '.join(block.nodes) or block.families[0].name} is a {_what(block)}; use "
+            f"{_which(block)}"
+        )
     return tuple(algebra if _fits(b, algebra) else d for b, d in zip(plan.blocks, defaults, strict=True))
 
 
@@ -146,9 +167,12 @@ def resolve_values(plan: Plan, values: dict | None) -> tuple[dict[str, np.ndarra
     """Arrays of all given nodes in this run, and clamped latent variables."""
     defaults = plan.cache.get("defaults")
     if defaults is None:
-        defaults = {n.name: n.value for n in plan.graph.nodes.values() if isinstance(n, Parameter | Observation)}
+        defaults = {
+            n.name: n.value for n in plan.graph.nodes.values() if isinstance(n, Parameter | Observation)
+        }
         plan.cache["defaults"] = defaults
-    arrays, clamp = dict(defaults), {}
+    arrays = dict(defaults)
+    clamp: dict[str, np.ndarray] = {}
     if values is None:
         return arrays, clamp
     if not isinstance(values, dict):
@@ -158,7 +182,10 @@ def resolve_values(plan: Plan, values: dict | None) -> tuple[dict[str, np.ndarra
         node = plan.graph.nodes.get(name)
         if node is None:
             given = [n.name for n in plan.graph.nodes.values() if isinstance(n, Parameter | Observation)]
-            raise UnavailableError(f"values has {name!r}, which the graph does not; its parameters and observations are {', '.join(given) or 'none'}")
+            raise UnavailableError(
+                f"values has {name!r}, which the graph does not; its parameters and observations "
+                f"are {', '.join(given) or 'none'}"
+            )
         if isinstance(node, Parameter):
             arrays[name] = _parameter(node, value)
         elif isinstance(node, Observation):
@@ -172,13 +199,18 @@ def resolve_values(plan: Plan, values: dict | None) -> tuple[dict[str, np.ndarra
                 raise ShapeError(f"values[{name!r}] has shape {array.shape}, wanted {wanted}")
             clamp[name] = array
         else:
-            raise UnsupportedError(f"values[{name!r}]: {node.describe()} is computed or inferred; give values to parameters and observations")
+            raise UnsupportedError(
+                f"values[{name!r}]: {node.describe()} is computed or inferred; give values to "
+                "parameters and observations"
+            )
     return arrays, clamp
 
 
 def _parameter(node: Parameter, value) -> np.ndarray:
     try:
-        array = np.array(value, dtype=np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64)
+        array = np.array(
+            value, dtype=np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64
+        )
     except (TypeError, ValueError) as problem:
         raise DataError(f"values[{node.name!r}] is not an array of numbers: {problem}") from None
     _same_shape(node.name, array, node.value)
@@ -189,4 +221,7 @@ def _parameter(node: Parameter, value) -> np.ndarray:
 
 def _same_shape(name: str, array: np.ndarray, default: np.ndarray) -> None:
     if array.shape != default.shape:
-        raise ShapeError(f"values[{name!r}] has shape {array.shape}, but the graph was built for {default.shape}; build a new graph for another size")
+        raise ShapeError(
+            f"values[{name!r}] has shape {array.shape}, but the graph was built for "
+            f"{default.shape}; build a new graph for another size"
+        )

@@ -1,6 +1,7 @@
 """The flat graph: one variable a step, one factor an instance, and the same messages.
 
-Names carry the stacked row: ``z[3]`` (rows of ragged sequences count on end to end), ``transition[2]``. Observations become
+Names carry the stacked row: ``z[3]`` (rows of ragged sequences count on end to end), ``transition[2]``.
+Observations become
 one observation a row; parameters stay shared; a table with a step axis becomes one table a step.
 """
 
@@ -37,7 +38,8 @@ class _Unrolling:
                 self.flat.condition(self.flat[name], labels)
 
     def add_node(self, node) -> None:
-        """Rows of sequences; parameters and single variables as they are; observations when a factor reads them."""
+        """Rows of sequences; parameters and single variables as they are; observations when a factor reads
+        them."""
         if isinstance(node, Sequence):
             for row in range(node.clock.total):
                 self.flat.variable(f"{node.name}[{row}]", node.states, node.shape)
@@ -62,7 +64,11 @@ class _Unrolling:
         """One factor an instance."""
         n = family.factor.n
         single = n == 1 and family.counts is None
-        sequences = np.repeat(np.arange(len(family.counts)), family.counts) if family.counts is not None else np.zeros(1, int)
+        sequences = (
+            np.repeat(np.arange(len(family.counts)), family.counts)
+            if family.counts is not None
+            else np.zeros(1, int)
+        )
         columns = [self.rows(family, a, n, sequences) for a in family.args]
         outs = [self.rows(family, a, n, sequences) for a in family.outs]
         for j in range(n):
@@ -102,7 +108,10 @@ class _Unrolling:
             rows = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
             return (arg.edge, int(rows[sequence if len(rows) > 1 else 0]))
         if len(arg.edge.slice.shape) > len(arg.slice.shape):
-            raise UnsupportedError(f"{arg.slice.name}: a start of its own for each ragged sequence cannot be unrolled from one array; give the sequences a shared start")
+            raise UnsupportedError(
+                f"{arg.slice.name}: a start of its own for each ragged sequence cannot be unrolled "
+                "from one array; give the sequences a shared start"
+            )
         return (arg.edge, None)
 
     def potential(self, family: Family, j: int):
@@ -159,14 +168,17 @@ _ALL = object()
 class Regrouped:
     """A step's or loss's functions on the flat graph's single rows.
 
-    A row that a vectorised function gets with a leading axis gets an axis of one; an argument that reads a whole sequence
+    A row that a vectorised function gets with a leading axis gets an axis of one; an argument that reads a
+    whole sequence
     is stacked from its rows.
     """
 
     def __init__(self, family: Family):
         self.vectorized = family.potential.vectorized
         self.kinds = [_kind(family, a) for a in family.args]
-        self.widths = [_width(a) if kind == "all" else 1 for a, kind in zip(family.args, self.kinds, strict=True)]
+        self.widths = [
+            _width(a) if kind == "all" else 1 for a, kind in zip(family.args, self.kinds, strict=True)
+        ]
 
     def pack(self, cells) -> list:
         """Cells of the flat graph → arguments of the function."""
@@ -200,7 +212,11 @@ class Regrouped:
         """The reverse of :meth:`single`."""
         if not self.vectorized:
             return outputs
-        return tuple(np.asarray(o)[None] for o in outputs) if isinstance(outputs, tuple | list) else np.asarray(outputs)[None]
+        return (
+            tuple(np.asarray(o)[None] for o in outputs)
+            if isinstance(outputs, tuple | list)
+            else np.asarray(outputs)[None]
+        )
 
 
 def _stack(parts):
@@ -226,7 +242,11 @@ def regrouped(family: Family):
     """The family's potential on the flat graph."""
     potential, group = family.potential, Regrouped(family)
     if not group.vectorized and "all" not in group.kinds:
-        return Step(potential.f, potential.vjp, potential.jvp) if isinstance(potential, Step) else Loss(potential.value_and_grad, task=potential.task)
+        return (
+            Step(potential.f, potential.vjp, potential.jvp)
+            if isinstance(potential, Step)
+            else Loss(potential.value_and_grad, task=potential.task)
+        )
     if isinstance(potential, Loss):
 
         def value_and_grad(*cells):

@@ -28,25 +28,29 @@ REDUCTIONS: dict[str, np.ufunc] = {"sum": np.logaddexp, "max": np.maximum}
 # -- rows ----------------------------------------------------------------------------------------------------------------
 
 
-def rows_of(s: Slice, n_instances: int, clock=None) -> list[int]:
-    """Row of every instance in the stacked array, read off Python slices of each sequence's range (−1: one variable)."""
-    if s.kind == "single":
-        return [-1] * n_instances
-    if isinstance(s.node, Sequence):
-        clock = s.node.clock
-    lengths = clock.lengths if clock is not None else (len(s.node.value),)
+def rows_in(s: Slice, clock=None) -> list[int]:
+    """Rows that an index or a range picks, read off Python slices of each sequence's range."""
+    lengths = s.node.clock.lengths if isinstance(s.node, Sequence) else clock.lengths if clock is not None else (len(s.node.value),)
     found, start = [], 0
     for length in lengths:
         rows = list(range(start, start + length))
         found += [rows[s.start]] if s.kind == "index" else rows[s.start : s.stop]
         start += length
-    assert len(found) == n_instances, f"{s.name}: {len(found)} rows for {n_instances} instances"
+    return found
+
+
+def rows_of(s: Slice, factor) -> list[int]:
+    """Row of every instance in the stacked array (−1: one variable)."""
+    if s.kind == "single":
+        return [-1] * len(factor)
+    found = rows_in(s, factor.clock)
+    assert len(found) == len(factor), f"{s.name}: {len(found)} rows for {len(factor)} instances"
     return found
 
 
 def places_of(factor) -> list[list[int]]:
     """For each argument, the row of every instance."""
-    return [rows_of(s, len(factor), factor.clock) for s in factor.args]
+    return [rows_of(s, factor) for s in factor.args]
 
 
 # -- tables --------------------------------------------------------------------------------------------------------------
@@ -110,7 +114,7 @@ def table_of_instance(factor, j: int, values, member) -> np.ndarray:
     """The log table of one instance, one axis a variable, from the three places where it can stand."""
     source, states = factor.potential.source, tuple(s.node.states for s in factor.args)
     if isinstance(source, Slice):
-        rows = rows_of(source, len(factor), factor.clock)
+        rows = rows_of(source, factor)
         array = np.asarray(values[source.node.name])
         array = array if rows[j] < 0 else array[rows[j]]
         return array[member] if array.ndim > len(states) else array
@@ -392,3 +396,52 @@ def finite_difference(graph, name: str, algebra=None, values=None, step: float =
     values = dict(values or {})
     start = values.get(name, graph.nodes[name].value)
     return central(lambda x: total_of(graph, algebra, {**values, name: x}), start, step)
+
+
+# -- steps ---------------------------------------------------------------------------------------------------------------
+
+
+def cells_of(s: Slice, factor) -> list[tuple[Slice, int]]:
+    """For every instance the slice it really reads (an edge at a sequence's end) and its row (−1: the whole value)."""
+    if s.kind in ("single", "all"):
+        return [(s, -1)] * len(factor)
+    if s.kind in ("range", "index"):
+        rows = rows_in(s, factor.clock)
+        if s.kind == "index" and factor.stepped:
+            rows = np.repeat(rows, factor.counts) if len(rows) > 1 else rows * len(factor)
+        return [(s, int(r)) for r in rows]
+    found, start = [], 0
+    for n, length in enumerate(factor.clock.lengths):
+        rows = list(range(start, start + length))
+        edge = [(s.edge, edge_row(s, n, factor))]
+        found += [*edge, *((s, r) for r in rows[:-1])] if s.kind == "after" else [*((s, r) for r in rows[1:]), *edge]
+        start += length
+    return found
+
+
+def edge_row(s: Slice, n: int, factor) -> int:
+    """Row of the edge of sequence n: of its own row in a sequence, in a stack of starts, or the whole value."""
+    if s.edge.kind == "index":
+        rows = rows_in(s.edge, factor.clock)
+        return rows[n] if len(rows) > 1 else rows[0]
+    return n if len(s.edge.shape) > len(s.shape) else -1
+
+
+def cell(values: dict[str, np.ndarray], place: tuple[Slice, int]) -> np.ndarray:
+    """The value at a cell."""
+    s, row = place
+    return values[s.node.name] if row < 0 else values[s.node.name][row]
+
+
+def instances_of(factor, values) -> list[tuple[list[np.ndarray], list[np.ndarray]]]:
+    """(inputs, outputs) of every instance of a Step or Loss, at the given values of all nodes."""
+    columns = [cells_of(s, factor) for s in factor.args]
+    outs = [cells_of(s, factor) for s in factor.out]
+    return [([cell(values, c[j]) for c in columns], [cell(values, c[j]) for c in outs]) for j in range(len(factor))]
+
+
+def values_of(messages) -> dict[str, np.ndarray]:
+    """Values of all real nodes in a run."""
+    nodes = messages.graph.nodes.values()
+    given = {n.name: n.value for n in nodes if isinstance(n, Parameter | Observation)}
+    return {**given, **{n: messages.forward[n] for n in messages.forward if not messages.graph[n].discrete}}

@@ -13,6 +13,7 @@ It then works in every model: the log densities enter the graph as one parameter
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from msgpass import FactorGraph, Messages, Table
 
 
-class Emission:
+class Emission(ABC):
     """Base of all emissions."""
 
     LETTERS: ClassVar[dict[str, str]] = {}
@@ -30,28 +31,28 @@ class Emission:
         """What ``log_density`` and ``fit`` need of (T, D) data, computed once; NaN is missing."""
         return X
 
+    @abstractmethod
     def log_density(self, data) -> np.ndarray:
         """log p(x_t | z_t = k), (T, K)."""
-        raise _unwritten(self, "log_density")
 
+    @abstractmethod
     def sample(self, states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One observation for each of ``states``, (n, D)."""
-        raise _unwritten(self, "sample")
 
+    @abstractmethod
     def fit(self, data, weights: np.ndarray, params: str) -> Emission:
         """The emission that maximises the weighted log-likelihood plus log prior in the fields named by ``params``.
 
         A state without weight keeps its values.
         """
-        raise _unwritten(self, "fit")
 
+    @abstractmethod
     def n_parameters(self) -> dict[str, int]:
         """Free numbers by letter."""
-        raise _unwritten(self, "n_parameters")
 
+    @abstractmethod
     def check(self, n_components: int) -> Emission:
         """Itself with arrays made of what the user set, or a typed error."""
-        raise _unwritten(self, "check")
 
     def log_prior(self) -> float:
         """Log prior density of the parameters, up to a constant; 0 under maximum likelihood."""
@@ -73,14 +74,7 @@ class Emission:
         return self.fit(data, messages.parameters["log_density"], params)
 
 
-def _unwritten(emission: Emission, method: str) -> TypeError:
-    return TypeError(f"the emission {type(emission).__name__} has no {method}; every emission writes it")
-
-
 def observed_cells(X: np.ndarray) -> np.ndarray | None:
     """1.0 where a cell is observed and 0.0 where it is NaN, (D, T); None if nothing is missing."""
     missing = np.isnan(X.T)
     return (~missing).astype(np.float64) if missing.any() else None
-
-
-

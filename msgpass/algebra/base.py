@@ -1,6 +1,7 @@
 """The contract of an algebra, and how to add one.
 
-A factor instance is oriented, ins → out. An algebra over undirected potentials (tables, quadratics) implements
+A factor instance is oriented, ins → out. An algebra over undirected potentials (tables, quadratics)
+implements
 
 ``unit(size, dtype)``
     the message that says nothing;
@@ -15,8 +16,10 @@ A factor instance is oriented, ins → out. An algebra over undirected potential
 ``close(message)``
     what a complete message at a root adds to ``total``.
 
-One new file with these six functions and a line in ``msgpass/algebra/__init__.py`` is a new algebra: the tree sweep, the
-chain sweep, checkpoints, lags and ``message`` come with it. Algebras over directed potentials (steps) are :class:`Adjoint`
+One new file with these six functions and a line in ``msgpass/algebra/__init__.py`` is a new algebra: the tree
+sweep, the
+chain sweep, checkpoints, lags and ``message`` come with it. Algebras over directed potentials (steps) are
+:class:`Adjoint`
 and :class:`Tangent`, whose local rules are a value, a VJP and a JVP.
 """
 

@@ -1,4 +1,5 @@
-"""``Gaussian``: messages are Gaussian functions; crossing a quadratic is a Schur complement. Gradients of log Z are moments.
+"""``Gaussian``: messages are Gaussian functions; crossing a quadratic is a Schur complement. Gradients of log
+Z are moments.
 
 A message is kept in one of two forms of the same function of x:
 
@@ -60,7 +61,8 @@ class Linear(NamedTuple):
 
 
 class Gaussian(Algebra):
-    """Gaussian messages; ``total`` is log Z; what arrives at a parameter are expected sufficient statistics."""
+    """Gaussian messages; ``total`` is log Z; what arrives at a parameter are expected sufficient
+    statistics."""
 
     def unit(self, size, dtype):
         """The constant 1."""
@@ -142,12 +144,16 @@ def symmetric(matrix: np.ndarray) -> np.ndarray:
 
 
 def condition(known: Moments, said: Information) -> Moments:
-    """N(m, P) times exp(hᵀx − ½xᵀΛx): P′ = P(I + ΛP)⁻¹, m′ = m + P′(h − Λm). Neither P nor Λ need be invertible."""
+    """N(m, P) times exp(hᵀx − ½xᵀΛx): P′ = P(I + ΛP)⁻¹, m′ = m + P′(h − Λm). Neither P nor Λ need be
+    invertible."""
     m, P = known.mean, known.cov
     S = np.eye(m.size) + said.precision @ P
     sign, logdet = np.linalg.slogdet(S)
     if not sign > 0:
-        raise NumericalError("a product of Gaussian messages is not normalisable: the precisions add up to a matrix that is not positive")
+        raise NumericalError(
+            "a product of Gaussian messages is not normalisable: the precisions add up to a matrix "
+            "that is not positive"
+        )
     cov = symmetric(np.linalg.solve(S.T, P.T).T)
     residual = said.h - said.precision @ m
     scale = said.h @ m - 0.5 * m @ said.precision @ m + 0.5 * residual @ cov @ residual - 0.5 * logdet
@@ -162,7 +168,8 @@ def to_moments(message) -> Moments:
         L = np.linalg.cholesky(message.precision)
     except np.linalg.LinAlgError:
         raise NumericalError(
-            "a Gaussian message has no mean: its precision is singular or not positive, so some direction of the variable is not "
+            "a Gaussian message has no mean: its precision is singular or not positive, so some "
+            "direction of the variable is not "
             "determined; add a prior (Quadratic.prior) or evidence about it"
         ) from None
     half = np.linalg.inv(L)
@@ -187,11 +194,18 @@ def to_information(message) -> Information:
     try:
         L = np.linalg.cholesky(message.cov)
     except np.linalg.LinAlgError:
-        raise NumericalError("a Gaussian message with a singular covariance has no information form; ask for its mean and cov") from None
+        raise NumericalError(
+            "a Gaussian message with a singular covariance has no information form; ask for its mean and cov"
+        ) from None
     half = np.linalg.inv(L)
     precision = half.T @ half
     h = precision @ message.mean
-    scale = message.log_scale - 0.5 * message.mean.size * LOG_2PI - np.log(np.diag(L)).sum() - 0.5 * message.mean @ h
+    scale = (
+        message.log_scale
+        - 0.5 * message.mean.size * LOG_2PI
+        - np.log(np.diag(L)).sum()
+        - 0.5 * message.mean @ h
+    )
     return Information(h, precision, float(scale))
 
 
@@ -201,13 +215,21 @@ def cross_back(potential: Linear, said: Information) -> Information:
     S = np.eye(b.size) + Q @ said.precision
     sign, logdet = np.linalg.slogdet(S)
     if not sign > 0:
-        raise NumericalError("a backward Gaussian message is not integrable: the precision behind a transition is not positive")
+        raise NumericalError(
+            "a backward Gaussian message is not integrable: the precision behind a transition is not positive"
+        )
     carried = symmetric(said.precision @ np.linalg.inv(S))
     shifted = np.linalg.solve(S.T, said.h - said.precision @ b)
     # At x = 0, x′ ~ N(b, Q): the value of the integral is the scale.
     spread = np.linalg.solve(S, Q)
     r = said.h - said.precision @ b
-    scale = said.log_scale + said.h @ b - 0.5 * b @ said.precision @ b + 0.5 * r @ symmetric(spread) @ r - 0.5 * logdet
+    scale = (
+        said.log_scale
+        + said.h @ b
+        - 0.5 * b @ said.precision @ b
+        + 0.5 * r @ symmetric(spread) @ r
+        - 0.5 * logdet
+    )
     return Information(F.T @ shifted, symmetric(F.T @ carried @ F), float(scale))
 
 
@@ -222,11 +244,19 @@ def marginal(joint: Information, keep: slice) -> Information:
     try:
         L = np.linalg.cholesky(block)
     except np.linalg.LinAlgError:
-        raise NumericalError("a variable cannot be integrated out: its precision is singular or not positive; add a prior or evidence about it") from None
+        raise NumericalError(
+            "a variable cannot be integrated out: its precision is singular or not positive; add a "
+            "prior or evidence about it"
+        ) from None
     half = np.linalg.inv(L)
     inverse = half.T @ half
     cross = joint.precision[np.ix_(a, o)] @ inverse
-    scale = joint.log_scale + 0.5 * o.size * LOG_2PI - np.log(np.diag(L)).sum() + 0.5 * joint.h[o] @ inverse @ joint.h[o]
+    scale = (
+        joint.log_scale
+        + 0.5 * o.size * LOG_2PI
+        - np.log(np.diag(L)).sum()
+        + 0.5 * joint.h[o] @ inverse @ joint.h[o]
+    )
     precision = joint.precision[np.ix_(a, a)] - cross @ joint.precision[np.ix_(o, a)]
     return Information(joint.h[a] - cross @ joint.h[o], symmetric(precision), float(scale))
 
@@ -247,7 +277,10 @@ def canonical(potential) -> Canonical:
     try:
         L = np.linalg.cholesky(Q)
     except np.linalg.LinAlgError:
-        raise NumericalError("a transition with singular noise meets a state that nothing determines yet; give the first state a prior") from None
+        raise NumericalError(
+            "a transition with singular noise meets a state that nothing determines yet; give the "
+            "first state a prior"
+        ) from None
     half = np.linalg.inv(L)
     W = half.T @ half
     joint = np.block([[F.T @ W @ F, -F.T @ W], [-W @ F, W]])

@@ -1,4 +1,5 @@
-"""``SumProduct``: messages are log tables, states are summed out. Gradients of ``total`` = log Z are marginals."""
+"""``SumProduct``: messages are log tables, states are summed out. Gradients of ``total`` = log Z are
+marginals."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from msgpass.algebra.tables import TableAlgebra
 
 
 class SumProduct(TableAlgebra):
-    """Crossing a table is log-sum-exp; ``total`` is log Z; what arrives at a parameter are expected counts."""
+    """Crossing a table is log-sum-exp; ``total`` is log Z; what arrives at a parameter are expected
+    counts."""
 
     def reduce(self, logs, axes):
         """log Σ exp over ``axes``."""

@@ -1,6 +1,8 @@
-"""Crossing a table in log space, for any reduction over states: the part that SumProduct and MaxProduct share.
+"""Crossing a table in log space, for any reduction over states: the part that SumProduct and MaxProduct
+share.
 
-A message is a log table η with the states on its last axis; leading axes are an aligned batch. With ⊕ for the reduction,
+A message is a log table η with the states on its last axis; leading axes are an aligned batch. With ⊕ for the
+reduction,
 
     forward:   η_out[x_out] = ⊕_{ins} (table + Σ η_in)
     backward:  η_i[x_i]     = ⊕_{all but x_i} (table + Σ_{j≠i} η_j + η_out)

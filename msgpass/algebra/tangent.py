@@ -1,4 +1,5 @@
-"""``Tangent``: (value, tangent) pairs forward; crossing a step is a JVP. ``total`` is (loss, directional derivative)."""
+"""``Tangent``: (value, tangent) pairs forward; crossing a step is a JVP. ``total`` is (loss, directional
+derivative)."""
 
 from __future__ import annotations
 

@@ -152,9 +152,10 @@ def _plant_graph(control: Control, inputs: np.ndarray) -> FactorGraph:
     A, B, Q, _, start, targets = control
     g = FactorGraph()
     x = g.sequence("x", length=len(targets), shape=start.shape)
-    u, r = g.observe("u", inputs), g.observe("targets", targets)
+    # The last state has no successor, so that the last input acts on nothing.
+    u, r = g.observe("u", np.vstack([inputs, np.zeros((1, B.shape[1]))])), g.observe("targets", targets)
     g.factor(Step(lambda s: s), g.parameter("start", start), out=x[0])
-    g.factor(Step(lambda x, u: A @ x + B @ u), x[:-1], u[:], out=x[1:])
+    g.factor(Step(lambda x, u: A @ x + B @ u), x[:-1], u[:-1], out=x[1:])
     g.factor(Loss(lambda x, r: (0.5 * (x - r) @ Q @ (x - r), (Q @ (x - r), None))), x[:], r[:])
     return g
 

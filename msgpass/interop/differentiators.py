@@ -1,6 +1,7 @@
 """Local derivatives of user functions: HIPS autograd by default, JAX and torch functions on request.
 
-Only *local* derivatives are taken here, of one step (or of many instances at once); propagation is the engine's. Each
+Only *local* derivatives are taken here, of one step (or of many instances at once); propagation is the
+engine's. Each
 differentiator is a pair ``vjp(inputs, cotangent)``, ``jvp(inputs, tangents)``.
 """
 
@@ -15,10 +16,13 @@ from msgpass.errors import MissingDependencyError, UnsupportedError
 
 @cache
 def autograd_box():
-    """Teach autograd's boxes NumPy's dispatch protocols, so that functions written with plain ``numpy`` can be traced.
+    """Teach autograd's boxes NumPy's dispatch protocols, so that functions written with plain ``numpy`` can
+    be traced.
 
-    autograd traces calls to ``autograd.numpy``. NumPy's own functions hand an argument that defines ``__array_ufunc__`` or
-    ``__array_function__`` to that argument, which passes the call on to the function of the same name that autograd knows.
+    autograd traces calls to ``autograd.numpy``. NumPy's own functions hand an argument that defines
+    ``__array_ufunc__`` or
+    ``__array_function__`` to that argument, which passes the call on to the function of the same name that
+    autograd knows.
     """
     import autograd.numpy as anp
     from autograd.numpy.numpy_boxes import ArrayBox
@@ -29,12 +33,17 @@ def autograd_box():
             module = getattr(module, part, module)
         found = getattr(module, function.__name__, None) or getattr(anp, function.__name__, None)
         if found is None:
-            raise UnsupportedError(f"autograd has no derivative of numpy.{function.__name__}; give the step its own vjp=, or write it with other functions")
+            raise UnsupportedError(
+                f"autograd has no derivative of numpy.{function.__name__}; give the step its own "
+                "vjp=, or write it with other functions"
+            )
         return found
 
     def ufunc(self, ufunc, method, *inputs, **kwargs):
         if method != "__call__" or kwargs.get("out") is not None:
-            raise UnsupportedError(f"autograd cannot trace numpy.{ufunc.__name__}.{method} or out=; give the step its own vjp=")
+            raise UnsupportedError(
+                f"autograd cannot trace numpy.{ufunc.__name__}.{method} or out=; give the step its own vjp="
+            )
         return known(ufunc)(*inputs, **kwargs)
 
     def function(self, func, types, args, kwargs):
@@ -68,8 +77,10 @@ def autograd_vjp(f, inputs, wanted):
     except (TypeError, AttributeError, ValueError, NotImplementedError) as problem:
         f(*[v if not hasattr(v, "_value") else v._value for v in inputs])
         raise UnsupportedError(
-            f"autograd cannot take the local derivative of step {getattr(f, '__name__', f)!r} ({type(problem).__name__}: {problem}); write it with "
-            "numpy functions and without in-place assignment, or give Step(f, vjp=…), Step.from_jax or Step.from_torch"
+            f"autograd cannot take the local derivative of step {getattr(f, '__name__', f)!r} "
+            f"({type(problem).__name__}: {problem}); write it with "
+            "numpy functions and without in-place assignment, or give Step(f, vjp=…), "
+            "Step.from_jax or Step.from_torch"
         ) from problem
     return output, lambda cotangent: list(pull(tuple(cotangent) if several else cotangent))
 
@@ -80,9 +91,10 @@ def _as_float(value):
 
 
 def autograd_jvp(f, inputs, tangents):
-    """(output, tangent) by two reverse passes: the VJP is linear in its cotangent, so its transpose is the JVP."""
+    """(output, tangent) by two reverse passes: the VJP is linear in its cotangent, so its transpose is the
+    JVP."""
     wanted = [k for k, t in enumerate(tangents) if t is not None]
-    output, pull = autograd_vjp(f, inputs, wanted)
+    output, _pull = autograd_vjp(f, inputs, wanted)
     several = isinstance(output, tuple | list)
     outputs = tuple(output) if several else (output,)
     zero = [np.zeros(np.shape(o), dtype=np.result_type(float, np.asarray(o).dtype)) for o in outputs]
@@ -90,7 +102,8 @@ def autograd_jvp(f, inputs, tangents):
     from autograd.core import make_vjp
 
     def transpose(index):
-        # d/dc of <pull(c), tangents> is the tangent of output `index`; pull is linear in c and traceable itself.
+        # d/dc of <pull(c), tangents> is the tangent of output `index`; pull is linear in c and traceable
+        # itself.
         def inner(c):
             import autograd.numpy as anp
 
@@ -127,7 +140,10 @@ def jax_functions(f):
         return tuple(None if c.dtype == jax.dtypes.float0 else c for c in found)
 
     def jvp(inputs, tangents):
-        full = tuple(np.zeros_like(x) if t is None else np.asarray(t, np.asarray(x).dtype) for x, t in zip(inputs, tangents, strict=True))
+        full = tuple(
+            np.zeros_like(x) if t is None else np.asarray(t, np.asarray(x).dtype)
+            for x, t in zip(inputs, tangents, strict=True)
+        )
         return to_numpy(push(tuple(inputs), full))
 
     return lambda *inputs: to_numpy(call(*inputs)), vjp, jvp
@@ -141,7 +157,11 @@ def torch_functions(f):
         raise MissingDependencyError("Step.from_torch needs torch: pip install torch") from None
 
     def to_numpy(result):
-        return tuple(r.detach().numpy() for r in result) if isinstance(result, tuple | list) else result.detach().numpy()
+        return (
+            tuple(r.detach().numpy() for r in result)
+            if isinstance(result, tuple | list)
+            else result.detach().numpy()
+        )
 
     def tensors(arrays):
         return [torch.as_tensor(np.ascontiguousarray(a)) for a in arrays]
@@ -162,7 +182,10 @@ def torch_functions(f):
 
     def jvp(inputs, tangents):
         parts = tuple(tensors(inputs))
-        full = tuple(torch.zeros_like(p) if t is None else torch.as_tensor(np.asarray(t)).to(p.dtype) for p, t in zip(parts, tangents, strict=True))
+        full = tuple(
+            torch.zeros_like(p) if t is None else torch.as_tensor(np.asarray(t)).to(p.dtype)
+            for p, t in zip(parts, tangents, strict=True)
+        )
         return to_numpy(torch.func.jvp(f, parts, full)[1])
 
     return call, vjp, jvp

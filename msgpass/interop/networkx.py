@@ -1,4 +1,5 @@
-"""A graph as a bipartite ``networkx.Graph``: one node a variable, parameter or observation, one a factor (over slices)."""
+"""A graph as a bipartite ``networkx.Graph``: one node a variable, parameter or observation, one a factor
+(over slices)."""
 
 from __future__ import annotations
 
@@ -13,8 +14,10 @@ def to_networkx(graph):
     Returns
     -------
     networkx.DiGraph
-        Node attributes ``kind`` ("variable", "sequence", "parameter", "observation" or "factor"), ``bipartite`` (0 for what has
-        a value, 1 for factors) and ``item`` (the object). An edge runs from a factor's inputs to the factor and from the factor
+        Node attributes ``kind`` ("variable", "sequence", "parameter", "observation" or "factor"),
+        ``bipartite`` (0 for what has
+        a value, 1 for factors) and ``item`` (the object). An edge runs from a factor's inputs to the factor
+        and from the factor
         to what it computes; its attribute ``slices`` names the rows.
 
     Examples

@@ -56,8 +56,10 @@ def scaled_sweep(
     failed = np.zeros(n_sequences, bool)
     for n, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
         local = evidence[start:stop] if rows is None else evidence[rows[start:stop]]
-        tables = np.broadcast_to(transition, (stop - start - 1, *transition.shape[1:])) if shared else (
-            transition[start - n : stop - n - 1]
+        tables = (
+            np.broadcast_to(transition, (stop - start - 1, *transition.shape[1:]))
+            if shared
+            else (transition[start - n : stop - n - 1])
         )
         result = _scaled_sequence(init, tables, local, lost, shared)
         if result is None:

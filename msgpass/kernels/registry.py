@@ -1,6 +1,7 @@
 """Compiled sweeps by what they are for: (block kind, step kernel) → a factory that checks that it fits.
 
-The plan verifies lags before a kernel is asked; a kernel also verifies, on one random step, that the step's own function is
+The plan verifies lags before a kernel is asked; a kernel also verifies, on one random step, that the step's
+own function is
 what it computes, so that a wrong name is an error and never a wrong number.
 """
 
@@ -12,7 +13,8 @@ _RECURRENCES: dict[str, Callable] = {}
 
 
 def register_recurrence(name: str):
-    """Register a factory ``(plan, block number, block, values) → sweep or None`` for ``Step(kernel=name)``."""
+    """Register a factory ``(plan, block number, block, values) → sweep or None`` for
+    ``Step(kernel=name)``."""
 
     def keep(factory: Callable) -> Callable:
         _RECURRENCES[name] = factory

@@ -58,8 +58,19 @@ def _sweep(tables: tuple, lost: float) -> tuple:
     failed = np.zeros(n_sequences, np.bool_)
     kernel = table_chain_scalar.scaled_sweep
     with runtime.compiling("the chain sweep", kernel):
-        kernel(init, transition, evidence, _NO_ROWS if rows is None else rows, offsets, lost,
-               mantissa, exponent, gamma, xi, failed)
+        kernel(
+            init,
+            transition,
+            evidence,
+            _NO_ROWS if rows is None else rows,
+            offsets,
+            lost,
+            mantissa,
+            exponent,
+            gamma,
+            xi,
+            failed,
+        )
     return mantissa, exponent, gamma, xi, failed
 
 
@@ -137,7 +148,9 @@ def forward_scale(problem: ChainProblem) -> np.ndarray:
     failed = np.zeros(n_sequences, np.bool_)
     kernel = table_chain_scalar.scaled_forward
     with runtime.compiling("the forward chain sweep", kernel):
-        kernel(*tables[:3], _NO_ROWS if rows is None else rows, offsets, LOST[dtype], mantissa, exponent, failed)
+        kernel(
+            *tables[:3], _NO_ROWS if rows is None else rows, offsets, LOST[dtype], mantissa, exponent, failed
+        )
     with np.errstate(divide="ignore"):
         log_scale = np.log(mantissa) + exponent * LN2
     if failed.any():

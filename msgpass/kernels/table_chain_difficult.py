@@ -121,7 +121,9 @@ def counts_in_log_space(
                 continue
             own = table_list(tables, stop - start, start - n)
             here = slice(start, stop)
-            log_scale[n], gamma[here], pairwise = reference.log_counts(alpha[here], beta[here], own, local[here])
+            log_scale[n], gamma[here], pairwise = reference.log_counts(
+                alpha[here], beta[here], own, local[here]
+            )
             if len(tables) == 1:
                 xi[0] += pairwise.sum(axis=0)
             else:

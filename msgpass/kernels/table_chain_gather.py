@@ -57,8 +57,14 @@ def fetch(rows, at, n_states, out, o):
     k = 0
     while k + LANES <= n_states:
         r0, r1, r2, r3, r4, r5, r6, r7 = transpose8(
-            load(rows, at[0] + k), load(rows, at[1] + k), load(rows, at[2] + k), load(rows, at[3] + k),
-            load(rows, at[4] + k), load(rows, at[5] + k), load(rows, at[6] + k), load(rows, at[7] + k),
+            load(rows, at[0] + k),
+            load(rows, at[1] + k),
+            load(rows, at[2] + k),
+            load(rows, at[3] + k),
+            load(rows, at[4] + k),
+            load(rows, at[5] + k),
+            load(rows, at[6] + k),
+            load(rows, at[7] + k),
         )
         p = o + LANES * k
         store(out, p, r0), store(out, p + 8, r1), store(out, p + 16, r2), store(out, p + 24, r3)
@@ -76,8 +82,14 @@ def spread(values, v, at, n_states, rows):
     while k + LANES <= n_states:
         p = v + LANES * k
         r0, r1, r2, r3, r4, r5, r6, r7 = transpose8(
-            load(values, p), load(values, p + 8), load(values, p + 16), load(values, p + 24),
-            load(values, p + 32), load(values, p + 40), load(values, p + 48), load(values, p + 56),
+            load(values, p),
+            load(values, p + 8),
+            load(values, p + 16),
+            load(values, p + 24),
+            load(values, p + 32),
+            load(values, p + 40),
+            load(values, p + 48),
+            load(values, p + 56),
         )
         store(rows, at[0] + k, r0), store(rows, at[1] + k, r1), store(rows, at[2] + k, r2)
         store(rows, at[3] + k, r3), store(rows, at[4] + k, r4), store(rows, at[5] + k, r5)

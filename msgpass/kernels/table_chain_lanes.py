@@ -127,10 +127,34 @@ def rows_in_a_vector(n_states):
 MANTISSA, EXPONENT, SMALLEST, LARGEST = 0, 8, 16, 24  # places in a group's ``summary``, a vector each
 
 
+@jit(forceinline=True, _nrt=False)
+def _weigh(outgoing, alpha, p, inverse):
+    """Scale a state's evidence, and multiply what was predicted by it."""
+    local = load(outgoing, p) * inverse
+    value = load(alpha, p) * local
+    store(outgoing, p, local)
+    store(alpha, p, value)
+    return value
+
+
 @jit(_nrt=False)
 def forward(
-    start, absorbed, end, table, n_states, width, evidence, rows, first_row, last_row, longest, shortest, alpha,
-    outgoing, at, summary,
+    start,
+    absorbed,
+    end,
+    table,
+    n_states,
+    width,
+    evidence,
+    rows,
+    first_row,
+    last_row,
+    longest,
+    shortest,
+    alpha,
+    outgoing,
+    at,
+    summary,
 ):
     """α of a group into ``alpha`` and the evidence, scaled as α was, into ``outgoing``.
 
@@ -160,12 +184,15 @@ def forward(
                 total = total + value
         else:
             cross(alpha, now - step, n_states, table, width, alpha, now)
-            for p in range(now, now + LANES * n_states, LANES):
-                local = load(outgoing, p) * inverse
-                value = load(alpha, p) * local
-                store(outgoing, p, local)
-                store(alpha, p, value)
-                total = total + value
+            p, stop = now, now + LANES * n_states
+            while p + 4 * LANES <= stop:  # four sums at once: the next step waits for their total
+                s0, s1 = _weigh(outgoing, alpha, p, inverse), _weigh(outgoing, alpha, p + 8, inverse)
+                s2, s3 = _weigh(outgoing, alpha, p + 16, inverse), _weigh(outgoing, alpha, p + 24, inverse)
+                total = total + ((s0 + s1) + (s2 + s3))
+                p += 4 * LANES
+            while p < stop:
+                total = total + _weigh(outgoing, alpha, p, inverse)
+                p += LANES
         if t < shortest:
             smallest = minimum(total, smallest)
         else:
@@ -186,8 +213,23 @@ def forward(
 
 @jit(_nrt=False)
 def backward(
-    absorbed, end, transposed, n_states, width, first_row, lengths, longest, shortest, lost, gamma, alpha, outgoing,
-    beta, marginal, at, summary,
+    absorbed,
+    end,
+    transposed,
+    n_states,
+    width,
+    first_row,
+    lengths,
+    longest,
+    shortest,
+    lost,
+    gamma,
+    alpha,
+    outgoing,
+    beta,
+    marginal,
+    at,
+    summary,
 ):
     """γ of a group into ``gamma``, and w = evidence · β into ``outgoing``; leaves the largest β in ``summary``."""
     step = LANES * width
@@ -227,8 +269,28 @@ def backward(
 
 @jit
 def expected_counts(
-    start, start_step, absorbed, end, end_step, table, transposed, n_states, width, evidence, rows, starts, lengths,
-    part, lost, z, gamma, xi, alpha, outgoing, beta, marginal,
+    start,
+    start_step,
+    absorbed,
+    end,
+    end_step,
+    table,
+    transposed,
+    n_states,
+    width,
+    evidence,
+    rows,
+    starts,
+    lengths,
+    part,
+    lost,
+    z,
+    gamma,
+    xi,
+    alpha,
+    outgoing,
+    beta,
+    marginal,
 ):
     """γ and Σ ξ of the groups ``part``, ``part + 2``, … of eight sequences.
 
@@ -262,15 +324,46 @@ def expected_counts(
             summary[LARGEST + lane] = mine[lane] - 1
         first, final = start[g // LANES * start_step :], end[g // LANES * end_step :]
         forward(
-            first, absorbed, final, table, n_states, width, evidence, rows, first_row, last_row, longest, shortest,
-            alpha, outgoing, at, summary,
+            first,
+            absorbed,
+            final,
+            table,
+            n_states,
+            width,
+            evidence,
+            rows,
+            first_row,
+            last_row,
+            longest,
+            shortest,
+            alpha,
+            outgoing,
+            at,
+            summary,
         )
         backward(
-            absorbed, final, transposed, n_states, width, first_row, mine, longest, shortest, lost, gamma, alpha,
-            outgoing, beta, marginal, at, summary,
+            absorbed,
+            final,
+            transposed,
+            n_states,
+            width,
+            first_row,
+            mine,
+            longest,
+            shortest,
+            lost,
+            gamma,
+            alpha,
+            outgoing,
+            beta,
+            marginal,
+            at,
+            summary,
         )
         zero = splat(0.0)
-        sound = select(load(summary, LARGEST) <= splat(1.0 / lost), load(summary, SMALLEST), zero) >= splat(lost)
+        sound = select(load(summary, LARGEST) <= splat(1.0 / lost), load(summary, SMALLEST), zero) >= splat(
+            lost
+        )
         given_up = select(sound, zero, splat(1.0))
         store(z, g, load(summary, MANTISSA))
         store(z, total_lanes + g, load(summary, EXPONENT))
@@ -296,8 +389,17 @@ def padded(table: np.ndarray, width: int) -> np.ndarray:
 
 
 def run(
-    start: np.ndarray, absorbed: bool, end: np.ndarray, transition: np.ndarray, evidence: np.ndarray,
-    rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, lost: float, gamma: np.ndarray, threaded: bool,
+    start: np.ndarray,
+    absorbed: bool,
+    end: np.ndarray,
+    transition: np.ndarray,
+    evidence: np.ndarray,
+    rows: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    lost: float,
+    gamma: np.ndarray,
+    threaded: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """:func:`expected_counts` over all groups in two fixed parts.
 
@@ -319,10 +421,28 @@ def run(
     def arguments(part: int) -> tuple:
         size = longest * width * LANES
         messages = aligned_empty(width * LANES), aligned_empty(max(width, 8) * LANES)
-        work = aligned_empty(size), aligned_empty(size), *messages
+        # What pads the evidence is never written; uninitialised subnormals there would slow the products down.
+        work = aligned_empty(size), (aligned_empty if width == n_states else aligned_zeros)(size), *messages
         return (
-            start.ravel(), steps[0], absorbed, end.ravel(), steps[1], table, transposed, n_states, width,
-            evidence.ravel(), rows, starts, lengths, part, lost, z.ravel(), gamma.ravel(), xi[part], *work,
+            start.ravel(),
+            steps[0],
+            absorbed,
+            end.ravel(),
+            steps[1],
+            table,
+            transposed,
+            n_states,
+            width,
+            evidence.ravel(),
+            rows,
+            starts,
+            lengths,
+            part,
+            lost,
+            z.ravel(),
+            gamma.ravel(),
+            xi[part],
+            *work,
         )
 
     if threaded:
@@ -351,8 +471,15 @@ def ungrouped(z: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def many(
-    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, rows: np.ndarray, starts: np.ndarray,
-    lengths: np.ndarray, lost: float, gamma: np.ndarray, threaded: bool,
+    init: np.ndarray,
+    transition: np.ndarray,
+    evidence: np.ndarray,
+    rows: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    lost: float,
+    gamma: np.ndarray,
+    threaded: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Many sequences with one transition (K, K), whose rows of ``gamma`` are written in place.
 

@@ -5,7 +5,7 @@ what is there          few states                              many states
 =====================  ======================================  =============================================
 sequences alike        ``lanes``: one a lane, K ≤ 16           ``tiles``: eight are a matrix's rows, K > 16
 one much longer        ``segments``: they are lanes, K ≤ 8     ``long``: from both ends at once, K > 8
-its best path          ``viterbi_segments``, K ≤ 4             ``viterbi_long``, K > 4
+its best path          ``viterbi_segments``, K ≤ 8             ``viterbi_long``, K > 8
 =====================  ======================================  =============================================
 
 The best paths of sequences alike are ``viterbi``'s for any K.
@@ -24,7 +24,7 @@ from msgpass.kernels import (
 )
 from msgpass.kernels.runtime import aligned_empty, compiling
 
-MOST_IN_LANES, MOST_IN_SEGMENTS, MOST_IN_VITERBI_SEGMENTS = 16, 8, 4
+MOST_IN_LANES, MOST_IN_SEGMENTS, MOST_IN_VITERBI_SEGMENTS = 16, 8, 8
 LONG = 1024  # steps below which a sequence is never swept on its own
 THREADED = 400_000  # T·K·(K + 8) above which two threads are worth the hand-over of some 50 µs
 
@@ -42,7 +42,12 @@ def _long_sequences(lengths: np.ndarray) -> np.ndarray:
 
 
 def scaled_sweep(
-    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, rows: np.ndarray, offsets: np.ndarray, lost: float
+    init: np.ndarray,
+    transition: np.ndarray,
+    evidence: np.ndarray,
+    rows: np.ndarray,
+    offsets: np.ndarray,
+    lost: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Results as those of the reference's scaled sweep; ``transition`` (K, K), ``rows`` empty for evidence in order."""
     n_states, n_sequences, steps = len(init), len(offsets) - 1, int(offsets[-1])
@@ -76,7 +81,11 @@ def scaled_sweep(
 
 
 def best_path(
-    log_init: np.ndarray, log_transition: np.ndarray, log_evidence: np.ndarray, rows: np.ndarray, offsets: np.ndarray
+    log_init: np.ndarray,
+    log_transition: np.ndarray,
+    log_evidence: np.ndarray,
+    rows: np.ndarray,
+    offsets: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Best scores (N,) and paths (T,); ``log_transition`` (K, K), ``rows`` empty for evidence in order."""
     n_states, steps = len(log_init), int(offsets[-1])

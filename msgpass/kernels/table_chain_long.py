@@ -36,7 +36,12 @@ def _through(x, depth, table, width, out):
             c2, c3 = fma(b, load(table, p + 16), c2), fma(b, load(table, p + 24), c3)
             c4, c5 = fma(b, load(table, p + 32), c4), fma(b, load(table, p + 40), c5)
             c6, c7 = fma(b, load(table, p + 48), c6), fma(b, load(table, p + 56), c7)
-        store(out, column, c0), store(out, column + 8, c1), store(out, column + 16, c2), store(out, column + 24, c3)
+        (
+            store(out, column, c0),
+            store(out, column + 8, c1),
+            store(out, column + 16, c2),
+            store(out, column + 24, c3),
+        )
         store(out, column + 32, c4), store(out, column + 40, c5)
         store(out, column + 48, c6), store(out, column + 56, c7)
         column += 64
@@ -107,7 +112,9 @@ def _add_pairs(alpha, outgoing, count, width, xi):
 
 
 @jit
-def forward_half(init, table, depth, width, n_states, evidence, rows, start, middle, lost, gamma, a, work, state):
+def forward_half(
+    init, table, depth, width, n_states, evidence, rows, start, middle, lost, gamma, a, work, state
+):
     """α of ``start:middle`` into ``gamma``; the last one stays in ``a``."""
     local, y = work[:width], work[width : 2 * width]
     inverse, exponent = splat(1.0), splat(0.0)
@@ -132,7 +139,9 @@ def forward_half(init, table, depth, width, n_states, evidence, rows, start, mid
 
 
 @jit
-def backward_half(transposed, depth, width, n_states, evidence, rows, middle, stop, lost, gamma, b, work, state):
+def backward_half(
+    transposed, depth, width, n_states, evidence, rows, middle, stop, lost, gamma, b, work, state
+):
     """β of ``stop − 1`` down to ``middle`` into ``gamma``; that of ``middle − 1`` stays in ``b``."""
     local, w = work[:width], work[width : 2 * width]
     inverse = splat(1.0)
@@ -156,7 +165,9 @@ def backward_half(transposed, depth, width, n_states, evidence, rows, middle, st
 
 
 @jit
-def forward_rest(table, depth, width, n_states, evidence, rows, middle, stop, lost, gamma, a, work, state, pairs, xi):
+def forward_rest(
+    table, depth, width, n_states, evidence, rows, middle, stop, lost, gamma, a, work, state, pairs, xi
+):
     """γ of ``middle:stop`` over the β in ``gamma``, and their pairs with the step before; returns Z's mantissa."""
     local, y, w = work[:width], work[width : 2 * width], work[2 * width : 3 * width]
     alphas, outgoing = pairs[: BLOCK * width], pairs[BLOCK * width :]
@@ -239,8 +250,14 @@ def backward_rest(
 
 
 def one(
-    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, rows: np.ndarray, start: int, stop: int,
-    lost: float, gamma: np.ndarray,
+    init: np.ndarray,
+    transition: np.ndarray,
+    evidence: np.ndarray,
+    rows: np.ndarray,
+    start: int,
+    stop: int,
+    lost: float,
+    gamma: np.ndarray,
 ) -> tuple[float, float, np.ndarray, bool]:
     """Sequence ``start:stop``, of two steps or more; γ is written in place.
 
@@ -263,13 +280,17 @@ def one(
     here = (width, n_states, evidence.ravel(), rows)
     flat, table, transposed = gamma.ravel(), table.ravel(), transposed.ravel()
     run_pair(
-        forward_half, (first, table, depth, *here, start, middle, lost, flat, a, work[0], state[0]),
-        backward_half, (transposed, depth, *here, middle, stop, lost, flat, b, work[1], state[1]),
+        forward_half,
+        (first, table, depth, *here, start, middle, lost, flat, a, work[0], state[0]),
+        backward_half,
+        (transposed, depth, *here, middle, stop, lost, flat, b, work[1], state[1]),
     )
     work[:] = 0.0
     mantissa, _ = run_pair(
-        forward_rest, (table, depth, *here, middle, stop, lost, flat, a, work[0], state[0], pairs[0], xi[0]),
-        backward_rest, (transposed, depth, *here, start, middle, lost, flat, b, work[1], state[1], pairs[1], xi[1]),
+        forward_rest,
+        (table, depth, *here, middle, stop, lost, flat, a, work[0], state[0], pairs[0], xi[0]),
+        backward_rest,
+        (transposed, depth, *here, start, middle, lost, flat, b, work[1], state[1], pairs[1], xi[1]),
     )
     counts = (xi[0] + xi[1]).reshape(width, width)[:n_states, :n_states]
     return mantissa, state[0, EXPONENT], counts, bool(state[:, LOST].any())

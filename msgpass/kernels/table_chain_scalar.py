@@ -63,7 +63,9 @@ def forward(init, transition, evidence, rows, start, stop, pair, lost, alpha):
 
 
 @jit(_nrt=False)
-def backward(transition, transposed, evidence, rows, start, stop, pair, lost, mantissa, gamma, xi, beta, raw, outgoing):
+def backward(
+    transition, transposed, evidence, rows, start, stop, pair, lost, mantissa, gamma, xi, beta, raw, outgoing
+):
     """β from the end; ``gamma`` holds α and is overwritten with γ, ``xi`` receives Σ α e β / Z. False when lost."""
     n_states = beta.size
     inverse = 1.0 / mantissa
@@ -116,7 +118,9 @@ def scaled_sweep(init, transition, evidence, rows, offsets, lost, mantissa, expo
     """Forward-backward over every sequence; arguments and results as the reference's, ``rows`` empty for ``None``."""
     n_states = init.size
     shared = transition.shape[0] == 1
-    transposed = np.ascontiguousarray(transition[0].T) if transition.shape[0] else np.empty((n_states, n_states))
+    transposed = (
+        np.ascontiguousarray(transition[0].T) if transition.shape[0] else np.empty((n_states, n_states))
+    )
     beta, raw, outgoing = np.empty(n_states), np.empty(n_states), np.empty(n_states)
     pairs = np.empty((1 if shared else 0, n_states, n_states))
     for n in range(offsets.size - 1):
@@ -125,8 +129,20 @@ def scaled_sweep(init, transition, evidence, rows, offsets, lost, mantissa, expo
         pairs[:] = 0.0
         total, e = forward(init, transition, evidence, rows, start, stop, pair, lost, gamma)
         done = total > 0.0 and backward(
-            transition, transposed, evidence, rows, start, stop, pair, lost, total, gamma,
-            pairs if shared else xi, beta, raw, outgoing,
+            transition,
+            transposed,
+            evidence,
+            rows,
+            start,
+            stop,
+            pair,
+            lost,
+            total,
+            gamma,
+            pairs if shared else xi,
+            beta,
+            raw,
+            outgoing,
         )
         if done:
             mantissa[n], exponent[n] = total, e

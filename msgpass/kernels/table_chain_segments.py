@@ -125,8 +125,15 @@ def in_lanes(messages: np.ndarray) -> np.ndarray:
 
 
 def one(
-    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, rows: np.ndarray, start: int, stop: int,
-    lost: float, gamma: np.ndarray, threaded: bool,
+    init: np.ndarray,
+    transition: np.ndarray,
+    evidence: np.ndarray,
+    rows: np.ndarray,
+    start: int,
+    stop: int,
+    lost: float,
+    gamma: np.ndarray,
+    threaded: bool,
 ) -> tuple[float, float, np.ndarray, bool]:
     """Sequence ``start:stop`` of at least 256 steps; γ is written in place.
 
@@ -146,7 +153,16 @@ def one(
 
     def arguments(part: int) -> tuple:
         return (
-            table, n_states, width, evidence.ravel(), rows, starts, lengths, part, matrices, exponents,
+            table,
+            n_states,
+            width,
+            evidence.ravel(),
+            rows,
+            starts,
+            lengths,
+            part,
+            matrices,
+            exponents,
             aligned_empty(width * LANES),
         )
 
@@ -163,7 +179,16 @@ def one(
     joint = alpha[0] * beta[0]
     gamma[start] = joint / joint.sum()
     z, xi = lanes.run(
-        in_lanes(alpha[:-1]), True, in_lanes(beta[1:]), transition, evidence, rows, starts, lengths, lost, gamma,
+        in_lanes(alpha[:-1]),
+        True,
+        in_lanes(beta[1:]),
+        transition,
+        evidence,
+        rows,
+        starts,
+        lengths,
+        lost,
+        gamma,
         threaded,
     )
     return mantissa, exponent, xi, bool(z[2].any())

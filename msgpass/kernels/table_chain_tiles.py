@@ -79,23 +79,47 @@ def tile(x, p, row, inner, table, q, stride, depth, out, o, width, accumulate):
 def _cross(message, m, n_states, width, panels, out, o):
     """Eight rows of messages through a packed table."""
     for column in range(0, width, COLUMNS):
-        tile(message, m, width, 1, panels, column * n_states, COLUMNS, n_states, out, o + column, width, False)
+        tile(
+            message, m, width, 1, panels, column * n_states, COLUMNS, n_states, out, o + column, width, False
+        )
 
 
 @jit(forceinline=True, _nrt=False)
 def _row_sums(sums):
     """The sums of the rows of an 8 × 8 block, as one vector."""
     r0, r1, r2, r3, r4, r5, r6, r7 = transpose8(
-        load(sums, 0), load(sums, 8), load(sums, 16), load(sums, 24),
-        load(sums, 32), load(sums, 40), load(sums, 48), load(sums, 56),
+        load(sums, 0),
+        load(sums, 8),
+        load(sums, 16),
+        load(sums, 24),
+        load(sums, 32),
+        load(sums, 40),
+        load(sums, 48),
+        load(sums, 56),
     )
     return ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7))
 
 
 @jit
 def expected_counts(
-    init, panels, transposed, n_states, width, evidence, rows, starts, lengths, part, lost, z, gamma, xi, alpha,
-    outgoing, beta, sums,
+    init,
+    panels,
+    transposed,
+    n_states,
+    width,
+    evidence,
+    rows,
+    starts,
+    lengths,
+    part,
+    lost,
+    z,
+    gamma,
+    xi,
+    alpha,
+    outgoing,
+    beta,
+    sums,
 ):
     """γ and Σ ξ of the groups ``part``, ``part + 2``, … of eight sequences.
 
@@ -201,8 +225,18 @@ def expected_counts(
             for column in range(0, width, COLUMNS):
                 for i in range(0, width, LANES):
                     tile(
-                        alpha, t * step + i, 1, width, outgoing, (t + 1) * step + column, width, depth,
-                        xi, i * width + column, width, True,
+                        alpha,
+                        t * step + i,
+                        1,
+                        width,
+                        outgoing,
+                        (t + 1) * step + column,
+                        width,
+                        depth,
+                        xi,
+                        i * width + column,
+                        width,
+                        True,
                     )
 
 
@@ -217,8 +251,15 @@ def packed(table: np.ndarray, width: int) -> np.ndarray:
 
 
 def many(
-    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, rows: np.ndarray, starts: np.ndarray,
-    lengths: np.ndarray, lost: float, gamma: np.ndarray, threaded: bool,
+    init: np.ndarray,
+    transition: np.ndarray,
+    evidence: np.ndarray,
+    rows: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    lost: float,
+    gamma: np.ndarray,
+    threaded: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Many sequences with one transition (K, K), whose rows of ``gamma`` are written in place.
 
@@ -243,8 +284,21 @@ def many(
         size = longest * LANES * width
         work = aligned_empty(size), aligned_empty(size), aligned_empty(LANES * width), aligned_empty(64)
         return (
-            first, panels, transposed, n_states, width, evidence.ravel(), rows, starts, lengths, part, lost, z,
-            gamma.ravel(), xi[part], *work,
+            first,
+            panels,
+            transposed,
+            n_states,
+            width,
+            evidence.ravel(),
+            rows,
+            starts,
+            lengths,
+            part,
+            lost,
+            z,
+            gamma.ravel(),
+            xi[part],
+            *work,
         )
 
     if threaded:

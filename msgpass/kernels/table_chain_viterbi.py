@@ -42,8 +42,24 @@ def cross(message, m, n_states, table, width, out, o):
 
 @jit
 def best_paths(
-    start, start_step, absorbed, table, choices, n_states, width, log_evidence, rows, starts, lengths, ends, part,
-    scores, firsts, path, delta, local,
+    start,
+    start_step,
+    absorbed,
+    table,
+    choices,
+    n_states,
+    width,
+    log_evidence,
+    rows,
+    starts,
+    lengths,
+    ends,
+    part,
+    scores,
+    firsts,
+    path,
+    delta,
+    local,
 ):
     """Paths of the groups ``part``, ``part + 2``, … of eight sequences.
 
@@ -122,8 +138,16 @@ def choice_table(log_transition: np.ndarray) -> np.ndarray:
 
 
 def run(
-    start: np.ndarray, absorbed: bool, log_transition: np.ndarray, log_evidence: np.ndarray, rows: np.ndarray,
-    starts: np.ndarray, lengths: np.ndarray, ends: np.ndarray, path: np.ndarray, threaded: bool,
+    start: np.ndarray,
+    absorbed: bool,
+    log_transition: np.ndarray,
+    log_evidence: np.ndarray,
+    rows: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    ends: np.ndarray,
+    path: np.ndarray,
+    threaded: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """:func:`best_paths` over all groups in two fixed parts; returns (scores, first states) by lane."""
     n_states = len(log_transition)
@@ -135,8 +159,23 @@ def run(
     def arguments(part: int) -> tuple:
         work = aligned_empty(int(lengths.max()) * width * LANES), aligned_empty(width * LANES)
         return (
-            start.ravel(), step, absorbed, table, choices, n_states, width, log_evidence.ravel(), rows, starts,
-            lengths, ends, part, scores, firsts, path, *work,
+            start.ravel(),
+            step,
+            absorbed,
+            table,
+            choices,
+            n_states,
+            width,
+            log_evidence.ravel(),
+            rows,
+            starts,
+            lengths,
+            ends,
+            part,
+            scores,
+            firsts,
+            path,
+            *work,
         )
 
     if threaded:
@@ -148,8 +187,14 @@ def run(
 
 
 def many(
-    log_init: np.ndarray, log_transition: np.ndarray, log_evidence: np.ndarray, rows: np.ndarray,
-    starts: np.ndarray, lengths: np.ndarray, path: np.ndarray, threaded: bool,
+    log_init: np.ndarray,
+    log_transition: np.ndarray,
+    log_evidence: np.ndarray,
+    rows: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    path: np.ndarray,
+    threaded: bool,
 ) -> np.ndarray:
     """Best scores (N,) of many sequences with one transition (K, K), whose steps of ``path`` are written in place."""
     order, starts, lengths = grouped(starts, lengths)

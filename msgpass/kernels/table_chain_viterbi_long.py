@@ -41,7 +41,9 @@ def _through(x, p, depth, table, width, out):
 
 
 @jit
-def best_path(log_init, table, depth, transposed, width, n_states, log_evidence, rows, start, stop, path, delta, y):
+def best_path(
+    log_init, table, depth, transposed, width, n_states, log_evidence, rows, start, stop, path, delta, y
+):
     """Score of the best path of ``start:stop``, which is written into ``path``.
 
     ``table`` (depth, width) and ``transposed`` (K + 1, width), whose last row is 0, are padded with −∞, ``y`` (width,)
@@ -80,18 +82,38 @@ def best_path(log_init, table, depth, transposed, width, n_states, log_evidence,
 
 
 def one(
-    log_init: np.ndarray, log_transition: np.ndarray, log_evidence: np.ndarray, rows: np.ndarray, start: int,
-    stop: int, path: np.ndarray,
+    log_init: np.ndarray,
+    log_transition: np.ndarray,
+    log_evidence: np.ndarray,
+    rows: np.ndarray,
+    start: int,
+    stop: int,
+    path: np.ndarray,
 ) -> float:
     """Best score of sequence ``start:stop``, with its path written in place."""
     n_states = len(log_init)
     width, depth = -(-n_states // 8) * 8, -(-n_states // 4) * 4
-    opening, table, transposed = aligned_empty(width), aligned_empty((depth, width)), aligned_empty((n_states + 1, width))
+    opening, table, transposed = (
+        aligned_empty(width),
+        aligned_empty((depth, width)),
+        aligned_empty((n_states + 1, width)),
+    )
     opening[:], table[:], transposed[:] = -np.inf, -np.inf, -np.inf
     opening[:n_states], table[:n_states, :n_states] = log_init, log_transition
     transposed[:n_states, :n_states], transposed[n_states] = log_transition.T, 0.0
     delta, y = aligned_empty(int(stop - start) * width), aligned_empty(width)
     return best_path(
-        opening, table.ravel(), depth, transposed.ravel(), width, n_states, log_evidence.ravel(), rows, start, stop,
-        path, delta, y,
+        opening,
+        table.ravel(),
+        depth,
+        transposed.ravel(),
+        width,
+        n_states,
+        log_evidence.ravel(),
+        rows,
+        start,
+        stop,
+        path,
+        delta,
+        y,
     )

@@ -74,8 +74,14 @@ def boundaries(matrices, n_states, width, segments, delta, states):
 
 
 def one(
-    log_init: np.ndarray, log_transition: np.ndarray, log_evidence: np.ndarray, rows: np.ndarray, start: int,
-    stop: int, path: np.ndarray, threaded: bool,
+    log_init: np.ndarray,
+    log_transition: np.ndarray,
+    log_evidence: np.ndarray,
+    rows: np.ndarray,
+    start: int,
+    stop: int,
+    path: np.ndarray,
+    threaded: bool,
 ) -> tuple[float, bool]:
     """Best score of sequence ``start:stop``, with its path written in place; and whether the segments agreed."""
     n_states = len(log_init)
@@ -87,9 +93,7 @@ def one(
 
     def arguments(part: int) -> tuple:
         local = aligned_empty(width * LANES)
-        return (
-            table, n_states, width, log_evidence.ravel(), rows, starts, lengths, part, matrices, local
-        )
+        return (table, n_states, width, log_evidence.ravel(), rows, starts, lengths, part, matrices, local)
 
     if threaded:
         run_pair(transfers, arguments(0), transfers, arguments(1))
@@ -100,8 +104,16 @@ def one(
     delta[0] = log_init + log_evidence[rows[start] if rows.size else start]
     boundaries(matrices, n_states, width, segments, delta, states)
     _, firsts = viterbi.run(
-        in_lanes(delta[:-1]), True, log_transition, log_evidence, rows, starts, lengths, n_states + 1 + states[1:],
-        path, threaded,
+        in_lanes(delta[:-1]),
+        True,
+        log_transition,
+        log_evidence,
+        rows,
+        starts,
+        lengths,
+        n_states + 1 + states[1:],
+        path,
+        threaded,
     )
     path[start] = firsts[0]
     return float(delta[segments].max()), np.array_equal(firsts, states[:-1])

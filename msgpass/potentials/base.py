@@ -1,6 +1,7 @@
 """What every potential tells the graph.
 
-A potential implements ``check(factor)`` (raise a typed error when the factor's slices do not fit it), ``parts`` (its own
+A potential implements ``check(factor)`` (raise a typed error when the factor's slices do not fit it),
+``parts`` (its own
 arrays, parameters or slices by role), ``reads`` (slices among the parts) and ``default_name``.
 """
 
@@ -50,18 +51,26 @@ def as_part(what: str, value, *, allow_minus_inf: bool = False) -> np.ndarray | 
         if array.dtype.kind not in "iubf":
             raise TypeError(f"dtype {array.dtype}")
     except (TypeError, ValueError) as problem:
-        raise DataError(f"{what} must be an array of numbers or a parameter of the graph ({problem})") from None
+        raise DataError(
+            f"{what} must be an array of numbers or a parameter of the graph ({problem})"
+        ) from None
     array = np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
     bad = ~(array < np.inf) if allow_minus_inf else ~np.isfinite(array)
     if bad.any():
-        raise DataError(f"{what} holds NaN or an infinite value; {'log tables may hold −∞ only' if allow_minus_inf else 'give finite numbers'}")
+        raise DataError(
+            f"{what} holds NaN or an infinite value; "
+            f"{'log tables may hold −∞ only' if allow_minus_inf else 'give finite numbers'}"
+        )
     return array
 
 
 def forbid_out(factor) -> None:
     """Only a Step computes something."""
     if factor.out:
-        raise GraphError(f"factor {factor.name!r}: out= is for a Step; a {type(factor.potential).__name__} relates its variables without computing one")
+        raise GraphError(
+            f"factor {factor.name!r}: out= is for a Step; a {type(factor.potential).__name__} "
+            "relates its variables without computing one"
+        )
 
 
 def real_inputs(factor) -> None:
@@ -69,6 +78,8 @@ def real_inputs(factor) -> None:
     for s in (*factor.args, *(a.edge for a in factor.args if a.edge)):
         if s.node.discrete and not isinstance(s.node, Observation):
             raise GraphError(
-                f"factor {factor.name!r} reads {s.node.describe()}: a {type(factor.potential).__name__} reads real values; "
-                "relate discrete variables with a Table, whose log values may come from a step: Table(scores[:])"
+                f"factor {factor.name!r} reads {s.node.describe()}: a "
+                f"{type(factor.potential).__name__} reads real values; "
+                "relate discrete variables with a Table, whose log values may come from a step: "
+                "Table(scores[:])"
             )

@@ -15,7 +15,8 @@ class Loss(Potential):
     ----------
     value_and_grad : callable
     vectorized : bool
-        Also takes a leading axis of instances on stepped inputs and returns the summed value with stacked gradients (summed
+        Also takes a leading axis of instances on stepped inputs and returns the summed value with stacked
+        gradients (summed
         for shared inputs).
     task : str, optional
         Losses of one task share a cotangent; :attr:`Messages.tasks` holds each task's messages.
@@ -33,7 +34,10 @@ class Loss(Potential):
 
     def __init__(self, value_and_grad: Callable, vectorized: bool = False, task: str | None = None):
         if not callable(value_and_grad):
-            raise GraphError(f"Loss takes a function of arrays that returns (value, gradients), got {type(value_and_grad).__name__}")
+            raise GraphError(
+                "Loss takes a function of arrays that returns (value, gradients), got "
+                f"{type(value_and_grad).__name__}"
+            )
         if task is not None and not isinstance(task, str):
             raise GraphError(f"Loss: task is a name, got {task!r}")
         self.value_and_grad, self.vectorized, self.task = value_and_grad, bool(vectorized), task
@@ -51,4 +55,6 @@ class Loss(Potential):
         if not factor.args:
             raise GraphError(f"factor {factor.name!r}: a Loss needs at least one variable")
         if any(s.edge is not None for s in factor.args):
-            raise GraphError(f"factor {factor.name!r}: after and before are for steps; give the loss the rows themselves")
+            raise GraphError(
+                f"factor {factor.name!r}: after and before are for steps; give the loss the rows themselves"
+            )

@@ -1,4 +1,5 @@
-"""``Quadratic``: a log potential g + hᵀx − ½ xᵀΛx over real variables, also given as a linear-Gaussian relation."""
+"""``Quadratic``: a log potential g + hᵀx − ½ xᵀΛx over real variables, also given as a linear-Gaussian
+relation."""
 
 from __future__ import annotations
 
@@ -23,8 +24,10 @@ class Quadratic(Potential):
 
     Notes
     -----
-    :meth:`prior`, :meth:`linear_gaussian` and :meth:`observation` keep their own matrices, so that singular covariances
-    (a known start, a deterministic part of the state) are legitimate. With one axis more, the first is the step.
+    :meth:`prior`, :meth:`linear_gaussian` and :meth:`observation` keep their own matrices, so that singular
+    covariances
+    (a known start, a deterministic part of the state) are legitimate. With one axis more, the first is the
+    step.
 
     Examples
     --------
@@ -72,22 +75,36 @@ class Quadratic(Potential):
         forbid_out(factor)
         for s in factor.args:
             if s.node.discrete or not isinstance(s.node, Variable | Sequence | Observation):
-                raise GraphError(f"factor {factor.name!r}: a Quadratic relates real variables and observations, got {s.node.describe()}")
+                raise GraphError(
+                    f"factor {factor.name!r}: a Quadratic relates real variables and observations, "
+                    f"got {s.node.describe()}"
+                )
             if s.kind in ("after", "before", "all"):
-                raise GraphError(f"factor {factor.name!r}: {s.name} is for steps; pair slices such as x[:-1], x[1:]")
+                raise GraphError(
+                    f"factor {factor.name!r}: {s.name} is for steps; pair slices such as x[:-1], x[1:]"
+                )
             if len(s.shape) > 1:
-                raise ShapeError(f"factor {factor.name!r}: Gaussian variables are vectors, but {s.name} has shape {s.shape}")
+                raise ShapeError(
+                    f"factor {factor.name!r}: Gaussian variables are vectors, but {s.name} has "
+                    f"shape {s.shape}"
+                )
         if factor.stepped and any(not s.stepped for s in factor.args):
             raise GraphError(f"factor {factor.name!r} mixes one variable and many; pair step with step")
         wanted_args = {"prior": 1, "linear": 2, "observation": 1 if "y" in self.parts else 2}.get(self.form)
         if wanted_args is not None and len(factor.args) != wanted_args:
-            raise GraphError(f"factor {factor.name!r}: this Quadratic relates {wanted_args} variable(s), got {len(factor.args)}")
+            raise GraphError(
+                f"factor {factor.name!r}: this Quadratic relates {wanted_args} variable(s), got "
+                f"{len(factor.args)}"
+            )
         sizes = [math.prod(s.shape) for s in factor.args]
         for role, shape in self._shapes(sizes).items():
             part = self.parts[role]
             got = part.shape
             if not any(_fits(got, w) for w in (shape, (factor.n, *shape))):
-                raise ShapeError(f"factor {factor.name!r}: {role} has shape {got}, but its variables {', '.join(s.name for s in factor.args)} want {shape}")
+                raise ShapeError(
+                    f"factor {factor.name!r}: {role} has shape {got}, but its variables "
+                    f"{', '.join(s.name for s in factor.args)} want {shape}"
+                )
 
     def _shapes(self, sizes: list[int]) -> dict[str, tuple[int, ...]]:
         total = sum(sizes)
@@ -121,7 +138,11 @@ _COVARIANCES = ("cov", "Q", "R")
 def _fits(got: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     # Scalars stand for (1,) and (1, 1); a scalar offset b for a constant vector.
     squeeze = tuple(n for n in wanted if n != 1)
-    return got == wanted or (tuple(n for n in got if n != 1) == squeeze and len(got) < len(wanted) and not squeeze) or (got == () and len(wanted) == 1)
+    return (
+        got == wanted
+        or (tuple(n for n in got if n != 1) == squeeze and len(got) < len(wanted) and not squeeze)
+        or (got == () and len(wanted) == 1)
+    )
 
 
 def check_covariance(name: str, cov: np.ndarray) -> None:

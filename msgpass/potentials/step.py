@@ -15,15 +15,18 @@ class Step(Potential):
     Parameters
     ----------
     f : callable
-        Maps input arrays to the output array, or to a tuple of them. Plain NumPy code is fine: with no ``vjp`` given, a local
+        Maps input arrays to the output array, or to a tuple of them. Plain NumPy code is fine: with no
+        ``vjp`` given, a local
         derivative is taken by HIPS autograd; the engine itself propagates.
     vjp : callable, optional
-        ``vjp(inputs, cotangent)`` → one cotangent an input (None where there is none). With several outputs ``cotangent`` is a
+        ``vjp(inputs, cotangent)`` → one cotangent an input (None where there is none). With several outputs
+        ``cotangent`` is a
         tuple.
     jvp : callable, optional
         ``jvp(inputs, tangents)`` → tangent of the output (a tuple with several outputs).
     vectorized : bool
-        f, vjp and jvp also take a leading axis of instances on every input that has one row a step; shared inputs come as
+        f, vjp and jvp also take a leading axis of instances on every input that has one row a step; shared
+        inputs come as
         they are, and the cotangent of a shared input is summed over instances.
     kernel : {"tanh", "relu"}, optional
         A compiled sweep for h ← act(W h + U x + b); f must compute the same, which is verified.
@@ -35,7 +38,14 @@ class Step(Potential):
     array([0., 0.])
     """
 
-    def __init__(self, f: Callable, vjp: Callable | None = None, jvp: Callable | None = None, vectorized: bool = False, kernel: str | None = None):
+    def __init__(
+        self,
+        f: Callable,
+        vjp: Callable | None = None,
+        jvp: Callable | None = None,
+        vectorized: bool = False,
+        kernel: str | None = None,
+    ):
         for role, value in (("f", f), ("vjp", vjp), ("jvp", jvp)):
             if not callable(value) and not (value is None and role != "f"):
                 raise GraphError(f"Step: {role} must be a function of arrays, got {type(value).__name__}")
@@ -43,7 +53,9 @@ class Step(Potential):
             from msgpass.kernels.registry import step_kernels
 
             if kernel not in step_kernels():
-                raise UnsupportedError(f"no compiled sweep is called {kernel!r}; there are {', '.join(sorted(step_kernels()))}")
+                raise UnsupportedError(
+                    f"no compiled sweep is called {kernel!r}; there are {', '.join(sorted(step_kernels()))}"
+                )
         self.f, self.vjp, self.jvp, self.vectorized, self.kernel = f, vjp, jvp, bool(vectorized), kernel
         self.parts = {}
 
@@ -77,13 +89,24 @@ class Step(Potential):
                 _check_edge(factor, s)
         for s in factor.out:
             if isinstance(s.node, Parameter | Observation):
-                raise GraphError(f"factor {factor.name!r} would compute {s.node.describe()}, which is given; a step computes a variable or sequence")
+                raise GraphError(
+                    f"factor {factor.name!r} would compute {s.node.describe()}, which is given; a "
+                    "step computes a variable or sequence"
+                )
             if not isinstance(s.node, Variable | Sequence) or s.node.discrete:
-                raise GraphError(f"factor {factor.name!r}: a step computes real variables, and {s.node.describe()} is discrete")
+                raise GraphError(
+                    f"factor {factor.name!r}: a step computes real variables, and "
+                    f"{s.node.describe()} is discrete"
+                )
             if s.kind in ("after", "before", "all"):
-                raise GraphError(f"factor {factor.name!r}: out={s.name}; a step computes rows: {s.node.name}[:], {s.node.name}[1:] or {s.node.name}[0]")
+                raise GraphError(
+                    f"factor {factor.name!r}: out={s.name}; a step computes rows: "
+                    f"{s.node.name}[:], {s.node.name}[1:] or {s.node.name}[0]"
+                )
             if factor.stepped and not s.stepped:
-                raise GraphError(f"factor {factor.name!r} has {factor.n} instances, and all would compute {s.name}")
+                raise GraphError(
+                    f"factor {factor.name!r} has {factor.n} instances, and all would compute {s.name}"
+                )
 
 
 def _check_edge(factor, s) -> None:
@@ -93,4 +116,7 @@ def _check_edge(factor, s) -> None:
     rows = len(factor.clock.lengths)
     if edge.shape not in (s.shape, (rows, *s.shape)):
         per = f" or {(rows, *s.shape)} (one a sequence)" if rows > 1 else ""
-        raise ShapeError(f"factor {factor.name!r}: {edge.name} has shape {edge.shape}, but one row of {s.node.name!r} has {s.shape}{per}")
+        raise ShapeError(
+            f"factor {factor.name!r}: {edge.name} has shape {edge.shape}, but one row of "
+            f"{s.node.name!r} has {s.shape}{per}"
+        )

@@ -15,8 +15,10 @@ class Table(Potential):
     Parameters
     ----------
     log_values : array, Parameter, or slice of a real sequence
-        With one axis more than the factor has variables, the first is the step. Over an aligned batch, (batch…, states…)
-        gives each member its own table where that cannot be read as one table a step; (steps, batch…, states…) gives both.
+        With one axis more than the factor has variables, the first is the step. Over an aligned batch,
+        (batch…, states…)
+        gives each member its own table where that cannot be read as one table a step; (steps, batch…,
+        states…) gives both.
 
     Examples
     --------
@@ -44,34 +46,53 @@ class Table(Potential):
             raise GraphError(f"factor {factor.name!r}: a Table needs at least one variable")
         for s in factor.args:
             if not s.node.discrete:
-                raise GraphError(f"factor {factor.name!r}: a Table relates discrete variables, but {s.node.describe()} is real; use a Quadratic, Step or Loss")
+                raise GraphError(
+                    f"factor {factor.name!r}: a Table relates discrete variables, but "
+                    f"{s.node.describe()} is real; use a Quadratic, Step or Loss"
+                )
             if s.kind in ("after", "before", "all"):
-                raise GraphError(f"factor {factor.name!r}: {s.name} is for steps; tables pair slices such as z[:-1], z[1:]")
+                raise GraphError(
+                    f"factor {factor.name!r}: {s.name} is for steps; tables pair slices such as z[:-1], z[1:]"
+                )
         if factor.stepped and any(not s.stepped for s in factor.args):
             lone = next(s for s in factor.args if not s.stepped)
-            raise GraphError(f"factor {factor.name!r}: {lone.name} is one variable and {factor.args[0].name if factor.args[0] is not lone else factor.args[-1].name} many; a table pairs step with step")
+            raise GraphError(
+                f"factor {factor.name!r}: {lone.name} is one variable and "
+                f"{factor.args[0].name if factor.args[0] is not lone else factor.args[-1].name} "
+                "many; a table pairs step with step"
+            )
         if len({(s.node.name, s.kind, s.start, s.stop) for s in factor.args}) < len(factor.args):
-            raise GraphError(f"factor {factor.name!r} names one variable twice: {', '.join(s.name for s in factor.args)}")
+            raise GraphError(
+                f"factor {factor.name!r} names one variable twice: {', '.join(s.name for s in factor.args)}"
+            )
         states = tuple(s.node.states for s in factor.args)
         batch = self.batch(factor)
         shape = self.source.shape
         wanted = [states, *([batch + states] if batch else [])]
         if isinstance(self.source, Slice):
             if self.source.node.discrete or isinstance(self.source.node, Parameter):
-                raise GraphError(f"factor {factor.name!r}: Table({self.source.name}) needs a slice of a real sequence")
+                raise GraphError(
+                    f"factor {factor.name!r}: Table({self.source.name}) needs a slice of a real sequence"
+                )
             if factor.stepped != self.source.stepped:
-                raise ShapeError(f"factor {factor.name!r}: Table({self.source.name}) must have one row a step of {factor.args[0].name}")
+                raise ShapeError(
+                    f"factor {factor.name!r}: Table({self.source.name}) must have one row a step "
+                    f"of {factor.args[0].name}"
+                )
             wanted = [batch + states]
         else:
             wanted += [(factor.n, *w) for w in wanted]
         if shape not in wanted:
             raise ShapeError(
-                f"factor {factor.name!r}: the table has shape {shape}, but its variables {', '.join(s.name for s in factor.args)} "
-                f"want {' or '.join(map(str, dict.fromkeys(wanted)))} (states in the order of the variables; one leading axis more is the step)"
+                f"factor {factor.name!r}: the table has shape {shape}, but its variables "
+                f"{', '.join(s.name for s in factor.args)} "
+                f"want {' or '.join(map(str, dict.fromkeys(wanted)))} (states in the order of the "
+                "variables; one leading axis more is the step)"
             )
 
     def stepped(self, factor) -> bool:
-        """The table's first axis is the step; where it could also be the aligned batch, the step has precedence."""
+        """The table's first axis is the step; where it could also be the aligned batch, the step has
+        precedence."""
         states = tuple(s.node.states for s in factor.args)
         if isinstance(self.source, Slice):
             return self.source.stepped
@@ -82,7 +103,10 @@ class Table(Potential):
         """The aligned batch that the factor's variables share."""
         shapes = {s.shape for s in factor.args} - {()}
         if len(shapes) > 1:
-            raise ShapeError(f"factor {factor.name!r}: batch shapes differ: {', '.join(f'{s.name} {s.shape}' for s in factor.args)}")
+            raise ShapeError(
+                f"factor {factor.name!r}: batch shapes differ: "
+                f"{', '.join(f'{s.name} {s.shape}' for s in factor.args)}"
+            )
         return shapes.pop() if shapes else ()
 
 
@@ -93,12 +117,19 @@ def log_probabilities(p) -> np.ndarray:
         raise DataError(f"probabilities must be numbers, got dtype {p.dtype}")
     p = p.astype(np.float32 if p.dtype == np.float32 else np.float64)
     if p.ndim == 0 or not np.isfinite(p).all() or (p < 0).any():
-        what = "a single number" if p.ndim == 0 else f"{p[~(p >= 0)].ravel()[0] if (~(p >= 0)).any() else 'an infinite value'}"
+        what = (
+            "a single number"
+            if p.ndim == 0
+            else f"{p[~(p >= 0)].ravel()[0] if (~(p >= 0)).any() else 'an infinite value'}"
+        )
         raise ProbabilityError(f"probabilities must be non-negative and finite, got {what}")
     tolerance = 1e-6 if p.dtype == np.float64 else 1e-4
     sums = p.sum(axis=-1)
     if np.abs(sums - 1).max() > tolerance and abs(p.sum() - 1) > tolerance:
         worst = float(np.ravel(sums)[np.argmax(np.abs(np.ravel(sums) - 1))])
-        raise ProbabilityError(f"probabilities must sum to 1 along the last axis, got a sum of {worst:.6g}; normalise, or give log values to Table(...)")
+        raise ProbabilityError(
+            f"probabilities must sum to 1 along the last axis, got a sum of {worst:.6g}; "
+            "normalise, or give log values to Table(...)"
+        )
     with np.errstate(divide="ignore"):
         return np.log(p)

@@ -1,19 +1,24 @@
 """The contract of a schedule.
 
-A schedule is a small value that :func:`msgpass.run` reads: ``backward`` says whether messages run against the arrows,
-``windows(length)`` splits the backward pass into windows of local time (None: one window over everything), and
-``slots`` bounds the forward messages kept (None: all). A new schedule is a new file with one class and a line in
+A schedule is a small value that :func:`msgpass.run` reads: ``backward`` says whether messages run against the
+arrows,
+``windows(length)`` splits the backward pass into windows of local time (None: one window over everything),
+and
+``slots`` bounds the forward messages kept (None: all). A new schedule is a new file with one class and a line
+in
 ``msgpass/schedule/__init__.py``.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class Schedule:
     """Base of the public schedules: equal when of one kind and parameters."""
 
     backward: bool = True
-    slots: int | None = None
+    slots: Any = None  # a number of states
 
     @property
     def name(self) -> str:

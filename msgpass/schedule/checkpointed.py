@@ -1,6 +1,8 @@
-"""``Checkpointed``: binomial checkpoints (Griewank & Walther 2000, *Revolve*): few states kept, the rest recomputed.
+"""``Checkpointed``: binomial checkpoints (Griewank & Walther 2000, *Revolve*): few states kept, the rest
+recomputed.
 
-With s states kept and every step run forward at most r times, chains of up to β(s, r) = C(s + r, s) steps can be reversed;
+With s states kept and every step run forward at most r times, chains of up to β(s, r) = C(s + r, s) steps can
+be reversed;
 the fewest extra forward steps for n steps are r n − β(s + 1, r − 1), with β(s, r − 1) < n ≤ β(s, r).
 """
 
@@ -17,7 +19,8 @@ from msgpass.schedule.base import Schedule
 
 
 class Checkpointed(Schedule):
-    """Keep at most ``slots`` forward states of a sweep and recompute between them; the same messages as Sequential.
+    """Keep at most ``slots`` forward states of a sweep and recompute between them; the same messages as
+    Sequential.
 
     Parameters
     ----------
@@ -55,15 +58,19 @@ def repetitions(n: int, slots: int) -> int:
 
 
 def split(n: int, slots: int) -> int:
-    """Where the next checkpoint of a stretch of n steps goes: any point that keeps both parts within their reach."""
+    """Where the next checkpoint of a stretch of n steps goes: any point that keeps both parts within their
+    reach."""
     r = repetitions(n, slots)
     return max(reach(slots, r - 2), n - reach(slots - 1, r), 1)
 
 
-def reverse(n: int, slots: int, start: Any, advance: Callable[[Any, int, int], Any], back: Callable[[Any, int], None]) -> int:
+def reverse(
+    n: int, slots: int, start: Any, advance: Callable[[Any, int, int], Any], back: Callable[[Any, int], None]
+) -> int:
     """Call ``back(state before step k, k)`` for k = n − 1, …, 0 with at most ``slots`` states kept.
 
-    ``advance(state, i, k)`` returns the state before step k from the state before step i, without changing its argument.
+    ``advance(state, i, k)`` returns the state before step k from the state before step i, without changing
+    its argument.
     Returns the number of steps advanced.
     """
     kept: list[tuple[int, int, Any]] = [(0, n, start)]  # (first step, one past its last, state before it)

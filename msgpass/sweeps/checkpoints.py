@@ -1,8 +1,11 @@
 """Checkpointed runs: one binomial driver over the steps of a sweep, whatever its algebra.
 
-Components of tables or quadratics step through their oriented factor instances; the state is the set of forward messages
-still to be used. Plans of steps and losses that are causal step through time; the state is the last rows that later steps
-read. Other plans (two directions, attention over whole sequences, components behind a network) need all values at once and
+Components of tables or quadratics step through their oriented factor instances; the state is the set of
+forward messages
+still to be used. Plans of steps and losses that are causal step through time; the state is the last rows that
+later steps
+read. Other plans (two directions, attention over whole sequences, components behind a network) need all
+values at once and
 keep them.
 """
 
@@ -36,7 +39,8 @@ def run_checkpointed(x) -> None:
 
 
 class CheckpointedTree:
-    """Total and parameter messages of a component with few forward messages kept; anything else runs it in full."""
+    """Total and parameter messages of a component with few forward messages kept; anything else runs it in
+    full."""
 
     def __init__(self, x, k: int, block):
         self.x, self.k, self.block = x, k, block
@@ -108,7 +112,9 @@ class _Stepped(TreeRun):
             before = self.held(state, inst.out)
             at_out = self.algebra.add(before, ahead[inst.out])
             if maximise and inst.ins:
-                assigned.update(zip(inst.ins, self.best_ins(inst, potential, ins, assigned[inst.out]), strict=True))
+                assigned.update(
+                    zip(inst.ins, self.best_ins(inst, potential, ins, assigned[inst.out]), strict=True)
+                )
             # The readings of a tree look for the messages around an instance here.
             self.forward = {**dict(zip(inst.ins, ins, strict=True)), inst.out: self.algebra.add(before, own)}
             self.backward, self.at_out = ahead, {k: at_out}
@@ -120,7 +126,8 @@ class _Stepped(TreeRun):
         reverse(len(self.o.instances), slots, {}, self.advance, back)
 
 
-# -- steps -----------------------------------------------------------------------------------------------------------
+# -- steps
+# -----------------------------------------------------------------------------------------------------------
 
 
 def _causal(plan) -> bool:
@@ -140,7 +147,11 @@ def _causal(plan) -> bool:
                     return False
                 if computed and a.rows is None:
                     return False
-                if computed and a.slice.kind == "index" and (f.factor.stepped or a.slice.index_row(a.clock.lengths[0]) > f.times[0]):
+                if (
+                    computed
+                    and a.slice.kind == "index"
+                    and (f.factor.stepped or a.slice.index_row(a.clock.lengths[0]) > f.times[0])
+                ):
                     return False
                 if a.edge is not None and a.edge.name in plan.owner:
                     return False
@@ -150,15 +161,26 @@ def _causal(plan) -> bool:
 
 
 class CheckpointedSteps:
-    """A causal plan step by step: rows are kept while later steps read them, states of a few steps as checkpoints."""
+    """A causal plan step by step: rows are kept while later steps read them, states of a few steps as
+    checkpoints."""
 
     def __init__(self, x):
         self.x, self.plan = x, x.plan
         self.families = [f for b in self.plan.blocks for f in b.families]
         self.losses = {f.name for b in self.plan.blocks if isinstance(b, Losses) for f in b.families}
         self.length = max((f.clock.total for f in self.families if f.clock is not None), default=1)
-        lags = [f.first - a.first for f in self.families for a in f.args if a.name in self.plan.owner and a.slice.stepped]
-        rows = [int(f.times[0]) - a.slice.index_row(self.length) for f in self.families for a in f.args if a.name in self.plan.owner and a.slice.kind == "index"]
+        lags = [
+            f.first - a.first
+            for f in self.families
+            for a in f.args
+            if a.name in self.plan.owner and a.slice.stepped
+        ]
+        rows = [
+            int(f.times[0]) - a.slice.index_row(self.length)
+            for f in self.families
+            for a in f.args
+            if a.name in self.plan.owner and a.slice.kind == "index"
+        ]
         self.memory = max([1, *lags, *rows])
 
     def run(self) -> None:
@@ -234,7 +256,9 @@ class CheckpointedSteps:
             for out, value in zip(family.outs, outputs, strict=True):
                 value = np.asarray(value)[0] if self.leading(family) else np.asarray(value)
                 if not np.isfinite(value).all():
-                    raise NumericalError(f"{out.name!r} became NaN or infinite at step {t}, computed by {family.name!r}")
+                    raise NumericalError(
+                        f"{out.name!r} became NaN or infinite at step {t}, computed by {family.name!r}"
+                    )
                 state[(out.name, self.out_row(family, out, j))] = value
 
     @staticmethod
@@ -253,7 +277,10 @@ class CheckpointedSteps:
 
         if not self.leading(family):
             return inputs
-        return [np.asarray(v)[None] if per_instance(family, a) else v for v, a in zip(inputs, family.args, strict=True)]
+        return [
+            np.asarray(v)[None] if per_instance(family, a) else v
+            for v, a in zip(inputs, family.args, strict=True)
+        ]
 
     def back(self, state: dict, t: int) -> None:
         """Recompute time t from the state before it; then its losses and its steps against their order."""
@@ -277,21 +304,34 @@ class CheckpointedSteps:
             for task in tasks:
                 messages = found
                 if messages is None:
-                    cells = [self.cotangents[task].pop((o.name, self.out_row(family, o, j)), None) for o in family.outs]
+                    cells = [
+                        self.cotangents[task].pop((o.name, self.out_row(family, o, j)), None)
+                        for o in family.outs
+                    ]
                     if all(c is None for c in cells):
                         continue
-                    cells = [np.zeros(o.slice.shape) if c is None else c for c, o in zip(cells, family.outs, strict=True)]
+                    cells = [
+                        np.zeros(o.slice.shape) if c is None else c
+                        for c, o in zip(cells, family.outs, strict=True)
+                    ]
                     messages = vjp_one(family, inputs, [c[None] for c in cells] if leading else cells)
                 for arg, message in zip(family.args, messages, strict=True):
                     if message is not None:
-                        one = np.asarray(message)[0] if leading and per_instance(family, arg) else np.asarray(message)
+                        one = (
+                            np.asarray(message)[0]
+                            if leading and per_instance(family, arg)
+                            else np.asarray(message)
+                        )
                         self.deliver(family, arg, one, j, task)
 
     def loss(self, family, plain, inputs) -> list:
         """Value added to the totals, gradients returned; nothing where an observation is missing."""
         from msgpass.sweeps.real import _checked, _is_missing
 
-        if any(isinstance(a.slice.node, Observation) and _is_missing(a, v) for a, v in zip(family.args, plain, strict=True)):
+        if any(
+            isinstance(a.slice.node, Observation) and _is_missing(a, v)
+            for a, v in zip(family.args, plain, strict=True)
+        ):
             return [None] * len(inputs)
         value, grads = _checked(family, family.potential.value_and_grad(*inputs), inputs)
         self.task_totals[family.name] = self.task_totals.get(family.name, 0.0) + value
@@ -317,4 +357,3 @@ class CheckpointedSteps:
 def _tasks(steps: CheckpointedSteps) -> list:
     found = [f.potential.task for f in steps.families if f.name in steps.losses]
     return list(dict.fromkeys(found)) or [None]
-

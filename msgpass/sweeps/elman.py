@@ -1,14 +1,17 @@
 """The compiled sweep behind ``Step(kernel="tanh" | "relu")``: h_t = act(W_ih x_t + b + W_hh h_{t−1}).
 
-Which parameter is which, and whether it is transposed, is found by evaluating the step's own function on one random input:
-a step that computes something else is an error. Small work runs the reference until enough of it has come by on the same
+Which parameter is which, and whether it is transposed, is found by evaluating the step's own function on one
+random input:
+a step that computes something else is an error. Small work runs the reference until enough of it has come by
+on the same
 graph, so that nobody waits for a compiler; the choice depends on sizes and on the number of runs alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import pairwise, permutations, product
+from typing import Any
 
 import numpy as np
 
@@ -21,15 +24,16 @@ from msgpass.sweeps.real import Store
 from msgpass.sweeps.rows import add_edge, edge_value
 
 PATIENCE = 10e-3
-"""Seconds of reference work (estimated from sizes) that a graph runs before its sweep is compiled or loaded."""
+"""Seconds of reference work (estimated from sizes) that a graph runs before its sweep is compiled or
+loaded."""
 
 
 @dataclass(frozen=True)
 class Roles:
     """Names of the step's inputs in the Elman formula; weights as (name, transposed)."""
 
-    state: object  # Arg of the previous state
-    x: object
+    state: Any  # Arg of the previous state
+    x: Any  # Arg of the input
     w_hh: tuple[str, bool]
     w_ih: tuple[str, bool]
     biases: tuple[str, ...]
@@ -75,8 +79,10 @@ def find_roles(block: Recurrence, values) -> Roles:
         if found is not None:
             return found
     raise UnsupportedError(
-        f"step {family.name!r} asks for the compiled sweep {kernel!r}, which runs h ← {kernel}(W h + U x + b) with inputs h.after(start) or "
-        f"h.before(end), x[:], W, U and up to two biases and out=h[:]; its function does not compute that. Leave kernel= out to run it as it is"
+        f"step {family.name!r} asks for the compiled sweep {kernel!r}, which runs h ← {kernel}(W h "
+        "+ U x + b) with inputs h.after(start) or "
+        "h.before(end), x[:], W, U and up to two biases and out=h[:]; its function does not "
+        "compute that. Leave kernel= out to run it as it is"
     )
 
 
@@ -102,7 +108,11 @@ def _match(family, state, x, shared: list[str], values, kernel: str) -> Roles | 
     activation = ACTIVATIONS[kernel][0]
     for w_hh, w_ih in permutations(shared, 2):
         rest = tuple(n for n in shared if n not in (w_hh, w_ih))
-        if trial[w_hh].shape != (hidden, hidden) or trial[w_ih].size != hidden * width or any(trial[b].shape != (hidden,) for b in rest):
+        if (
+            trial[w_hh].shape != (hidden, hidden)
+            or trial[w_ih].size != hidden * width
+            or any(trial[b].shape != (hidden,) for b in rest)
+        ):
             continue
         for flip_hh, flip_ih in product((False, True), repeat=2):
             recurrent = trial[w_hh].T if flip_hh else trial[w_hh]
@@ -123,7 +133,8 @@ def _oriented(weight: np.ndarray, flip: bool, hidden: int, width: int) -> np.nda
 
 
 class ElmanSweep:
-    """Forward and backward over all steps in compiled code; adjoints and input gradients are made when asked for."""
+    """Forward and backward over all steps in compiled code; adjoints and input gradients are made when asked
+    for."""
 
     def __init__(self, block: Recurrence, roles: Roles, values):
         self.block, self.roles, self.values = block, roles, values
@@ -142,12 +153,17 @@ class ElmanSweep:
         dtype = np.result_type(w_hh, w_ih, self.values[self.roles.x.name])
         biases = [self.values[b] for b in self.roles.biases]
         bias = sum(biases[1:], biases[0]) if biases else np.zeros(hidden, dtype)
-        return np.ascontiguousarray(w_hh, dtype), np.ascontiguousarray(w_ih, dtype), np.asarray(bias, dtype), dtype
+        return (
+            np.ascontiguousarray(w_hh, dtype),
+            np.ascontiguousarray(w_ih, dtype),
+            np.asarray(bias, dtype),
+            dtype,
+        )
 
     def pieces(self):
         """(rows, sequence) of every sequence on the clock."""
         offsets = self.out.clock.offsets
-        return [(slice(int(a), int(b)), n) for n, (a, b) in enumerate(zip(offsets[:-1], offsets[1:], strict=True))]
+        return [(slice(int(a), int(b)), n) for n, (a, b) in enumerate(pairwise(offsets))]
 
     def block_of(self, array: np.ndarray, rows: slice, dtype) -> np.ndarray:
         """Rows as (T, B, features)."""
@@ -167,7 +183,18 @@ class ElmanSweep:
 
         w_hh, w_ih, bias, dtype = self.arrays()
         x = self.values[self.roles.x.name]
-        parts = [elman.forward(self.block_of(x, rows, dtype), w_ih, w_hh, bias, self.start(n, dtype), self.kernel, reverse=self.reverse) for rows, n in self.pieces()]
+        parts = [
+            elman.forward(
+                self.block_of(x, rows, dtype),
+                w_ih,
+                w_hh,
+                bias,
+                self.start(n, dtype),
+                self.kernel,
+                reverse=self.reverse,
+            )
+            for rows, n in self.pieces()
+        ]
         h = parts[0] if len(parts) == 1 else np.concatenate(parts)
         self.values[self.out.name] = h.reshape(len(h), *self.out.slice.shape)
         # A NaN stays in its row of the batch, so the last step shows whether there was one.
@@ -218,7 +245,13 @@ class ElmanSweep:
         """dW and db, in the parameters' own orientation."""
         (hh, flip_hh), (ih, flip_ih) = self.roles.w_hh, self.roles.w_ih
         store[hh] += grads.w_hh.T if flip_hh else grads.w_hh
-        store[ih] += grads.w_ih.reshape(store[ih].shape) if store[ih].ndim == 1 else grads.w_ih.T if flip_ih else grads.w_ih
+        store[ih] += (
+            grads.w_ih.reshape(store[ih].shape)
+            if store[ih].ndim == 1
+            else grads.w_ih.T
+            if flip_ih
+            else grads.w_ih
+        )
         for b in self.roles.biases:
             store[b] += grads.bias
 

@@ -1,12 +1,15 @@
 """One run of a plan: forward over its blocks in order, then backward against it.
 
-With steps, losses or labels in the graph ``total`` is a loss: a discrete component contributes −log Z, a labelled one
-log Z − log Z clamped. Otherwise ``total`` is log Z. Either way what is added up at a parameter is ∂total/∂parameter.
+With steps, losses or labels in the graph ``total`` is a loss: a discrete component contributes −log Z, a
+labelled one
+log Z − log Z clamped. Otherwise ``total`` is log Z. Either way what is added up at a parameter is
+∂total/∂parameter.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +29,9 @@ class Execution:
     def __init__(self, plan: Plan, algebras, schedule, values, clamp, overridden):
         self.plan, self.algebras, self.schedule = plan, algebras, schedule
         self.values, self.clamp, self.overridden = values, clamp, overridden
-        self.runs: dict[int, object] = {}  # block number → run of a discrete or Gaussian component
-        self.clamped: dict[int, object] = {}  # its run with the labels clamped
-        self.sweeps: dict[int, object] = {}
+        self.runs: dict[int, Any] = {}  # block number → run of a discrete or Gaussian component
+        self.clamped: dict[int, Any] = {}  # its run with the labels clamped
+        self.sweeps: dict[int, Any] = {}
         self.losses: dict[int, tuple[float, list]] = {}
         self.tangents: Tangents | None = None
         self.tangent_algebra = next((a for a in algebras if isinstance(a, Tangent)), None)
@@ -44,7 +47,8 @@ class Execution:
         elif self.plan.real and schedule.backward:
             self.backward()
 
-    # -- forward ---------------------------------------------------------------------------------------------------
+    # -- forward
+    # ---------------------------------------------------------------------------------------------------
 
     def forward(self) -> None:
         """Values of all steps, sweeps of all components, all losses."""
@@ -60,7 +64,9 @@ class Execution:
                 self.losses[k] = real.evaluate_loss(block, self.values)
             else:
                 self.runs[k] = self.component(k, block, self.clamp)
-                labels = {n: self.plan.graph.conditions[n] for n in block.nodes if n in self.plan.graph.conditions}
+                labels = {
+                    n: self.plan.graph.conditions[n] for n in block.nodes if n in self.plan.graph.conditions
+                }
                 if labels:
                     self.clamped[k] = self.component(k, block, {**self.clamp, **labels})
 
@@ -68,7 +74,11 @@ class Execution:
         """The compiled sweep where the step names one and it fits, the reference otherwise."""
         from msgpass.kernels.registry import recurrence_sweep
 
-        made = recurrence_sweep(self.plan, k, block, self.values) if not self.schedule.windowed and self.tangent_algebra is None else None
+        made = (
+            recurrence_sweep(self.plan, k, block, self.values)
+            if not self.schedule.windowed and self.tangent_algebra is None
+            else None
+        )
         return made or Sweep(block, self.values)
 
     def component(self, k: int, block, clamp):
@@ -84,7 +94,8 @@ class Execution:
 
             if self.plan.real:
                 raise UnsupportedError(
-                    f"{self.schedule!r} drops messages by time, but the discrete component {', '.join(block.nodes)} looks at its whole sequence at "
+                    f"{self.schedule!r} drops messages by time, but the discrete component "
+                    f"{', '.join(block.nodes)} looks at its whole sequence at "
                     "once; use Sequential, or run the component on its own with FixedLag"
                 )
             return windowed_run(self, k, block, algebra, clamp)
@@ -93,7 +104,8 @@ class Execution:
         return self.tree(k, block, algebra, clamp)
 
     def chain(self, k: int, block: TableChain, algebra, clamp):
-        """A TableChain through its kernels; tables that no value of this run touches are kept with the plan."""
+        """A TableChain through its kernels; tables that no value of this run touches are kept with the
+        plan."""
         from msgpass.sweeps.table_chain import ChainLayout, ChainRun, ChainTables
 
         cache = self.plan.cache
@@ -108,11 +120,27 @@ class Execution:
                 if tables is None:
                     tables = cache[("tables", k)] = ChainTables(block, layout, self.values)
             else:
-                symbols = cache.get(("symbols", k)) if not any(n in self.overridden for n in self._observed(k, block)) else None
+                symbols = (
+                    cache.get(("symbols", k))
+                    if not any(n in self.overridden for n in self._observed(k, block))
+                    else None
+                )
                 tables = ChainTables(block, layout, self.values, None, symbols)
-                if symbols is None and tables.symbols is not None and not any(n in self.overridden for n in self._observed(k, block)):
+                if (
+                    symbols is None
+                    and tables.symbols is not None
+                    and not any(n in self.overridden for n in self._observed(k, block))
+                ):
                     cache[("symbols", k)] = tables.symbols
-        return ChainRun(block, layout, self.values, isinstance(algebra, MaxProduct), clamp, not self.schedule.backward, tables)
+        return ChainRun(
+            block,
+            layout,
+            self.values,
+            isinstance(algebra, MaxProduct),
+            clamp,
+            not self.schedule.backward,
+            tables,
+        )
 
     def _depends(self, k: int, block) -> set:
         """Names whose values the block's tables depend on ("*": something that every run computes)."""
@@ -149,11 +177,27 @@ class Execution:
         for family in block.families:
             for arg in family.args:
                 node = arg.slice.node
-                if isinstance(node, Observation) and self.values[node.name].dtype.kind == "f" and np.isnan(self.values[node.name]).any():
-                    row = int(np.argmax(np.isnan(self.values[node.name]).reshape(len(self.values[node.name]), -1).any(axis=1))) if node.shape else 0
+                if (
+                    isinstance(node, Observation)
+                    and self.values[node.name].dtype.kind == "f"
+                    and np.isnan(self.values[node.name]).any()
+                ):
+                    row = (
+                        int(
+                            np.argmax(
+                                np.isnan(self.values[node.name])
+                                .reshape(len(self.values[node.name]), -1)
+                                .any(axis=1)
+                            )
+                        )
+                        if node.shape
+                        else 0
+                    )
                     raise DataError(
-                        f"step {family.name!r} reads {node.name!r}, which is missing (NaN) at row {row}: a deterministic step cannot integrate a missing input "
-                        "out. Fill it in, or give the step a mask as a second input (targets of a Loss may be missing)"
+                        f"step {family.name!r} reads {node.name!r}, which is missing (NaN) at row "
+                        f"{row}: a deterministic step cannot integrate a missing input "
+                        "out. Fill it in, or give the step a mask as a second input (targets of a "
+                        "Loss may be missing)"
                     )
 
     @property
@@ -168,11 +212,15 @@ class Execution:
         for k, made in self.runs.items():
             value += made.total - self.clamped[k].total if k in self.clamped else self.log_sign * made.total
         if np.isnan(value):
-            raise NumericalError("total is NaN: the labels have probability zero, and so has the evidence; look for −∞ in the tables")
+            raise NumericalError(
+                "total is NaN: the labels have probability zero, and so has the evidence; look for "
+                "−∞ in the tables"
+            )
         value = float(value)
         return value if self.tangents is None else Dual(value, self.tangents.total)
 
-    # -- backward --------------------------------------------------------------------------------------------------
+    # -- backward
+    # --------------------------------------------------------------------------------------------------
 
     @property
     def tasks(self) -> list[str | None]:
@@ -252,19 +300,29 @@ class Execution:
         given = {n: v for n, v in self.values.items() if n not in self.plan.owner}
         return Execution(self.plan, self.algebras, Sequential(), given, self.clamp, self.overridden)
 
-    # -- tangents --------------------------------------------------------------------------------------------------
+    # -- tangents
+    # --------------------------------------------------------------------------------------------------
 
     def _check_tangent(self) -> None:
         if self.tangent_algebra is None:
             return
         if self.schedule.windowed or self.schedule.slots is not None:
-            raise UnsupportedError(f"Tangent runs forward only, so {self.schedule!r} has nothing to drop or recompute; use Sequential()")
+            raise UnsupportedError(
+                f"Tangent runs forward only, so {self.schedule!r} has nothing to drop or "
+                "recompute; use Sequential()"
+            )
         for name, direction in self.tangent_algebra.directions.items():
             if name not in self.values or self.values[name].dtype.kind != "f":
                 given = [n for n, v in self.values.items() if v.dtype.kind == "f"]
-                raise DataError(f"Tangent has a direction for {name!r}, which is no parameter or real observation; the graph has {', '.join(given) or 'none'}")
+                raise DataError(
+                    f"Tangent has a direction for {name!r}, which is no parameter or real "
+                    f"observation; the graph has {', '.join(given) or 'none'}"
+                )
             if direction.shape != self.values[name].shape:
-                raise DataError(f"Tangent: the direction of {name!r} has shape {direction.shape}, wanted {self.values[name].shape}")
+                raise DataError(
+                    f"Tangent: the direction of {name!r} has shape {direction.shape}, wanted "
+                    f"{self.values[name].shape}"
+                )
 
     def push_tangents(self) -> None:
         """Directional derivatives forward over the plan."""
@@ -279,7 +337,9 @@ class Execution:
             else:
                 store = Store(self.values)
                 self.component_parameters(k, store)
-                tangents.total += sum(float(np.sum(g * tangents[n])) for n, g in store.items() if n in tangents)
+                tangents.total += sum(
+                    float(np.sum(g * tangents[n])) for n, g in store.items() if n in tangents
+                )
         self.tangents = tangents
 
 
@@ -294,5 +354,9 @@ class Tangents(dict):
         """Register a node that starts with a zero tangent."""
         if name not in self:
             node = self.graph.nodes[name]
-            shape = (node.clock.total, *node.shape) if isinstance(node, Sequence) else np.shape(self.values_of[name])
+            shape = (
+                (node.clock.total, *node.shape)
+                if isinstance(node, Sequence)
+                else np.shape(self.values_of[name])
+            )
             self[name] = np.zeros(shape)

@@ -1,6 +1,8 @@
-"""What a family of tables or quadratics says in each of its instances, and how messages come back to its parameters.
+"""What a family of tables or quadratics says in each of its instances, and how messages come back to its
+parameters.
 
-Observed variables are indexed out of a table. A missing one is summed out: each observed axis carries one entry more, the
+Observed variables are indexed out of a table. A missing one is summed out: each observed axis carries one
+entry more, the
 log-sum-exp over its states, which index −1 picks.
 """
 
@@ -31,7 +33,10 @@ class TableInstances:
             self.array = array[source.rows(family.clock, family.counts)] if stepped else array
             # Arrays and parameters are checked at the border; what a step computes is checked here.
             if not (self.array < np.inf).all():
-                raise DataError(f"the log values of {family.name!r}, read from {source.name}, hold NaN or +∞; −∞ is the only infinite value a log table may hold")
+                raise DataError(
+                    f"the log values of {family.name!r}, read from {source.name}, hold NaN or +∞; "
+                    "−∞ is the only infinite value a log table may hold"
+                )
         else:
             self.array = family.potential.value("log_values", values)
         self.stepped = stepped
@@ -43,7 +48,9 @@ class TableInstances:
         extended = self.array
         for k in self.observed:
             axis = k - len(self.states)
-            extended = np.concatenate([extended, np.expand_dims(log_sum_exp(extended, axis), axis)], axis=axis)
+            extended = np.concatenate(
+                [extended, np.expand_dims(log_sum_exp(extended, axis), axis)], axis=axis
+            )
         return extended
 
     def data(self, k: int, chosen=None) -> np.ndarray:
@@ -57,15 +64,31 @@ class TableInstances:
         table = self.extended[j] if self.stepped else self.extended
         if not self.observed:
             return table
-        index = self._index([np.asarray(self.data(k) if self.family.args[k].rows is None else self.data(k, slice(j, j + 1))[0]) for k in self.observed])
+        index = self._index(
+            [
+                np.asarray(
+                    self.data(k) if self.family.args[k].rows is None else self.data(k, slice(j, j + 1))[0]
+                )
+                for k in self.observed
+            ]
+        )
         return self._pick(table, index)
 
     def stacked(self) -> np.ndarray:
         """Log tables of all instances, (n, *batch, latent states…)."""
         n = self.family.factor.n
         if not self.observed:
-            return self.extended if self.stepped else np.broadcast_to(self.extended, (n, *self.extended.shape))
-        index = self._index([self.data(k) if self.family.args[k].rows is not None else np.broadcast_to(self.data(k), (n, *np.shape(self.data(k)))) for k in self.observed])
+            return (
+                self.extended if self.stepped else np.broadcast_to(self.extended, (n, *self.extended.shape))
+            )
+        index = self._index(
+            [
+                self.data(k)
+                if self.family.args[k].rows is not None
+                else np.broadcast_to(self.data(k), (n, *np.shape(self.data(k))))
+                for k in self.observed
+            ]
+        )
         if not self.stepped:
             return self._pick(self.extended, index)
         steps = np.arange(n).reshape((n,) + (1,) * len(self.batch))
@@ -89,7 +112,11 @@ class TableInstances:
             return table[tuple(key)]
         # Move the observed axes next to each other and in front, so that NumPy puts the broadcast axes first.
         lead = (steps is not None) + batch_axes
-        order = [*range(lead), *(lead + k for k in index), *(lead + k for k in range(len(self.states)) if k not in index)]
+        order = [
+            *range(lead),
+            *(lead + k for k in index),
+            *(lead + k for k in range(len(self.states)) if k not in index),
+        ]
         moved = np.transpose(table, order)
         return moved[(*key[:lead], *(index[k] for k in sorted(index)))] if first >= 0 else moved
 
@@ -97,7 +124,9 @@ class TableInstances:
         """Add expected counts, (n, *batch, latent states…), onto an array shaped like the source."""
         if not self.observed:
             if self.stepped:
-                target[slice(None) if chosen is None else chosen] += weights if self.has_batch else _sum_batch(weights, 1, len(self.batch))
+                target[slice(None) if chosen is None else chosen] += (
+                    weights if self.has_batch else _sum_batch(weights, 1, len(self.batch))
+                )
             else:
                 total = weights.sum(axis=0)
                 target += total if self.has_batch else _sum_batch(total, 0, len(self.batch))
@@ -171,7 +200,9 @@ class QuadraticInstances:
         self.family, self.values, self.form = family, values, family.potential.form
         self.sizes = [math.prod(a.slice.shape) for a in family.args]
         self.latent = [latent(a) for a in family.args]
-        self.parts = {role: family.potential.stacked(role, family.factor, values) for role in family.potential.parts}
+        self.parts = {
+            role: family.potential.stacked(role, family.factor, values) for role in family.potential.parts
+        }
 
     def part(self, role: str, j: int) -> np.ndarray:
         """Array of instance j."""
@@ -186,7 +217,8 @@ class QuadraticInstances:
         return np.asarray(row, float).reshape(-1)
 
     def potential(self, j: int, out: int | None):
-        """Instance j over its latent variables, ``out`` (an index into the latent ones) last; a message for one variable."""
+        """Instance j over its latent variables, ``out`` (an index into the latent ones) last; a message for
+        one variable."""
         if self.form == "prior":
             return Moments(self.part("mean", j), self.part("cov", j), 0.0)
         if self.form in ("linear", "observation"):
@@ -244,20 +276,32 @@ class QuadraticInstances:
         return free, known
 
     def add_statistics(self, j: int, mean: np.ndarray, cov: np.ndarray, store, names: dict[str, str]) -> None:
-        """Add ∂log Z/∂part of instance j, from the posterior moments of its latent variables in the factor's order."""
+        """Add ∂log Z/∂part of instance j, from the posterior moments of its latent variables in the factor's
+        order."""
         owner = np.repeat(np.arange(len(self.sizes)), self.sizes)
         if self.form == "prior":
             self._add_affine(j, None, mean, cov, np.zeros((mean.size, 0)), store, names)
             return
         full_mean, full_cov = np.zeros(len(owner)), np.zeros((len(owner), len(owner)))
-        free, known = self._known(j, owner) if not all(self.latent) else (np.ones(len(owner), bool), np.zeros(len(owner)))
+        free, known = (
+            self._known(j, owner)
+            if not all(self.latent)
+            else (np.ones(len(owner), bool), np.zeros(len(owner)))
+        )
         full_mean[free], full_cov[np.ix_(free, free)] = mean, cov
         full_mean[~free] = known[~free]
         if self.form == "canonical":
             if np.isnan(full_mean).any():
-                raise NumericalError(f"statistics of {self.family.name!r} with missing observations are available for Quadratic.observation only")
+                raise NumericalError(
+                    f"statistics of {self.family.name!r} with missing observations are available "
+                    "for Quadratic.observation only"
+                )
             second = np.outer(full_mean, full_mean) + full_cov
-            for role, statistic in (("h", full_mean), ("precision", -0.5 * second), ("log_scale", np.array(1.0))):
+            for role, statistic in (
+                ("h", full_mean),
+                ("precision", -0.5 * second),
+                ("log_scale", np.array(1.0)),
+            ):
                 self._add(role, j, statistic, store, names)
             return
         n = self.sizes[0]
@@ -265,7 +309,16 @@ class QuadraticInstances:
             y = self.part("y", j).reshape(-1)
             full_mean = np.concatenate([full_mean, y])
             full_cov = np.pad(full_cov, ((0, y.size), (0, y.size)))
-        self._add_affine(j, full_mean[:n], full_mean[n:], full_cov[n:, n:], full_cov[n:, :n], store, names, full_cov[:n, :n])
+        self._add_affine(
+            j,
+            full_mean[:n],
+            full_mean[n:],
+            full_cov[n:, n:],
+            full_cov[n:, :n],
+            store,
+            names,
+            full_cov[:n, :n],
+        )
 
     def _add_affine(self, j, x, y, yy, yx, store, names, xx=None) -> None:
         """e = y − F x − b:  ∂F = Q⁻¹E[e xᵀ],  ∂b = Q⁻¹E[e],  ∂Q = ½(Q⁻¹E[e eᵀ]Q⁻¹ − Q⁻¹)."""
@@ -288,9 +341,15 @@ class QuadraticInstances:
         try:
             W = np.linalg.inv(Q[np.ix_(seen, seen)])
         except np.linalg.LinAlgError:
-            raise NumericalError(f"∂log Z/∂parameters of {self.family.name!r} do not exist: its covariance is singular") from None
+            raise NumericalError(
+                f"∂log Z/∂parameters of {self.family.name!r} do not exist: its covariance is singular"
+            ) from None
         full = np.flatnonzero(seen)
-        grads = {roles[0]: np.zeros((len(seen), x.size)), roles[1]: np.zeros((len(seen), len(seen))), roles[2]: np.zeros(len(seen))}
+        grads = {
+            roles[0]: np.zeros((len(seen), x.size)),
+            roles[1]: np.zeros((len(seen), len(seen))),
+            roles[2]: np.zeros(len(seen)),
+        }
         grads[roles[0]][full] = W @ (np.outer(e, x) + ex)
         grads[roles[1]][np.ix_(full, full)] = 0.5 * (W @ (np.outer(e, e) + ee) @ W - W)
         grads[roles[2]][full] = W @ e
@@ -330,7 +389,9 @@ def _evidence(F, Q, b, y) -> Information:
     try:
         L = np.linalg.cholesky(Q)
     except np.linalg.LinAlgError:
-        raise NumericalError("an observation with singular noise R says something exactly; give R a small positive diagonal") from None
+        raise NumericalError(
+            "an observation with singular noise R says something exactly; give R a small positive diagonal"
+        ) from None
     A, w = np.linalg.solve(L, F), np.linalg.solve(L, r)
     scale = -0.5 * r.size * math.log(2 * math.pi) - np.log(np.diag(L)).sum() - 0.5 * w @ w
     return Information(A.T @ w, A.T @ A, float(scale))

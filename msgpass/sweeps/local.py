@@ -1,4 +1,5 @@
-"""Calling a step on some of its instances: values, VJPs and JVPs, vectorised where the step says that it can be."""
+"""Calling a step on some of its instances: values, VJPs and JVPs, vectorised where the step says that it can
+be."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ def as_tuple(result, family: Family) -> tuple[np.ndarray, ...]:
     """A step's result as one array an output."""
     outputs = tuple(result) if isinstance(result, tuple | list) else (result,)
     if len(outputs) != len(family.outs):
-        raise ShapeError(f"step {family.name!r} returned {len(outputs)} outputs, but out= names {len(family.outs)}")
+        raise ShapeError(
+            f"step {family.name!r} returned {len(outputs)} outputs, but out= names {len(family.outs)}"
+        )
     return tuple(np.asarray(o) for o in outputs)
 
 
@@ -26,7 +29,10 @@ def call_one(family: Family, inputs) -> tuple[np.ndarray, ...]:
     outputs = as_tuple(_guard(family, family.potential.f, inputs), family)
     for out, value in zip(family.outs, outputs, strict=True):
         if value.shape != out.slice.shape:
-            raise ShapeError(f"step {family.name!r} returned shape {value.shape}, but one row of {out.name!r} has shape {out.slice.shape}")
+            raise ShapeError(
+                f"step {family.name!r} returned shape {value.shape}, but one row of {out.name!r} "
+                f"has shape {out.slice.shape}"
+            )
     return outputs
 
 
@@ -37,12 +43,18 @@ def call_many(family: Family, inputs, stacked: list[bool], n: int) -> tuple[np.n
         for out, value in zip(family.outs, outputs, strict=True):
             if value.shape != (n, *out.slice.shape):
                 raise ShapeError(
-                    f"vectorised step {family.name!r} returned shape {value.shape} for {n} instances, wanted {(n, *out.slice.shape)}; "
+                    f"vectorised step {family.name!r} returned shape {value.shape} for {n} "
+                    f"instances, wanted {(n, *out.slice.shape)}; "
                     "with vectorized=True stepped inputs come with a leading axis of instances"
                 )
         return outputs
-    rows = [call_one(family, [v[j] if s else v for v, s in zip(inputs, stacked, strict=True)]) for j in range(n)]
-    return tuple(np.stack([r[k] for r in rows]) if rows else np.zeros((0, *family.outs[k].slice.shape)) for k in range(len(family.outs)))
+    rows = [
+        call_one(family, [v[j] if s else v for v, s in zip(inputs, stacked, strict=True)]) for j in range(n)
+    ]
+    return tuple(
+        np.stack([r[k] for r in rows]) if rows else np.zeros((0, *family.outs[k].slice.shape))
+        for k in range(len(family.outs))
+    )
 
 
 def vjp_one(family: Family, inputs, cotangents) -> list:
@@ -52,7 +64,9 @@ def vjp_one(family: Family, inputs, cotangents) -> list:
     if step.vjp is not None:
         found = _guard(family, step.vjp, (tuple(inputs), cotangent))
         if len(found) != len(inputs):
-            raise ShapeError(f"the vjp of step {family.name!r} returned {len(found)} cotangents for {len(inputs)} inputs")
+            raise ShapeError(
+                f"the vjp of step {family.name!r} returned {len(found)} cotangents for {len(inputs)} inputs"
+            )
         return list(found)
     from msgpass.interop.differentiators import autograd_vjp
 
@@ -72,7 +86,11 @@ def vjp_many(family: Family, inputs, stacked, cotangents, n: int) -> list:
         return vjp_one(family, inputs, cotangents)
     result: list = [None] * len(inputs)
     for j in range(n):
-        found = vjp_one(family, [v[j] if s else v for v, s in zip(inputs, stacked, strict=True)], [c[j] for c in cotangents])
+        found = vjp_one(
+            family,
+            [v[j] if s else v for v, s in zip(inputs, stacked, strict=True)],
+            [c[j] for c in cotangents],
+        )
         for k, g in enumerate(found):
             if g is None:
                 continue
@@ -86,7 +104,8 @@ def vjp_many(family: Family, inputs, stacked, cotangents, n: int) -> list:
 
 
 def jacobians(family: Family, inputs, wanted: list[int], n: int) -> list[list[np.ndarray]]:
-    """∂out_k/∂input_a of every instance, each (n, size of out, size of in), for a vectorised step: one VJP an output number."""
+    """∂out_k/∂input_a of every instance, each (n, size of out, size of in), for a vectorised step: one VJP an
+    output number."""
     step = family.potential
     shapes = [o.slice.shape for o in family.outs]
     dtype = np.asarray(inputs[wanted[0]]).dtype
@@ -107,7 +126,9 @@ def jacobians(family: Family, inputs, wanted: list[int], n: int) -> list[list[np
         for j in range(size):
             cotangents = [np.zeros((n, *s), dtype) for s in shapes]
             cotangents[k].reshape(n, -1)[:, j] = 1
-            for block, g in zip(blocks, pull(tuple(cotangents) if len(shapes) > 1 else cotangents[0]), strict=True):
+            for block, g in zip(
+                blocks, pull(tuple(cotangents) if len(shapes) > 1 else cotangents[0]), strict=True
+            ):
                 if g is not None:
                     block[:, j] = np.reshape(g, (n, -1))
         result.append(blocks)
@@ -125,7 +146,10 @@ def jvp_one(family: Family, inputs, tangents) -> tuple[np.ndarray, ...]:
     from msgpass.interop.differentiators import autograd_jvp
 
     if step.vjp is not None:
-        raise ShapeError(f"step {family.name!r} has its own vjp but no jvp; Tangent needs Step(f, jvp=…), or neither so that autograd supplies both")
+        raise ShapeError(
+            f"step {family.name!r} has its own vjp but no jvp; Tangent needs Step(f, jvp=…), or "
+            "neither so that autograd supplies both"
+        )
     kept = [t if np.asarray(x).dtype.kind == "f" else None for x, t in zip(inputs, tangents, strict=True)]
     return as_tuple(autograd_jvp(step.f, inputs, kept)[1], family)
 
@@ -138,8 +162,13 @@ def check_finite(name: str, array: np.ndarray, family: Family, clock) -> None:
     if clock is not None:
         row = int(np.argmax(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)))
         sequence = int(np.searchsorted(clock.offsets, row, side="right")) - 1
-        where = f" at step {row - int(clock.offsets[sequence])}" + (f" of sequence {sequence}" if clock.ragged else "")
-    raise NumericalError(f"{name!r} became NaN or infinite{where}, computed by {family.name!r}; missing inputs (NaN) must be filled in before a step reads them, and parameters kept in range")
+        where = f" at step {row - int(clock.offsets[sequence])}" + (
+            f" of sequence {sequence}" if clock.ragged else ""
+        )
+    raise NumericalError(
+        f"{name!r} became NaN or infinite{where}, computed by {family.name!r}; missing inputs "
+        "(NaN) must be filled in before a step reads them, and parameters kept in range"
+    )
 
 
 def _guard(family: Family, function, args):
@@ -150,4 +179,6 @@ def _guard(family: Family, function, args):
     except (ValueError, TypeError, IndexError) as problem:
         arrays = args[0] if args and isinstance(args[0], tuple) else args
         shapes = ", ".join(str(np.shape(a)) for a in arrays)
-        raise ShapeError(f"step {family.name!r} failed on inputs of shapes {shapes}: {type(problem).__name__}: {problem}") from problem
+        raise ShapeError(
+            f"step {family.name!r} failed on inputs of shapes {shapes}: {type(problem).__name__}: {problem}"
+        ) from problem

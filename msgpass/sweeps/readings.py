@@ -1,4 +1,5 @@
-"""Reading a finished run: forward and backward messages, beliefs, gradients, assignments, and any single message."""
+"""Reading a finished run: forward and backward messages, beliefs, gradients, assignments, and any single
+message."""
 
 from __future__ import annotations
 
@@ -72,7 +73,9 @@ def full(x):
 def forward(x, name: str):
     """Forward messages of a sequence."""
     if x.schedule.slots is not None:
-        raise UnavailableError(f"{x.schedule!r} has dropped the forward messages of {name!r}; run with Sequential() to keep them")
+        raise UnavailableError(
+            f"{x.schedule!r} has dropped the forward messages of {name!r}; run with Sequential() to keep them"
+        )
     k, block = owner(x, name)
     if isinstance(block, Map | Recurrence):
         return x.values[name] if x.tangents is None else Dual(x.values[name], x.tangents[name])
@@ -102,12 +105,16 @@ def _needs_schedule(x, name) -> None:
 def _needs_backward(x, what) -> None:
     _needs_schedule(x, what)
     if x.tangents is not None:
-        raise UnsupportedError(f"Tangent runs forward only, so there is no backward message for {what}; use Adjoint()")
+        raise UnsupportedError(
+            f"Tangent runs forward only, so there is no backward message for {what}; use Adjoint()"
+        )
 
 
 def _stack(x, name, k, pick):
     run, node = x.runs[k], x.plan.graph.nodes[name]
-    ids = [run.o.index[(name, row)] for row in (range(node.clock.total) if isinstance(node, Sequence) else (-1,))]
+    ids = [
+        run.o.index[(name, row)] for row in (range(node.clock.total) if isinstance(node, Sequence) else (-1,))
+    ]
     found = [pick(run, v) for v in ids]
     if run.block.gaussian:
         return GaussianMessages(tuple(found), node.shape)
@@ -140,7 +147,11 @@ def believe(x, name: str):
     if block.gaussian:
         messages = _stack(x, name, k, lambda r, v: to_moments(r.belief(v)))
         mean, cov = messages.mean, messages.cov
-        return GaussianBelief(mean, cov) if isinstance(graph.nodes[name], Sequence) else GaussianBelief(mean[0], cov[0])
+        return (
+            GaussianBelief(mean, cov)
+            if isinstance(graph.nodes[name], Sequence)
+            else GaussianBelief(mean[0], cov[0])
+        )
     return _stack(x, name, k, lambda r, v: r.algebra.normalise(r.belief(v)))
 
 
@@ -158,7 +169,12 @@ def _factor_belief(x, name: str):
     run = x.runs[k]
     run.impossible()
     place = block.families.index(family)
-    found = sorted((part.j, i, part) for i, inst in enumerate(run.o.instances) for part in inst.parts if part.family == place)
+    found = sorted(
+        (part.j, i, part)
+        for i, inst in enumerate(run.o.instances)
+        for part in inst.parts
+        if part.family == place
+    )
     joints = [run.as_factor(run.o.instances[i], part, run.joint(i)) for _, i, part in found]
     if block.gaussian:
         belief = GaussianBelief(np.stack([j.mean for j in joints]), np.stack([j.cov for j in joints]))
@@ -169,7 +185,10 @@ def _factor_belief(x, name: str):
 def no_belief(x, name: str) -> str | None:
     """Why a name has no belief."""
     if name in x.plan.owner or name in x.plan.graph.factors:
-        return f"{name!r} is deterministic: it has a value (m.forward[{name!r}]) and a cotangent (m.gradient[{name!r}]), but no belief; beliefs are of variables in Tables and Quadratics"
+        return (
+            f"{name!r} is deterministic: it has a value (m.forward[{name!r}]) and a cotangent "
+            f"(m.gradient[{name!r}]), but no belief; beliefs are of variables in Tables and Quadratics"
+        )
     return None
 
 
@@ -196,7 +215,10 @@ def no_gradient(x, name: str) -> str | None:
     """Why a name has no gradient."""
     node = x.plan.graph.nodes.get(name)
     if node is not None and node.discrete:
-        return f"{name!r} is discrete, so total has no gradient with respect to it; m.belief[{name!r}] is ∂log Z/∂(its log evidence), exponentiated"
+        return (
+            f"{name!r} is discrete, so total has no gradient with respect to it; exp(m.belief[{name!r}]) is "
+            "∂log Z/∂(its log evidence)"
+        )
     if node is not None:
         return f"{name!r} is Gaussian, so it is integrated out; m.belief[{name!r}] has its mean and cov"
     return None
@@ -212,7 +234,9 @@ def assignment(x, name: str) -> np.ndarray:
     k, block = owner(x, name)
     x = full(x)
     if not isinstance(x.algebras[k], MaxProduct):
-        raise UnsupportedError(f"{x.algebras[k].name} has beliefs but no best assignment of {name!r}; run with MaxProduct()")
+        raise UnsupportedError(
+            f"{x.algebras[k].name} has beliefs but no best assignment of {name!r}; run with MaxProduct()"
+        )
     run = x.runs[k]
     run.impossible()
     if isinstance(block, TableChain):
@@ -225,7 +249,8 @@ def assignment(x, name: str) -> np.ndarray:
     return run.assigned[run.o.index[(name, -1)]]
 
 
-# -- single messages ---------------------------------------------------------------------------------------------------
+# -- single messages
+# ---------------------------------------------------------------------------------------------------
 
 
 def message(x, source, target):
@@ -233,15 +258,22 @@ def message(x, source, target):
     x = full(x)
     from_factor = isinstance(source, Factor | FactorInstance)
     if from_factor == isinstance(target, Factor | FactorInstance):
-        raise GraphError("a message runs between a factor instance and a variable instance: m.message(f[2], z[3]) or m.message(z[3], f[2])")
+        raise GraphError(
+            "a message runs between a factor instance and a variable instance: m.message(f[2], "
+            "z[3]) or m.message(z[3], f[2])"
+        )
     instance, variable = (source, target) if from_factor else (target, source)
     if isinstance(instance, Factor):
         if instance.n != 1:
-            raise GraphError(f"factor {instance.name!r} has {instance.n} instances; say which: {instance.name}[t]")
+            raise GraphError(
+                f"factor {instance.name!r} has {instance.n} instances; say which: {instance.name}[t]"
+            )
         instance = instance[0]
     if instance.factor.graph is not x.plan.graph:
         raise GraphError(f"factor {instance.factor.name!r} belongs to another graph")
-    k, block, family = next((k, b, f) for k, b in enumerate(x.plan.blocks) for f in b.families if f.name == instance.factor.name)
+    k, block, family = next(
+        (k, b, f) for k, b in enumerate(x.plan.blocks) for f in b.families if f.name == instance.factor.name
+    )
     where = as_slice(variable)
     if isinstance(where.node, Parameter):
         return _at_parameter(x, k, block, family, instance.t, where.node.name, from_factor)
@@ -271,9 +303,11 @@ def _not_adjacent(instance_name: str, name: str, row: int):
 
 
 def _chain_message(run, family, j: int, name: str, row: int, from_factor: bool):
-    t, layout, block = run.tables, run.layout, run.block
+    t, _layout, block = run.tables, run.layout, run.block
     if block.node.shape:
-        raise UnsupportedError("single messages of an aligned batch: read m.forward and m.backward, or run one member alone")
+        raise UnsupportedError(
+            "single messages of an aligned batch: read m.forward and m.backward, or run one member alone"
+        )
     run.impossible()
     alpha, beta = run.log_alpha_beta
     arg = next(a for a in family.args if a.name == block.node.name)
@@ -285,10 +319,14 @@ def _chain_message(run, family, j: int, name: str, row: int, from_factor: bool):
         own = made.table(j)
         if from_factor:
             return own
-        # Everything but this factor: what arrives from the left, from the right and from the other local factors.
+        # Everything but this factor: what arrives from the left, from the right and from the other local
+        # factors.
         return _cross(run, row) + beta[row] + _local(run, row, skip=(made, j))
     if len(block.pairs) > 1:
-        raise UnsupportedError(f"several factors link neighbouring steps of {name!r}, so no single message of one of them exists; add their tables into one")
+        raise UnsupportedError(
+            f"several factors link neighbouring steps of {name!r}, so no single message of one of "
+            "them exists; add their tables into one"
+        )
     first = next(a for a in family.args if a.first == 0)
     earlier = _instance_row(family, first, j)
     if name != block.node.name or row not in (earlier, earlier + 1):
@@ -311,11 +349,11 @@ def _local(run, row: int, skip=None) -> np.ndarray:
         rows = rows_of(m.family, arg)
         rows = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
         for j in np.flatnonzero(rows == row):
-            if skip is None or m is not skip[0] or j != skip[1]:
-                if not any(m is i for i in run.tables.initial):
-                    total = total + m.table(int(j))
-                elif skip is not None:
-                    total = total + m.table(int(j))
+            own = skip is not None and m is skip[0] and j == skip[1]
+            # The initial table arrives from the left (_cross), unless everything but one factor is wanted.
+            from_left = skip is None and any(m is i for i in run.tables.initial)
+            if not own and not from_left:
+                total = total + m.table(int(j))
     return total
 
 
@@ -338,20 +376,32 @@ def _cross(run, row: int) -> np.ndarray:
 
 def _tree_message(run, place: int, instance: FactorInstance, name: str, row: int, from_factor: bool):
     v = run.o.index.get((name, row))
-    i, part = _part(run, place, instance.t)
+    i, _ = _part(run, place, instance.t)
     inst = run.o.instances[i]
     if len(inst.parts) > 1:
-        raise UnsupportedError(f"{len(inst.parts)} factors join the same variables as {instance.name}: no single message of one of them exists; add their tables into one")
+        raise UnsupportedError(
+            f"{len(inst.parts)} factors join the same variables as {instance.name}: no single "
+            "message of one of them exists; add their tables into one"
+        )
     if v is None or v not in (*inst.ins, inst.out):
         raise _not_adjacent(instance.name, name, row)
     run.impossible()
-    found = (run.sent[i] if from_factor else run.at_out[i]) if v == inst.out else (run.backward[v] if from_factor else run.forward[v])
+    found = (
+        (run.sent[i] if from_factor else run.at_out[i])
+        if v == inst.out
+        else (run.backward[v] if from_factor else run.forward[v])
+    )
     return GaussianMessages((found,), run.node(v).shape) if run.block.gaussian else found
 
 
 def _part(run, place: int, j: int):
     """(number of the oriented instance, part) of a factor instance."""
-    return next((i, part) for i, inst in enumerate(run.o.instances) for part in inst.parts if part.family == place and part.j == j)
+    return next(
+        (i, part)
+        for i, inst in enumerate(run.o.instances)
+        for part in inst.parts
+        if part.family == place and part.j == j
+    )
 
 
 def _at_parameter(x, k, block, family, j, name, from_factor):
@@ -377,12 +427,20 @@ def _table_at_parameter(x, k, block, family, j, name):
 
             store = Store({**x.values, name: target})
             joint = run.as_factor(run.o.instances[i], part, run.joint(i))
-            made.add_statistics(j, joint.mean, joint.cov, store, {r: p.name for r, p in family.potential.parameters.items()})
+            made.add_statistics(
+                j, joint.mean, joint.cov, store, {r: p.name for r, p in family.potential.parameters.items()}
+            )
             return store[name]
         made.add_counts(run.as_factor(run.o.instances[i], part, run.counts(i))[None], target, slice(j, j + 1))
         return x.log_sign * target
-    made: TableInstances = next(m for m in [*run.tables.unaries, *(m for m, _ in run.tables.pairs)] if m.family is family)
-    made.add_counts(np.exp(_factor_belief(x, family.name).reshape(family.factor.n, *_latent_shape(made))[j : j + 1]), target, slice(j, j + 1))
+    tables: TableInstances = next(
+        m for m in [*run.tables.unaries, *(m for m, _ in run.tables.pairs)] if m.family is family
+    )
+    tables.add_counts(
+        np.exp(_factor_belief(x, family.name).reshape(family.factor.n, *_latent_shape(made))[j : j + 1]),
+        target,
+        slice(j, j + 1),
+    )
     return x.log_sign * target
 
 
@@ -396,7 +454,11 @@ def _step_message(x, k, block, family, j, name, row, from_factor):
             return _cotangents(x, k, block, family, j)[position] if from_factor else _value(x, name, row)
     for out in family.outs:
         if _touches(family, out, j, name, row):
-            return _value(x, name, row) if from_factor else (gradient(x, name) if row < 0 else gradient(x, name)[row])
+            return (
+                _value(x, name, row)
+                if from_factor
+                else (gradient(x, name) if row < 0 else gradient(x, name)[row])
+            )
     raise _not_adjacent(family.factor[j].name, name, row)
 
 
@@ -432,7 +494,10 @@ def _cotangents(x, k, block, family, j: int) -> list:
         return [None if g is None else g[j] if s else g for g, s in zip(grads, stacked, strict=True)]
     chosen = slice(j, j + 1)
     inputs = [read(family, a, x.values, chosen) for a in family.args]
-    cotangents = [gradient(x, o.name)[None] if o.rows is None else gradient(x, o.name)[rows_of(family, o, chosen)] for o in family.outs]
+    cotangents = [
+        gradient(x, o.name)[None] if o.rows is None else gradient(x, o.name)[rows_of(family, o, chosen)]
+        for o in family.outs
+    ]
     if not family.potential.vectorized or not any(stacked):
         inputs = [v[0] if s else v for v, s in zip(inputs, stacked, strict=True)]
         return vjp_one(family, inputs, [c[0] for c in cotangents])

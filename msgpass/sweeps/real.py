@@ -1,7 +1,7 @@
 """Maps and losses over real values: all instances at once; and the store in which cotangents are added up.
 
-    forward    out = f(inputs)                      total += loss(inputs)
-    backward   λ_input += (∂f/∂input)ᵀ λ_out        λ_input += ∂loss/∂input
+forward    out = f(inputs)                      total += loss(inputs)
+backward   λ_input += (∂f/∂input)ᵀ λ_out        λ_input += ∂loss/∂input
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Store(dict):
 
 
 def lagged(family: Family, arg) -> bool:
-    """The argument's row is earlier (in the sweep's direction) than the instance: its message comes from a later slice."""
+    """The argument's row is earlier (in the sweep's direction) than the instance: its message comes from a
+    later slice."""
     return arg.slice.stepped and arg.first != family.first
 
 
@@ -75,9 +76,16 @@ def backward_map(block, values, store: Store, later: Store, chosen=None) -> None
     stacked = [per_instance(family, a) for a in family.args]
     inputs = [read(family, a, values, chosen) for a in family.args]
     if family.counts is None and not any(stacked):
-        found = vjp_one(family, inputs, [store[o.name] if o.rows is None else store[o.name][o.rows][0] for o in family.outs])
+        found = vjp_one(
+            family,
+            inputs,
+            [store[o.name] if o.rows is None else store[o.name][o.rows][0] for o in family.outs],
+        )
     else:
-        cotangents = [store[o.name][None] if o.rows is None else store[o.name][rows_of(family, o, chosen)] for o in family.outs]
+        cotangents = [
+            store[o.name][None] if o.rows is None else store[o.name][rows_of(family, o, chosen)]
+            for o in family.outs
+        ]
         found = vjp_many(family, inputs, stacked, cotangents, len(cotangents[0]))
     for arg, message in zip(family.args, found, strict=True):
         deliver(family, arg, message, store, later, chosen)
@@ -100,14 +108,24 @@ def tangent_map(block, values, tangents) -> None:
     inputs = [read(family, a, values) for a in family.args]
     moves = [read(family, a, tangents) if moving(tangents, a) else None for a in family.args]
     if family.counts is None and not any(stacked):
-        found = tuple(t[None] for t in jvp_one(family, inputs, moves)) if any(m is not None for m in moves) else None
+        found = (
+            tuple(t[None] for t in jvp_one(family, inputs, moves))
+            if any(m is not None for m in moves)
+            else None
+        )
     elif all(m is None for m in moves):
         found = None
     elif family.potential.vectorized:
         found = jvp_one(family, inputs, moves)
     else:
         rows = [
-            jvp_one(family, *([v[j] if s and v is not None else v for v, s in zip(which, stacked, strict=True)] for which in (inputs, moves)))
+            jvp_one(
+                family,
+                *(
+                    [v[j] if s and v is not None else v for v, s in zip(which, stacked, strict=True)]
+                    for which in (inputs, moves)
+                ),
+            )
             for j in range(family.factor.n)
         ]
         found = tuple(np.stack([r[k] for r in rows]) for k in range(len(family.outs)))
@@ -152,7 +170,9 @@ def evaluate_loss(block, values) -> tuple[float, list[np.ndarray | None]]:
         total, grads = _checked(family, function(*part), part)
         if whole:
             return total, grads
-        return total, [_spread(g, present) if s and g is not None else g for g, s in zip(grads, stacked, strict=True)]
+        return total, [
+            _spread(g, present) if s and g is not None else g for g, s in zip(grads, stacked, strict=True)
+        ]
     total, sums = 0.0, [None] * len(inputs)
     for j in np.flatnonzero(present):
         one = [v[j] if s else v for v, s in zip(inputs, stacked, strict=True)]
@@ -179,7 +199,9 @@ def _spread(gradient, present):
 def _is_missing(arg, value) -> bool:
     if not isinstance(arg.slice.node, Observation) or np.size(value) == 0:
         return False
-    return bool(np.isnan(value).all() if np.asarray(value).dtype.kind == "f" else (np.asarray(value) == -1).all())
+    return bool(
+        np.isnan(value).all() if np.asarray(value).dtype.kind == "f" else (np.asarray(value) == -1).all()
+    )
 
 
 def _checked(family: Family, result, inputs):
@@ -188,17 +210,28 @@ def _checked(family: Family, result, inputs):
         # A loss of one input may return its gradient bare.
         grads = [grads] if len(inputs) == 1 and not isinstance(grads, tuple | list) else list(grads)
     except (TypeError, ValueError):
-        raise ShapeError(f"loss {family.name!r} must return (value, (gradient or None, …)), got {type(result).__name__}") from None
+        raise ShapeError(
+            f"loss {family.name!r} must return (value, (gradient or None, …)), got {type(result).__name__}"
+        ) from None
     if len(grads) != len(inputs):
-        raise ShapeError(f"loss {family.name!r} returned {len(grads)} gradients for {len(inputs)} inputs; give None where there is none")
+        raise ShapeError(
+            f"loss {family.name!r} returned {len(grads)} gradients for {len(inputs)} inputs; give "
+            "None where there is none"
+        )
     total = float(np.sum(value))
     if np.isnan(total):
-        raise DataError(f"loss {family.name!r} is NaN; look for missing values among {', '.join(a.slice.name for a in family.args)}")
+        raise DataError(
+            f"loss {family.name!r} is NaN; look for missing values among "
+            f"{', '.join(a.slice.name for a in family.args)}"
+        )
     for k, (g, v) in enumerate(zip(grads, inputs, strict=True)):
         if g is not None:
             grads[k] = np.asarray(g)
             if grads[k].shape != np.shape(v):
-                raise ShapeError(f"loss {family.name!r}: the gradient for {family.args[k].slice.name} has shape {grads[k].shape}, wanted {np.shape(v)}")
+                raise ShapeError(
+                    f"loss {family.name!r}: the gradient for {family.args[k].slice.name} has shape "
+                    f"{grads[k].shape}, wanted {np.shape(v)}"
+                )
     return total, grads
 
 

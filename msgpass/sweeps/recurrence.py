@@ -3,20 +3,34 @@
     forward    h_t = f(h_{t−1}, x_t, θ)
     backward   λ_t = local_t + J_{t+1}ᵀ λ_{t+1},   J_t = ∂h_t/∂h_{t−1};      ∂total/∂θ = Σ_t (∂f_t/∂θ)ᵀ λ_t
 
-A vectorised step with a small state is linearised at all times at once after the forward pass, so that the sweep is a chain
+A vectorised step with a small state is linearised at all times at once after the forward pass, so that the
+sweep is a chain
 of matrix-vector products and the parameters take one stacked VJP; any other takes a local VJP at each time.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from msgpass.plan import Family, Recurrence
-from msgpass.sweeps.local import as_tuple, call_many, call_one, check_finite, jacobians, jvp_one, vjp_many, vjp_one
+from msgpass.sweeps.local import (
+    as_tuple,
+    call_many,
+    call_one,
+    check_finite,
+    jacobians,
+    jvp_one,
+    vjp_many,
+    vjp_one,
+)
 from msgpass.sweeps.real import Store, deliver, lagged
 from msgpass.sweeps.rows import add_edge, add_rows, edge_value, edges_of, per_instance, read, rows_of
 
-LINEARISED_STATE = 64  # above this many numbers a step, one VJP a time step is cheaper than that many VJPs of all steps
+LINEARISED_STATE = (
+    64  # above this many numbers a step, one VJP a time step is cheaper than that many VJPs of all steps
+)
 LINEARISED_BYTES = 1 << 28
 
 
@@ -33,9 +47,10 @@ class Sweep:
     def __init__(self, block: Recurrence, values):
         self.block, self.values = block, values
         self.edges: dict[tuple[str, int], np.ndarray] = {}
-        self.linear = None
+        self.linear: Any = None
 
-    # -- forward ---------------------------------------------------------------------------------------------------
+    # -- forward
+    # ---------------------------------------------------------------------------------------------------
 
     def forward(self) -> None:
         """Run every step in order."""
@@ -54,7 +69,12 @@ class Sweep:
     @property
     def dtype(self):
         """Single precision only where every real input is."""
-        inputs = [self.values[a.name] for f in self.block.families for a in (*f.args, *(b.edge for b in f.args if b.edge)) if a.name not in self.block.nodes]
+        inputs = [
+            self.values[a.name]
+            for f in self.block.families
+            for a in (*f.args, *(b.edge for b in f.args if b.edge))
+            if a.name not in self.block.nodes
+        ]
         kinds = [np.asarray(v).dtype for v in inputs if np.asarray(v).dtype.kind == "f"]
         return np.result_type(*kinds) if kinds else np.float64
 
@@ -63,7 +83,9 @@ class Sweep:
         sequences = self.active(family, t)
         if family.potential.vectorized and len(sequences):
             inputs = [self.group(family, a, sequences, t) for a in family.args]
-            outputs = call_many(family, inputs, [per_instance(family, a) for a in family.args], len(sequences))
+            outputs = call_many(
+                family, inputs, [per_instance(family, a) for a in family.args], len(sequences)
+            )
             for out, value in zip(family.outs, outputs, strict=True):
                 self.values[out.name][self.rows(out, family, sequences, t)] = value
             return
@@ -128,10 +150,12 @@ class Sweep:
             return self.one(family, arg, int(sequences[0]), t)[None]
         return np.stack([self.one(family, arg, int(n), t) for n in sequences])
 
-    # -- backward --------------------------------------------------------------------------------------------------
+    # -- backward
+    # --------------------------------------------------------------------------------------------------
 
     def backward(self, store: Store, later: Store, window=None, chosen=None) -> None:
-        """Cotangents from the local ones already in ``store``; ``window`` bounds the local times, ``chosen`` its instances."""
+        """Cotangents from the local ones already in ``store``; ``window`` bounds the local times, ``chosen``
+        its instances."""
         if self.can_linearise():
             self.affine(store, later, window, chosen)
             return
@@ -145,7 +169,11 @@ class Sweep:
             return False
         family = self.block.families[0]
         size = sum(int(np.prod(o.slice.shape)) for o in family.outs)
-        return family.factor.stepped and size <= LINEARISED_STATE and family.factor.n * size * size * 8 <= LINEARISED_BYTES
+        return (
+            family.factor.stepped
+            and size <= LINEARISED_STATE
+            and family.factor.n * size * size * 8 <= LINEARISED_BYTES
+        )
 
     def affine(self, store, later, window, chosen) -> None:
         """λ by matrix-vector products with the Jacobians of all steps, then one stacked VJP."""
@@ -168,7 +196,11 @@ class Sweep:
                             flat[arg.name][self.row(arg, family, n, t)] += cotangent @ jac[j]
         stacked = [per_instance(family, a) for a in family.args]
         cotangents = [store[o.name][rows_of(family, o, chosen)] for o in family.outs]
-        part = inputs if chosen is None else [v[chosen] if s else v for v, s in zip(inputs, stacked, strict=True)]
+        part = (
+            inputs
+            if chosen is None
+            else [v[chosen] if s else v for v, s in zip(inputs, stacked, strict=True)]
+        )
         found = vjp_many(family, part, stacked, cotangents, len(cotangents[0]))
         for k, (arg, message) in enumerate(zip(family.args, found, strict=True)):
             if k not in inner:
@@ -177,7 +209,8 @@ class Sweep:
                 self.deliver_inner(family, arg, np.asarray(message), store, later, chosen)
 
     def deliver_inner(self, family, arg, message, store, later, chosen) -> None:
-        """The sweep has added the inner rows to ``store`` already: only edges, and what later slices say, remain."""
+        """The sweep has added the inner rows to ``store`` already: only edges, and what later slices say,
+        remain."""
         if lagged(family, arg):
             add_rows(family, _without_edge(arg), later, *_inner_rows(family, arg, message, chosen))
         if arg.edge is not None and arg.edge.name in store:
@@ -185,7 +218,12 @@ class Sweep:
             instances, sequences = edges_of(family, arg)
             on_edge = np.isin(which, instances)
             if on_edge.any():
-                add_edge(arg, store[arg.edge.name], message[on_edge], sequences[np.searchsorted(instances, which[on_edge])])
+                add_edge(
+                    arg,
+                    store[arg.edge.name],
+                    message[on_edge],
+                    sequences[np.searchsorted(instances, which[on_edge])],
+                )
 
     def back_step(self, family, t, store, later, window) -> None:
         """Local VJPs at time t."""
@@ -193,7 +231,9 @@ class Sweep:
         if family.potential.vectorized and len(sequences):
             inputs = [self.group(family, a, sequences, t) for a in family.args]
             cotangents = [store[o.name][self.rows(o, family, sequences, t)] for o in family.outs]
-            found = vjp_many(family, inputs, [per_instance(family, a) for a in family.args], cotangents, len(sequences))
+            found = vjp_many(
+                family, inputs, [per_instance(family, a) for a in family.args], cotangents, len(sequences)
+            )
             for arg, message in zip(family.args, found, strict=True):
                 if message is not None:
                     own = per_instance(family, arg)
@@ -222,7 +262,8 @@ class Sweep:
             if lagged(family, arg):
                 later[arg.name][row] += message
 
-    # -- tangents --------------------------------------------------------------------------------------------------
+    # -- tangents
+    # --------------------------------------------------------------------------------------------------
 
     def tangent(self, tangents) -> None:
         """Push tangents forward in the order of time (the values are there already)."""
@@ -241,10 +282,14 @@ class Sweep:
                     if family.potential.vectorized:
                         own = [per_instance(family, a) for a in family.args]
                         inputs = [v[None] if s else v for v, s in zip(inputs, own, strict=True)]
-                        moves = [v[None] if s and v is not None else v for v, s in zip(moves, own, strict=True)]
+                        moves = [
+                            v[None] if s and v is not None else v for v, s in zip(moves, own, strict=True)
+                        ]
                     found = as_tuple(jvp_one(family, inputs, moves), family)
                     for out, value in zip(family.outs, found, strict=True):
-                        tangents[out.name][self.row(out, family, n, t)] = value[0] if family.potential.vectorized else value
+                        tangents[out.name][self.row(out, family, n, t)] = (
+                            value[0] if family.potential.vectorized else value
+                        )
 
 
 def _without_edge(arg):

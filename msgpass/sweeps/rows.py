@@ -1,6 +1,7 @@
 """Reading the rows that a family's instances touch, and adding messages back onto them.
 
-An argument with one row a step is stacked over instances; ``after`` and ``before`` edges stand in for the row that lies
+An argument with one row a step is stacked over instances; ``after`` and ``before`` edges stand in for the row
+that lies
 outside the sequence; singles and ``.all`` are shared by all instances.
 """
 
@@ -28,7 +29,11 @@ def rows_of(family: Family, arg: Arg, chosen=None):
     if isinstance(rows, slice):
         if isinstance(chosen, slice):
             first, last, _ = chosen.indices(rows.stop - rows.start)
-            return slice(rows.start + first, rows.start + last) if rows.start + first >= 0 else np.arange(rows.start + first, rows.start + last)
+            return (
+                slice(rows.start + first, rows.start + last)
+                if rows.start + first >= 0
+                else np.arange(rows.start + first, rows.start + last)
+            )
         return np.arange(rows.start, rows.stop)[chosen]
     return rows[chosen]
 
@@ -42,7 +47,8 @@ def edges_of(family: Family, arg: Arg) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read(family: Family, arg: Arg, values, chosen=None) -> np.ndarray:
-    """Value of an argument: stacked over the chosen instances (all by default) if they have rows of their own."""
+    """Value of an argument: stacked over the chosen instances (all by default) if they have rows of their
+    own."""
     array = values[arg.name]
     if arg.rows is None:
         return array
@@ -72,8 +78,9 @@ def edge_value(family: Family, arg: Arg, values) -> np.ndarray:
 
 
 def add_rows(family: Family, arg: Arg, store, message, chosen=None) -> None:
-    """Add an argument's message onto the accumulators in ``store`` (name → array), instances summed where they share."""
-    if message is None or arg.name not in store and arg.edge is None:
+    """Add an argument's message onto the accumulators in ``store`` (name → array), instances summed where
+    they share."""
+    if message is None or (arg.name not in store and arg.edge is None):
         return
     if arg.rows is None:
         store[arg.name] += message
@@ -102,7 +109,11 @@ def add_rows(family: Family, arg: Arg, store, message, chosen=None) -> None:
 def add_edge(arg: Arg, target: np.ndarray, messages: np.ndarray, sequences: np.ndarray) -> None:
     """Add what reaches the edge of each of ``sequences``."""
     if arg.edge.rows is not None:
-        rows = np.atleast_1d(np.arange(arg.edge.rows.start, arg.edge.rows.stop) if isinstance(arg.edge.rows, slice) else arg.edge.rows)
+        rows = np.atleast_1d(
+            np.arange(arg.edge.rows.start, arg.edge.rows.stop)
+            if isinstance(arg.edge.rows, slice)
+            else arg.edge.rows
+        )
         np.add.at(target, rows[sequences] if len(rows) > 1 else np.repeat(rows, len(sequences)), messages)
     elif target.ndim == messages.ndim:
         np.add.at(target, sequences, messages)

@@ -1,15 +1,17 @@
-"""One run over a :class:`TableChain`: gather the local evidence, hand the chain to the kernels, read the messages.
+"""One run over a :class:`TableChain`: gather the local evidence, hand the chain to the kernels, read the
+messages.
 
     α_t(j) = b_t(j) Σ_i α_{t−1}(i) A(i, j)      β_t(i) = Σ_j A(i, j) b_{t+1}(j) β_{t+1}(j)      γ_t ∝ α_t β_t
 
-Evidence of one categorical observation stays a table and an index, (R, K) and (T,): no (T, K) table is made of it. An
+Evidence of one categorical observation stays a table and an index, (R, K) and (T,): no (T, K) table is made
+of it. An
 aligned batch is laid end to end like ragged sequences.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +34,9 @@ class ChainLayout:
         self.order: np.ndarray | None = None
         if block.node.shape:
             grid = np.arange(clock.total * batch).reshape(clock.total, batch)
-            self.order = np.concatenate([grid[a:b].T.ravel() for a, b in zip(clock.offsets[:-1], clock.offsets[1:], strict=True)])
+            self.order = np.concatenate(
+                [grid[a:b].T.ravel() for a, b in zip(clock.offsets[:-1], clock.offsets[1:], strict=True)]
+            )
             lengths = np.repeat(lengths, batch)
         self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self.n = len(lengths)
@@ -77,7 +81,9 @@ class Symbols(NamedTuple):
         made = tables.indexed
         symbols = tables.layout.into(made.data(made.observed[0]))
         missing = bool((symbols < 0).any())
-        return cls(np.where(symbols < 0, made.states[made.observed[0]], symbols) if missing else symbols, missing)
+        return cls(
+            np.where(symbols < 0, made.states[made.observed[0]], symbols) if missing else symbols, missing
+        )
 
 
 def _total(arrays: list, otherwise):
@@ -89,16 +95,19 @@ def _total(arrays: list, otherwise):
 
 
 class ChainTables:
-    """The log tables of a chain in one run: init (K,), transition (K, K) or (P, K, K), evidence (R, K) with rows."""
+    """The log tables of a chain in one run: init (K,), transition (K, K) or (P, K, K), evidence (R, K) with
+    rows."""
 
-    def __init__(self, block: TableChain, layout: ChainLayout, values, clamp=None, symbols: Symbols | None = None):
+    def __init__(
+        self, block: TableChain, layout: ChainLayout, values, clamp=None, symbols: Symbols | None = None
+    ):
         self.block, self.layout, self.node = block, layout, block.node
         self.unaries = [TableInstances(f, values) for f in block.unaries]
         self.pairs = [(TableInstances(f, values), flipped) for f, flipped in block.pairs]
         labels = (clamp or {}).get(block.node.name)
         self.dtype = np.result_type(*(m.array.dtype for m in [*self.unaries, *(m for m, _ in self.pairs)]))
-        self.indexed = self._indexed() if labels is None else None
-        self.symbols = (symbols or Symbols.of(self)) if self.indexed is not None else None
+        self.indexed: Any = self._indexed() if labels is None else None
+        self.symbols: Any = (symbols or Symbols.of(self)) if self.indexed is not None else None
         self.initial = [m for m in self.unaries if self._is_initial(m)]
         self.log_init = _total([m.array for m in self.initial], np.zeros(block.node.states, self.dtype))
         self.log_transition = self._transition()
@@ -106,11 +115,23 @@ class ChainTables:
 
     def _is_initial(self, m: TableInstances) -> bool:
         arg = m.family.args[0]
-        return len(m.family.args) == 1 and arg.slice.kind == "index" and arg.slice.start == 0 and not m.stepped and not m.has_batch
+        return (
+            len(m.family.args) == 1
+            and arg.slice.kind == "index"
+            and arg.slice.start == 0
+            and not m.stepped
+            and not m.has_batch
+        )
 
     def _is_constant(self, m: TableInstances) -> bool:
         arg = m.family.args[0]
-        return len(m.family.args) == 1 and not m.stepped and not m.has_batch and arg.slice.kind == "range" and m.family.factor.n == self.node.clock.total
+        return (
+            len(m.family.args) == 1
+            and not m.stepped
+            and not m.has_batch
+            and arg.slice.kind == "range"
+            and m.family.factor.n == self.node.clock.total
+        )
 
     def _indexed(self) -> TableInstances | None:
         """The one categorical family that covers every step, if all other evidence is constant in time."""
@@ -144,7 +165,9 @@ class ChainTables:
         counts = np.asarray(self.node.clock.lengths) - 1
         ends = np.cumsum(counts)
         flat = stepped.reshape(len(stepped), self.layout.batch, K, K)
-        return np.concatenate([np.swapaxes(flat[e - c : e], 0, 1).reshape(-1, K, K) for c, e in zip(counts, ends, strict=True)])
+        return np.concatenate(
+            [np.swapaxes(flat[e - c : e], 0, 1).reshape(-1, K, K) for c, e in zip(counts, ends, strict=True)]
+        )
 
     def _evidence(self, labels) -> tuple[np.ndarray, np.ndarray | None]:
         constant = _total([m.array for m in self.unaries if self._is_constant(m)], None)
@@ -155,7 +178,13 @@ class ChainTables:
             return table if constant is None else table + constant, symbols.rows
         T, K = self.node.clock.total, self.node.states
         local = [m for m in self.unaries if not self._is_initial(m) and not self._is_constant(m)]
-        if len(local) == 1 and labels is None and constant is None and not local[0].observed and local[0].array.shape == (T, *self.node.shape, K):
+        if (
+            len(local) == 1
+            and labels is None
+            and constant is None
+            and not local[0].observed
+            and local[0].array.shape == (T, *self.node.shape, K)
+        ):
             return self.layout.into(local[0].array), None
         dense = np.zeros((T, *self.node.shape, K), self.dtype)
         if constant is not None:
@@ -177,7 +206,9 @@ class ChainTables:
         evidence, tops = linear(self.log_evidence, (-1,))
         offsets = self.layout.offsets
         per_step = tops if self.rows is None else tops[self.rows]
-        removed = init_top + (np.add.reduceat(per_step, offsets[:-1]) if len(offsets) > 2 else per_step.sum(keepdims=True))
+        removed = init_top + (
+            np.add.reduceat(per_step, offsets[:-1]) if len(offsets) > 2 else per_step.sum(keepdims=True)
+        )
         lengths = np.diff(offsets)
         if transition.ndim == 2:
             removed = removed + trans_top * (lengths - 1)
@@ -203,10 +234,20 @@ def _latent_position(m: TableInstances) -> int:
 class ChainRun:
     """Messages of one chain; γ and ξ at once, α and β when they are asked for."""
 
-    def __init__(self, block: TableChain, layout: ChainLayout, values, maximise: bool, clamp=None, forward_only: bool = False, cached: ChainTables | None = None):
+    def __init__(
+        self,
+        block: TableChain,
+        layout: ChainLayout,
+        values,
+        maximise: bool,
+        clamp=None,
+        forward_only: bool = False,
+        cached: ChainTables | None = None,
+    ):
         self.block, self.layout, self.maximise = block, layout, maximise
         self.tables = cached or ChainTables(block, layout, values, clamp)
-        self.counts, self.path = None, None
+        self.counts: Any = None
+        self.path: Any = None
         t = self.tables
         if maximise:
             scores, path = best_path(t.log_init, t.log_transition, t.log_evidence, t.rows, layout.offsets)
@@ -243,7 +284,8 @@ class ChainRun:
         sequence, step = found
         which = f" of sequence {sequence}" if self.layout.n > 1 else ""
         raise ImpossibleEvidenceError(
-            f"the evidence on {self.block.node.name!r} has probability zero: step {step}{which} is the first that no state explains (total is −inf). "
+            f"the evidence on {self.block.node.name!r} has probability zero: step {step}{which} is "
+            "the first that no state explains (total is −inf). "
             "Give the tables a little probability there, or treat that observation as missing (−1)",
             step,
         )
@@ -252,7 +294,9 @@ class ChainRun:
     def log_alpha_beta(self) -> tuple[np.ndarray, np.ndarray]:
         """True unnormalised log messages in kernel order."""
         t = self.tables
-        return log_messages(t.log_init, t.log_transition, t.log_evidence, t.rows, self.layout.offsets, self.maximise)
+        return log_messages(
+            t.log_init, t.log_transition, t.log_evidence, t.rows, self.layout.offsets, self.maximise
+        )
 
     def stacked(self, flat: np.ndarray) -> np.ndarray:
         """Kernel order → (T, *batch, …)."""
@@ -312,7 +356,9 @@ class ChainRun:
         return self.layout.pairs_out_of(joint - top, self.block.node.shape)
 
 
-def deliver_counts(tables: ChainTables, gamma: np.ndarray, xi: np.ndarray, row_counts: np.ndarray | None, store, sign: float) -> None:
+def deliver_counts(
+    tables: ChainTables, gamma: np.ndarray, xi: np.ndarray, row_counts: np.ndarray | None, store, sign: float
+) -> None:
     """Add marginals γ and pair counts ξ (kernel order) onto whatever stands behind the tables."""
     layout, shape = tables.layout, tables.node.shape
     stacked = None
@@ -324,7 +370,9 @@ def deliver_counts(tables: ChainTables, gamma: np.ndarray, xi: np.ndarray, row_c
             target += sign * gamma[layout.offsets[:-1]].sum(axis=0)
         elif m is tables.indexed:
             if row_counts is None:
-                row_counts = np.stack([np.bincount(tables.rows, column, len(tables.log_evidence)) for column in gamma.T], axis=1)
+                row_counts = np.stack(
+                    [np.bincount(tables.rows, column, len(tables.log_evidence)) for column in gamma.T], axis=1
+                )
             counts, n_symbols = row_counts.T, m.states[m.observed[0]]
             missing = counts[:, n_symbols] if counts.shape[1] > n_symbols else np.zeros(len(counts))
             m.add_symbol_counts(sign * counts[:, :n_symbols], sign * missing, target)

@@ -1,13 +1,16 @@
 """Two passes over a tree of factor instances, in any algebra over undirected potentials, without recursion.
 
-Every instance is oriented towards a root. Forward, from the leaves: the message at ``out`` from the messages at ``ins``.
-Backward, from the root: the message at each in, from what ``out`` and the other ins say. A variable's forward message is
+Every instance is oriented towards a root. Forward, from the leaves: the message at ``out`` from the messages
+at ``ins``.
+Backward, from the root: the message at each in, from what ``out`` and the other ins say. A variable's forward
+message is
 what lies behind it, its backward message what lies ahead; together they are its belief.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +24,8 @@ from msgpass.sweeps.rows import rows_of
 
 @dataclass(frozen=True)
 class Part:
-    """One factor instance: its family's number, its own, and where (ins…, out) stand among the factor's latent variables."""
+    """One factor instance: its family's number, its own, and where (ins…, out) stand among the factor's
+    latent variables."""
 
     family: int
     j: int
@@ -30,7 +34,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Instance:
-    """Factor instances over the same variables, taken together and oriented: variable ids of the ins and of the out."""
+    """Factor instances over the same variables, taken together and oriented: variable ids of the ins and of
+    the out."""
 
     parts: tuple[Part, ...]
     ins: tuple[int, ...]
@@ -48,7 +53,8 @@ class Orientation:
 
 
 def orient(block: Tree) -> Orientation:
-    """Direct every instance towards the last variable of its component; a loop is an error that names its factors."""
+    """Direct every instance towards the last variable of its component; a loop is an error that names its
+    factors."""
     index: dict[tuple[str, int], int] = {}
     touched: list[list[tuple[int, int]]] = []
     members: dict[tuple[int, int], list[int]] = {}
@@ -59,7 +65,12 @@ def orient(block: Tree) -> Orientation:
             touched.append([])
     for k, family in enumerate(block.families):
         free = [a for a in family.args if latent(a)]
-        rows = [np.arange(family.factor.n) * 0 - 1 if a.rows is None else np.atleast_1d(_as_array(rows_of(family, a))) for a in free]
+        rows = [
+            np.arange(family.factor.n) * 0 - 1
+            if a.rows is None
+            else np.atleast_1d(_as_array(rows_of(family, a)))
+            for a in free
+        ]
         for j in range(family.factor.n):
             ids = [index[(a.name, int(r[j]))] for a, r in zip(free, rows, strict=True)]
             members[(k, j)] = ids
@@ -104,7 +115,8 @@ def _loop(block, key, one, other):
     name = factor[key[1]].name if factor.n > 1 else factor.name
     text = [n if row < 0 else f"{n}[{row}]" for n, row in (one, other)]
     raise GraphError(
-        f"the graph has a loop through {name} between {text[0]} and {text[1]}: the exact schedules run on chains and trees. Merge the "
+        f"the graph has a loop through {name} between {text[0]} and {text[1]}: the exact schedules "
+        "run on chains and trees. Merge the "
         "variables of the loop into one with the product of their states"
     )
 
@@ -112,10 +124,12 @@ def _loop(block, key, one, other):
 class TreeRun:
     """One run over a :class:`Tree`."""
 
-    def __init__(self, block: Tree, orientation: Orientation, algebra, values, clamp=None, backward: bool = True):
+    def __init__(
+        self, block: Tree, orientation: Orientation, algebra, values, clamp=None, backward: bool = True
+    ):
         self.block, self.o, self.algebra, self.values = block, orientation, algebra, values
         make = QuadraticInstances if block.gaussian else TableInstances
-        self.families = [make(f, values) for f in block.families]
+        self.families: list[Any] = [make(f, values) for f in block.families]
         self.clamp = clamp or {}
         self.local = [self.start(v) for v in range(len(orientation.variables))]
         self.forward_pass()
@@ -135,7 +149,9 @@ class TreeRun:
         unit = np.zeros((*node.shape, node.states))
         if name in self.clamp:
             labels = np.asarray(self.clamp[name] if row < 0 else self.clamp[name][row])
-            unit = np.where((labels[..., None] < 0) | (np.arange(node.states) == labels[..., None]), 0.0, -np.inf)
+            unit = np.where(
+                (labels[..., None] < 0) | (np.arange(node.states) == labels[..., None]), 0.0, -np.inf
+            )
         return unit
 
     def potential(self, instance: Instance):
@@ -145,7 +161,12 @@ class TreeRun:
             return found[0]
         if self.block.gaussian:
             forms = [canonical(p) for p in found]
-            return Canonical(sum(f.h for f in forms), sum(f.precision for f in forms), sum(f.log_scale for f in forms), forms[0].sizes)
+            return Canonical(
+                sum(f.h for f in forms),
+                sum(f.precision for f in forms),
+                sum(f.log_scale for f in forms),
+                forms[0].sizes,
+            )
         return sum(found[1:], found[0])
 
     def part_potential(self, part: Part):
@@ -181,7 +202,9 @@ class TreeRun:
             inst = self.o.instances[k]
             if not inst.ins:
                 continue
-            messages = self.algebra.backward(self.potential(inst), [self.forward[u] for u in inst.ins], self.at_out[k])
+            messages = self.algebra.backward(
+                self.potential(inst), [self.forward[u] for u in inst.ins], self.at_out[k]
+            )
             for u, message in zip(inst.ins, messages, strict=True):
                 self.backward[u] = message
                 self.spread(u)
@@ -189,10 +212,15 @@ class TreeRun:
     def unit_like(self, v: int):
         """The message that says nothing to variable v."""
         node = self.node(v)
-        return self.algebra.unit(node.size, float) if self.block.gaussian else np.zeros((*node.shape, node.states))
+        return (
+            self.algebra.unit(node.size, float)
+            if self.block.gaussian
+            else np.zeros((*node.shape, node.states))
+        )
 
     def spread(self, v: int) -> None:
-        """What v says to each instance that points at it: everything but that instance (prefix and suffix products)."""
+        """What v says to each instance that points at it: everything but that instance (prefix and suffix
+        products)."""
         ids = self.into[v]
         base = self.algebra.add(self.backward[v], self.local[v])
         prefix = [base]
@@ -201,10 +229,13 @@ class TreeRun:
         suffix = None
         for position in range(len(ids) - 1, -1, -1):
             k = ids[position]
-            self.at_out[k] = prefix[position] if suffix is None else self.algebra.add(prefix[position], suffix)
+            self.at_out[k] = (
+                prefix[position] if suffix is None else self.algebra.add(prefix[position], suffix)
+            )
             suffix = self.sent[k] if suffix is None else self.algebra.add(self.sent[k], suffix)
 
-    # -- readings --------------------------------------------------------------------------------------------------
+    # -- readings
+    # --------------------------------------------------------------------------------------------------
 
     def belief(self, v: int):
         """Everything that is known about a variable."""
@@ -229,7 +260,8 @@ class TreeRun:
         return joint._replace(mean=joint.mean[index], cov=joint.cov[np.ix_(index, index)])
 
     def counts(self, k: int, assignment=None) -> np.ndarray:
-        """Expected counts of a table instance (along the best path: one where the assignment goes), in the order ins, out."""
+        """Expected counts of a table instance (along the best path: one where the assignment goes), in the
+        order ins, out."""
         if assignment is None:
             return np.exp(self.joint(k))
         inst = self.o.instances[k]
@@ -249,7 +281,9 @@ class TreeRun:
             inst = self.o.instances[k]
             if not inst.ins:
                 continue
-            places = self.best_ins(inst, self.potential(inst), [self.forward[u] for u in inst.ins], found[inst.out])
+            places = self.best_ins(
+                inst, self.potential(inst), [self.forward[u] for u in inst.ins], found[inst.out]
+            )
             for u, place in zip(inst.ins, places, strict=True):
                 found[u] = place
         return found
@@ -259,7 +293,9 @@ class TreeRun:
         scores = self.algebra.combine(potential, ins)
         batch, states = np.shape(at), [self.node(u).states for u in inst.ins]
         scores = np.broadcast_to(scores, (*batch, *scores.shape[-len(states) - 1 :]))
-        chosen = np.take_along_axis(scores, np.reshape(at, (*batch, *(1,) * (len(states) + 1))), axis=-1)[..., 0]
+        chosen = np.take_along_axis(scores, np.reshape(at, (*batch, *(1,) * (len(states) + 1))), axis=-1)[
+            ..., 0
+        ]
         flat = chosen.reshape(*batch, -1).argmax(axis=-1)
         return [np.asarray(p) for p in np.unravel_index(flat, states)]
 
@@ -284,16 +320,22 @@ class TreeRun:
             target = table_target(made, store)
             if target is not None:
                 joint = self.counts(k, assignment) if joint is None else joint
-                made.add_counts(sign * self.as_factor(inst, part, joint)[None], target, slice(part.j, part.j + 1))
+                made.add_counts(
+                    sign * self.as_factor(inst, part, joint)[None], target, slice(part.j, part.j + 1)
+                )
 
     def impossible(self) -> None:
         """Raise where the evidence has probability zero."""
         if self.total == -np.inf:
-            raise ImpossibleEvidenceError(f"the evidence on {', '.join(self.block.nodes[:4])} has probability zero, so that no posterior exists; look for −∞ in its tables")
+            raise ImpossibleEvidenceError(
+                f"the evidence on {', '.join(self.block.nodes[:4])} has probability zero, so that "
+                "no posterior exists; look for −∞ in its tables"
+            )
 
 
 def table_target(made: TableInstances, store):
-    """Accumulator behind a table: its parameter's, or that of the rows of a real sequence; None for a constant."""
+    """Accumulator behind a table: its parameter's, or that of the rows of a real sequence; None for a
+    constant."""
     from msgpass.nodes import Parameter, Slice
 
     source = made.family.potential.source

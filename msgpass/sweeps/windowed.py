@@ -1,11 +1,15 @@
 """Truncated and fixed-lag passes: messages that leave a window of time are dropped.
 
-Over steps, the whole plan is run back window by window: the losses of one window start, and only factors in the window pass
-messages on. Over a chain of tables or quadratics the belief at t takes its backward message from the last window end that
+Over steps, the whole plan is run back window by window: the losses of one window start, and only factors in
+the window pass
+messages on. Over a chain of tables or quadratics the belief at t takes its backward message from the last
+window end that
 reaches t, which is what the windowed gradients of the normalised filter add up to.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 
@@ -16,8 +20,8 @@ from msgpass.sweeps import real
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.table_chain import deliver_counts
 
-
-# -- steps -----------------------------------------------------------------------------------------------------------
+# -- steps
+# -----------------------------------------------------------------------------------------------------------
 
 
 def backward_windows(x, task, store: Store, later: Store) -> None:
@@ -25,7 +29,9 @@ def backward_windows(x, task, store: Store, later: Store) -> None:
     _check_causal(x)
     schedule = x.schedule
     longest = max((n for c in _clocks(x.plan) for n in c.lengths), default=1)
-    losses = {k: grads for k, (_, grads) in x.losses.items() if x.plan.blocks[k].families[0].potential.task == task}
+    losses = {
+        k: grads for k, (_, grads) in x.losses.items() if x.plan.blocks[k].families[0].potential.task == task
+    }
     moved = [n for b in x.plan.blocks if isinstance(b, Map | Recurrence) for n in b.nodes]
     own, own_later = Store(x.values), Store(x.values)
     for j in range(schedule.count(longest)):
@@ -46,7 +52,9 @@ def backward_windows(x, task, store: Store, later: Store) -> None:
                 if chosen is not None:
                     real.backward_map(block, x.values, own, own_later, chosen)
             else:
-                x.sweeps[k].backward(own, own_later, (low, end), chosen if chosen is not None else slice(0, 0))
+                x.sweeps[k].backward(
+                    own, own_later, (low, end), chosen if chosen is not None else slice(0, 0)
+                )
         _collect(x, j, longest, moved, own, store)
         _collect(x, j, longest, moved, own_later, later)
     for source, target in ((own, store), (own_later, later)):
@@ -56,7 +64,8 @@ def backward_windows(x, task, store: Store, later: Store) -> None:
 
 
 def _collect(x, j, longest, moved, source, target) -> None:
-    """Add the window's cotangents of computed variables to the sum, without those that left it, and clear them."""
+    """Add the window's cotangents of computed variables to the sum, without those that left it, and clear
+    them."""
     for name in moved:
         if not dict.__contains__(source, name):
             continue
@@ -74,7 +83,13 @@ def _collect(x, j, longest, moved, source, target) -> None:
 
 def _reach(x, name: str) -> int:
     block = x.plan.owner[name]
-    lags = [abs(f.first - a.first) for b in x.plan.blocks for f in b.families for a in f.args if a.name == name and a.slice.stepped]
+    lags = [
+        abs(f.first - a.first)
+        for b in x.plan.blocks
+        for f in b.families
+        for a in f.args
+        if a.name == name and a.slice.stepped
+    ]
     return max([1, getattr(block, "order", 1), *lags])
 
 
@@ -106,14 +121,21 @@ def instances(family, low, high):
 def _check_causal(x) -> None:
     for block in x.plan.blocks:
         if isinstance(block, Recurrence) and block.direction < 0:
-            raise UnsupportedError(f"{x.schedule!r} drops messages that go far back in time, but {', '.join(block.nodes)} runs against the clock; use Sequential() for it")
+            raise UnsupportedError(
+                f"{x.schedule!r} drops messages that go far back in time, but "
+                f"{', '.join(block.nodes)} runs against the clock; use Sequential() for it"
+            )
         for family in block.families:
             for arg in family.args:
                 if arg.slice.kind == "before" and isinstance(block, Map):
-                    raise UnsupportedError(f"{x.schedule!r}: {family.name!r} reads {arg.slice.name}, a later row; use Sequential()")
+                    raise UnsupportedError(
+                        f"{x.schedule!r}: {family.name!r} reads {arg.slice.name}, a later row; use "
+                        "Sequential()"
+                    )
 
 
-# -- chains ----------------------------------------------------------------------------------------------------------
+# -- chains
+# ----------------------------------------------------------------------------------------------------------
 
 
 def windowed_run(x, k: int, block, algebra, clamp):
@@ -129,7 +151,7 @@ def windowed_run(x, k: int, block, algebra, clamp):
 def horizons(schedule, offsets: np.ndarray) -> np.ndarray:
     """Row of the last window end that reaches each row (−1: none)."""
     parts = []
-    for a, b in zip(offsets[:-1], offsets[1:], strict=True):
+    for a, b in itertools.pairwise(offsets):
         end = schedule.horizon(int(b - a))
         parts.append(np.where(end >= 0, end + a, -1))
     return np.concatenate(parts)
@@ -143,7 +165,10 @@ class WindowedChain:
         self.total, self.tables = run.total, run.tables
         self.end = horizons(schedule, self.layout.offsets)
         if self.tables.log_transition.ndim == 3 and self.layout.order is not None:
-            raise UnsupportedError(f"{schedule!r} over an aligned batch with time-varying transitions: run its members one by one")
+            raise UnsupportedError(
+                f"{schedule!r} over an aligned batch with time-varying transitions: run its "
+                "members one by one"
+            )
         self.sweep()
 
     def impossible(self) -> None:
@@ -160,7 +185,8 @@ class WindowedChain:
         steps = np.where(self.end >= 0, self.end - rows, 0)
         beta, reached = np.zeros_like(alpha), np.zeros_like(alpha)
         for m in range(1, int(steps.max(initial=0)) + 1):
-            # β with m steps of evidence, from β with m − 1 steps one row later; rows that have reached their end keep theirs.
+            # β with m steps of evidence, from β with m − 1 steps one row later; rows that have reached their
+            # end keep theirs.
             live = np.flatnonzero((rows + m < len(rows)) & (self.sequence == np.roll(self.sequence, -m)))
             fresh = np.zeros_like(beta)
             fresh[live] = self.step_back(live, evidence[live + 1] + beta[live + 1])
@@ -219,11 +245,16 @@ class WindowedChain:
         return self.stacked(both - self.reduce(both, 1)[:, None])
 
     def pair_logs(self) -> tuple[np.ndarray, np.ndarray]:
-        """(later row, normalised log joint) of every pair, with the evidence that reaches the later of the two."""
+        """(later row, normalised log joint) of every pair, with the evidence that reaches the later of the
+        two."""
         inside = np.ones(len(self.alpha), bool)
         inside[self.layout.offsets[:-1]] = False
         after = np.flatnonzero(inside)
-        joint = self.alpha[after - 1][:, :, None] + self.transition_after(after - 1) + (self.evidence[after] + self.beta[after])[:, None, :]
+        joint = (
+            self.alpha[after - 1][:, :, None]
+            + self.transition_after(after - 1)
+            + (self.evidence[after] + self.beta[after])[:, None, :]
+        )
         return after, joint - self.reduce(joint.reshape(len(joint), -1), 1)[:, None, None]
 
     def pair_belief(self) -> np.ndarray:
@@ -231,12 +262,23 @@ class WindowedChain:
         return self.layout.pairs_out_of(self.pair_logs()[1], self.block.node.shape)
 
     def add_parameters(self, store, sign: float = 1.0) -> None:
-        """What the windows' gradients of the normalised filter add up to; factors that no window reaches count nothing."""
+        """What the windows' gradients of the normalised filter add up to; factors that no window reaches
+        count nothing."""
         if self.maximise:
-            raise UnsupportedError("counts along a fixed-lag Viterbi path are not defined; read m.belief and m.assignment, or use Sequential()")
+            raise UnsupportedError(
+                "counts along a fixed-lag Viterbi path are not defined; read m.belief and "
+                "m.assignment, or use Sequential()"
+            )
         reached = self.end >= 0
         both = self.alpha + self.beta
         gamma = np.exp(both - self.reduce(both, 1)[:, None]) * reached[:, None]
         after, joint = self.pair_logs()
         xi = np.exp(joint) * reached[after][:, None, None]
-        deliver_counts(self.tables, gamma, xi if self.tables.log_transition.ndim == 3 else xi.sum(axis=0), None, store, sign)
+        deliver_counts(
+            self.tables,
+            gamma,
+            xi if self.tables.log_transition.ndim == 3 else xi.sum(axis=0),
+            None,
+            store,
+            sign,
+        )

@@ -39,15 +39,22 @@ def random_problem(
     evidence = table(steps if categories is None else categories, n_states)
     return ChainProblem(
         unit_max(table(n_states)).astype(dtype),
-        (unit_max(transition, (1, 2)) if paired and n_pairs else unit_max(transition) if not paired else transition)
-        .astype(dtype),
+        (
+            unit_max(transition, (1, 2))
+            if paired and n_pairs
+            else unit_max(transition)
+            if not paired
+            else transition
+        ).astype(dtype),
         unit_max(evidence, 1).astype(dtype),
         rows,
         offsets,
     )
 
 
-def with_logs(init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, offsets: list[int]) -> ChainProblem:
+def with_logs(
+    init: np.ndarray, transition: np.ndarray, evidence: np.ndarray, offsets: list[int]
+) -> ChainProblem:
     """A problem from log tables that carries them along, as the engine does."""
     logs = tuple(np.asarray(x, np.float64) for x in (init, transition, evidence))
     init, transition, evidence = logs

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -66,6 +67,21 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+def test_pairs_from_many_threads_do_not_mix(monkeypatch):
+    monkeypatch.setattr(runtime, "processors", lambda: 2)
+    seen = {}
+
+    def caller(k):
+        seen[k] = [runtime.run_pair(pow, (k, 2), pow, (k, 3)) for _ in range(200)]
+
+    threads = [threading.Thread(target=caller, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == {k: [(k**2, k**3)] * 200 for k in range(4)}
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_pair_works_in_a_forked_child():
     done = subprocess.run(
@@ -85,7 +101,7 @@ def test_jit_compiles_without_the_cache_where_numba_refuses_it(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return real(**settings)
 
-    monkeypatch.setattr(runtime.numba, "njit", refusing)
+    monkeypatch.setattr(runtime, "numba", SimpleNamespace(njit=refusing))
 
     @runtime.jit
     def half(x):

@@ -31,7 +31,10 @@ categories = st.sampled_from([None, 3])
 
 def assert_same_counts(found, expected):
     """Mantissa, exponent, γ, ξ and failures as the reference has them; γ only where a sequence was not given up."""
-    (mantissa, exponent, gamma, xi, failed), (want_mantissa, want_exponent, want_gamma, want_xi, want_failed) = found, expected
+    (
+        (mantissa, exponent, gamma, xi, failed),
+        (want_mantissa, want_exponent, want_gamma, want_xi, want_failed),
+    ) = found, expected
     assert np.array_equal(failed, want_failed)
     with np.errstate(divide="ignore"):
         log_z, want = np.log(mantissa) + exponent * LN2, np.log(want_mantissa) + want_exponent * LN2
@@ -142,7 +145,9 @@ def test_the_best_path_from_segments(seed, n_states, length, categories):
     init, transition, evidence, rows, _ = tables
     path = np.full(length, -1)
     index = NO_ROWS if rows is None else rows
-    score, agreed = table_chain_viterbi_segments.one(init, transition, evidence, index, 0, length, path, False)
+    score, agreed = table_chain_viterbi_segments.one(
+        init, transition, evidence, index, 0, length, path, False
+    )
     expected, expected_path = reference_paths(*tables)
     assert score == pytest.approx(expected[0], rel=1e-13)
     if categories is None:
@@ -153,7 +158,14 @@ def test_the_best_path_from_segments(seed, n_states, length, categories):
         assert along == pytest.approx(score, rel=1e-12)
 
 
-SHAPES = [(2, [9000]), (3, [6000, 5, 5000]), (5, [30, 1, 2000] * 40), (8, [3000]), (20, [1500]), (20, [50] * 40)]
+SHAPES = [
+    (2, [9000]),
+    (3, [6000, 5, 5000]),
+    (5, [30, 1, 2000] * 40),
+    (8, [3000]),
+    (20, [1500]),
+    (20, [50] * 40),
+]
 
 
 @pytest.mark.parametrize(("n_states", "lengths"), SHAPES)

@@ -20,28 +20,35 @@ LOWEST = LOST[np.dtype(np.float64)]
     st.sampled_from([0.0, 0.4]),
 )
 def test_same_bits_as_the_reference(seed, n_states, lengths, categories, paired, sparsity):
-    problem = random_problem(
-        seed, n_states, lengths, categories=categories, paired=paired, sparsity=sparsity
-    )
+    problem = random_problem(seed, n_states, lengths, categories=categories, paired=paired, sparsity=sparsity)
     init, transition, evidence, rows, offsets, _ = problem
     transition = transition.reshape(-1, n_states, n_states)
     expected = chain_reference.scaled_sweep(init, transition, evidence, rows, offsets, LOWEST)
 
-    mantissa, exponent, failed = np.zeros(len(lengths)), np.zeros(len(lengths), np.int64), np.zeros(len(lengths), bool)
+    mantissa, exponent, failed = (
+        np.zeros(len(lengths)),
+        np.zeros(len(lengths), np.int64),
+        np.zeros(len(lengths), bool),
+    )
     gamma, xi = np.empty((offsets[-1], n_states)), np.zeros(transition.shape)
     index = np.empty(0, np.int64) if rows is None else rows
     table_chain_scalar.scaled_sweep(
         init, transition, evidence, index, offsets, LOWEST, mantissa, exponent, gamma, xi, failed
     )
     for name, want, got in zip(
-        ("mantissa", "exponent", "gamma", "xi", "failed"), expected, (mantissa, exponent, gamma, xi, failed), strict=True
+        ("mantissa", "exponent", "gamma", "xi", "failed"),
+        expected,
+        (mantissa, exponent, gamma, xi, failed),
+        strict=True,
     ):
         assert np.array_equal(want, got), name
 
-    alone, shifts, lost = np.zeros(len(lengths)), np.zeros(len(lengths), np.int64), np.zeros(len(lengths), bool)
-    table_chain_scalar.scaled_forward(
-        init, transition, evidence, index, offsets, LOWEST, alone, shifts, lost
+    alone, shifts, lost = (
+        np.zeros(len(lengths)),
+        np.zeros(len(lengths), np.int64),
+        np.zeros(len(lengths), bool),
     )
+    table_chain_scalar.scaled_forward(init, transition, evidence, index, offsets, LOWEST, alone, shifts, lost)
     kept = ~failed
     assert np.array_equal(alone[kept], mantissa[kept])
     assert np.array_equal(shifts[kept], exponent[kept])

@@ -1,0 +1,46 @@
+"""Normal densities and weighted moments with one variance a state and feature; missing cells simply do not count."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hmm.emissions.cells import Cells
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+def log_density(data: Cells, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """−½ Σ_d [log 2πσ²_kd + (x_td − μ_kd)²/σ²_kd] over observed cells, (T, K) as a view of (K, T)."""
+    constant = LOG_2PI + np.log(variances)
+    if data.observed is None:
+        total = np.repeat(constant.sum(axis=1)[:, None], data.filled.shape[1], axis=1)
+    else:
+        total = constant @ data.observed
+    for d, precision in enumerate(1 / variances.T):
+        total += _squared_gap(data, d, means) * precision[:, None]
+    total *= -0.5
+    return total.T
+
+
+def moments(data: Cells, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Σ_t w_tk and Σ_t w_tk x_td over observed cells, both (K, D)."""
+    sums = weights.T @ data.filled.T
+    if data.observed is None:
+        return np.repeat(weights.sum(axis=0)[:, None], len(data.filled), axis=1), sums
+    return weights.T @ data.observed.T, sums
+
+
+def scatter(data: Cells, weights: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Σ_t w_tk (x_td − c_kd)² over observed cells, (K, D), in a second pass so that nothing cancels."""
+    by_state = np.ascontiguousarray(weights.T)
+    gaps = (_squared_gap(data, d, centres) for d in range(len(data.filled)))
+    return np.stack([np.einsum("kt,kt->k", by_state, gap) for gap in gaps], axis=1)
+
+
+def _squared_gap(data: Cells, d: int, centres: np.ndarray) -> np.ndarray:
+    """(x_td − c_kd)², (K, T), 0 where missing."""
+    gap = data.filled[d] - centres[:, d, None]
+    gap *= gap
+    if data.observed is not None:
+        gap *= data.observed[d]
+    return gap

@@ -1,0 +1,46 @@
+"""Normal densities and conditional moments with covariance matrices, pattern by pattern of missing cells.
+
+With o the observed and u the missing features of a row, B = Σ_uo Σ_oo⁻¹:
+
+    E[x_u | x_o] = μ_u + B (x_o − μ_o)        Cov[x_u | x_o] = Σ_uu − B Σ_ou
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hmm.emissions.cells import Cells
+from hmm.emissions.diagonal_normal import LOG_2PI
+
+
+def log_density(data: Cells, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """log N(x_o; μ_o, Σ_oo), (T, K) as a view of (K, T); 0 for rows without anything."""
+    density = np.zeros((len(means), data.filled.shape[1]))
+    for rows, shown in data.patterns:
+        columns = data.filled[shown][:, rows]
+        factors = np.linalg.cholesky(covariances[:, shown][:, :, shown])
+        log_dets = 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+        for k, whiten in enumerate(np.linalg.inv(factors)):
+            z = whiten @ (columns - means[k, shown, None])
+            density[k, rows] = -0.5 * (LOG_2PI * shown.sum() + log_dets[k] + np.einsum("dt,dt->t", z, z))
+    return density.T
+
+
+def completed(data: Cells, mean: np.ndarray, covariance: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows with conditional means in their missing cells, (T, D), and Σ_t w_t Cov[x_t | its observed cells], (D, D)."""
+    rows_of_data = data.filled.T
+    uncertainty = np.zeros_like(covariance)
+    if data.observed is None:
+        return rows_of_data, uncertainty
+    rows_of_data = rows_of_data.copy()
+    for rows, shown in data.patterns:
+        hidden = ~shown
+        if not hidden.any():
+            continue
+        cross = covariance[np.ix_(shown, hidden)]
+        regression = np.linalg.solve(covariance[np.ix_(shown, shown)], cross)
+        gap = data.filled[shown][:, rows].T - mean[shown]
+        rows_of_data[np.ix_(rows, hidden)] = mean[hidden] + gap @ regression
+        left = covariance[np.ix_(hidden, hidden)] - cross.T @ regression
+        uncertainty[np.ix_(hidden, hidden)] += weights[rows].sum() * left
+    return rows_of_data, uncertainty
