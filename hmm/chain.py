@@ -1,6 +1,6 @@
 """One HMM as a value: initial and transition probabilities and an emission, and the factor graph that they make over data.
 
-    p(z, x) = π[z_0] Π_t A[z_{t−1}, z_t] Π_t p(x_t | z_t)
+p(z, x) = π[z_0] Π_t A[z_{t−1}, z_t] Π_t p(x_t | z_t)
 """
 
 from __future__ import annotations
@@ -42,9 +42,15 @@ class Chain:
 
     def values(self, data) -> dict[str, np.ndarray]:
         """Values that make a graph built for this data, by whatever chain, a graph of this one."""
-        return {"initial": log(self.initial), "transition": log(self.transition), **self.emission.values(data)}
+        return {
+            "initial": log(self.initial),
+            "transition": log(self.transition),
+            **self.emission.values(data),
+        }
 
-    def sample(self, n: int, rng: np.random.Generator, first: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def sample(
+        self, n: int, rng: np.random.Generator, first: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(observations (n, D), states (n,)) of one sequence, from state ``first`` if it is given."""
         cdfs = np.cumsum(self.transition, axis=1).tolist()
         u = rng.random(n)

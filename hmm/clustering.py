@@ -13,7 +13,10 @@ ROUNDS = 10
 def cluster(X: np.ndarray, n_clusters: int, rng: np.random.Generator) -> np.ndarray:
     """Cluster of each row of (T, D) data without missing values, (T,); columns are brought to one scale.
 
-    >>> cluster(np.array([[0.0], [0.1], [5.0], [5.1]]), 2, np.random.default_rng(0)).tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
+    >>> cluster(np.array([[0.0], [0.1], [5.0], [5.1]]), 2, np.random.default_rng(0)).tolist() in (
+    ...     [0, 0, 1, 1],
+    ...     [1, 1, 0, 0],
+    ... )
     True
     """
     spread = X.std(axis=0)

@@ -34,7 +34,9 @@ class Priors:
         )
 
 
-def baum_welch(chain: Chain, data, lengths: list[int], params: str, priors: Priors, monitor: ConvergenceMonitor) -> Iterator[Chain]:
+def baum_welch(
+    chain: Chain, data, lengths: list[int], params: str, priors: Priors, monitor: ConvergenceMonitor
+) -> Iterator[Chain]:
     """Chains of rising log-likelihood (plus log prior), one an iteration, until the monitor is content.
 
     Parameters

@@ -57,7 +57,9 @@ class ConvergenceMonitor:
         if self.verbose:
             print(f"{self.iter + 1:>10d} {log_prob:>16.8f} {gain:>+16.8f}", file=sys.stderr)
         if gain < -1e-8 * max(1.0, abs(log_prob)):
-            log.warning("Model is not converging: the objective went from %r to %r", self.history[-1], log_prob)
+            log.warning(
+                "Model is not converging: the objective went from %r to %r", self.history[-1], log_prob
+            )
         self.history.append(log_prob)
         self.iter += 1
 
@@ -95,7 +97,9 @@ class Progress:
         if self.bar is None and time.perf_counter() - self.started > SILENT_SECONDS:
             from tqdm import tqdm
 
-            self.bar = tqdm(total=self.total, initial=self.done - 1, desc=self.label, unit="iteration", leave=False)
+            self.bar = tqdm(
+                total=self.total, initial=self.done - 1, desc=self.label, unit="iteration", leave=False
+            )
         if self.bar is not None:
             self.bar.set_postfix_str(note, refresh=False)
             self.bar.update()

@@ -43,7 +43,9 @@ def rows_of_numbers(X, *, flat: bool = False) -> np.ndarray:
             "with lengths=[len(s) for s in sequences]"
         ) from None
     if array.dtype.kind not in "iubf":
-        raise DataError(f"X holds {array.dtype}, wanted numbers; labels become numbers by sklearn.preprocessing.LabelEncoder")
+        raise DataError(
+            f"X holds {array.dtype}, wanted numbers; labels become numbers by sklearn.preprocessing.LabelEncoder"
+        )
     if flat and array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
@@ -51,7 +53,9 @@ def rows_of_numbers(X, *, flat: bool = False) -> np.ndarray:
         hint = "; one feature goes in as X.reshape(-1, 1)" if array.ndim == 1 else ""
         raise ShapeError(f"X has shape {array.shape}, wanted {wanted}{hint}")
     if 0 in array.shape:
-        raise ShapeError(f"X has shape {array.shape}: there is nothing in it; wanted at least one row and one column")
+        raise ShapeError(
+            f"X has shape {array.shape}: there is nothing in it; wanted at least one row and one column"
+        )
     if array.dtype.kind == "f" and np.isinf(array).any():
         t, d = np.argwhere(np.isinf(array))[0]
         raise DataError(f"X holds an infinite value at row {t}, column {d}; a missing value is NaN")
@@ -66,14 +70,18 @@ def sequence_lengths(lengths, n_rows: int) -> list[int]:
     if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array) or array.min() < 1:
         raise ShapeError(f"lengths must be a non-empty list of whole numbers ≥ 1, got {lengths!r}")
     if array.sum() != n_rows:
-        raise ShapeError(f"lengths sum to {array.sum()}, but X has {n_rows} rows; sequences lie end to end in X")
+        raise ShapeError(
+            f"lengths sum to {array.sum()}, but X has {n_rows} rows; sequences lie end to end in X"
+        )
     return array.tolist()
 
 
 def same_width(X: np.ndarray, n_features: int) -> None:
     """As many columns as the model was fitted to."""
     if X.shape[1] != n_features:
-        raise ShapeError(f"X has {X.shape[1]} columns, but the model has {n_features} features; give the columns it was fitted to")
+        raise ShapeError(
+            f"X has {X.shape[1]} columns, but the model has {n_features} features; give the columns it was fitted to"
+        )
 
 
 def probabilities(name: str, value, shape: tuple[int, ...]) -> np.ndarray:
@@ -108,9 +116,13 @@ def prior(name: str, value, shape: tuple[int, ...], *, positive: bool = False) -
         array = np.asarray(value, dtype=np.float64)
         np.broadcast_to(array, shape)
     except (TypeError, ValueError):
-        raise ShapeError(f"{name} must be a number or an array that broadcasts to {shape}, got {value!r}") from None
+        raise ShapeError(
+            f"{name} must be a number or an array that broadcasts to {shape}, got {value!r}"
+        ) from None
     if not np.isfinite(array).all() or (array < 0).any() or (positive and (array == 0).any()):
-        raise DataError(f"{name} must be finite and {'above zero' if positive else 'not negative'}, got {value!r}")
+        raise DataError(
+            f"{name} must be finite and {'above zero' if positive else 'not negative'}, got {value!r}"
+        )
     return array
 
 
@@ -143,4 +155,6 @@ def generator(random_state) -> np.random.Generator:
     try:
         return np.random.default_rng(random_state)
     except (TypeError, ValueError) as problem:
-        raise DataError(f"random_state must be None, a seed ≥ 0 or a numpy.random.Generator, got {random_state!r} ({problem})") from None
+        raise DataError(
+            f"random_state must be None, a seed ≥ 0 or a numpy.random.Generator, got {random_state!r} ({problem})"
+        ) from None

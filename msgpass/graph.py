@@ -321,10 +321,8 @@ def _domain(name: str, states, shape) -> tuple[tuple[int, ...], int | None]:
 def _alignment(slices: tuple[Slice, ...]) -> tuple[Clock | None, np.ndarray | None]:
     """The clock that the slices share and the number of instances in each sequence (None: a single
     instance)."""
-    clock = next(
-        (s.node.clock for s in slices if s.kind not in ("single", "all") and isinstance(s.node, Sequence)),
-        None,
-    )
+    own_clocks = [s for s in slices if s.kind not in ("single", "all") and isinstance(s.node, Sequence)]
+    clock = next((s.node.clock for s in sorted(own_clocks, key=lambda s: not s.stepped)), None)
     stepped = [s for s in slices if s.stepped]
     for s in slices:
         if s.kind in ("single", "all"):
@@ -332,12 +330,15 @@ def _alignment(slices: tuple[Slice, ...]) -> tuple[Clock | None, np.ndarray | No
         if not isinstance(s.node, Sequence) and not s.node.shape:
             raise ShapeError(f"{s.name}: {s.node.name!r} holds a single number, so it has no steps to slice")
         own = s.node.clock if isinstance(s.node, Sequence) else None
-        clock = clock or own or Clock((s.node.shape[0],))
+        clock = clock or Clock((s.node.shape[0],))
+        if s.kind == "index" and own and not own.ragged:
+            s.index_row(own.total)
+            continue  # one row, which all steps share whatever its clock
         rows = s.node.clock.total if own else s.node.shape[0]
         if (own and own != clock) or rows != clock.total:
-            lengths = "one length" if clock.ragged else f"{clock.total} steps"
+            span = "ragged lengths" if clock.ragged else f"{clock.total} steps"
             raise ShapeError(
-                f"{s.name} has {rows} rows, but the factor's other slices run over {lengths} "
+                f"{s.name} has {rows} rows, but the factor's other slices run over {span} "
                 f"({clock.total} rows in all); slices of one factor share a clock"
             )
     if clock is None:
@@ -345,11 +346,11 @@ def _alignment(slices: tuple[Slice, ...]) -> tuple[Clock | None, np.ndarray | No
     if not stepped:
         for s in slices:
             if s.kind == "index":
-                for n in set(clock.lengths):
-                    s.index_row(n)
+                for length in set(clock.lengths):
+                    s.index_row(length)
         return clock, np.ones(len(clock.lengths), np.int64)
     lengths = np.asarray(clock.lengths)
-    counts: np.ndarray | None = None
+    counts: Any = None
     for s in stepped:
         first, last = s.span(clock.lengths)
         these = np.maximum(0, lengths + last - first)

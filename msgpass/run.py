@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from msgpass.algebra import Adjoint, Gaussian, MaxProduct, SumProduct, Tangent
@@ -127,7 +129,8 @@ def choose_algebras(plan: Plan, algebra) -> tuple[Algebra, ...]:
         return tuple(defaults)
     if isinstance(algebra, dict):
         for key, value in algebra.items():
-            name, value = getattr(key, "name", key), _as_algebra(value)
+            name: Any = getattr(key, "name", key)
+            value = _as_algebra(value)
             block = plan.owner.get(name)
             if block is None:
                 raise UnavailableError(
@@ -207,6 +210,7 @@ def resolve_values(plan: Plan, values: dict | None) -> tuple[dict[str, np.ndarra
 
 
 def _parameter(node: Parameter, value) -> np.ndarray:
+    array: np.ndarray
     try:
         array = np.array(
             value, dtype=np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64

@@ -68,7 +68,9 @@ class Categorical(Emission):
     def fit(self, data: np.ndarray, weights: np.ndarray, params: str) -> Categorical:
         seen = data >= 0
         n_symbols = self.emissionprob.shape[1]
-        return self._from_counts(np.stack([np.bincount(data[seen], w, n_symbols) for w in weights[seen].T]), params)
+        return self._from_counts(
+            np.stack([np.bincount(data[seen], w, n_symbols) for w in weights[seen].T]), params
+        )
 
     def _from_counts(self, counts: np.ndarray, params: str) -> Categorical:
         if "e" not in params:

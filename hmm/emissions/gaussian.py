@@ -52,7 +52,9 @@ class GaussianPrior:
         prior("means_prior", np.abs(means), shape)
         weights = prior("means_weight", self.means_weight, shape)
         if weights.ndim == 2 and weights.shape[1] > 1 and matrices:
-            raise DataError("means_weight must be a number or have shape (n_components, 1) with full and tied covariances")
+            raise DataError(
+                "means_weight must be a number or have shape (n_components, 1) with full and tied covariances"
+            )
         covars = prior("covars_prior", np.abs(self.covars_prior), (*shape, n_features) if matrices else shape)
         if matrices and covars.ndim < 2:
             given = np.asarray(self.covars_prior) * np.eye(n_features)
@@ -93,7 +95,14 @@ class Gaussian(Emission):
     LETTERS: ClassVar[dict[str, str]] = {"m": "means", "c": "covars"}
 
     @classmethod
-    def start(cls, X: np.ndarray, n_components: int, rng: np.random.Generator, covariance_type: str, floor: np.ndarray) -> Gaussian:
+    def start(
+        cls,
+        X: np.ndarray,
+        n_components: int,
+        rng: np.random.Generator,
+        covariance_type: str,
+        floor: np.ndarray,
+    ) -> Gaussian:
         """Means of clusters; the covariance of all data for every state, wide enough to reach everything."""
         seen = np.isfinite(X)
         overall = np.where(seen, X, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
@@ -115,6 +124,10 @@ class Gaussian(Emission):
         }[covariance_type]()
         return cls(means, covars, covariance_type, floor)
 
+    def floored_at(self, floor: np.ndarray) -> Gaussian:
+        """The same distributions, to be kept above another floor."""
+        return replace(self, floor=floor)
+
     @property
     def matrices(self) -> bool:
         """Whether features are correlated given the state."""
@@ -125,7 +138,9 @@ class Gaussian(Emission):
         D = np.shape(self.means)[-1] if np.ndim(self.means) else 0
         means = parameter("means_", self.means, (n_components, D))
         covars = check_covars(self.covars, self.covariance_type, n_components, D)
-        return replace(self, means=means, covars=covars, prior=self.prior.check(n_components, D, self.matrices))
+        return replace(
+            self, means=means, covars=covars, prior=self.prior.check(n_components, D, self.matrices)
+        )
 
     def prepare(self, X: np.ndarray) -> Cells:
         return Cells.of(X)
@@ -139,12 +154,18 @@ class Gaussian(Emission):
         noise = rng.standard_normal((len(states), self.means.shape[1]))
         if not self.matrices:
             return self.means[states] + np.sqrt(self._stacked())[states] * noise
-        return self.means[states] + np.einsum("nij,nj->ni", np.linalg.cholesky(self._stacked())[states], noise)
+        return self.means[states] + np.einsum(
+            "nij,nj->ni", np.linalg.cholesky(self._stacked())[states], noise
+        )
 
     def fit(self, data: Cells, weights: np.ndarray, params: str) -> Gaussian:
         if not set(params) & set(self.LETTERS):
             return self
-        return self._fit_matrices(data, weights, params) if self.matrices else self._fit_variances(data, weights, params)
+        return (
+            self._fit_matrices(data, weights, params)
+            if self.matrices
+            else self._fit_variances(data, weights, params)
+        )
 
     def n_parameters(self) -> dict[str, int]:
         K, D = self.means.shape
@@ -163,7 +184,9 @@ class Gaussian(Emission):
         precision, (_, logdet) = np.linalg.inv(covars), np.linalg.slogdet(covars)
         far = np.sum(weight[:, 0] * np.einsum("ki,kij,kj->k", gap, precision, gap))
         kinds = slice(0, 1) if self.covariance_type == "tied" else slice(None)
-        trace = np.sum(precision[kinds] * np.swapaxes(np.broadcast_to(p.covars_prior, covars.shape)[kinds], 1, 2))
+        trace = np.sum(
+            precision[kinds] * np.swapaxes(np.broadcast_to(p.covars_prior, covars.shape)[kinds], 1, 2)
+        )
         return -0.5 * float(far + trace + max(p.covars_weight - D, 0) * logdet[kinds].sum())
 
     # -- the four structures ---------------------------------------------------------------------------------------
@@ -216,7 +239,11 @@ class Gaussian(Emission):
             return replace(self, means=means, covars=covars)
         known = (mass + extra > NEGLIGIBLE)[:, None, None]
         total = np.where(known, (mass + extra)[:, None, None], 1)
-        return replace(self, means=means, covars=np.where(known, self._floored((scatter + p.covars_prior) / total), self.covars))
+        return replace(
+            self,
+            means=means,
+            covars=np.where(known, self._floored((scatter + p.covars_prior) / total), self.covars),
+        )
 
     def _floored(self, covars: np.ndarray) -> np.ndarray:
         """argmax over Σ ⪰ diag(floor) of −log |Σ| − tr(Σ⁻¹ S): the eigenvalues of S in units of the floor, at least 1."""
@@ -229,7 +256,11 @@ class Gaussian(Emission):
         low = values.min(axis=-1) < 1
         if not low.any():
             return covars
-        raised = (vectors * np.maximum(values, 1)[..., None, :]) @ np.swapaxes(vectors, -1, -2) * np.outer(unit, unit)
+        raised = (
+            (vectors * np.maximum(values, 1)[..., None, :])
+            @ np.swapaxes(vectors, -1, -2)
+            * np.outer(unit, unit)
+        )
         return np.where(low[..., None, None], (raised + np.swapaxes(raised, -1, -2)) / 2, covars)
 
 
@@ -242,7 +273,10 @@ def check_covars(covars, covariance_type: str, n_components: int, n_features: in
         if (array <= 0).any():
             raise DataError(f"covars_ holds {array.min():.6g}; variances are above zero")
         return array
-    if not np.allclose(array, np.swapaxes(array, -1, -2), rtol=1e-6, atol=0) or np.linalg.eigvalsh(array).min() <= 0:
+    if (
+        not np.allclose(array, np.swapaxes(array, -1, -2), rtol=1e-6, atol=0)
+        or np.linalg.eigvalsh(array).min() <= 0
+    ):
         raise DataError(f"covars_ of type {covariance_type!r} must be symmetric and positive definite")
     return array
 

@@ -26,7 +26,9 @@ def log_density(data: Cells, means: np.ndarray, covariances: np.ndarray) -> np.n
     return density.T
 
 
-def completed(data: Cells, mean: np.ndarray, covariance: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def completed(
+    data: Cells, mean: np.ndarray, covariance: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows with conditional means in their missing cells, (T, D), and Σ_t w_t Cov[x_t | its observed cells], (D, D)."""
     rows_of_data = data.filled.T
     uncertainty = np.zeros_like(covariance)

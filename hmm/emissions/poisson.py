@@ -95,7 +95,9 @@ class Poisson(Emission):
             density[impossible] = -np.inf
         else:
             density = logs @ data.filled
-        density -= self.lambdas.sum(axis=1)[:, None] if data.observed is None else self.lambdas @ data.observed
+        density -= (
+            self.lambdas.sum(axis=1)[:, None] if data.observed is None else self.lambdas @ data.observed
+        )
         density -= data.log_factorials
         return density.T
 

@@ -233,7 +233,7 @@ def cross_back(potential: Linear, said: Information) -> Information:
     return Information(F.T @ shifted, symmetric(F.T @ carried @ F), float(scale))
 
 
-def marginal(joint: Information, keep: slice) -> Information:
+def marginal(joint: Information, keep: slice | np.ndarray) -> Information:
     """Schur complement onto ``keep``."""
     inside = np.zeros(joint.h.size, bool)
     inside[keep] = True

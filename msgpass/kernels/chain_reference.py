@@ -1,19 +1,22 @@
-"""The sweeps over a chain of discrete tables in plain NumPy: the text to read, and the oracle of the compiled kernels.
+"""The sweeps over a chain of discrete tables in plain NumPy: the text to read, and the oracle of the compiled
+kernels.
 
     α_t(j) = e_t(j) Σ_i α_{t−1}(i) A(i, j),   β_{t−1}(i) = Σ_j A(i, j) e_t(j) β_t(j),   Z = Σ_j α_{T−1}(j)
     γ_t = α_t β_t / Z,                        ξ_t(i, j) = α_{t−1}(i) A(i, j) e_t(j) β_t(j) / Z
 
-(Rabiner 1989). The linear sweep keeps messages in range by exact powers of two and adds in a fixed order, so that a
-compiled sweep can reproduce it to the bit; the logarithmic one takes any reduction: log-sum-exp or max (Viterbi).
+(Rabiner 1989). The linear sweep keeps messages in range by exact powers of two and adds in a fixed order, so
+that a compiled sweep can reproduce it to the bit; the logarithmic one takes any reduction: log-sum-exp or max
+(Viterbi).
 """
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
 
 
 def crossed(message: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """``message @ table``, adding row after row; BLAS and pairwise sums would add in an order of their own."""
+    """``message @ table``, adding row after row; BLAS and pairwise sums have an order of their own."""
     return np.add.reduce(message[:, None] * table, axis=0)
 
 
@@ -35,8 +38,8 @@ def scaled_sweep(
     Parameters
     ----------
     init, transition, evidence, rows, offsets
-        As in :class:`~msgpass.kernels.table_chain_types.ChainProblem`, ``transition`` always with three axes: one table
-        shared by all pairs, or one a pair.
+        As in :class:`~msgpass.kernels.table_chain_types.ChainProblem`, ``transition`` always with three axes:
+        one table shared by all pairs, or one a pair.
     lost : float
         A sequence with a scale below this is given up: it must be redone in log space.
 
@@ -54,7 +57,7 @@ def scaled_sweep(
     mantissa, exponent = np.zeros(n_sequences), np.zeros(n_sequences, np.int64)
     gamma, xi = np.zeros((offsets[-1], n_states)), np.zeros(transition.shape)
     failed = np.zeros(n_sequences, bool)
-    for n, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for n, (start, stop) in enumerate(itertools.pairwise(offsets)):
         local = evidence[start:stop] if rows is None else evidence[rows[start:stop]]
         tables = (
             np.broadcast_to(transition, (stop - start - 1, *transition.shape[1:]))
@@ -158,7 +161,7 @@ def log_sweep(
 def log_counts(
     alpha: np.ndarray, beta: np.ndarray, log_tables: np.ndarray, log_evidence: np.ndarray
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """log Z, γ (L, K) and Σ ξ a pair (L − 1, K, K) of one sequence, from its log messages; Z must not be zero."""
+    """log Z ≠ −∞, γ (L, K) and ξ by pair (L − 1, K, K) of one sequence, from its log messages."""
     log_z = float(log_sum_exp(alpha[-1], 0))
     gamma = np.exp(alpha + beta - log_z)
     xi = np.exp(alpha[:-1, :, None] + log_tables + (log_evidence + beta)[1:, None, :] - log_z)
@@ -166,7 +169,8 @@ def log_counts(
 
 
 def trace_back(alpha: np.ndarray, log_tables: np.ndarray) -> tuple[float, np.ndarray]:
-    """Best score and best path of one sequence from its max-sum α (Viterbi 1967); ties go to the lowest state.
+    """Best score and best path of one sequence from its max-sum α (Viterbi 1967); ties go to the lowest
+    state.
 
     No back-pointers: the argmax is recomputed, along the path only.
     """

@@ -74,9 +74,10 @@ def forward(
     sizes = (layout.steps, layout.batch, layout.inputs, layout.hidden, layout.units)
     options = (bool(reverse), activation == "tanh", layout.lanes)
     calls = []
-    for begin, end in layout.parts():
-        z, state = aligned_empty((2, (end - begin) * (layout.units + layout.lanes)), layout.dtype)
-        calls.append((*arrays, z, state, *sizes, begin, end, *options))
+    for blocks in layout.parts():
+        rows = blocks[0][1] - blocks[0][0]
+        z, state = aligned_empty((2, rows * (layout.units + layout.lanes)), layout.dtype)
+        calls.append([(*arrays, z, state, *sizes, *block, *options) for block in blocks])
     _run(run_forward, calls)
     return layout.trimmed(h)
 
@@ -136,14 +137,15 @@ def backward(
     sizes = (layout.steps, layout.batch, layout.inputs, layout.hidden, units, columns)
     options = (bool(reverse), activation == "tanh", bool(want_dz), layout.lanes)
     calls, sums = [], []
-    for begin, end in layout.parts():
-        rows = end - begin
+    for blocks in layout.parts():
+        rows = blocks[0][1] - blocks[0][0]
         chunk = min(layout.steps, max(1, CHUNK_ROWS // rows))
         recent = aligned_empty((chunk + 1) * rows * (units + layout.lanes), dtype)
         groups = aligned_empty((chunk * rows + 2) * units, dtype)
         panels = aligned_empty(chunk * rows * (columns + units), dtype)
         sums.append(aligned_zeros((columns + units + 1) * units, dtype))
-        calls.append((*arrays, recent, groups, panels, sums[-1], *sizes, begin, end, chunk, *options))
+        work = (recent, groups, panels, sums[-1])
+        calls.append([(*arrays, *work, *sizes, *block, chunk, *options) for block in blocks])
     _run(run_backward, calls)
     total = sums[0] if len(sums) == 1 else sums[0] + sums[1]
     dw_ih = total[: units * columns].reshape(units, columns)
@@ -158,9 +160,14 @@ def backward(
 
 
 def _run(kernel, calls):
-    """One call here, or two at the same time."""
+    """The calls of one thread here, or those of two at the same time."""
     with compiling("the Elman sweep", run_forward, run_backward):
         if len(calls) == 1:
-            kernel(*calls[0])
+            _run_all(kernel, calls[0])
         else:
-            run_pair(kernel, calls[0], kernel, calls[1])
+            run_pair(_run_all, (kernel, calls[0]), _run_all, (kernel, calls[1]))
+
+
+def _run_all(kernel, calls):
+    for arguments in calls:
+        kernel(*arguments)

@@ -1,5 +1,7 @@
 """How the arrays of an Elman sweep are checked, cut in two, and laid out for the compiled loops."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from msgpass.errors import DataError, ShapeError
@@ -13,6 +15,10 @@ MIN_SPLIT_WORK = 5e6
 
 MIN_SPLIT_BATCH = 8
 """Smallest batch that is cut in two: each half is then a whole tile of four rows at least."""
+
+
+BLOCK_ROWS = 128
+"""Rows of the batch that go through time together, so that what a step works on stays in cache."""
 
 
 class Layout:
@@ -53,15 +59,19 @@ class Layout:
             sizes = f"T={self.steps}, B={self.batch}, I={self.inputs}, H={self.hidden}"
             raise ShapeError(f"{name} has shape {array.shape}; with {sizes} it must have {wanted}")
 
-    def parts(self) -> list[tuple[int, int]]:
-        """Ranges of the batch for one thread or two, by the sizes alone, so that results do not depend on
-        more.
+    def parts(self) -> list[list[tuple[int, int]]]:
+        """Blocks of rows of the batch for each of one or two threads, the first block the largest.
+
+        They follow from the sizes alone, so that results do not depend on anything else.
         """
         work = self.steps * self.batch * self.hidden * (self.inputs + self.hidden)
-        if self.batch < MIN_SPLIT_BATCH or work < MIN_SPLIT_WORK:
-            return [(0, self.batch)]
-        middle = -(-self.batch // 8) * 4
-        return [(0, middle), (middle, self.batch)]
+        ends = [0, self.batch]
+        if self.batch >= MIN_SPLIT_BATCH and work >= MIN_SPLIT_WORK:
+            ends.insert(1, -(-self.batch // 8) * 4)
+        return [
+            [(row, min(row + BLOCK_ROWS, end)) for row in range(begin, end, BLOCK_ROWS)]
+            for begin, end in pairwise(ends)
+        ]
 
     def contiguous(self, array: np.ndarray) -> np.ndarray:
         """As the compiled loops take it; read-only arrays are copied, as Numba would compile anew for

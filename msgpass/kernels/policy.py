@@ -1,7 +1,7 @@
 """When a compiled sweep is worth loading.
 
-NumPy's sweep needs nothing; the compiled one needs Numba's import and, the first time on a machine, a second or two of
-compilation. Where both give the same bits, small work goes to NumPy until enough of it has come by.
+NumPy's sweep needs nothing; the compiled one needs Numba's import and, the first time on a machine, a second
+or two of compilation. Where both give the same bits, small work goes to NumPy until enough of it has come by.
 """
 
 import os
@@ -11,7 +11,7 @@ REFERENCE_SECONDS_PER_STEP = 30e-6
 """What one time step of the NumPy forward-backward costs, nearly whatever K is while K is small."""
 
 PATIENCE_COMPILED, PATIENCE_CACHED = 0.05, 0.005
-"""Seconds of reference work after which a kernel that must be compiled, or only be read from disk, is loaded."""
+"""Seconds of reference work after which a kernel is loaded that must be compiled, or is on disk."""
 
 _spent: dict[str, float] = {}
 _loaded: set[str] = set()

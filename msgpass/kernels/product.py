@@ -125,7 +125,7 @@ def _add_term_to_row(tile, term, m, n):
 
 
 def _make_block(rows, vectors):
-    """Compiled code for one block of the result, of a size fixed here."""
+    """Compiled code for one block of the result, of a size fixed here; not cached itself, as its callers are."""
     add = _add_term if rows > 1 else _add_term_to_row
 
     @jit(forceinline=True, cache=False)

@@ -1,9 +1,12 @@
 """Inference over chains of discrete tables: which sweep runs, by size alone.
 
-This is the one module of the family that the engine imports. Small work goes to NumPy or to a compiled sweep that gives
-the same bits (:mod:`~msgpass.kernels.policy`); large work to the vectorised families, which may differ by rounding, but
-always in the same way for the same shapes. A sequence whose scale vanishes is redone in log space.
+This is the one module of the family that the engine imports. Small work goes to NumPy or to a compiled sweep
+that gives the same bits (:mod:`~msgpass.kernels.policy`); large work to the vectorised families, which may
+differ by rounding, but always in the same way for the same shapes. A sequence whose scale vanishes is redone
+in log space.
 """
+
+import itertools
 
 import numpy as np
 
@@ -36,7 +39,7 @@ def _prepare(problem: ChainProblem) -> tuple:
 
 def _vectorised(tables: tuple) -> bool:
     init, transition, _, _, offsets = tables
-    return 2 <= len(init) and len(transition) == 1 and int(offsets[-1]) * len(init) >= VECTORISED
+    return len(init) >= 2 and len(transition) == 1 and int(offsets[-1]) * len(init) >= VECTORISED
 
 
 def _sweep(tables: tuple, lost: float) -> tuple:
@@ -101,7 +104,7 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
     """
     dtype = problem.evidence.dtype
     tables = _prepare(problem)
-    init, transition, evidence, rows, offsets = tables
+    _init, transition, evidence, rows, offsets = tables
     mantissa, exponent, gamma, xi, failed = _sweep(tables, LOST[dtype])
     xi *= transition
     impossible: list[tuple[int, int]] = []
@@ -135,7 +138,7 @@ def _count_rows(rows: np.ndarray, gamma: np.ndarray, n_rows: int) -> np.ndarray:
 
 
 def forward_scale(problem: ChainProblem) -> np.ndarray:
-    """log Z of every sequence, shape (N,): the forward half of :func:`expected_counts`; −inf when impossible."""
+    """log Z of every sequence, (N,), by the forward half of :func:`expected_counts`; −inf when impossible."""
     dtype = problem.evidence.dtype
     tables = _prepare(problem)
     offsets, rows = tables[4], tables[3]
@@ -198,7 +201,8 @@ def best_path(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Best score of every sequence, (N,), and the best path, (T,) of int64 (Viterbi 1967).
 
-    Ties go to the lowest state, from the last time step backwards. A score of −inf says that no path is possible.
+    Ties go to the lowest state, from the last time step backwards. A score of −inf says that no path is
+    possible.
     """
     dtype = log_evidence.dtype
     tables = _prepare(ChainProblem(log_init, log_transition, log_evidence, rows, offsets))
@@ -212,7 +216,7 @@ def best_path(
     scores, path = np.empty(len(offsets) - 1), np.empty(offsets[-1], np.int64)
     alpha, _ = _log_messages(*tables, True, backward=False)
     if alpha.size * alpha.shape[1] < LARGE:
-        for n, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+        for n, (start, stop) in enumerate(itertools.pairwise(offsets)):
             own = table_list(log_transition, stop - start, start - n)
             scores[n], path[start:stop] = reference.trace_back(alpha[start:stop], own)
     else:

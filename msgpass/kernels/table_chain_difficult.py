@@ -1,8 +1,12 @@
-"""Log messages, and the counts of chains whose linear scale vanished: compiled where that pays, NumPy where it does not.
+"""Log messages, and the counts of chains whose linear scale vanished: compiled where that pays, NumPy where
+it does not.
 
-Hard zeros with evidence hundreds of nats apart leave a scaled sweep with nothing although the chain is possible. Such
-chains are swept again from the logarithms of their tables; only a time step that is all −∞ is impossible.
+Hard zeros with evidence hundreds of nats apart leave a scaled sweep with nothing although the chain is
+possible. Such chains are swept again from the logarithms of their tables; only a time step that is all −∞ is
+impossible.
 """
+
+import itertools
 
 import numpy as np
 
@@ -36,13 +40,14 @@ def log_messages(
     if steps * n_states * n_states < LARGE:
         alpha, beta = np.empty((steps, n_states)), np.empty((steps, n_states))
         reduce = reference.maximum if maximise else reference.log_sum_exp
-        for n, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+        for n, (start, stop) in enumerate(itertools.pairwise(offsets)):
             local = log_evidence[start:stop] if rows is None else log_evidence[rows[start:stop]]
             tables = table_list(log_transition, stop - start, start - n)
             alpha[start:stop], beta[start:stop] = reference.log_sweep(log_init, tables, local, reduce)
         return alpha, beta
 
-    from msgpass.kernels import runtime, table_chain_log as kernels
+    from msgpass.kernels import runtime
+    from msgpass.kernels import table_chain_log as kernels
 
     index = np.empty(0, np.int64) if rows is None else rows
     transposed = np.ascontiguousarray(log_transition.transpose(0, 2, 1))
@@ -65,7 +70,7 @@ def log_messages(
 
 
 def log_tables(problem: ChainProblem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logarithms of the linear tables in float64, from ``problem.logs`` where given; evidence rows keep their maxima."""
+    """Logarithms of the tables in float64, of ``problem.logs`` where given; evidence rows keep their maxima."""
     if problem.logs is None:
         with np.errstate(divide="ignore"):
             init, transition, evidence = (np.log(x, dtype=np.float64) for x in problem[:3])
@@ -116,7 +121,7 @@ def counts_in_log_space(
     alpha, beta = log_messages(log_init, tables, local, None, offsets, False)
     gamma, xi, log_scale = np.zeros(alpha.shape), np.zeros(tables.shape), np.full(len(chosen), -np.inf)
     if alpha.size * alpha.shape[1] < LARGE:
-        for n, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+        for n, (start, stop) in enumerate(itertools.pairwise(offsets)):
             if np.isneginf(alpha[stop - 1]).all():
                 continue
             own = table_list(tables, stop - start, start - n)

@@ -1,4 +1,4 @@
-"""exp of a table of log potentials, each row scaled to a maximum of 1, in one pass over memory with vector polynomials."""
+"""exp of a table of log potentials, each row scaled to a maximum of 1: the compiled half."""
 
 import math
 
@@ -31,7 +31,8 @@ def _exchange(builder, vector, distance):
 
 @jit(_nrt=False)
 def scaled_exponentials(log_table, n_states, first, last, out, peaks):
-    """``peaks[r] = max log_table[r]`` (0 if that is −inf) and ``out[r] = exp(log_table[r] − peaks[r])``, rows first:last.
+    """``peaks[r] = max log_table[r]`` (0 if that is −inf) and ``out[r] = exp(log_table[r] − peaks[r])``, rows
+    first:last.
 
     ``log_table`` and ``out`` are flat.
     """

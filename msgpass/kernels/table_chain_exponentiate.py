@@ -3,7 +3,7 @@
 import numpy as np
 
 COMPILED, PAIRED = 16_384, 262_144
-"""Entries above which the compiled exponential is used (it may differ from NumPy's in the last bit), and two threads."""
+"""Entries from which on the compiled exponential is used (its last bit may differ from NumPy's), and two threads."""
 
 
 def scaled_exponentials(log_table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

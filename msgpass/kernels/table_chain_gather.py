@@ -1,6 +1,8 @@
-"""Eight sequences of a ragged batch in the lanes of one vector: reading and writing states at eight places of memory.
+"""Eight sequences of a ragged batch in the lanes of one vector: reading and writing states at eight places of
+memory.
 
-Where a whole block of eight states can be moved, an 8 × 8 transpose in registers does it; the rest goes lane by lane.
+Where a whole block of eight states can be moved, an 8 × 8 transpose in registers does it; the rest goes lane
+by lane.
 """
 
 from llvmlite import ir

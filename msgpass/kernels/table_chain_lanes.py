@@ -1,20 +1,19 @@
 """Forward-backward over many short chains with few states: one sequence in each lane of a vector.
 
-Sequences are sorted by length and taken in groups of eight; message k of time step t of a group is one vector. The sum
-of a step is known one step late, so that neither a division nor a logarithm stands in the recursion: α_t is scaled by
-the power of two of Σ α_{t−1}, the same factor is folded into the evidence, and β, which ends at 1/Z, then needs no
-scaling of its own, since Σ α_t β_t = 1 at every t. A lane whose sequence has ended goes on with garbage that β = 0 hides.
+Sequences are sorted by length and taken in groups of eight; message k of time step t of a group is one
+vector. The sum of a step is known one step late, so that neither a division nor a logarithm stands in the
+recursion: α_t is scaled by the power of two of Σ α_{t−1}, the same factor is folded into the evidence, and β,
+which ends at 1/Z, then needs no scaling of its own, since Σ α_t β_t = 1 at every t. A lane whose sequence has
+ended goes on with garbage that β = 0 hides.
 """
 
 import numpy as np
 
-from msgpass.kernels.table_chain_gather import LANES, fetch, locate, spread
 from msgpass.kernels.runtime import aligned_empty, aligned_zeros, jit, run_pair
 from msgpass.kernels.simd import (
     any_lane,
     broadcast,
     fma,
-    horizontal_sum,
     load,
     maximum,
     minimum,
@@ -23,6 +22,7 @@ from msgpass.kernels.simd import (
     split_exponent,
     store,
 )
+from msgpass.kernels.table_chain_gather import LANES, fetch, locate, spread
 
 
 @jit(forceinline=True, _nrt=False)
@@ -158,8 +158,8 @@ def forward(
 ):
     """α of a group into ``alpha`` and the evidence, scaled as α was, into ``outgoing``.
 
-    ``start`` and ``end`` are (K, 8), the others as in :func:`expected_counts`. Leaves Z and the smallest sum of α in
-    ``summary``.
+    ``start`` and ``end`` are (K, 8), the others as in :func:`expected_counts`. Leaves Z and the smallest sum
+    of α in ``summary``.
     """
     step = LANES * width
     last, inverse, exponent = load(summary, LARGEST), splat(1.0), splat(0.0)
@@ -297,8 +297,9 @@ def expected_counts(
     Parameters
     ----------
     start, end : (groups or 1, K, 8) flat
-        First message and last backward message of each lane; ``start_step`` and ``end_step`` are 0 when all groups
-        share one. With ``absorbed`` the first message contains its evidence already, and no γ is written for it.
+        First message and last backward message of each lane; ``start_step`` and ``end_step`` are 0 when all
+        groups share one. With ``absorbed`` the first message contains its evidence already, and no γ is
+        written for it.
     table, transposed : (K, width) flat
         Transition and its transpose, columns padded with zeros.
     evidence, gamma : (R, K) and (T, K) flat

@@ -1,4 +1,5 @@
-"""Large work over chains that share one transition: which vectorised family sweeps which sequence, by size alone.
+"""Large work over chains that share one transition: which vectorised family sweeps which sequence, by size
+alone.
 
 =====================  ======================================  =============================================
 what is there          few states                              many states

@@ -1,7 +1,8 @@
-"""Log-space sweeps over a chain of discrete tables, compiled: log messages, best paths, and counts of difficult chains.
+"""Log-space sweeps over a chain of discrete tables, compiled: log messages, best paths, and counts of
+difficult chains.
 
-The sum-product step takes the maximum of the incoming message out, sums in linear space with K exponentials and K
-logarithms, and falls back to K² exponentials only where that sum is lost to underflow:
+The sum-product step takes the maximum of the incoming message out, sums in linear space with K exponentials
+and K logarithms, and falls back to K² exponentials only where that sum is lost to underflow:
 
     log Σ_i exp(a_i + T_ij) = m + log Σ_i exp(a_i − m) exp(T_ij),   m = max_i a_i
 """

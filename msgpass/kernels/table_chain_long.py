@@ -1,14 +1,15 @@
 """Forward-backward over one long chain: both directions at once on two threads, meeting in the middle.
 
-The forward thread stores α up to the middle while the backward thread stores β down to it; each then goes on through
-the other's half, where γ and ξ can be formed at once, so that the array of γ holds α and β and nothing else is kept. The
-power of two that scales a message is that of the message before, which takes the horizontal sum and the division off
-the recursion. Σ ξ is added up 32 time steps at a time as a matrix product.
+The forward thread stores α up to the middle while the backward thread stores β down to it; each then goes on
+through the other's half, where γ and ξ can be formed at once, so that the array of γ holds α and β and
+nothing else is kept. The power of two that scales a message is that of the message before, which takes the
+horizontal sum and the division off the recursion. Σ ξ is added up 32 time steps at a time as a matrix
+product.
 """
 
 import numpy as np
 
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros, jit, run_pair
+from msgpass.kernels.runtime import aligned_zeros, jit, run_pair
 from msgpass.kernels.simd import broadcast, fma, horizontal_sum, load, splat, split_exponent, store
 from msgpass.kernels.table_chain_tiles import COLUMNS, tile
 
@@ -20,7 +21,8 @@ INVERSE, EXPONENT, LOST = 0, 8, 16  # places in a direction's ``state``: three v
 def _through(x, depth, table, width, out):
     """``out = x @ table``: ``table`` (depth, width) with ``depth`` a multiple of 4, ``width`` one of 16.
 
-    Eight independent sums a chunk hide the latency of a multiply-add: 64 columns, or 32 twice, or 16 four times.
+    Eight independent sums a chunk hide the latency of a multiply-add: 64 columns, or 32 twice, or 16 four
+    times.
     """
     column = 0
     while column + 64 <= width:

@@ -1,7 +1,7 @@
 """The scaled sweep of :mod:`~msgpass.kernels.chain_reference`, compiled: any K, any lengths, the same bits.
 
-Same order of additions, the same exact powers of two, no contraction into fused multiply-adds and no transcendental
-function, so that choosing between this and the reference can never be seen in a result.
+Same order of additions, the same exact powers of two, no contraction into fused multiply-adds and no
+transcendental function, so that choosing between this and the reference can never be seen in a result.
 """
 
 import numpy as np
@@ -25,8 +25,9 @@ def power_of_two(e):
 def forward(init, transition, evidence, rows, start, stop, pair, lost, alpha):
     """α into ``alpha``, each row scaled to a maximum in [½, 1).
 
-    Returns (mantissa, exponent) with Z = mantissa · 2^exponent, or a mantissa of −1 when a scale falls below ``lost``.
-    ``rows`` is empty for evidence in order; ``pair`` is the first pair's table, −1 if all share one.
+    Returns (mantissa, exponent) with Z = mantissa · 2^exponent, or a mantissa of −1 when a scale falls below
+    ``lost``. ``rows`` is empty for evidence in order; ``pair`` is the first pair's table, −1 if all share
+    one.
     """
     n_states = init.size
     exponent = 0

@@ -1,9 +1,10 @@
 """Forward-backward over one long chain with few states: cut into segments, which are the lanes of a vector.
 
-The transfer matrix of every segment, M_s = Π_t A·diag(e_t), is computed with eight segments in the lanes of a vector; a
-short sweep over these matrices gives α and β at every cut, exactly and not by forgetting; then the segments are
-independent chains for :mod:`~msgpass.kernels.table_chain_lanes`. That is K + 3 sweeps' worth of arithmetic for 3, but all
-of it in vectors and with no recursion to wait for, which for K ≤ 8 is two to five times faster than going step by step.
+The transfer matrix of every segment, M_s = Π_t A·diag(e_t), is computed with eight segments in the lanes of a
+vector; a short sweep over these matrices gives α and β at every cut, exactly and not by forgetting; then the
+segments are independent chains for :mod:`~msgpass.kernels.table_chain_lanes`. That is K + 3 sweeps' worth of
+arithmetic for 3, but all of it in vectors and with no recursion to wait for, which for K ≤ 8 is two to five
+times faster than going step by step.
 """
 
 import numpy as np
@@ -73,7 +74,8 @@ def transfers(table, n_states, width, evidence, rows, starts, lengths, part, mat
 def boundaries(matrices, exponents, n_states, width, segments, lost, alpha, beta):
     """α (with its evidence) and β at every cut, each scaled by a power of two.
 
-    ``alpha[0]`` is given. Returns (mantissa, exponent) of Z; a mantissa of −1 when a scale falls below ``lost``.
+    ``alpha[0]`` is given. Returns (mantissa, exponent) of Z; a mantissa of −1 when a scale falls below
+    ``lost``.
     """
     row = LANES * width
     exponent = 0

@@ -1,8 +1,8 @@
 """Forward-backward over many chains with many states: eight sequences are the rows of a small matrix product.
 
-A group's messages at one time step form an 8 × K matrix, row after row; crossing the transition is a matrix product over
-packed panels of 16 columns, whose 8 × 16 results stay in registers, and Σ ξ is the same product with time and sequence
-as its inner dimension. Scaling is that of :mod:`~msgpass.kernels.table_chain_lanes`.
+A group's messages at one time step form an 8 × K matrix, row after row; crossing the transition is a matrix
+product over packed panels of 16 columns, whose 8 × 16 results stay in registers, and Σ ξ is the same product
+with time and sequence as its inner dimension. Scaling is that of :mod:`~msgpass.kernels.table_chain_lanes`.
 """
 
 import numpy as np
@@ -28,7 +28,8 @@ _BLOCK = 8  # time steps whose pairs are added up at once: 64 rows of α and w s
 
 @jit(forceinline=True, _nrt=False)
 def tile(x, p, row, inner, table, q, stride, depth, out, o, width, accumulate):
-    """An 8 × 16 block of a matrix product: ``out[r, :] (+)= Σ_d x[p + r·row + d·inner] · table[q + d·stride :][:16]``.
+    """An 8 × 16 block of a matrix product: ``out[r, :] (+)= Σ_d x[p + r·row + d·inner] · table[q + d·stride
+    :][:16]``.
 
     ``out`` starts at ``o`` and has rows of ``width`` numbers.
     """

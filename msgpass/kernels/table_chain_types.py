@@ -1,7 +1,8 @@
 """What goes into and comes out of the sweeps over a chain of discrete tables.
 
-A chain is ``p(z) ∝ init(z_0) Π_t transition(z_{t-1}, z_t) Π_t evidence_t(z_t)``; many chains of unequal length lie end to
-end. Tables are linear (not logarithms) and scaled by their maximum, so that exponentials are taken once, by the caller.
+A chain is ``p(z) ∝ init(z_0) Π_t transition(z_{t-1}, z_t) Π_t evidence_t(z_t)``; many chains of unequal
+length lie end to end. Tables are linear (not logarithms) and scaled by their maximum, so that exponentials
+are taken once, by the caller.
 """
 
 from typing import NamedTuple
@@ -23,18 +24,20 @@ class ChainProblem(NamedTuple):
     init : ndarray, shape (K,)
         Potential of the first state of every sequence, maximum 1.
     transition : ndarray, shape (K, K) or (P, K, K)
-        Row = from, column = to, maximum 1. With three axes one table a pair of neighbours, P = Σ (length − 1), in order.
+        Row = from, column = to, maximum 1. With three axes one table a pair of neighbours, P = Σ (length −
+        1), in order.
     evidence : ndarray, shape (R, K)
         Local potentials, each row with maximum 1; a row of zeros is impossible.
     rows : ndarray of int, shape (T,), or None
-        Row of ``evidence`` used at each time step (categorical data needs no (T, K) table). ``None``: R = T, in order.
+        Row of ``evidence`` used at each time step (categorical data needs no (T, K) table). ``None``: R = T,
+        in order.
     offsets : ndarray of int64, shape (N + 1,)
         Sequence n is ``offsets[n]:offsets[n + 1]``; every length is at least 1.
     logs : tuple (log_init, log_transition, log_evidence), optional
         The logarithms that the linear tables were made from, with their maxima still in: each linear table is
-        ``exp(log − max)``, the maximum taken over ``init``, over each transition table and over each row of evidence.
-        A chain whose scale vanishes is redone from these, so that entries which underflow to zero are not taken for
-        impossible. Without them the logarithms of the linear tables are used.
+        ``exp(log − max)``, the maximum taken over ``init``, over each transition table and over each row of
+        evidence. A chain whose scale vanishes is redone from these, so that entries which underflow to zero
+        are not taken for impossible. Without them the logarithms of the linear tables are used.
     """
 
     init: np.ndarray
@@ -55,7 +58,8 @@ class ChainCounts(NamedTuple):
     gamma : ndarray, shape (T, K), or None
         Posterior marginals, γ_t(i) = P(z_t = i | all evidence).
     xi : ndarray, shape (K, K) or (P, K, K)
-        Pairwise posteriors P(z_{t−1} = i, z_t = j | all evidence), summed over all pairs when the table is shared.
+        Pairwise posteriors P(z_{t−1} = i, z_t = j | all evidence), summed over all pairs when the table is
+        shared.
     row_counts : ndarray, shape (R, K), or None
         Σ of γ_t over the time steps that use a row of evidence; only when ``rows`` was given.
     impossible : list of (int, int)

@@ -2,8 +2,8 @@
 
     δ_t(j) = e_t(j) + max_i (δ_{t−1}(i) + T(i, j))
 
-(Viterbi 1967), all in logarithms. δ of a group of eight sequences is kept for as long as the group lasts; the way back
-takes the argmax again, at one state a lane instead of K. The lowest state wins a tie.
+(Viterbi 1967), all in logarithms. δ of a group of eight sequences is kept for as long as the group lasts; the
+way back takes the argmax again, at one state a lane instead of K. The lowest state wins a tie.
 """
 
 import numpy as np
@@ -66,13 +66,14 @@ def best_paths(
     Parameters
     ----------
     start : (groups or 1, K, 8) flat
-        First message of each lane; ``start_step`` is 0 when all groups share one. With ``absorbed`` it contains its
-        evidence already, and no state is written for it.
+        First message of each lane; ``start_step`` is 0 when all groups share one. With ``absorbed`` it
+        contains its evidence already, and no state is written for it.
     table : (K, width) flat
         Log transition, padded.
     choices : (2K + 1, K) flat
-        What is added to δ before its argmax is taken: given state j after it, row j, the transposed transition; at the
-        end of a sequence, row K, zeros; at an end known to be state k, row K + 1 + k, −∞ but for k.
+        What is added to δ before its argmax is taken: given state j after it, row j, the transposed
+        transition; at the end of a sequence, row K, zeros; at an end known to be state k, row K + 1 + k, −∞
+        but for k.
     ends : (8 · groups,)
         The row of ``choices`` that each lane ends with.
     scores, firsts : (8 · groups,)

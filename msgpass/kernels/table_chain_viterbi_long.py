@@ -1,4 +1,5 @@
-"""Best path of one long chain with many states: a row of δ is a few vectors. One direction only, and no back-pointers.
+"""Best path of one long chain with many states: a row of δ is a few vectors. One direction only, and no
+back-pointers.
 
 (Two directions that meet in the middle would use a second thread, but break ties differently on either side.)
 """
@@ -46,8 +47,8 @@ def best_path(
 ):
     """Score of the best path of ``start:stop``, which is written into ``path``.
 
-    ``table`` (depth, width) and ``transposed`` (K + 1, width), whose last row is 0, are padded with −∞, ``y`` (width,)
-    starts at zero and ``delta`` has (stop − start, width) entries.
+    ``table`` (depth, width) and ``transposed`` (K + 1, width), whose last row is 0, are padded with −∞, ``y``
+    (width,) starts at zero and ``delta`` has (stop − start, width) entries.
     """
     whole = n_states - n_states % 8
     for t in range(start, stop):

@@ -1,8 +1,8 @@
 """Best path of one long chain with few states: cut into segments, which are the lanes of a vector.
 
-As in :mod:`~msgpass.kernels.table_chain_segments`, with transfer matrices in the max-plus algebra: they give δ at every
-cut and a best state there; each segment then finds its own path from its last state. Where two segments disagree about
-the state at their cut (a tie), the path is not used.
+As in :mod:`~msgpass.kernels.table_chain_segments`, with transfer matrices in the max-plus algebra: they give
+δ at every cut and a best state there; each segment then finds its own path from its last state. Where two
+segments disagree about the state at their cut (a tie), the path is not used.
 """
 
 import numpy as np

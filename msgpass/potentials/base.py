@@ -7,6 +7,8 @@ arrays, parameters or slices by role), ``reads`` (slices among the parts) and ``
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from msgpass.errors import DataError, GraphError
@@ -33,7 +35,7 @@ class Potential:
         """After its first parameter, or its kind."""
         return f"{next((p.name for p in self.parameters.values()), type(self).__name__.lower())} factor"
 
-    def value(self, role: str, values: dict[str, np.ndarray]) -> np.ndarray:
+    def value(self, role: str, values: dict[str, np.ndarray]) -> Any:
         """The array behind a part in this run."""
         part = self.parts[role]
         return values[part.name] if isinstance(part, Parameter) else part

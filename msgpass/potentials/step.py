@@ -64,14 +64,16 @@ class Step(Potential):
         """Local values and derivatives of a JAX function (``jax.vjp`` and ``jax.jvp`` of one step)."""
         from msgpass.interop.differentiators import jax_functions
 
-        return cls(*jax_functions(f), vectorized=vectorized)
+        function, vjp, jvp = jax_functions(f)
+        return cls(function, vjp, jvp, vectorized=vectorized)
 
     @classmethod
     def from_torch(cls, f: Callable, vectorized: bool = False) -> Step:
         """Local values and derivatives of a torch function (``torch.autograd.grad`` of one step)."""
         from msgpass.interop.differentiators import torch_functions
 
-        return cls(*torch_functions(f), vectorized=vectorized)
+        function, vjp, jvp = torch_functions(f)
+        return cls(function, vjp, jvp, vectorized=vectorized)
 
     @property
     def default_name(self) -> str:

@@ -105,7 +105,7 @@ def _match(family, state, x, shared: list[str], values, kernel: str) -> Roles | 
     except (ValueError, TypeError, IndexError):
         return None
     h2, u2 = h.reshape(rows, hidden), u.reshape(rows, width)
-    activation = ACTIVATIONS[kernel][0]
+    activation: Any = ACTIVATIONS[kernel][0]
     for w_hh, w_ih in permutations(shared, 2):
         rest = tuple(n for n in shared if n not in (w_hh, w_ih))
         if (
@@ -266,7 +266,7 @@ class _Lazy:
 
     def __init__(self, sweep: ElmanSweep, store: Store, dz):
         self.sweep, self.store, self._dz = sweep, store, dz
-        self._carried = None
+        self._carried: Any = None
 
     def carried(self) -> np.ndarray:
         """What each step gets from the next one, dz_{t+1} W_hh."""

@@ -34,7 +34,7 @@ class Execution:
         self.sweeps: dict[int, Any] = {}
         self.losses: dict[int, tuple[float, list]] = {}
         self.tangents: Tangents | None = None
-        self.tangent_algebra = next((a for a in algebras if isinstance(a, Tangent)), None)
+        self.tangent_algebra: Any = next((a for a in algebras if isinstance(a, Tangent)), None)
         self._check_tangent()
         if schedule.slots is not None:
             from msgpass.sweeps.checkpoints import run_checkpointed

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -239,7 +240,7 @@ class QuadraticInstances:
         H = self.part("H", j)
         return H, self.part("R", j), np.zeros(H.shape[0], H.dtype)
 
-    def _canonical(self, j: int, out: int | None):
+    def _canonical(self, j: int, out: Any):
         h, precision = self.part("h", j), self.part("precision", j)
         scale = float(self.part("log_scale", j))
         owner = np.repeat(np.arange(len(self.sizes)), self.sizes)

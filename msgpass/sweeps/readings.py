@@ -3,7 +3,7 @@ message."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class GaussianBelief(NamedTuple):
     cov: np.ndarray
 
 
-def owner(x, name: str) -> tuple[int, object]:
+def owner(x, name: str) -> tuple[int, Any]:
     """Number and block of a latent node."""
     block = x.plan.owner[name]
     return x.plan.blocks.index(block), block

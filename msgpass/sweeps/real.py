@@ -6,6 +6,8 @@ backward   λ_input += (∂f/∂input)ᵀ λ_out        λ_input += ∂loss/∂i
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from msgpass.errors import DataError, ShapeError
@@ -173,7 +175,8 @@ def evaluate_loss(block, values) -> tuple[float, list[np.ndarray | None]]:
         return total, [
             _spread(g, present) if s and g is not None else g for g, s in zip(grads, stacked, strict=True)
         ]
-    total, sums = 0.0, [None] * len(inputs)
+    total = 0.0
+    sums: list[Any] = [None] * len(inputs)
     for j in np.flatnonzero(present):
         one = [v[j] if s else v for v, s in zip(inputs, stacked, strict=True)]
         value, grads = _checked(family, function(*one), one)

@@ -111,6 +111,8 @@ class ChainTables:
         self.initial = [m for m in self.unaries if self._is_initial(m)]
         self.log_init = _total([m.array for m in self.initial], np.zeros(block.node.states, self.dtype))
         self.log_transition = self._transition()
+        self.log_evidence: np.ndarray
+        self.rows: Any
         self.log_evidence, self.rows = self._evidence(labels)
 
     def _is_initial(self, m: TableInstances) -> bool:
@@ -144,7 +146,8 @@ class ChainTables:
 
     def _transition(self) -> np.ndarray:
         K = self.node.states
-        static, stepped = 0, None
+        static: Any = 0
+        stepped: Any = None
         if len(self.pairs) == 1 and self.pairs[0][0].array.ndim == 2 and not self.pairs[0][0].observed:
             m, flipped = self.pairs[0]
             return m.array.T if flipped else m.array

@@ -161,12 +161,9 @@ class TreeRun:
             return found[0]
         if self.block.gaussian:
             forms = [canonical(p) for p in found]
-            return Canonical(
-                sum(f.h for f in forms),
-                sum(f.precision for f in forms),
-                sum(f.log_scale for f in forms),
-                forms[0].sizes,
-            )
+            h = np.sum([f.h for f in forms], axis=0)
+            precision = np.sum([f.precision for f in forms], axis=0)
+            return Canonical(h, precision, sum(f.log_scale for f in forms), forms[0].sizes)
         return sum(found[1:], found[0])
 
     def part_potential(self, part: Part):
@@ -180,7 +177,7 @@ class TreeRun:
 
     def forward_pass(self) -> None:
         """Leaves to roots."""
-        self.forward = list(self.local)
+        self.forward: Any = list(self.local)
         self.sent: list = [None] * len(self.o.instances)
         for k, inst in enumerate(self.o.instances):
             message = self.algebra.forward(self.potential(inst), [self.forward[u] for u in inst.ins])
@@ -193,8 +190,8 @@ class TreeRun:
         self.into: list[list[int]] = [[] for _ in self.o.variables]
         for k, inst in enumerate(self.o.instances):
             self.into[inst.out].append(k)
-        self.backward: list = [None] * len(self.o.variables)
-        self.at_out: list = [None] * len(self.o.instances)
+        self.backward: Any = [None] * len(self.o.variables)
+        self.at_out: Any = [None] * len(self.o.instances)
         for r in self.o.roots:
             self.backward[r] = self.unit_like(r)
             self.spread(r)

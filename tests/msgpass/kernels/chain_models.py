@@ -76,7 +76,7 @@ def enumerated(problem: ChainProblem) -> tuple[np.ndarray, np.ndarray, np.ndarra
     local = evidence if rows is None else evidence[rows]
     gamma, xi = np.zeros(local.shape), np.zeros(transition.shape)
     log_z, best = np.full(len(offsets) - 1, -np.inf), np.zeros(offsets[-1], np.int64)
-    for n, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for n, (start, stop) in enumerate(itertools.pairwise(offsets)):
         paths, weights = list(itertools.product(range(n_states), repeat=stop - start)), []
         for path in paths:
             weight = init[path[0]] * local[start, path[0]]

@@ -136,7 +136,7 @@ def test_many_chunks_of_weight_gradients(batch, dtype, rng):
         assert_close(value, getattr(wanted, name), dtype, steps)
 
 
-@pytest.mark.parametrize("batch", [8, 9, 13, 32])
+@pytest.mark.parametrize("batch", [8, 9, 13, 32, 300])
 def test_bits_do_not_depend_on_the_processors(batch, rng, monkeypatch):
     monkeypatch.setattr(elman_layout, "MIN_SPLIT_WORK", 0)
     problem, cotangent = draw_problem(rng, 20, batch, 7, 33, np.float32)

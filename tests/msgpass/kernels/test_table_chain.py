@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.msgpass.kernels.chain_models import enumerated, random_problem, with_logs
 
 from msgpass.kernels import chain_reference, policy
 from msgpass.kernels.table_chain import ChainProblem, best_path, expected_counts, forward_scale, log_messages
+from tests.msgpass.kernels.chain_models import enumerated, random_problem, with_logs
 
 TOLERANCE = {np.float64: 1e-11, np.float32: 2e-5}
 

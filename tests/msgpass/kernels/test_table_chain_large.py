@@ -1,10 +1,11 @@
 """The vectorised sweeps against the NumPy reference, on random models of every shape that they are chosen for."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.msgpass.kernels.chain_models import random_problem, with_logs
 
 from msgpass.kernels import chain_reference as reference
 from msgpass.kernels import (
@@ -19,6 +20,7 @@ from msgpass.kernels import (
 )
 from msgpass.kernels.table_chain import best_path, expected_counts, log_messages
 from msgpass.kernels.table_chain_types import LN2, LOST
+from tests.msgpass.kernels.chain_models import random_problem, with_logs
 
 LOWEST = LOST[np.dtype(np.float64)]
 NO_ROWS = np.empty(0, np.int64)
@@ -100,7 +102,7 @@ def log_problem(seed, n_states, lengths, categories, sparsity):
 
 def reference_paths(init, transition, evidence, rows, offsets):
     scores, paths = [], []
-    for start, stop in zip(offsets[:-1], offsets[1:], strict=True):
+    for start, stop in itertools.pairwise(offsets):
         tables = np.broadcast_to(transition, (stop - start - 1, *transition.shape))
         local = evidence[start:stop] if rows is None else evidence[rows[start:stop]]
         alpha, _ = reference.log_sweep(init, tables, local, reference.maximum)

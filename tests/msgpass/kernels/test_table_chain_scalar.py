@@ -3,10 +3,10 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.msgpass.kernels.chain_models import ragged, random_problem
 
 from msgpass.kernels import chain_reference, table_chain_scalar
 from msgpass.kernels.table_chain_types import LOST
+from tests.msgpass.kernels.chain_models import ragged, random_problem
 
 LOWEST = LOST[np.dtype(np.float64)]
 

@@ -1,0 +1,325 @@
+"""The estimator that all models share: hmmlearn's methods, each of them one run of the model's factor graph.
+
+A model keeps what its user reads and sets (``startprob_``, ``means_``, …). For work these attributes become a
+:class:`~hmm.chain.Chain`, which makes the graph; fitting turns a chain back into attributes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from hmm.chain import Chain
+from hmm.emissions.base import Emission
+from hmm.learning import Priors, baum_welch
+from hmm.monitor import ConvergenceMonitor, check_tolerance, log
+from hmm.validation import (
+    NotFittedError,
+    generator,
+    letters,
+    one_of,
+    prior,
+    probabilities,
+    rows_of_numbers,
+    same_width,
+    sequence_lengths,
+    whole,
+)
+from msgpass import FactorGraph, ForwardOnly, MaxProduct, Messages, run
+from msgpass.errors import ConvergenceWarning, DataError
+
+ALGORITHMS = ("viterbi", "map")
+IMPLEMENTATIONS = ("log", "scaling")
+
+
+class BaseHMM(BaseEstimator):
+    """Base of the models; a model adds its constructor, its emission, and what data it takes.
+
+    A subclass writes ``_emission`` (from its attributes), ``_start_emission`` (from data) and ``_store_emission``.
+    """
+
+    EMISSION: ClassVar[type[Emission]]
+    FLAT: ClassVar[bool] = False
+    """Whether X of shape (T,) stands for (T, 1)."""
+
+    # -- what a model adds -----------------------------------------------------------------------------------------
+
+    def _emission(self) -> Emission:
+        """The emission that the attributes hold, unchecked."""
+        raise TypeError(f"{type(self).__name__} has no emission; use one of hmm's models")
+
+    def _start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Emission:
+        """Where EM starts."""
+        raise TypeError(f"{type(self).__name__} has no emission; use one of hmm's models")
+
+    def _store_emission(self, emission: Emission) -> None:
+        """Keep an emission's fields as attributes."""
+        for field in emission.LETTERS.values():
+            setattr(self, f"{field}_", getattr(emission, field))
+
+    def _check_data(self, X: np.ndarray) -> np.ndarray:
+        """(T, D) data of the kind that the emission wants."""
+        return X
+
+    def _width(self) -> int | None:
+        """Columns of X that the model wants, if it knows."""
+        return None
+
+    # -- learning --------------------------------------------------------------------------------------------------
+
+    def fit(self, X, lengths=None):
+        """Estimate the parameters by Baum-Welch.
+
+        Parameters
+        ----------
+        X : array-like, (T, D)
+            Sequences end to end; NaN is missing.
+        lengths : array-like of int, optional
+            Their lengths, summing to T; one sequence by default.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError, ShapeError, ProbabilityError
+            Where an argument, the data or an attribute that the fit starts from cannot be used.
+        ImpossibleEvidenceError
+            If the start gives some observation probability zero.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If ``n_iter`` iterations were not enough to gain less than ``tol > 0`` in one.
+        """
+        params, init_params = self._check_settings()
+        X = self._check_data(rows_of_numbers(X, flat=self.FLAT))
+        lengths = sequence_lengths(lengths, len(X))
+        chain = self._start(X, init_params)
+        self._warn_if_few(X, chain, params)
+        self.n_features_in_ = X.shape[1]
+        monitor = self._fresh_monitor()
+        self._store(chain)
+        shape = (self.n_components, self.n_components)
+        priors = Priors(
+            prior("startprob_prior", self.startprob_prior, shape[:1], positive=True),
+            prior("transmat_prior", self.transmat_prior, shape, positive=True),
+        )
+        for better in baum_welch(chain, chain.emission.prepare(X), lengths, params, priors, monitor):
+            self._store(better)
+        if monitor.iter > 1 and monitor.tol > 0 and not monitor.converged:
+            warnings.warn(
+                f"EM stopped after n_iter={monitor.n_iter} iterations, the last of which gained "
+                f"{monitor.history[-1] - monitor.history[-2]:.3g} ≥ tol={monitor.tol}; raise n_iter, or tol, or set tol=0",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def _check_settings(self) -> tuple[str, str]:
+        whole("n_components", self.n_components, 1)
+        whole("n_iter", self.n_iter, 0)
+        check_tolerance(self.tol)
+        one_of("algorithm", self.algorithm, ALGORITHMS)
+        one_of("implementation", self.implementation, IMPLEMENTATIONS)
+        known = {"s": "startprob", "t": "transmat", **self.EMISSION.LETTERS}
+        return letters("params", self.params, known), letters("init_params", self.init_params, known)
+
+    def _start(self, X: np.ndarray, init_params: str) -> Chain:
+        """Attributes that are there and not named by ``init_params``; the rest from the data."""
+        K, rng = self.n_components, generator(self.random_state)
+        fields = {"s": "startprob", "t": "transmat", **self.EMISSION.LETTERS}
+        kept = {}
+        for letter, field in fields.items():
+            present = hasattr(self, f"{field}_")
+            if letter in init_params and present and not hasattr(self, "n_features_in_"):
+                log.warning(
+                    "%s_ was set, but the fit starts anew because init_params contains %r", field, letter
+                )
+            if present and letter not in init_params:
+                kept[letter] = f"{field}_"
+        if "s" not in kept:
+            self.startprob_ = np.full(K, 1 / K)
+        if "t" not in kept:
+            # Nearly uniform, so that the data decide, and drawn, so that states differ even where emissions do not.
+            self.transmat_ = rng.dirichlet(np.full(K, 10.0), K) if K > 1 else np.ones((1, 1))
+        if missing := set(self.EMISSION.LETTERS) - set(kept):
+            start = self._start_emission(X, rng)
+            for letter in missing:
+                field = self.EMISSION.LETTERS[letter]
+                setattr(
+                    self,
+                    f"_{field}_" if hasattr(type(self), f"{field}_") else f"{field}_",
+                    getattr(start, field),
+                )
+        return self._chain(X)
+
+    def _warn_if_few(self, X: np.ndarray, chain: Chain, params: str) -> None:
+        free = self._n_parameters(chain)
+        wanted = sum(n for letter, n in free.items() if letter in params)
+        if X.size < wanted:
+            log.warning(
+                "Fitting %d free parameters to %d numbers; the solution will be degenerate", wanted, X.size
+            )
+
+    def _store(self, chain: Chain) -> None:
+        self.startprob_, self.transmat_ = chain.initial, chain.transition
+        self._store_emission(chain.emission)
+
+    @property
+    def monitor_(self) -> ConvergenceMonitor:
+        """History of the last fit. Set one before a fit to stop by a rule of your own."""
+        return self.__dict__.get("_monitor") or ConvergenceMonitor(self.tol, self.n_iter, self.verbose)
+
+    @monitor_.setter
+    def monitor_(self, monitor: ConvergenceMonitor) -> None:
+        self._monitor, self._own_monitor = monitor, True
+
+    def _fresh_monitor(self) -> ConvergenceMonitor:
+        if self.__dict__.get("_own_monitor"):
+            self._monitor.reset()
+        else:
+            self._monitor = ConvergenceMonitor(self.tol, self.n_iter, self.verbose)
+        return self._monitor
+
+    # -- the model as a graph --------------------------------------------------------------------------------------
+
+    def _chain(self, X: np.ndarray | None = None) -> Chain:
+        """The attributes as a chain, checked."""
+        K = whole("n_components", self.n_components, 1)
+        absent = [
+            n
+            for n in ("startprob", "transmat", *self.EMISSION.LETTERS.values())
+            if not hasattr(self, f"{n}_")
+        ]
+        if absent:
+            raise NotFittedError(
+                f"this {type(self).__name__} has no {', '.join(f'{n}_' for n in absent)} yet; call fit(X), or set these attributes"
+            )
+        return Chain(
+            probabilities("startprob_", self.startprob_, (K,)),
+            probabilities("transmat_", self.transmat_, (K, K)),
+            self._emission_for(X).check(K),
+        )
+
+    def _emission_for(self, X: np.ndarray | None) -> Emission:
+        return self._emission()
+
+    def _ready(self, X, lengths) -> tuple[Chain, np.ndarray, list[int]]:
+        chain = self._chain()
+        X = rows_of_numbers(X, flat=self.FLAT)
+        same_width(X, self._width() or X.shape[1])
+        return chain, self._check_data(X), sequence_lengths(lengths, len(X))
+
+    def graph(self, X, lengths=None) -> FactorGraph:
+        """The factor graph that everything runs on.
+
+        States are the sequence "z", parameters are "initial", "transition" and "emission" (log probabilities of symbols)
+        or "log_density" (T, K).
+        """
+        chain, X, lengths = self._ready(X, lengths)
+        return chain.graph(chain.emission.prepare(X), lengths)
+
+    def messages(self, X, lengths=None, algebra=None, schedule=None) -> Messages:
+        """Run the graph over ``X`` in an algebra under a schedule, as :func:`msgpass.run` does.
+
+        ``forward["z"]`` and ``backward["z"]`` are log α and log β, ``belief["z"]`` log γ, ``total`` the log-likelihood,
+        ``parameters["transition"]`` the expected transition counts.
+        """
+        return run(self.graph(X, lengths), algebra, schedule)
+
+    # -- inference -------------------------------------------------------------------------------------------------
+
+    def score(self, X, lengths=None) -> float:
+        """Log-likelihood log p(X), summed over sequences."""
+        return self.messages(X, lengths, schedule=ForwardOnly()).total
+
+    def score_samples(self, X, lengths=None) -> tuple[float, np.ndarray]:
+        """Log-likelihood and posteriors p(z_t | X), (T, K)."""
+        m = self.messages(X, lengths)
+        return m.total, np.exp(m.belief["z"])
+
+    def predict_proba(self, X, lengths=None) -> np.ndarray:
+        """Posteriors p(z_t | X), (T, K)."""
+        return self.score_samples(X, lengths)[1]
+
+    def filter(self, X, lengths=None) -> np.ndarray:
+        """Causal posteriors p(z_t | x_0 … x_t), (T, K)."""
+        m = self.messages(X, lengths, schedule=ForwardOnly())
+        log_alpha = m.forward["z"]
+        top = log_alpha.max(axis=1, keepdims=True)
+        if np.isneginf(top).any():
+            self.messages(X, lengths).belief[
+                "z"
+            ]  # raises the engine's error, which names the first impossible step
+        alpha = np.exp(log_alpha - top)
+        return alpha / alpha.sum(axis=1, keepdims=True)
+
+    def decode(self, X, lengths=None, algorithm=None) -> tuple[float, np.ndarray]:
+        """A path of states and its log-probability log p(X, path).
+
+        Parameters
+        ----------
+        X, lengths
+        algorithm : {"viterbi", "map"}, optional
+            The most likely path (the default), or the most likely state at each step, which need not be a path that the
+            model can take: its log-probability may be −∞. (hmmlearn returns a sum of posteriors there.)
+        """
+        algorithm = one_of("algorithm", self.algorithm if algorithm is None else algorithm, ALGORITHMS)
+        graph = self.graph(X, lengths)
+        if algorithm == "viterbi":
+            m = run(graph, MaxProduct())
+            return m.total, m.assignment["z"]
+        path = run(graph).belief["z"].argmax(axis=1)
+        return run(graph, schedule=ForwardOnly(), values={"z": path}).total, path
+
+    def predict(self, X, lengths=None) -> np.ndarray:
+        """States by ``decode``, (T,)."""
+        return self.decode(X, lengths)[1]
+
+    # -- the model itself ------------------------------------------------------------------------------------------
+
+    def sample(self, n_samples: int = 1, random_state=None, currstate=None) -> tuple[np.ndarray, np.ndarray]:
+        """Draw one sequence.
+
+        Parameters
+        ----------
+        n_samples : int
+        random_state : optional
+            The model's own by default.
+        currstate : int, optional
+            State of the first sample.
+
+        Returns
+        -------
+        X : array, (n_samples, D)
+        states : array of int, (n_samples,)
+        """
+        chain = self._chain()
+        rng = generator(self.random_state if random_state is None else random_state)
+        if currstate is not None and whole("currstate", currstate, 0) >= self.n_components:
+            raise DataError(f"currstate is {currstate}, but states run from 0 to {self.n_components - 1}")
+        return chain.sample(
+            whole("n_samples", n_samples, 1), rng, None if currstate is None else int(currstate)
+        )
+
+    def get_stationary_distribution(self) -> np.ndarray:
+        """The distribution π with π A = π, (K,)."""
+        return self._chain().stationary()
+
+    def aic(self, X, lengths=None) -> float:
+        """Akaike's criterion, −2 log p(X) + 2·(free parameters); lower is better."""
+        return -2 * self.score(X, lengths) + 2 * sum(self._n_parameters(self._chain()).values())
+
+    def bic(self, X, lengths=None) -> float:
+        """Schwarz's criterion, −2 log p(X) + log T·(free parameters); lower is better."""
+        free = sum(self._n_parameters(self._chain()).values())
+        return -2 * self.score(X, lengths) + free * float(np.log(len(X)))
+
+    def _n_parameters(self, chain: Chain) -> dict[str, int]:
+        K = self.n_components
+        return {"s": K - 1, "t": K * (K - 1), **chain.emission.n_parameters()}

@@ -1,0 +1,143 @@
+"""``CategoricalHMM``: states that emit one of M symbols."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hmm.base import BaseHMM
+from hmm.emissions.categorical import Categorical
+from hmm.validation import whole
+from msgpass.errors import DataError, ShapeError
+
+
+class CategoricalHMM(BaseHMM):
+    """Hidden Markov model of symbols 0 … M−1.
+
+    X is (T, 1) or (T,) of whole numbers; −1 or NaN is missing.
+
+    Parameters
+    ----------
+    n_components : int
+        States K.
+    startprob_prior, transmat_prior, emissionprob_prior : float or array
+        Concentrations of Dirichlet priors; 1, the default, is maximum likelihood.
+    n_features : int, optional
+        Symbols M; by default one more than the largest in the data of ``fit``.
+    algorithm : {"viterbi", "map"}
+        What ``decode`` does.
+    random_state : int, numpy.random.Generator or None
+    n_iter, tol : int, float
+        EM stops after ``n_iter`` iterations, or when one gains less than ``tol``.
+    verbose : bool
+        Whether every iteration prints a line.
+    params, init_params : str
+        What ``fit`` estimates and what it starts anew: "s" startprob, "t" transmat, "e" emissionprob.
+    implementation : {"log", "scaling"}
+        Taken for hmmlearn's sake; the engine is scaled, and turns to logarithms where that would underflow.
+
+    Attributes
+    ----------
+    startprob_ : array, (K,)
+    transmat_ : array, (K, K), row = from
+    emissionprob_ : array, (K, M)
+    monitor_ : ConvergenceMonitor
+
+    Examples
+    --------
+    Rain and umbrellas (Russell & Norvig):
+
+    >>> model = CategoricalHMM(n_components=2)
+    >>> model.startprob_ = [0.5, 0.5]
+    >>> model.transmat_ = [[0.7, 0.3], [0.3, 0.7]]
+    >>> model.emissionprob_ = [[0.1, 0.9], [0.8, 0.2]]
+    >>> round(model.score([1, 1, 0, 1, 1]), 6)
+    -3.372502
+    >>> model.predict([1, 1, 0, 1, 1]).tolist()
+    [0, 0, 1, 0, 0]
+    """
+
+    EMISSION = Categorical
+    FLAT = True
+
+    def __init__(
+        self,
+        n_components=1,
+        startprob_prior=1.0,
+        transmat_prior=1.0,
+        *,
+        emissionprob_prior=1.0,
+        n_features=None,
+        algorithm="viterbi",
+        random_state=None,
+        n_iter=100,
+        tol=1e-3,
+        verbose=False,
+        params="ste",
+        init_params="ste",
+        implementation="log",
+    ):
+        self.n_components = n_components
+        self.startprob_prior = startprob_prior
+        self.transmat_prior = transmat_prior
+        self.emissionprob_prior = emissionprob_prior
+        self.n_features = n_features
+        self.algorithm = algorithm
+        self.random_state = random_state
+        self.n_iter = n_iter
+        self.tol = tol
+        self.verbose = verbose
+        self.params = params
+        self.init_params = init_params
+        self.implementation = implementation
+
+    def _emission(self) -> Categorical:
+        return Categorical(self.emissionprob_, self.emissionprob_prior)
+
+    def _emission_for(self, X: np.ndarray | None) -> Categorical:
+        emission = self._emission()
+        if X is not None:
+            self._within(X, np.shape(emission.emissionprob)[-1])
+        return emission
+
+    def _start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Categorical:
+        if self.n_features is not None:
+            return Categorical.start(self.n_components, whole("n_features", self.n_features, 1), rng)
+        largest = int(X.max())
+        if largest < 0:
+            raise DataError("all symbols are missing, so their number is unknown; give n_features")
+        return Categorical.start(self.n_components, largest + 1, rng)
+
+    def _width(self) -> int:
+        return 1
+
+    def _check_data(self, X: np.ndarray) -> np.ndarray:
+        """Whole numbers, −1 where missing."""
+        if X.shape[1] != 1:
+            raise ShapeError(
+                f"X has shape {X.shape}; symbols are (T, 1) or (T,): one column, sequences end to end with lengths="
+            )
+        if X.dtype.kind == "f":
+            X = np.where(np.isnan(X), -1, X)
+            if (np.floor(X) != X).any():
+                t = int(np.argmax((np.floor(X) != X)[:, 0]))
+                raise DataError(
+                    f"X holds {X[t, 0]} at row {t}; symbols are whole numbers from 0 (sklearn.preprocessing.LabelEncoder makes them)"
+                )
+        symbols = X.astype(np.int64)
+        if symbols.min() < -1:
+            raise DataError(
+                f"X holds {symbols.min()} at row {int(symbols.argmin())}; symbols run from 0, and −1 or NaN is missing"
+            )
+        return symbols
+
+    @staticmethod
+    def _within(X: np.ndarray, n_symbols: int) -> None:
+        if X.max() >= n_symbols:
+            raise DataError(
+                f"X holds the symbol {X.max()} at row {int(X.argmax())}, but the model emits 0 to {n_symbols - 1}; fit with n_features={X.max() + 1}"
+            )
+
+    def _ready(self, X, lengths):
+        chain, X, lengths = super()._ready(X, lengths)
+        self._within(X, chain.emission.emissionprob.shape[1])
+        return chain, X, lengths

@@ -1,0 +1,108 @@
+"""``PoissonHMM``: states that emit counts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hmm.base import BaseHMM
+from hmm.emissions.poisson import Poisson
+from msgpass.errors import DataError
+
+
+class PoissonHMM(BaseHMM):
+    """Hidden Markov model of counts.
+
+    X is (T, D), or (T,) for one feature, of whole numbers ≥ 0; NaN is missing. Features are independent given the state.
+
+    Parameters
+    ----------
+    n_components : int
+        States K.
+    startprob_prior, transmat_prior : float or array
+        Concentrations of Dirichlet priors; 1, the default, is maximum likelihood.
+    lambdas_prior, lambdas_weight : float or array that broadcasts to (K, D)
+        A gamma prior that counts as ``lambdas_weight`` more observations in each state, which sum to ``lambdas_prior``;
+        0, the default, is maximum likelihood.
+    algorithm : {"viterbi", "map"}
+        What ``decode`` does.
+    random_state : int, numpy.random.Generator or None
+    n_iter, tol : int, float
+        EM stops after ``n_iter`` iterations, or when one gains less than ``tol``.
+    verbose : bool
+        Whether every iteration prints a line.
+    params, init_params : str
+        What ``fit`` estimates and what it starts anew: "s" startprob, "t" transmat, "l" lambdas.
+    implementation : {"log", "scaling"}
+        Taken for hmmlearn's sake; the engine is scaled, and turns to logarithms where that would underflow.
+
+    Attributes
+    ----------
+    startprob_ : array, (K,)
+    transmat_ : array, (K, K), row = from
+    lambdas_ : array, (K, D)
+    monitor_ : ConvergenceMonitor
+
+    Examples
+    --------
+    >>> import msgpass.data
+    >>> earthquakes = msgpass.data.load("earthquakes").values
+    >>> model = PoissonHMM(n_components=2, random_state=0).fit(earthquakes)
+    >>> np.sort(model.lambdas_.ravel()).round(1).tolist()
+    [15.4, 26.0]
+    """
+
+    EMISSION = Poisson
+    FLAT = True
+
+    def __init__(
+        self,
+        n_components=1,
+        startprob_prior=1.0,
+        transmat_prior=1.0,
+        lambdas_prior=0.0,
+        lambdas_weight=0.0,
+        algorithm="viterbi",
+        random_state=None,
+        n_iter=100,
+        tol=1e-3,
+        verbose=False,
+        params="stl",
+        init_params="stl",
+        implementation="log",
+    ):
+        self.n_components = n_components
+        self.startprob_prior = startprob_prior
+        self.transmat_prior = transmat_prior
+        self.lambdas_prior = lambdas_prior
+        self.lambdas_weight = lambdas_weight
+        self.algorithm = algorithm
+        self.random_state = random_state
+        self.n_iter = n_iter
+        self.tol = tol
+        self.verbose = verbose
+        self.params = params
+        self.init_params = init_params
+        self.implementation = implementation
+
+    @property
+    def n_features(self) -> int:
+        """Counts D in an observation."""
+        return self._chain().emission.lambdas.shape[1]
+
+    def _emission(self) -> Poisson:
+        return Poisson(self.lambdas_, self.lambdas_prior, self.lambdas_weight)
+
+    def _start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Poisson:
+        return Poisson.start(X, self.n_components, rng)
+
+    def _width(self) -> int:
+        return self.n_features
+
+    def _check_data(self, X: np.ndarray) -> np.ndarray:
+        wrong = (X < 0) | (np.floor(X) != X) & ~np.isnan(X)
+        if wrong.any():
+            t, d = np.argwhere(wrong)[0]
+            raise DataError(
+                f"X holds {X[t, d]} at row {t}, column {d}; counts are whole numbers ≥ 0, and a missing one is NaN"
+            )
+        return X

@@ -1,0 +1,118 @@
+"""bptt: gradients against central differences, published numbers, other schedules and other algebras."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from msgpass import Checkpointed, Tangent, Truncated, run
+from rnn import RNN, Linear, SquaredError, bptt
+from tests.oracles import finite_difference
+from tests.rnn.loops import problems
+
+
+@settings(max_examples=30)
+@given(problems())
+def test_gradients_are_central_differences(problem):
+    net, x, h0, loss = problem
+    m = bptt(net, x, loss, h0=h0)
+    graph = net.graph(x, loss, h0)
+    assert run(graph).total == pytest.approx(m.total, rel=1e-13)
+    assert list(m.parameters) == [*net.weights, *loss.weights]
+    starts = [f"h0{suffix}" for suffix in net.suffixes]
+    for name in [*m.parameters, "x", *starts]:
+        wanted = finite_difference(graph, name, step=1e-6)
+        np.testing.assert_allclose(m.gradient[name], wanted, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+@given(problems(("tanh",)))
+def test_adjoints_are_gradients_of_a_nudged_state(problem):
+    """λ_t is what a unit more of bias at step t alone would change, over act' = 1 − h²; the inputs carry such a nudge."""
+    net, x, h0, loss = problem
+    m = bptt(net, x, loss, h0=h0)
+    through_x = np.zeros_like(x)
+    for suffix in net.suffixes[: 1 + net.bidirectional]:
+        adjoint, h = m.gradient[f"h{suffix}"], m.forward[f"h{suffix}"]
+        assert adjoint.shape == h.shape
+        through_x += (adjoint * (1 - h**2)) @ net.weights[f"weight_ih{suffix}"]
+    np.testing.assert_allclose(through_x, m.gradient["x"], rtol=1e-10, atol=1e-13)
+
+
+@given(problems())
+def test_directional_derivative_forward_is_the_gradient(problem):
+    net, x, h0, loss = problem
+    m = bptt(net, x, loss, h0=h0)
+    rng = np.random.default_rng(0)
+    direction = {name: rng.normal(size=m.parameters[name].shape) for name in m.parameters}
+    tangent = run(net.graph(x, loss, h0), Tangent(direction)).total.tangent
+    assert tangent == pytest.approx(sum((m.parameters[k] * d).sum() for k, d in direction.items()), rel=1e-9, abs=1e-11)
+
+
+@settings(max_examples=30)
+@given(problems())
+def test_checkpoints_change_nothing(problem):
+    net, x, h0, loss = problem
+    wanted = bptt(net, x, loss, h0=h0)
+    for slots in (1, 2, 3):
+        m = bptt(net, x, loss, Checkpointed(slots), h0)
+        assert m.total == pytest.approx(wanted.total, rel=1e-13)
+        for name in m.parameters:
+            np.testing.assert_allclose(m.parameters[name], wanted.parameters[name], rtol=1e-10, atol=1e-13, err_msg=name)
+
+
+@given(problems())
+def test_a_window_over_everything_is_the_gradient(problem):
+    net, x, h0, loss = problem
+    if net.bidirectional:
+        return
+    wanted, m = bptt(net, x, loss, h0=h0), bptt(net, x, loss, Truncated(len(x), len(x)), h0)
+    assert m.total == pytest.approx(wanted.total, rel=1e-13)
+    for name in m.parameters:
+        np.testing.assert_allclose(m.parameters[name], wanted.parameters[name], rtol=1e-10, atol=1e-13, err_msg=name)
+
+
+@given(problems())
+def test_compiled_and_reference_sweeps_agree(problem):
+    """Enough runs on one graph bring the compiled sweep in."""
+    net, x, h0, loss = problem
+    first = bptt(net, x, loss, h0=h0)
+    for _ in range(60):
+        last = bptt(net, x, loss, h0=h0)
+    assert last.total == pytest.approx(first.total, rel=1e-12)
+    for name in [*first.parameters, "x", *(f"h{s}" for s in net.suffixes)]:
+        np.testing.assert_allclose(last.gradient[name], first.gradient[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_row_12_of_the_references():
+    """h = tanh(W h + U x), L = ½ (v · h₃ − .3)²."""
+    net = RNN(1, 2, bias=False)
+    net.load_state_dict({"weight_ih_l0": [[1.0], [-1.0]], "weight_hh_l0": [[0.5, -0.3], [0.2, 0.4]]})
+    readout = Linear(2, 1, bias=False).load_state_dict({"weight": [[1.0, -1.0]]})
+    target = np.array([[np.nan], [np.nan], [0.3]])
+    m = bptt(net, np.array([[1.0], [-0.5], [0.25]]), SquaredError(target, readout=readout))
+    np.testing.assert_allclose(m.gradient["h0_l0"][0], [0.0001054171, 0.0002533021], atol=5e-11)
+    dw = [[-0.0014038343, -0.0004834026], [0.0025334047, -0.0005838964]]
+    np.testing.assert_allclose(m.parameters["weight_hh_l0"], dw, atol=5e-11)
+
+
+def test_row_13_truncation_is_no_scaled_gradient():
+    """h_{t+1} = w h_t with w = .2, h₀ = .9, loss h₃: a relu net that stays positive is linear there, ½ (h₃ + 1)² has slope h₃ + 1."""
+    net = RNN(1, 1, nonlinearity="relu", bias=False)
+    net.load_state_dict({"weight_ih_l0": [[0.0]], "weight_hh_l0": [[0.2]]})
+    loss = SquaredError(np.array([[np.nan], [np.nan], [-1.0]]))
+    slope = 0.9 * 0.2**3 + 1
+    gradients = []
+    for schedule in (None, Truncated(3, 3), Truncated(1, 1), Truncated(1, 2)):
+        m = bptt(net, np.zeros((3, 1)), loss, schedule, h0=[[0.9]])
+        gradients.append(m.parameters["weight_hh_l0"].item() / slope)
+    # Each of the three steps adds w² h₀: a window of k steps keeps k of them, and never more.
+    np.testing.assert_allclose(gradients, [0.108, 0.108, 0.036, 0.072], rtol=1e-12)
+
+
+def test_truncation_cuts_what_is_further_than_the_window(rng):
+    net = RNN(2, 3, random_state=0)
+    x, target = rng.normal(size=(6, 1, 2)), np.full((6, 1, 3), np.nan)
+    target[-1] = 1
+    reach = {k2: bptt(net, x, SquaredError(target), Truncated(6, k2)).gradient["h_l0"] for k2 in (2, 6)}
+    assert not reach[2][:4].any()
+    assert reach[6].all()
+    np.testing.assert_allclose(reach[2][4:], reach[6][4:], rtol=1e-12)
