@@ -1,6 +1,6 @@
 """``bptt``: back-propagation through time (Werbos 1990) is one run of the network's graph under ``Adjoint``.
 
-    λ_t = ∂L/∂h_t = local_t + (∂h_{t+1}/∂h_t)ᵀ λ_{t+1},       ∂L/∂θ = Σ_t (∂h_t/∂θ)ᵀ λ_t
+λ_t = ∂L/∂h_t = local_t + (∂h_{t+1}/∂h_t)ᵀ λ_{t+1},       ∂L/∂θ = Σ_t (∂h_t/∂θ)ᵀ λ_t
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from msgpass import FactorGraph, Step
+from msgpass.nodes import Observation, Sequence
 from rnn.cells import Cell
 from rnn.layout import Layout
 from rnn.weights import layer_keys, suffixes
@@ -39,7 +40,9 @@ def output_name(layers: int, bidirectional: bool) -> str:
     return f"y_l{layers - 1}" if bidirectional else f"h_l{layers - 1}"
 
 
-def lay_out(cell: Cell, weights, layers: int, bidirectional: bool, layout: Layout, observed) -> tuple[FactorGraph, object]:
+def lay_out(
+    cell: Cell, weights, layers: int, bidirectional: bool, layout: Layout, observed
+) -> tuple[FactorGraph, Observation | Sequence]:
     """The graph of a network without its loss, and its output sequence.
 
     Parameters
@@ -53,11 +56,11 @@ def lay_out(cell: Cell, weights, layers: int, bidirectional: bool, layout: Layou
     """
     graph = FactorGraph()
     parameters = {key: graph.parameter(key, value) for key, value in weights.items()}
-    below = graph.observe("x", observed["x"])
+    below: Observation | Sequence = graph.observe("x", observed["x"])
     hidden = weights["weight_hh_l0"].shape[1]
     zeros = np.zeros((layout.batch, hidden), observed["x"].dtype)
     for layer in range(layers):
-        outputs = []
+        outputs: list[Sequence] = []
         for suffix in suffixes(layer, bidirectional):
             states = [graph.sequence(s + suffix, layout.steps, shape=zeros.shape) for s in cell.states]
             names = [start_name(s, suffix) for s in cell.states]
@@ -65,7 +68,9 @@ def lay_out(cell: Cell, weights, layers: int, bidirectional: bool, layout: Layou
             backward = suffix.endswith("_reverse")
             before = [s.before(e) if backward else s.after(e) for s, e in zip(states, starts, strict=True)]
             shared = [parameters[k] for k in layer_keys(suffix, bias=True) if k in parameters]
-            graph.factor(cell.step, *before, below[:], *shared, out=tuple(s[:] for s in states), name=f"cell{suffix}")
+            graph.factor(
+                cell.step, *before, below[:], *shared, out=tuple(s[:] for s in states), name=f"cell{suffix}"
+            )
             outputs.append(states[0])
         below = outputs[0]
         if bidirectional:

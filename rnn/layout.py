@@ -23,7 +23,9 @@ class Layout:
         """Read the layout off an input array."""
         axes = "(B, T, I)" if batch_first else "(T, B, I)"
         if x.ndim not in (2, 3) or x.shape[-1] != features:
-            raise ShapeError(f"x has shape {x.shape}, wanted {axes} or, unbatched, (T, I), with I = {features}")
+            raise ShapeError(
+                f"x has shape {x.shape}, wanted {axes} or, unbatched, (T, I), with I = {features}"
+            )
         if 0 in x.shape:
             raise ShapeError(f"x has shape {x.shape}: it needs at least one step and one sequence")
         if x.ndim == 2:
@@ -35,12 +37,16 @@ class Layout:
         """The user's shape of an array with one row a step and sequence."""
         if not self.batched:
             return (self.steps, *features)
-        return (self.batch, self.steps, *features) if self.batch_first else (self.steps, self.batch, *features)
+        return (
+            (self.batch, self.steps, *features) if self.batch_first else (self.steps, self.batch, *features)
+        )
 
     def inward(self, what: str, array: np.ndarray, *features: int) -> np.ndarray:
         """An array of the user's as (T, B, *features)."""
         if array.shape != self.outer(*features):
-            raise ShapeError(f"{what} has shape {array.shape}; with this x it should be {self.outer(*features)}")
+            raise ShapeError(
+                f"{what} has shape {array.shape}; with this x it should be {self.outer(*features)}"
+            )
         if not self.batched:
             return array[:, None]
         return np.ascontiguousarray(array.swapaxes(0, 1)) if self.batch_first else array
@@ -55,7 +61,9 @@ class Layout:
         """Initial states as (layers · directions, B, H); torch leaves the batch second, whatever ``batch_first`` says."""
         wanted = (rows, self.batch, hidden) if self.batched else (rows, hidden)
         if array.shape != wanted:
-            raise ShapeError(f"{what} has shape {array.shape}; wanted {wanted}: layers times directions first, then the batch")
+            raise ShapeError(
+                f"{what} has shape {array.shape}; wanted {wanted}: layers times directions first, then the batch"
+            )
         return array if self.batched else array[:, None]
 
     def states_outward(self, array: np.ndarray) -> np.ndarray:

@@ -82,9 +82,13 @@ class OutputLoss:
         if self.readout is None:
             return size
         if self.readout.in_features != size:
-            raise ShapeError(f"{self.readout!r} reads {self.readout.in_features} features, but the network has {size} outputs a step")
+            raise ShapeError(
+                f"{self.readout!r} reads {self.readout.in_features} features, but the network has {size} outputs a step"
+            )
         if self.readout.dtype != dtype:
-            raise DataError(f"the readout has dtype {self.readout.dtype}, the network {dtype}; make both alike")
+            raise DataError(
+                f"the readout has dtype {self.readout.dtype}, the network {dtype}; make both alike"
+            )
         return self.readout.out_features
 
     def observed(self, layout: Layout, width: int, dtype: np.dtype) -> Arrays:
@@ -176,7 +180,9 @@ class CrossEntropy(OutputLoss):
         """Labels as (T, B)."""
         labels = layout.inward("labels", self.labels)
         if labels.max() >= width:
-            raise DataError(f"labels run up to {labels.max()}, but there are {width} classes, from 0 to {width - 1}")
+            raise DataError(
+                f"labels run up to {labels.max()}, but there are {width} classes, from 0 to {width - 1}"
+            )
         return self._with_count(labels, labels >= 0 if self.reduction == "mean" else None, dtype)
 
     def observe(self, graph: FactorGraph, arrays: Arrays, width: int):
@@ -197,7 +203,9 @@ def _as_labels(labels) -> np.ndarray:
             raise DataError("labels must be whole numbers, with −1 or NaN where there is none")
         array = whole.astype(np.int64)
     if array.dtype.kind not in "iu" or array.size == 0:
-        raise DataError(f"labels must be a non-empty array of whole numbers, got dtype {array.dtype} and shape {array.shape}")
+        raise DataError(
+            f"labels must be a non-empty array of whole numbers, got dtype {array.dtype} and shape {array.shape}"
+        )
     if array.min() < -1:
         raise DataError(f"labels hold {array.min()}; classes count from 0, and −1 is ignored")
     return array.astype(np.int64)

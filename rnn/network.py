@@ -31,7 +31,18 @@ class RecurrentNetwork:
         Numbers a step that come out: H, or 2 H with two directions.
     """
 
-    def __init__(self, cell: Cell, input_size, hidden_size, num_layers, bias, batch_first, bidirectional, dtype, random_state):
+    def __init__(
+        self,
+        cell: Cell,
+        input_size,
+        hidden_size,
+        num_layers,
+        bias,
+        batch_first,
+        bidirectional,
+        dtype,
+        random_state,
+    ):
         self.cell = cell
         self.input_size = whole("input_size", input_size)
         self.hidden_size = whole("hidden_size", hidden_size)
@@ -96,15 +107,19 @@ class RecurrentNetwork:
             arrays |= self._starts(layout, h0)
         if loss is not None:
             if not isinstance(loss, OutputLoss):
-                raise DataError(f"loss must be SquaredError(target) or CrossEntropy(labels), got {type(loss).__name__}")
+                raise DataError(
+                    f"loss must be SquaredError(target) or CrossEntropy(labels), got {type(loss).__name__}"
+                )
             arrays |= loss.observed(layout, loss.width(self.output_size, self.dtype), self.dtype)
         return layout, arrays
 
     def _starts(self, layout: Layout, h0) -> dict[str, np.ndarray]:
         given = h0 if isinstance(h0, tuple) else (h0,)
         if len(given) != len(self.cell.states):
-            raise DataError(f"h0 has {len(given)} parts, but the cell's states are {', '.join(self.cell.states)}")
-        starts = {}
+            raise DataError(
+                f"h0 has {len(given)} parts, but the cell's states are {', '.join(self.cell.states)}"
+            )
+        starts: dict[str, np.ndarray] = {}
         for state, value in zip(self.cell.states, given, strict=True):
             value = real_array(f"{state}0", value, self.dtype)
             rows = layout.states_inward(f"{state}0", value, len(self.suffixes), self.hidden_size)
@@ -143,7 +158,9 @@ class RecurrentNetwork:
         graph = self._graphs.get(key)
         if graph is None:
             starts = tuple(start_name(state, s) for state in self.cell.states for s in self.suffixes)
-            graph = self._graphs[key] = self._build(layout, {k: v for k, v in arrays.items() if k not in starts}, loss)
+            graph = self._graphs[key] = self._build(
+                layout, {k: v for k, v in arrays.items() if k not in starts}, loss
+            )
             if len(self._graphs) > KEPT_GRAPHS:
                 self._graphs.popitem(last=False)
         else:
@@ -174,7 +191,9 @@ class RecurrentNetwork:
             When shapes do not fit, when x holds NaN or infinite values.
         """
         layout, arrays = self.observed(x, h0)
-        m = run(self.kept_graph(layout, arrays, None), schedule=ForwardOnly(), values={**self.weights, **arrays})
+        m = run(
+            self.kept_graph(layout, arrays, None), schedule=ForwardOnly(), values={**self.weights, **arrays}
+        )
         last = [
             np.stack([m.forward[state + s][0 if s.endswith("_reverse") else -1] for s in self.suffixes])
             for state in self.cell.states
@@ -235,4 +254,8 @@ class RNN(RecurrentNetwork):
         return f"RNN({sizes}{flags}, dtype={self.dtype.name!r})"
 
     def _flags(self):
-        return ("bias", self.bias, True), ("batch_first", self.batch_first, False), ("bidirectional", self.bidirectional, False)
+        return (
+            ("bias", self.bias, True),
+            ("batch_first", self.batch_first, False),
+            ("bidirectional", self.bidirectional, False),
+        )

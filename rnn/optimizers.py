@@ -27,22 +27,33 @@ class Outcome(NamedTuple):
     reason: str
 
 
-def lbfgs(objective: Objective, start: np.ndarray, n_iter: int, tol: float | None, lr: float, record: Record) -> Outcome:
+def lbfgs(
+    objective: Objective, start: np.ndarray, n_iter: int, tol: float | None, lr: float, record: Record
+) -> Outcome:
     """Limited-memory BFGS with a line search (Liu & Nocedal 1989), from SciPy; ``lr`` is not used."""
     from scipy.optimize import minimize
 
     def step(intermediate_result) -> None:
         record(intermediate_result.fun)
 
-    record(objective(start)[0])
+    first = objective(start)
+    record(first[0])
+
+    def value_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        return first if np.array_equal(theta, start) else objective(theta)
+
     options = {"maxiter": n_iter, "maxfun": 20 * n_iter, "ftol": tol or 0.0, "gtol": SMALLEST_TOLERANCE}
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", callback=step, options=options)
+    found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", callback=step, options=options)
     if found.status == 0:
         return Outcome(True, "converged")
-    return Outcome(False, f"{n_iter} iterations" if found.status == 1 else "no further decrease at this precision")
+    return Outcome(
+        False, f"{n_iter} iterations" if found.status == 1 else "no further decrease at this precision"
+    )
 
 
-def adam(objective: Objective, start: np.ndarray, n_iter: int, tol: float | None, lr: float, record: Record) -> Outcome:
+def adam(
+    objective: Objective, start: np.ndarray, n_iter: int, tol: float | None, lr: float, record: Record
+) -> Outcome:
     """Adam (Kingma & Ba 2015) with β₁ = .9, β₂ = .999, ε = 1e-8."""
     theta, mean, square = start.copy(), np.zeros_like(start), np.zeros_like(start)
     best, waited = np.inf, 0

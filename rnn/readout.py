@@ -62,12 +62,16 @@ class Linear:
     (5, 1, 2)
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, *, dtype=np.float64, random_state=None):
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, dtype=np.float64, random_state=None
+    ):
         self.in_features = whole("in_features", in_features)
         self.out_features = whole("out_features", out_features)
         self.bias = flag("bias", bias)
         self.dtype = float_dtype(dtype)
-        self.shapes = {"weight": (self.out_features, self.in_features)} | ({"bias": (self.out_features,)} if bias else {})
+        self.shapes = {"weight": (self.out_features, self.in_features)} | (
+            {"bias": (self.out_features,)} if bias else {}
+        )
         self.weights: dict[str, np.ndarray] = {}
         self.reset(random_state)
 
@@ -80,7 +84,9 @@ class Linear:
         """The readout of an array of shape (…, in_features)."""
         h = real_array("the readout's input", h, self.dtype)
         if h.ndim == 0 or h.shape[-1] != self.in_features:
-            raise ShapeError(f"the readout's input has shape {h.shape}, wanted {self.in_features} on the last axis")
+            raise ShapeError(
+                f"the readout's input has shape {h.shape}, wanted {self.in_features} on the last axis"
+            )
         return linear(h, *self.weights.values())
 
     def state_dict(self) -> dict[str, np.ndarray]:

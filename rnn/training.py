@@ -72,7 +72,9 @@ class Objective:
         """A vector as weights by key."""
         ends = np.cumsum([w.size for w in self.weights.values()])
         parts = np.split(theta.astype(self.net.dtype), ends[:-1])
-        return {key: part.reshape(w.shape) for (key, w), part in zip(self.weights.items(), parts, strict=True)}
+        return {
+            key: part.reshape(w.shape) for (key, w), part in zip(self.weights.items(), parts, strict=True)
+        }
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Loss and its gradient at ``theta``."""
@@ -80,7 +82,11 @@ class Objective:
         m = run(self.graph, schedule=self.schedule, values=weights)
         gradient = np.concatenate([m.parameters[key].ravel() for key in weights]).astype(np.float64)
         if not np.isfinite(m.total) or not np.isfinite(gradient).all():
-            what = f"the loss became {m.total}" if not np.isfinite(m.total) else "the gradient became NaN or infinite"
+            what = (
+                f"the loss became {m.total}"
+                if not np.isfinite(m.total)
+                else "the gradient became NaN or infinite"
+            )
             raise NumericalError(what)
         self.evaluations += 1
         if m.total < self.best:
@@ -161,11 +167,19 @@ def fit(
     True
     """
     optimize = OPTIMIZERS[one_of("optimizer", optimizer, tuple(OPTIMIZERS))]
-    n_iter, lr, tol = whole("n_iter", n_iter), positive("lr", lr), None if tol is None else positive("tol", tol)
+    n_iter, lr, tol = (
+        whole("n_iter", n_iter),
+        positive("lr", lr),
+        None if tol is None else positive("tol", tol),
+    )
     if not isinstance(net, RecurrentNetwork) or not isinstance(loss, OutputLoss):
-        raise DataError(f"fit(net, x, loss) takes a network and a loss, got {type(net).__name__} and {type(loss).__name__}")
+        raise DataError(
+            f"fit(net, x, loss) takes a network and a loss, got {type(net).__name__} and {type(loss).__name__}"
+        )
     if optimizer == "lbfgs" and (schedule or Sequential()).windowed:
-        raise UnsupportedError(f"{schedule!r} does not give the gradient that L-BFGS needs; use optimizer='adam', or Checkpointed(slots)")
+        raise UnsupportedError(
+            f"{schedule!r} does not give the gradient that L-BFGS needs; use optimizer='adam', or Checkpointed(slots)"
+        )
     if random_state is not None:
         rng = generator(random_state)
         net.reset(rng)
@@ -179,7 +193,11 @@ def fit(
     except KeyboardInterrupt:
         outcome = Outcome(False, "interrupted")
     except NumericalError as problem:
-        kept = "nothing was better before" if objective.evaluations == 0 else f"the best weights (loss {objective.best:.6g}) are kept"
+        kept = (
+            "nothing was better before"
+            if objective.evaluations == 0
+            else f"the best weights (loss {objective.best:.6g}) are kept"
+        )
         raise NumericalError(
             f"{problem}, in iteration {len(history.losses)} of {optimizer}; {kept}. Take a smaller lr, or scale the inputs and targets to about 1"
         ) from problem
@@ -199,7 +217,9 @@ def fit(
 def _bar(n_iter: int, progress: bool):
     from tqdm import tqdm
 
-    return tqdm(total=n_iter, desc="fit", delay=SILENT_SECONDS, leave=False, disable=None if progress else True)
+    return tqdm(
+        total=n_iter, desc="fit", delay=SILENT_SECONDS, leave=False, disable=None if progress else True
+    )
 
 
 def _recorder(history: History, bar):

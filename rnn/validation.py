@@ -65,4 +65,6 @@ def generator(random_state) -> np.random.Generator:
         return random_state
     if random_state is None or (isinstance(random_state, int | np.integer) and random_state >= 0):
         return np.random.default_rng(random_state)
-    raise DataError(f"random_state must be a seed ≥ 0, a numpy.random.Generator or None, got {random_state!r}")
+    raise DataError(
+        f"random_state must be a seed ≥ 0, a numpy.random.Generator or None, got {random_state!r}"
+    )

@@ -13,7 +13,7 @@ import numpy as np
 from msgpass.errors import DataError, ShapeError
 from rnn.validation import real_array
 
-Shapes = dict[str, tuple[int, ...]]
+Shapes = Mapping[str, tuple[int, ...]]
 
 ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -28,9 +28,11 @@ def layer_keys(suffix: str, bias: bool) -> list[str]:
     return [f"{role}{suffix}" for role in (ROLES if bias else ROLES[:2])]
 
 
-def recurrent_shapes(inputs: int, hidden: int, gates: int, layers: int, bias: bool, bidirectional: bool) -> Shapes:
+def recurrent_shapes(
+    inputs: int, hidden: int, gates: int, layers: int, bias: bool, bidirectional: bool
+) -> Shapes:
     """Shapes of all weights by key, in torch's order."""
-    shapes: Shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for layer in range(layers):
         width = inputs if layer == 0 else hidden * (1 + bidirectional)
         rows = gates * hidden
@@ -52,7 +54,11 @@ def checked(given: Mapping, shapes: Shapes, dtype: np.dtype, owner: str) -> dict
     missing = [key for key in shapes if key not in given]
     unknown = [str(key) for key in given if key not in shapes]
     if missing or unknown:
-        parts = [f"{what} {', '.join(keys)}" for what, keys in (("lacks", missing), ("has the unknown", unknown)) if keys]
+        parts = [
+            f"{what} {', '.join(keys)}"
+            for what, keys in (("lacks", missing), ("has the unknown", unknown))
+            if keys
+        ]
         raise DataError(f"the state dict {' and '.join(parts)}; {owner} has the keys {', '.join(shapes)}")
     arrays = {}
     for key, shape in shapes.items():

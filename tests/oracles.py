@@ -7,7 +7,6 @@ into one joint precision, and derivatives are central differences of ``run(...).
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable
 from functools import cached_property
@@ -370,32 +369,34 @@ def linear_gaussian_joint(mean, cov, F, Q, b, length: int) -> tuple[np.ndarray, 
 # -- derivatives ---------------------------------------------------------------------------------------------------------
 
 
-def central(f: Callable[[np.ndarray], float], x, step: float = 1e-5) -> np.ndarray:
-    """Central differences of a function of an array; entries that are not finite do not move."""
-    x = np.asarray(x, float)
-    gradient = np.zeros_like(x)
-    for place in itertools.product(*map(range, x.shape)):
-        if not np.isfinite(x[place]):
-            continue
-        moved = []
-        for sign in (1, -1):
-            there = x.copy()
-            there[place] += sign * step
-            moved.append(f(there))
-        gradient[place] = (moved[0] - moved[1]) / (2 * step)
-    return gradient
-
-
 def total_of(graph, algebra=None, values=None) -> float:
     """``run(...).total`` as a plain float."""
     return float(run(graph, algebra, values=values).total)
 
 
-def finite_difference(graph, name: str, algebra=None, values=None, step: float = 1e-5) -> np.ndarray:
-    """∂total/∂ a parameter or real observation by central differences over whole runs."""
+def along(graph, name: str, direction, algebra=None, values=None, step: float = 1e-5) -> float:
+    """∂total/∂s at s = 0 for ``name`` at value + s·direction, by central differences of whole runs."""
     values = dict(values or {})
-    start = values.get(name, graph.nodes[name].value)
-    return central(lambda x: total_of(graph, algebra, {**values, name: x}), start, step)
+    start = np.asarray(values.get(name, graph.nodes[name].value), float)
+    ahead, behind = (total_of(graph, algebra, {**values, name: start + s * np.asarray(direction)}) for s in (step, -step))
+    return (ahead - behind) / (2 * step)
+
+
+def finite_difference(graph, name: str, algebra=None, values=None, step: float = 1e-5) -> np.ndarray:
+    """∂total/∂ every entry of a parameter or real observation; entries that are not finite do not move."""
+    start = np.asarray((values or {}).get(name, graph.nodes[name].value), float)
+    gradient = np.zeros_like(start)
+    for place in zip(*np.nonzero(np.isfinite(start)), strict=True):
+        direction = np.zeros_like(start)
+        direction[place] = 1
+        gradient[place] = along(graph, name, direction, algebra, values, step)
+    return gradient
+
+
+def random_direction(rng, value, symmetric: bool = False) -> np.ndarray:
+    """Normal numbers, zero where the value is not finite: one difference along it checks a whole gradient."""
+    direction = np.where(np.isfinite(value), rng.normal(size=np.shape(value)), 0.0)
+    return direction + np.swapaxes(direction, -1, -2) if symmetric else direction
 
 
 # -- steps ---------------------------------------------------------------------------------------------------------------

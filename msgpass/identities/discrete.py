@@ -22,6 +22,9 @@ from msgpass.schedule import ForwardOnly
 ENUMERABLE = 4096
 """Paths up to which an expectation over paths is a plain sum."""
 
+FORBIDDEN = -1e5
+"""What stands for −∞ where scores are carried by a Step."""
+
 
 def backward_is_adjoint(log_init=None, log_transition=None, log_evidence=None, *, seed=0) -> Identity:
     """1. β_t(i) = ∂Z/∂α_t(i): backward messages are the adjoints of the forward recursion.
@@ -134,6 +137,8 @@ def max_is_cold_sum(log_init=None, log_transition=None, log_evidence=None, *, se
     True
     """
     chain = given_chain(log_init, log_transition, log_evidence, seed)
+    # The max-plus recursion carries scores as values, which must be finite; no path takes a step this bad.
+    chain = Chain(*(np.maximum(part, FORBIDDEN) for part in chain))
     best = run(table_graph(chain), MaxProduct())
     temperatures = np.append(2.0 ** -np.arange(0, 12, 2), coldest)
     free = np.array([_free_energy(chain, temperature) for temperature in temperatures])

@@ -15,7 +15,10 @@ from msgpass.run import run
 
 
 class Network(NamedTuple):
-    """h_t = tanh(W h_{t−1} + U x_t + b) with the loss Σ_t ½ ‖y_t − V h_t − c‖²; NaN in y is missing."""
+    """h_t = tanh(W h_{t−1} + U x_t + b), o_t = V h_t + c, and a loss between o_t and y_t; NaN in y is missing.
+
+    ``loss`` is "squared", ½ ‖o − y‖²; "poisson", exp(o) − y o; or "softmax", log Σ exp o − o_y with y the index, (T, 1).
+    """
 
     W: np.ndarray
     U: np.ndarray
@@ -25,6 +28,7 @@ class Network(NamedTuple):
     h0: np.ndarray
     x: np.ndarray
     y: np.ndarray
+    loss: str = "squared"
 
 
 def random_network(seed=0, hidden: int = 4, inputs: int = 2, outputs: int = 2, length: int = 12) -> Network:
@@ -37,19 +41,22 @@ def random_network(seed=0, hidden: int = 4, inputs: int = 2, outputs: int = 2, l
 
 def network_graph(network: Network) -> FactorGraph:
     """The network as a recurrence: sequence h; parameters W, U, b, V, c, h0."""
-    W, U, b, V, c, h0, x, y = network
     g = FactorGraph()
-    h = g.sequence("h", length=len(x), shape=(W.shape[0],))
-    given, target = g.observe("x", x), g.observe("y", y)
-    W, U, b, V, c, h0 = (g.parameter(name, value) for name, value in zip(("W", "U", "b", "V", "c", "h0"), network[:6], strict=True))
-    g.factor(Step(lambda h, x, W, U, b: np.tanh(h @ W.T + x @ U.T + b), vectorized=True), h.after(h0), given[:], W, U, b, out=h[:])
-    g.factor(Loss(_squared_error), h[:], target[:], V, c)
+    h = g.sequence("h", length=len(network.x), shape=(len(network.b),))
+    given, target = g.observe("x", network.x), g.observe("y", network.y)
+    names = ("W", "U", "b", "V", "c", "h0")
+    W, U, b, V, c, h0 = (g.parameter(name, getattr(network, name)) for name in names)
+    cell = Step(lambda h, x, W, U, b: np.tanh(h @ W.T + x @ U.T + b), vectorized=True)
+    g.factor(cell, h.after(h0), given[:], W, U, b, out=h[:])
+    value, slope = _LOSSES[network.loss]
+
+    def error(h, y, V, c):
+        o = V @ h + c
+        at_o = slope(o, y)
+        return float(value(o, y)), (V.T @ at_o, None, np.outer(at_o, h), at_o)
+
+    g.factor(Loss(error), h[:], target[:], V, c)
     return g
-
-
-def _squared_error(h, y, V, c):
-    gap = V @ h + c - y
-    return 0.5 * (gap**2).sum(), (V.T @ gap, -gap, np.outer(gap, h), gap)
 
 
 def adjoint_is_slope(network: Network | None = None, *, seed=0) -> Identity:
@@ -72,7 +79,7 @@ def adjoint_is_slope(network: Network | None = None, *, seed=0) -> Identity:
     """
     network = random_network(seed) if network is None else network
     if not isinstance(network, Network):
-        raise ShapeError(f"adjoint_is_slope takes a Network (W, U, b, V, c, h0, x, y), got {type(network).__name__}")
+        raise ShapeError(f"adjoint_is_slope takes a Network (W, U, b, V, c, h0, x, y, loss), got {type(network).__name__}")
     m = run(network_graph(network), Adjoint())
     h = m.forward["h"]
     tiny = 1e-40
@@ -94,11 +101,23 @@ def adjoint_is_slope(network: Network | None = None, *, seed=0) -> Identity:
 
 def loss_to_come(network: Network, t: int, h: np.ndarray) -> np.ndarray:
     """−(log β_t + local evidence)(h): the losses from t on, for every row of h (N, H), real or complex."""
-    W, U, b, V, c, _, x, y = network
+    W, U, b, V, c, _, x, y, loss = network
+    value = _LOSSES[loss][0]
     total = np.zeros(len(h), h.dtype)
     for s in range(t, len(x)):
         if s > t:
             h = np.tanh(h @ W.T + U @ x[s] + b)
         if not np.isnan(y[s]).all():
-            total = total + 0.5 * ((h @ V.T + c - y[s]) ** 2).sum(axis=1)
+            total = total + value(h @ V.T + c, y[s])
     return total
+
+
+# Values over the last axis, real or complex, and slopes.
+_LOSSES = {
+    "squared": (lambda o, y: 0.5 * ((o - y) ** 2).sum(axis=-1), lambda o, y: o - y),
+    "poisson": (lambda o, y: (np.exp(o) - y * o).sum(axis=-1), lambda o, y: np.exp(o) - y),
+    "softmax": (
+        lambda o, y: np.log(np.exp(o - o.real.max()).sum(axis=-1)) + o.real.max() - o[..., int(y[0])],
+        lambda o, y: np.exp(o - np.logaddexp.reduce(o)) - np.eye(o.size)[int(y[0])],
+    ),
+}

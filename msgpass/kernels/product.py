@@ -125,7 +125,7 @@ def _add_term_to_row(tile, term, m, n):
 
 
 def _make_block(rows, vectors):
-    """Compiled code for one block of the result, of a size fixed here; not cached itself, as its callers are."""
+    """Compiled code for one block of the result, of a size fixed here; cached with its callers."""
     add = _add_term if rows > 1 else _add_term_to_row
 
     @jit(forceinline=True, cache=False)
@@ -177,8 +177,8 @@ def add_outer_products(left, group_stride, rows, right, inner, out, columns, lan
     """``out[m, n] += Σ_p left[p, m] right[p, n]``: a sum of outer products, as in the gradient of a weight.
 
     ``left`` is cut into groups of eight columns, ``left[(m // 8) * group_stride + p * 8 + m % 8]``, so that a
-    tile reads it in order (from plain rows the product ran at 50 to 75 % of the speed). ``right`` is packed;
-    ``out`` has ``rows`` rows, a multiple of eight, of ``columns`` padded numbers.
+    tile reads it in order: at 256 to 768 rows and columns that gave 77 to 87 % of peak, plain rows 50 to 78
+    %. ``right`` is packed; ``out`` has ``rows`` rows, a multiple of eight, of ``columns`` padded numbers.
     """
     for n in range(0, columns, 2 * lanes):
         for m in range(0, rows, 8):

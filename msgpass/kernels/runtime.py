@@ -70,8 +70,7 @@ def aligned_zeros(shape: int | Sequence[int], dtype: DTypeLike = np.float64) -> 
 def _aligned(shape, dtype, allocate):
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     memory = allocate(math.prod(shape) * np.dtype(dtype).itemsize + ALIGNMENT, np.uint8)
-    address = memory.__array_interface__["data"][0]  # a fifth of the time that `memory.ctypes.data` takes
-    return np.ndarray(shape, dtype, memory, -address % ALIGNMENT)
+    return np.ndarray(shape, dtype, memory, -memory.ctypes.data % ALIGNMENT)
 
 
 # --- two threads

@@ -3,7 +3,7 @@
 import numpy as np
 
 COMPILED, PAIRED = 16_384, 262_144
-"""Entries from which on the compiled exponential is used (its last bit may differ from NumPy's), and two threads."""
+"""Entries from which on the compiled exponential, whose last bit may differ, and two threads are used."""
 
 
 def scaled_exponentials(log_table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -120,7 +120,7 @@ def _add_pairs(alpha, outgoing, length, n_states, width, xi):
 
 @jit(forceinline=True, _nrt=False)
 def rows_in_a_vector(n_states):
-    """Time steps that one transpose moves: two and four states fill a row of eight with four and two of them."""
+    """Time steps that one transpose moves: 2 and 4 states fill a row of eight with four and two of them."""
     return 8 // n_states if n_states == 2 or n_states == 4 else 1
 
 
@@ -231,7 +231,7 @@ def backward(
     at,
     summary,
 ):
-    """γ of a group into ``gamma``, and w = evidence · β into ``outgoing``; leaves the largest β in ``summary``."""
+    """γ of a group into ``gamma``, w = evidence · β into ``outgoing``, and the largest β into ``summary``."""
     step = LANES * width
     last, low, largest = load(summary, LARGEST), splat(lost), splat(0.0)
     sound = load(summary, SMALLEST) >= low
@@ -422,7 +422,7 @@ def run(
     def arguments(part: int) -> tuple:
         size = longest * width * LANES
         messages = aligned_empty(width * LANES), aligned_empty(max(width, 8) * LANES)
-        # What pads the evidence is never written; uninitialised subnormals there would slow the products down.
+        # The evidence's padding is never written, and subnormals there would slow the products down.
         work = aligned_empty(size), (aligned_empty if width == n_states else aligned_zeros)(size), *messages
         return (
             start.ravel(),
@@ -456,7 +456,7 @@ def run(
 
 
 def grouped(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sequences by falling length in whole groups of eight lanes: (order, starts, lengths); empty lanes at the end."""
+    """(order, starts, lengths) of sequences by falling length, with empty lanes to fill the last group."""
     order = np.argsort(-lengths, kind="stable")
     empty = -len(order) % LANES
     padding = np.zeros(empty, np.int64)

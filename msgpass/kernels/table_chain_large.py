@@ -50,7 +50,7 @@ def scaled_sweep(
     offsets: np.ndarray,
     lost: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Results as those of the reference's scaled sweep; ``transition`` (K, K), ``rows`` empty for evidence in order."""
+    """As the reference's scaled sweep; ``transition`` (K, K), ``rows`` empty for evidence in order."""
     n_states, n_sequences, steps = len(init), len(offsets) - 1, int(offsets[-1])
     threaded = steps * n_states * (n_states + 8) > THREADED
     starts, lengths = offsets[:-1], np.diff(offsets)

@@ -170,7 +170,7 @@ def backward_half(
 def forward_rest(
     table, depth, width, n_states, evidence, rows, middle, stop, lost, gamma, a, work, state, pairs, xi
 ):
-    """γ of ``middle:stop`` over the β in ``gamma``, and their pairs with the step before; returns Z's mantissa."""
+    """γ of ``middle:stop`` over the β in ``gamma``, and pairs with the step before; returns Z's mantissa."""
     local, y, w = work[:width], work[width : 2 * width], work[2 * width : 3 * width]
     alphas, outgoing = pairs[: BLOCK * width], pairs[BLOCK * width :]
     inverse, exponent, shift = load(state, INVERSE), load(state, EXPONENT), splat(0.0)

@@ -67,7 +67,7 @@ def forward(init, transition, evidence, rows, start, stop, pair, lost, alpha):
 def backward(
     transition, transposed, evidence, rows, start, stop, pair, lost, mantissa, gamma, xi, beta, raw, outgoing
 ):
-    """β from the end; ``gamma`` holds α and is overwritten with γ, ``xi`` receives Σ α e β / Z. False when lost."""
+    """β from the end: ``gamma`` holds α and becomes γ, ``xi`` receives Σ α e β / Z. False when lost."""
     n_states = beta.size
     inverse = 1.0 / mantissa
     for j in range(n_states):
@@ -116,7 +116,7 @@ def backward(
 
 @jit
 def scaled_sweep(init, transition, evidence, rows, offsets, lost, mantissa, exponent, gamma, xi, failed):
-    """Forward-backward over every sequence; arguments and results as the reference's, ``rows`` empty for ``None``."""
+    """Forward-backward over every sequence, as the reference has it; ``rows`` empty for ``None``."""
     n_states = init.size
     shared = transition.shape[0] == 1
     transposed = (

@@ -112,7 +112,7 @@ def boundaries(matrices, exponents, n_states, width, segments, lost, alpha, beta
 
 
 def segments_of(start: int, stop: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """First row and length of an even number of groups of segments; each starts with the last row of the one before."""
+    """First row and length of an even number of groups of segments, each beginning where the last ended."""
     pairs = int(stop - start - 1)
     groups = 2 * max(pairs * width // (2 * LANES * _CACHED), 1)
     share, rest = divmod(pairs, LANES * groups)

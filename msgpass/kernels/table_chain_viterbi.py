@@ -30,7 +30,7 @@ def _cross4(message, m, n_states, table, width, column, out, o):
 
 @jit(forceinline=True, _nrt=False)
 def cross(message, m, n_states, table, width, out, o):
-    """A group's message through a table of ``width`` columns, 2 or a multiple of 4, in the max-plus algebra."""
+    """A group's message through a table of ``width`` columns, 2 or a multiple of 4, in max-plus algebra."""
     if width == 2:
         a, b = load(message, m), load(message, m + LANES)
         store(out, o, maximum(b + broadcast(table, 2), a + broadcast(table, 0)))
@@ -197,7 +197,7 @@ def many(
     path: np.ndarray,
     threaded: bool,
 ) -> np.ndarray:
-    """Best scores (N,) of many sequences with one transition (K, K), whose steps of ``path`` are written in place."""
+    """Best scores (N,) of many sequences with one transition (K, K); their ``path`` is written in place."""
     order, starts, lengths = grouped(starts, lengths)
     start, scores = np.repeat(log_init[None, :, None], LANES, axis=2), np.empty(len(order))
     ends = np.full(len(lengths), len(log_init))

@@ -17,7 +17,7 @@ from msgpass.kernels.table_chain_segments import in_lanes, segments_of
 
 @jit
 def transfers(table, n_states, width, log_evidence, rows, starts, lengths, part, matrices, local):
-    """Max-plus transfer matrices (groups, K, width, 8) of the groups ``part``, ``part + 2``, … of eight segments."""
+    """Max-plus transfer matrices (groups, K, width, 8) of the groups ``part``, ``part + 2``, …"""
     row = LANES * width
     at, first_row, last_row = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
     length_of, fresh = np.empty(LANES), np.empty(row)
@@ -83,7 +83,7 @@ def one(
     path: np.ndarray,
     threaded: bool,
 ) -> tuple[float, bool]:
-    """Best score of sequence ``start:stop``, with its path written in place; and whether the segments agreed."""
+    """Best score of ``start:stop``, its path written in place, and whether the segments agreed."""
     n_states = len(log_init)
     width = padded_width(n_states)
     starts, lengths = segments_of(start, stop, width)

@@ -92,12 +92,6 @@ class Execution:
         if self.schedule.windowed:
             from msgpass.sweeps.windowed import windowed_run
 
-            if self.plan.real:
-                raise UnsupportedError(
-                    f"{self.schedule!r} drops messages by time, but the discrete component "
-                    f"{', '.join(block.nodes)} looks at its whole sequence at "
-                    "once; use Sequential, or run the component on its own with FixedLag"
-                )
             return windowed_run(self, k, block, algebra, clamp)
         if isinstance(block, TableChain):
             return self.chain(k, block, algebra, clamp)

@@ -42,7 +42,13 @@ class Store(dict):
 def lagged(family: Family, arg) -> bool:
     """The argument's row is earlier (in the sweep's direction) than the instance: its message comes from a
     later slice."""
-    return arg.slice.stepped and arg.first != family.first
+    if arg.slice.stepped:
+        return arg.first != family.first
+    if arg.slice.kind != "index" or family.factor.stepped or isinstance(arg.slice.node, Observation):
+        return False
+    length = arg.clock.lengths[0]
+    rows = [a.slice.index_row(length) for a in (family.outs or family.args) if a.slice.kind == "index"]
+    return bool(rows) and arg.slice.index_row(length) != max(rows)
 
 
 def store_outputs(family: Family, values, outputs, chosen=None) -> None:

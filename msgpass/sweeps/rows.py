@@ -38,6 +38,11 @@ def rows_of(family: Family, arg: Arg, chosen=None):
     return rows[chosen]
 
 
+def row_numbers(arg: Arg) -> np.ndarray:
+    """Row of every instance of a stepped argument; an edge shows as a row that lies outside its sequence."""
+    return np.arange(arg.rows.start, arg.rows.stop) if isinstance(arg.rows, slice) else arg.rows.copy()
+
+
 def edges_of(family: Family, arg: Arg) -> tuple[np.ndarray, np.ndarray]:
     """(instances that read the edge instead of a row, the sequence of each)."""
     counts = family.counts
@@ -60,7 +65,7 @@ def read(family: Family, arg: Arg, values, chosen=None) -> np.ndarray:
     if not arg.clock.ragged and chosen is None:
         parts = [edge, array[: arg.clock.total - 1]] if arg.slice.kind == "after" else [array[1:], edge]
         return np.concatenate(parts)
-    rows = np.array(rows_of(family, arg, slice(None)))
+    rows = row_numbers(arg)
     instances, sequences = edges_of(family, arg)
     rows[instances] = 0
     stacked = array[rows]
@@ -100,7 +105,7 @@ def add_rows(family: Family, arg: Arg, store, message, chosen=None) -> None:
     on_edge = np.isin(chosen, instances)
     if arg.name in store:
         inner = chosen[~on_edge]
-        store[arg.name][np.array(rows_of(family, arg, slice(None)))[inner]] += message[~on_edge]
+        store[arg.name][row_numbers(arg)[inner]] += message[~on_edge]
     if on_edge.any() and arg.edge.name in store:
         which = sequences[np.searchsorted(instances, chosen[on_edge])]
         add_edge(arg, store[arg.edge.name], message[on_edge], which)

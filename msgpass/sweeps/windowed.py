@@ -41,6 +41,9 @@ def backward_windows(x, task, store: Store, later: Store) -> None:
             chosen = instances(block.families[0], first, end)
             if chosen is not None:
                 real.backward_loss(block, grads, own, own_later, chosen, shared=j == 0)
+        if task is None:
+            for k in x.runs:
+                _component_window(x, k, j, own)
         for k in range(len(x.plan.blocks) - 1, -1, -1):
             block = x.plan.blocks[k]
             if isinstance(block, Losses) or not any(dict.__contains__(own, n) for n in block.nodes):
@@ -61,6 +64,25 @@ def backward_windows(x, task, store: Store, later: Store) -> None:
         for name, g in source.items():
             if name not in moved:
                 target[name] = target[name] + g
+
+
+def _component_window(x, k: int, j: int, store: Store) -> None:
+    """What window j's share of a component's log Z says to its parameters and to the real rows behind its
+    tables."""
+    made = x.runs[k]
+    if not isinstance(made, WindowedChain):
+        if j == 0:
+            x.component_parameters(k, store)
+        return
+    if made.maximise:
+        raise UnsupportedError(
+            f"{x.schedule!r}: the best score of {made.block.node.name!r} does not split into "
+            "shares of time; use "
+            "SumProduct, or Sequential()"
+        )
+    parts = [(made, x.log_sign)] if k not in x.clamped else [(made, 1.0), (x.clamped[k], -1.0)]
+    for part, sign in parts:
+        deliver_counts(part.tables, *part.window_counts(x.schedule, j), None, store, sign)
 
 
 def _collect(x, j, longest, moved, source, target) -> None:
@@ -282,3 +304,36 @@ class WindowedChain:
             store,
             sign,
         )
+
+    def window_counts(self, schedule, j: int) -> tuple[np.ndarray, np.ndarray]:
+        """(γ, ξ) that window j adds: ∂/∂(log tables) of the window's share of log Z, log p(its evidence |
+        earlier evidence).
+
+        With e the window's end and e′ the one before, this is γ_t(e) − γ_t(e′) at the times in reach, the
+        posteriors given the
+        evidence up to e and up to e′.
+        """
+        offsets, K = self.layout.offsets, self.layout.states
+        gamma = np.zeros((len(self.alpha), K))
+        xi = np.zeros((self.layout.pairs, K, K) if self.tables.log_transition.ndim == 3 else (K, K))
+        before, low, end = schedule.window(j, np.diff(offsets))
+        for n, start in enumerate(offsets[:-1]):
+            if end[n] <= before[n]:
+                continue
+            for stop, sign in ((end[n], 1.0), (before[n], -1.0)):
+                beta = np.zeros(K)
+                for t in range(start + stop - 1, start + low[n] - 1, -1):
+                    both = self.alpha[t] + beta
+                    gamma[t] += sign * np.exp(both - self.reduce(both, 0))
+                    if t == start:
+                        break
+                    ahead = self.evidence[t] + beta
+                    table = self.transition_after(np.array([t - 1])).reshape(K, K)
+                    joint = self.alpha[t - 1][:, None] + table + ahead
+                    joint = np.exp(joint - self.reduce(joint.ravel(), 0))
+                    if xi.ndim == 3:
+                        xi[t - 1 - n] += sign * joint
+                    else:
+                        xi += sign * joint
+                    beta = self.reduce(table + ahead, 1)
+        return gamma, xi

@@ -33,7 +33,9 @@ def elman_step(
         The compiled sweep that computes the same.
     """
 
-    def step(h: np.ndarray, x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, *biases: np.ndarray) -> np.ndarray:
+    def step(
+        h: np.ndarray, x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, *biases: np.ndarray
+    ) -> np.ndarray:
         z = times(x, w_ih)
         z += times(h, w_hh)
         for b in biases:

@@ -82,7 +82,9 @@ def problems(draw, nonlinearities=("tanh", "relu")):
     net, x, h0 = draw(networks(nonlinearities))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     width = draw(st.integers(1, 3))
-    readout = Linear(net.output_size, width, draw(st.booleans()), random_state=rng) if draw(st.booleans()) else None
+    readout = (
+        Linear(net.output_size, width, draw(st.booleans()), random_state=rng) if draw(st.booleans()) else None
+    )
     width = width if readout else net.output_size
     missing = draw(st.sampled_from([0.0, 0.3, 1.0]))
     reduction = draw(st.sampled_from(["sum", "mean"]))

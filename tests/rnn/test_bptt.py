@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from msgpass import Checkpointed, Tangent, Truncated, run
+from msgpass.errors import UnsupportedError
 from rnn import RNN, Linear, SquaredError, bptt
 from tests.oracles import finite_difference
 from tests.rnn.loops import problems
@@ -26,7 +27,7 @@ def test_gradients_are_central_differences(problem):
 
 @given(problems(("tanh",)))
 def test_adjoints_are_gradients_of_a_nudged_state(problem):
-    """λ_t is what a unit more of bias at step t alone would change, over act' = 1 − h²; the inputs carry such a nudge."""
+    """A nudge of x_t moves h_t by act'(z_t) W_ih, so that λ_t gives the gradient of x without the backward pass."""
     net, x, h0, loss = problem
     m = bptt(net, x, loss, h0=h0)
     through_x = np.zeros_like(x)
@@ -44,7 +45,9 @@ def test_directional_derivative_forward_is_the_gradient(problem):
     rng = np.random.default_rng(0)
     direction = {name: rng.normal(size=m.parameters[name].shape) for name in m.parameters}
     tangent = run(net.graph(x, loss, h0), Tangent(direction)).total.tangent
-    assert tangent == pytest.approx(sum((m.parameters[k] * d).sum() for k, d in direction.items()), rel=1e-9, abs=1e-11)
+    assert tangent == pytest.approx(
+        sum((m.parameters[k] * d).sum() for k, d in direction.items()), rel=1e-9, abs=1e-11
+    )
 
 
 @settings(max_examples=30)
@@ -56,7 +59,9 @@ def test_checkpoints_change_nothing(problem):
         m = bptt(net, x, loss, Checkpointed(slots), h0)
         assert m.total == pytest.approx(wanted.total, rel=1e-13)
         for name in m.parameters:
-            np.testing.assert_allclose(m.parameters[name], wanted.parameters[name], rtol=1e-10, atol=1e-13, err_msg=name)
+            np.testing.assert_allclose(
+                m.parameters[name], wanted.parameters[name], rtol=1e-10, atol=1e-13, err_msg=name
+            )
 
 
 @given(problems())
@@ -67,7 +72,9 @@ def test_a_window_over_everything_is_the_gradient(problem):
     wanted, m = bptt(net, x, loss, h0=h0), bptt(net, x, loss, Truncated(len(x), len(x)), h0)
     assert m.total == pytest.approx(wanted.total, rel=1e-13)
     for name in m.parameters:
-        np.testing.assert_allclose(m.parameters[name], wanted.parameters[name], rtol=1e-10, atol=1e-13, err_msg=name)
+        np.testing.assert_allclose(
+            m.parameters[name], wanted.parameters[name], rtol=1e-10, atol=1e-13, err_msg=name
+        )
 
 
 @given(problems())
@@ -79,7 +86,9 @@ def test_compiled_and_reference_sweeps_agree(problem):
         last = bptt(net, x, loss, h0=h0)
     assert last.total == pytest.approx(first.total, rel=1e-12)
     for name in [*first.parameters, "x", *(f"h{s}" for s in net.suffixes)]:
-        np.testing.assert_allclose(last.gradient[name], first.gradient[name], rtol=1e-9, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(
+            last.gradient[name], first.gradient[name], rtol=1e-9, atol=1e-12, err_msg=name
+        )
 
 
 def test_row_12_of_the_references():
@@ -106,6 +115,12 @@ def test_row_13_truncation_is_no_scaled_gradient():
         gradients.append(m.parameters["weight_hh_l0"].item() / slope)
     # Each of the three steps adds w² h₀: a window of k steps keeps k of them, and never more.
     np.testing.assert_allclose(gradients, [0.108, 0.108, 0.036, 0.072], rtol=1e-12)
+
+
+def test_truncation_against_the_clock_is_refused():
+    net = RNN(1, 2, bidirectional=True, random_state=0)
+    with pytest.raises(UnsupportedError, match="Truncated"):
+        bptt(net, np.ones((5, 1)), SquaredError(np.ones((5, 4))), Truncated(2, 2))
 
 
 def test_truncation_cuts_what_is_further_than_the_window(rng):

@@ -61,7 +61,9 @@ def test_mean_is_the_sum_over_what_is_observed(make, rng):
     total, mean = bptt(net, x, make(data)), bptt(net, x, make(data, "mean"))
     assert mean.total == pytest.approx(total.total / observed)
     for key in net.weights:
-        np.testing.assert_allclose(mean.parameters[key], total.parameters[key] / observed, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(
+            mean.parameters[key], total.parameters[key] / observed, rtol=1e-12, atol=1e-15
+        )
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -85,7 +87,9 @@ def test_data_follow_the_axes_of_x(rng):
     turned = RNN(2, 5, batch_first=True).load_state_dict(net.weights)
     for make, data in ((SquaredError, target), (CrossEntropy, labels)):
         wanted = bptt(net, x, make(data)).total
-        assert bptt(turned, x.swapaxes(0, 1), make(data.swapaxes(0, 1))).total == pytest.approx(wanted, rel=1e-13)
+        assert bptt(turned, x.swapaxes(0, 1), make(data.swapaxes(0, 1))).total == pytest.approx(
+            wanted, rel=1e-13
+        )
         each = [bptt(net, x[:, b], make(data[:, b])).total for b in range(3)]
         assert sum(each) == pytest.approx(wanted, rel=1e-12)
 
@@ -98,8 +102,16 @@ def test_data_follow_the_axes_of_x(rng):
         (lambda: SquaredError(np.zeros((3, 2))), ShapeError, r"target has shape \(3, 2\).*\(3, 1, 2\)"),
         (lambda: SquaredError("abc"), DataError, "target must hold real numbers"),
         (lambda: SquaredError(np.full((3, 1, 2), np.inf)), DataError, "target.*infinite"),
-        (lambda: SquaredError(np.zeros((3, 1, 1)), readout=Linear(3, 1)), ShapeError, "reads 3 features.*2 outputs"),
-        (lambda: SquaredError(np.zeros((3, 1, 1)), readout=Linear(2, 1, dtype="float32")), DataError, "float32.*float64"),
+        (
+            lambda: SquaredError(np.zeros((3, 1, 1)), readout=Linear(3, 1)),
+            ShapeError,
+            "reads 3 features.*2 outputs",
+        ),
+        (
+            lambda: SquaredError(np.zeros((3, 1, 1)), readout=Linear(2, 1, dtype="float32")),
+            DataError,
+            "float32.*float64",
+        ),
         (lambda: CrossEntropy([[0], [2], [1]]), DataError, "labels run up to 2, but there are 2 classes"),
         (lambda: CrossEntropy([[0], [-2], [1]]), DataError, "labels hold -2"),
         (lambda: CrossEntropy([[0], [0.5], [1]]), DataError, "whole numbers"),

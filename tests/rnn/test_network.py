@@ -25,7 +25,13 @@ def test_axes_batch_first_and_unbatched(problem):
     net, x, h0 = problem
     output, h_n = net(x, h0)
     turned = RNN(
-        net.input_size, net.hidden_size, net.num_layers, net.nonlinearity, net.bias, True, bidirectional=net.bidirectional
+        net.input_size,
+        net.hidden_size,
+        net.num_layers,
+        net.nonlinearity,
+        net.bias,
+        True,
+        bidirectional=net.bidirectional,
     ).load_state_dict(net.weights)
     other, other_h = turned(x.swapaxes(0, 1), h0)
     np.testing.assert_array_equal(other.swapaxes(0, 1), output)
@@ -137,8 +143,13 @@ def test_state_dict_must_be_a_dict():
 def test_graph_names_what_the_docstring_says():
     net = RNN(2, 3, num_layers=2, bidirectional=True)
     graph = net.graph(np.zeros((4, 1, 2)), SquaredError(np.zeros((4, 1, 2)), readout=Linear(6, 2)))
-    assert {"h_l0", "h_l0_reverse", "y_l0", "h_l1", "h_l1_reverse", "y_l1", "output", "x", "target"} < set(graph.nodes)
-    assert [b.kind for b in graph.plan().blocks] == ["Recurrence", "Recurrence", "Map"] * 2 + ["Map", "Losses"]
+    assert {"h_l0", "h_l0_reverse", "y_l0", "h_l1", "h_l1_reverse", "y_l1", "output", "x", "target"} < set(
+        graph.nodes
+    )
+    assert [b.kind for b in graph.plan().blocks] == ["Recurrence", "Recurrence", "Map"] * 2 + [
+        "Map",
+        "Losses",
+    ]
     assert [b.direction for b in graph.plan().blocks if b.kind == "Recurrence"] == [1, -1, 1, -1]
 
 
@@ -174,7 +185,9 @@ def test_single_precision_end_to_end(size, rng):
     x = rng.normal(size=(steps, batch, 4))
     output, h_n = net(x)
     assert output.dtype == h_n.dtype == np.float32
-    loss = SquaredError(rng.normal(size=(steps, batch, 1)), "mean", Linear(2 * hidden, 1, dtype="float32", random_state=0))
+    loss = SquaredError(
+        rng.normal(size=(steps, batch, 1)), "mean", Linear(2 * hidden, 1, dtype="float32", random_state=0)
+    )
     m = bptt(net, x, loss)
     assert {m.gradient[name].dtype.name for name in m.gradient} == {"float32"}
     labels = rng.integers(2 * hidden, size=(steps, batch))
@@ -248,7 +261,12 @@ def test_wrong_initial_states(h0, error, words):
 @pytest.mark.parametrize("hidden", [1, 30])
 def test_an_exploding_state_is_named(hidden):
     net = RNN(1, hidden, nonlinearity="relu", bias=False)
-    net.load_state_dict({"weight_ih_l0": np.ones((hidden, 1)), "weight_hh_l0": np.full((hidden, hidden), 100.0)})
-    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(NumericalError, match="'h_l0' became NaN or infinite"):
+    net.load_state_dict(
+        {"weight_ih_l0": np.ones((hidden, 1)), "weight_hh_l0": np.full((hidden, hidden), 100.0)}
+    )
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.raises(NumericalError, match="'h_l0' became NaN or infinite"),
+    ):
         for _ in range(3):
             net(np.ones((1000, 1)))

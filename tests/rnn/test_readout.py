@@ -19,7 +19,9 @@ def test_derivatives(bias, rng):
         moved = lambda v, k=k: float((LINEAR.f(*given[:k], v, *given[k + 1 :]) * cotangent).sum())  # noqa: E731
         np.testing.assert_allclose(g, central(moved, given[k]), rtol=1e-8, atol=1e-8)
     forward = (LINEAR.jvp(tuple(given), tuple(tangents)) * cotangent).sum()
-    assert forward == pytest.approx(sum((g * t).sum() for g, t in zip(found, tangents, strict=True)), rel=1e-12)
+    assert forward == pytest.approx(
+        sum((g * t).sum() for g, t in zip(found, tangents, strict=True)), rel=1e-12
+    )
 
 
 def test_call_and_state_dict(rng):
@@ -28,7 +30,9 @@ def test_call_and_state_dict(rng):
     assert max(np.abs(v).max() for v in source.weights.values()) < 3**-0.5
     h = rng.normal(size=(4, 1, 3))
     expected = h @ source.weights["weight"].T + source.weights["bias"]
-    np.testing.assert_allclose(target.load_state_dict(source.state_dict())(h), expected, rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(
+        target.load_state_dict(source.state_dict())(h), expected, rtol=1e-14, atol=1e-15
+    )
     assert list(Linear(3, 2, bias=False).state_dict()) == ["weight"]
 
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from msgpass import Checkpointed, Truncated
-from msgpass.errors import ConvergenceWarning, DataError, MessagePassingError, NumericalError, ShapeError, UnsupportedError
+from msgpass.errors import (
+    ConvergenceWarning,
+    DataError,
+    MessagePassingError,
+    NumericalError,
+    ShapeError,
+    UnsupportedError,
+)
 from rnn import RNN, CrossEntropy, Linear, SquaredError, bptt, fit, training
 
 SERIES = np.sin(np.arange(30) / 2)[:, None]
@@ -28,7 +35,10 @@ def test_fit_lowers_the_loss_and_is_deterministic(optimizer, dtype):
         assert history.losses[0] == pytest.approx(before, rel=1e-6)
         assert history.best == min(history.losses)
         assert history.best < 0.2 * before
-        assert bptt(net, x, loss).total == pytest.approx(history.best, rel=1e-12)
+        # One graph may run the reference and the other the compiled sweep.
+        assert bptt(net, x, loss).total == pytest.approx(
+            history.best, rel=1e-12 if dtype == "float64" else 1e-5
+        )
         assert {w.dtype.name for w in (*net.weights.values(), *loss.weights.values())} == {dtype}
         found.append((history.losses, net.state_dict(), loss.readout.state_dict()))
     (losses, weights, readout), (again, weights2, readout2) = found
@@ -80,7 +90,10 @@ def test_checkpoints_train_alike():
 
 def test_truncation_trains_with_adam_only():
     net, x, loss = problem()
-    assert fit(net, x, loss, "adam", n_iter=20, tol=None, lr=0.02, schedule=Truncated(5, 10)).best < 0.5 * bptt(*problem()).total
+    assert (
+        fit(net, x, loss, "adam", n_iter=20, tol=None, lr=0.02, schedule=Truncated(5, 10)).best
+        < 0.5 * bptt(*problem()).total
+    )
     with pytest.raises(UnsupportedError, match="Truncated.*'adam'"):
         fit(net, x, loss, schedule=Truncated(5, 10))
 
@@ -121,7 +134,9 @@ def test_a_loss_that_overflows_is_named_and_the_best_kept():
     with (
         np.errstate(over="ignore", invalid="ignore"),
         warnings.catch_warnings(),
-        pytest.raises(NumericalError, match=r"in iteration \d+ of adam; the best weights .* are kept. Take a smaller lr"),
+        pytest.raises(
+            NumericalError, match=r"in iteration \d+ of adam; the best weights .* are kept. Take a smaller lr"
+        ),
     ):
         warnings.simplefilter("ignore", RuntimeWarning)
         fit(net, x, loss, "adam", n_iter=50, lr=100.0)

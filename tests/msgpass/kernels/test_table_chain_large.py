@@ -1,4 +1,4 @@
-"""The vectorised sweeps against the NumPy reference, on random models of every shape that they are chosen for."""
+"""The vectorised sweeps against the NumPy reference, on random models of every shape they are chosen for."""
 
 import itertools
 
@@ -32,7 +32,7 @@ categories = st.sampled_from([None, 3])
 
 
 def assert_same_counts(found, expected):
-    """Mantissa, exponent, γ, ξ and failures as the reference has them; γ only where a sequence was not given up."""
+    """log Z, γ, ξ and failures as the reference has them."""
     (
         (mantissa, exponent, gamma, xi, failed),
         (want_mantissa, want_exponent, want_gamma, want_xi, want_failed),
