@@ -10,21 +10,20 @@ from __future__ import annotations
 import numpy as np
 
 from msgpass.errors import UnsupportedError
-from msgpass.graph import FactorGraph
 from msgpass.nodes import Observation, Parameter, Sequence, Slice
 from msgpass.plan import Arg, Family, resolve
 from msgpass.potentials import Loss, Quadratic, Step, Table
 from msgpass.sweeps.rows import edges_of, per_instance, rows_of
 
 
-def unroll(graph: FactorGraph) -> FactorGraph:
+def unroll(graph):
     """Write every slice out; see :meth:`FactorGraph.unroll`."""
     return _Unrolling(graph).flat
 
 
 class _Unrolling:
-    def __init__(self, graph: FactorGraph):
-        self.graph, self.flat = graph, FactorGraph()
+    def __init__(self, graph):
+        self.graph, self.flat = graph, type(graph)()
         for node in graph.nodes.values():
             self.add_node(node)
         for factor in graph.factors.values():

@@ -1,8 +1,8 @@
 """rnn: recurrent networks as factor graphs; back-propagation through time is reading the messages that arrive at the weights.
 
-A network lays out a :class:`msgpass.FactorGraph` whose factors are δ(h_t − f(h_{t−1}, x_t, θ)); a loss adds factors
-exp(−loss). :func:`bptt` runs it and returns every message, :func:`fit` follows the gradients among them downhill. Names,
-shapes, weight layouts and state-dict keys are torch's.
+A network lays out a :class:`msgpass.FactorGraph` whose factors are δ(h_t − f(h_{t−1}, x_t, θ)); a loss adds
+factors exp(−loss). :func:`bptt` runs it and returns every message, :func:`fit` follows the gradients among
+them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
 from rnn.bptt import bptt

@@ -2,7 +2,8 @@
 
     VJP   x̄ = ȳ W,  W̄ = Σ ȳ xᵀ,  b̄ = Σ ȳ            JVP   ẏ = ẋ Wᵀ + x Ẇᵀ + ḃ
 
-NumPy runs one product an instance over stacked matrices; flattening the leading axes makes it one product in all.
+NumPy runs one product an instance over stacked matrices; flattening the leading axes makes it one product
+in all.
 """
 
 from __future__ import annotations

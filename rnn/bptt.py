@@ -22,13 +22,15 @@ def bptt(net: RecurrentNetwork, x, loss: OutputLoss, schedule: Schedule | None =
         As for a call of the network.
     loss : SquaredError or CrossEntropy
     schedule : schedule, optional
-        Sequential by default; ``Truncated(k1, k2)`` cuts the backward messages, ``Checkpointed(slots)`` saves memory.
+        Sequential by default; ``Truncated(k1, k2)`` cuts the backward messages, ``Checkpointed(slots)``
+        saves memory.
 
     Returns
     -------
     Messages
-        ``m.total`` is the loss; ``m.parameters[key]`` the gradient of every weight by state-dict key, of the readout's by
-        ``"readout.weight"`` and ``"readout.bias"``; ``m.gradient["h_l0"]``, ``["h_l0_reverse"]``, … are the adjoints λ_t, shape
+        ``m.total`` is the loss; ``m.parameters[key]`` the gradient of every weight by state-dict key, of
+        the readout's by ``"readout.weight"`` and ``"readout.bias"``; ``m.gradient["h_l0"]``,
+        ``["h_l0_reverse"]``, … are the adjoints λ_t, shape
         (T, B, H); ``m.gradient["x"]`` and ``["h0_l0"]`` those of the data. Inside, time is first and the batch always there.
 
     Raises

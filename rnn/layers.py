@@ -3,7 +3,8 @@
     h_l{l}[t] = cell(h_l{l}[t−1], below[t], …)                       h_l{l}_reverse[t] = cell(h_l{l}_reverse[t+1], below[t], …)
     y_l{l}[t] = (h_l{l}[t], h_l{l}_reverse[t])                       only where there are two directions
 
-Initial states are observations ``h0_l{l}{d}``, so that the parameters of the graph are the keys of the state dict.
+Initial states are observations ``h0_l{l}{d}``, so that the parameters of the graph are the keys of the
+state dict.
 """
 
 from __future__ import annotations

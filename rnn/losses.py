@@ -3,8 +3,9 @@
     SquaredError   ½ Σ (output − target)²             ∂/∂output = output − target
     CrossEntropy   −Σ log softmax(output)[label]      ∂/∂output = softmax(output) − onehot(label)
 
-Sums run over what is observed: a target that is NaN and a label that is −1 contribute nothing. The mean divides by the number
-of observed targets or labels, which is a value of the graph, so that truncated and checkpointed runs divide alike.
+Sums run over what is observed: a target that is NaN and a label that is −1 contribute nothing. The mean
+divides by the number of observed targets or labels, which is a value of the graph, so that truncated and
+checkpointed runs divide alike.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray, *count: np.ndarray):
 class OutputLoss:
     """What both losses share. A new one is a class with ``name``, ``function``, ``observed`` and ``observe``.
 
-    ``observed(layout, width, dtype)`` gives the arrays of one call, the data first (and ``count`` for a mean);
-    ``observe(graph, arrays, width)`` registers the data; ``function`` is the value and gradients of ``(output, data[, count])``.
+    ``observed(layout, width, dtype)`` gives the arrays of one call, the data first (and ``count`` for a
+    mean); ``observe(graph, arrays, width)`` registers the data; ``function`` is the value and gradients of
+    ``(output, data[, count])``.
     """
 
     name: str

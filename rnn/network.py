@@ -140,9 +140,10 @@ class RecurrentNetwork:
         Returns
         -------
         FactorGraph
-            Its parameters are the keys of the state dict (and ``readout.weight``, ``readout.bias``); its sequences ``h_l0``,
-            ``h_l0_reverse``, …, with rows of shape (B, H), ``y_l0`` of both directions side by side, and ``output`` of a
-            readout; its observations ``x``, ``h0_l0``, … and ``target`` or ``labels``.
+            Its parameters are the keys of the state dict (and ``readout.weight``, ``readout.bias``); its
+            sequences ``h_l0``, ``h_l0_reverse``, …, with rows of shape (B, H), ``y_l0`` of both directions
+            side by side, and ``output`` of a readout; its observations ``x``, ``h0_l0``, … and ``target``
+            or ``labels``.
         """
         return self._build(*self.observed(x, h0, loss), loss)
 
@@ -211,7 +212,8 @@ class RNN(RecurrentNetwork):
     nonlinearity : {"tanh", "relu"}
     bias : bool
     batch_first : bool
-        ``x`` and the output are (B, T, ·) instead of (T, B, ·); inside the graph, and among its messages, time is first.
+        ``x`` and the output are (B, T, ·) instead of (T, B, ·); inside the graph, and among its messages,
+        time is first.
     bidirectional : bool
         A second direction from the last step to the first; the output has both side by side.
     dtype : {"float64", "float32"} or dtype

@@ -52,7 +52,8 @@ class Linear:
     Attributes
     ----------
     weights : dict
-        ``weight`` (out, in) and ``bias`` (out); in a graph and among its messages ``readout.weight`` and ``readout.bias``.
+        ``weight`` (out, in) and ``bias`` (out); in a graph and among its messages ``readout.weight`` and
+        ``readout.bias``.
 
     Examples
     --------

@@ -129,12 +129,13 @@ def fit(
     n_iter : int
         Most iterations.
     tol : float or None
-        L-BFGS stops when an iteration lowers the loss by less than tol · max(loss, 1), Adam when ten have not lowered the best
-        loss by that much. None: all iterations are made.
+        L-BFGS stops when an iteration lowers the loss by less than tol · max(loss, 1), Adam when ten have
+        not lowered the best loss by that much. None: all iterations are made.
     lr : float
         Adam's step size.
     schedule : schedule, optional
-        As for :func:`bptt`; a truncated one only with Adam, since L-BFGS needs the gradient of the loss itself.
+        As for :func:`bptt`; a truncated one only with Adam, since L-BFGS needs the gradient of the loss
+        itself.
     progress : bool
         A bar on stderr, on a terminal, for what takes longer than a second.
     random_state : int or Generator, optional

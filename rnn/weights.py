@@ -1,7 +1,7 @@
 """Weights by torch's keys: their names and shapes, how they are drawn, and how a state dict is taken in.
 
-A layer l of direction d has ``weight_ih_l{l}{d}`` (gates · H, inputs), ``weight_hh_l{l}{d}`` (gates · H, H) and, with biases,
-``bias_ih_l{l}{d}`` and ``bias_hh_l{l}{d}`` (gates · H), where d is empty or ``_reverse``.
+A layer l of direction d has ``weight_ih_l{l}{d}`` (gates · H, inputs), ``weight_hh_l{l}{d}`` (gates · H, H)
+and, with biases, ``bias_ih_l{l}{d}`` and ``bias_hh_l{l}{d}`` (gates · H), where d is empty or ``_reverse``.
 """
 
 from __future__ import annotations

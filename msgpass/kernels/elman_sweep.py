@@ -148,6 +148,7 @@ def _to_panels(source, i, rows, columns, panels, p, count, lanes):
     factor."""
     width = 2 * lanes
     rest = columns % width
+    tail = rest % lanes
     for r in range(rows):
         a, b = i + r * columns, (p + r) * width
         for _ in range(columns // width):
@@ -155,11 +156,17 @@ def _to_panels(source, i, rows, columns, panels, p, count, lanes):
             store(panels, b + lanes, load(source, a + lanes))
             a += width
             b += count * width
-        if rest:
-            narrow = rest <= lanes
-            b -= (p + r) * lanes if narrow else 0
-            for q in range(lanes if narrow else width):
-                panels[b + q] = source[a + q] if q < rest else 0
+        if 0 < rest <= lanes:
+            b -= (p + r) * lanes  # the last panel is narrow
+        if rest >= lanes:
+            store(panels, b, load(source, a))
+            a += lanes
+            b += lanes
+        if tail:
+            for q in range(tail):
+                panels[b + q] = source[a + q]
+            for q in range(tail, lanes):
+                panels[b + q] = 0
 
 
 @jit(forceinline=True)

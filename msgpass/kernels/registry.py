@@ -1,31 +1,22 @@
-"""Compiled sweeps by what they are for: (block kind, step kernel) → a factory that checks that it fits.
+"""Compiled sweeps by the name that ``Step(kernel=…)`` takes.
 
-The plan verifies lags before a kernel is asked; a kernel also verifies, on one random step, that the step's
-own function is
-what it computes, so that a wrong name is an error and never a wrong number.
+A sweep is ``make(plan, block number, block, values)`` → an object with ``forward()`` and ``backward(store,
+later)``, or None
+while the reference is quicker. The plan verifies lags before a kernel is asked; a kernel also verifies on one
+random input
+that the step's own function is what it computes, so that a wrong name is an error and never a wrong number. A
+new compiled
+recurrence is a new file and a line here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 
-_RECURRENCES: dict[str, Callable] = {}
-
-
-def register_recurrence(name: str):
-    """Register a factory ``(plan, block number, block, values) → sweep or None`` for
-    ``Step(kernel=name)``."""
-
-    def keep(factory: Callable) -> Callable:
-        _RECURRENCES[name] = factory
-        return factory
-
-    return keep
-
-
-def step_kernels() -> frozenset[str]:
-    """Names that ``Step(kernel=…)`` takes."""
-    return frozenset({"tanh", "relu"})
+RECURRENCES = {
+    "tanh": "msgpass.sweeps.elman",
+    "relu": "msgpass.sweeps.elman",
+}
 
 
 def recurrence_sweep(plan, k: int, block, values):
@@ -33,7 +24,4 @@ def recurrence_sweep(plan, k: int, block, values):
     names = {f.potential.kernel for f in block.families}
     if len(block.families) != 1 or None in names:
         return None
-    if not _RECURRENCES:
-        import msgpass.sweeps.elman  # noqa: F401  registers itself
-    factory = _RECURRENCES.get(next(iter(names)))
-    return factory(plan, k, block, values) if factory else None
+    return import_module(RECURRENCES[names.pop()]).make(plan, k, block, values)

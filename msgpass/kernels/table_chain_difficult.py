@@ -70,7 +70,7 @@ def log_messages(
 
 
 def log_tables(problem: ChainProblem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logarithms of the tables in float64, from ``problem.logs`` if given; evidence rows keep their maxima."""
+    """Logarithms of the tables in float64, from ``problem.logs`` if given; evidence keeps its maxima."""
     if problem.logs is None:
         with np.errstate(divide="ignore"):
             init, transition, evidence = (np.log(x, dtype=np.float64) for x in problem[:3])

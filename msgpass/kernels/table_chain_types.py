@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Below these scales a sweep may have lost mass to underflow; the chain is then redone in log space. What
-# underflows is
-# below 1e-308 (1e-38 in float32 tables) of a message; when neither the scale of a step nor the sum of α·β is below
-# `lost`, it was less than 1e-308 / lost² of the whole: 1e-28 (1e-8).
+# Below these scales a sweep may have lost mass to underflow, and the chain is redone in log space. What
+# underflows is below 1e-308 of a message (1e-38 in float32 tables); where neither the scale of a step nor the
+# sum of α·β is below `lost`, that was less than 1e-308 / lost² of the whole: 1e-28 (1e-8).
 LOST = {np.dtype(np.float64): 1e-140, np.dtype(np.float32): 1e-15}
 LN2 = 0.6931471805599453
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msgpass.errors import GraphError, ShapeError, UnsupportedError
+from msgpass.kernels.registry import RECURRENCES
 from msgpass.nodes import Observation, Parameter, Sequence, Variable
 from msgpass.potentials.base import Potential, real_inputs
 
@@ -49,13 +50,10 @@ class Step(Potential):
         for role, value in (("f", f), ("vjp", vjp), ("jvp", jvp)):
             if not callable(value) and not (value is None and role != "f"):
                 raise GraphError(f"Step: {role} must be a function of arrays, got {type(value).__name__}")
-        if kernel is not None:
-            from msgpass.kernels.registry import step_kernels
-
-            if kernel not in step_kernels():
-                raise UnsupportedError(
-                    f"no compiled sweep is called {kernel!r}; there are {', '.join(sorted(step_kernels()))}"
-                )
+        if kernel is not None and kernel not in RECURRENCES:
+            raise UnsupportedError(
+                f"no compiled sweep is called {kernel!r}; there are {', '.join(sorted(RECURRENCES))}"
+            )
         self.f, self.vjp, self.jvp, self.vectorized, self.kernel = f, vjp, jvp, bool(vectorized), kernel
         self.parts = {}
 

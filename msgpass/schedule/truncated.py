@@ -9,6 +9,8 @@ k1 = 1 under ``SumProduct``, whose belief at t uses the evidence up to the last 
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from msgpass.errors import DataError
@@ -57,6 +59,14 @@ class Truncated(Schedule):
         final = length - 1
         end = np.where(t > final - self.k2, final, end)
         return np.where((end >= t) & (end - self.k2 < t), end, -1)
+
+    def horizons(self, offsets: np.ndarray) -> np.ndarray:
+        """:meth:`horizon` of every row of sequences laid end to end (−1: none)."""
+        parts = []
+        for first, last in itertools.pairwise(offsets):
+            end = self.horizon(int(last - first))
+            parts.append(np.where(end >= 0, end + first, -1))
+        return np.concatenate(parts)
 
 
 class FixedLag(Truncated):

@@ -17,7 +17,6 @@ import numpy as np
 
 from msgpass.errors import UnsupportedError
 from msgpass.kernels.elman_reference import ACTIVATIONS
-from msgpass.kernels.registry import register_recurrence
 from msgpass.plan import Recurrence
 from msgpass.sweeps.local import check_finite
 from msgpass.sweeps.real import Store
@@ -40,8 +39,6 @@ class Roles:
     batch: bool
 
 
-@register_recurrence("tanh")
-@register_recurrence("relu")
 def make(plan, k: int, block: Recurrence, values):
     """The compiled sweep, or None while the reference is quicker than a compiler."""
     key = ("elman", k)

@@ -89,10 +89,14 @@ class Execution:
 
             algebra = Gaussian() if block.gaussian else SumProduct()
         clamp = {n: v for n, v in clamp.items() if n in block.nodes}
-        if self.schedule.windowed:
-            from msgpass.sweeps.windowed import windowed_run
+        if self.schedule.windowed and isinstance(block, TableChain):
+            from msgpass.sweeps.windowed import WindowedChain
 
-            return windowed_run(self, k, block, algebra, clamp)
+            return WindowedChain(self.chain(k, block, algebra, clamp), self.schedule)
+        if self.schedule.windowed:
+            from msgpass.sweeps.windowed_tree import WindowedTree
+
+            return WindowedTree(self, k, block, algebra, clamp)
         if isinstance(block, TableChain):
             return self.chain(k, block, algebra, clamp)
         return self.tree(k, block, algebra, clamp)

@@ -9,13 +9,11 @@ reaches t, which is what the windowed gradients of the normalised filter add up 
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from msgpass.errors import UnsupportedError
 from msgpass.nodes import Clock, Sequence
-from msgpass.plan import Losses, Map, Recurrence, TableChain
+from msgpass.plan import Losses, Map, Recurrence
 from msgpass.sweeps import real
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.table_chain import deliver_counts
@@ -160,32 +158,13 @@ def _check_causal(x) -> None:
 # ----------------------------------------------------------------------------------------------------------
 
 
-def windowed_run(x, k: int, block, algebra, clamp):
-    """A chain of tables or quadratics whose backward messages reach a bounded time ahead."""
-    if isinstance(block, TableChain):
-        run = x.chain(k, block, algebra, clamp)
-        return WindowedChain(run, x.schedule)
-    from msgpass.sweeps.windowed_gaussian import WindowedTree
-
-    return WindowedTree(x, k, block, algebra, clamp)
-
-
-def horizons(schedule, offsets: np.ndarray) -> np.ndarray:
-    """Row of the last window end that reaches each row (−1: none)."""
-    parts = []
-    for a, b in itertools.pairwise(offsets):
-        end = schedule.horizon(int(b - a))
-        parts.append(np.where(end >= 0, end + a, -1))
-    return np.concatenate(parts)
-
-
 class WindowedChain:
     """A :class:`ChainRun` with backward messages β_t over the evidence from t + 1 to the window end of t."""
 
     def __init__(self, run, schedule):
         self.run, self.block, self.layout, self.maximise = run, run.block, run.layout, run.maximise
         self.total, self.tables = run.total, run.tables
-        self.end = horizons(schedule, self.layout.offsets)
+        self.end = schedule.horizons(self.layout.offsets)
         if self.tables.log_transition.ndim == 3 and self.layout.order is not None:
             raise UnsupportedError(
                 f"{schedule!r} over an aligned batch with time-varying transitions: run its "

@@ -14,7 +14,6 @@ import numpy as np
 from msgpass.errors import UnsupportedError
 from msgpass.nodes import Sequence
 from msgpass.sweeps.tree import TreeRun
-from msgpass.sweeps.windowed import horizons
 
 
 class WindowedTree(TreeRun):
@@ -30,7 +29,7 @@ class WindowedTree(TreeRun):
             )
         super().__init__(block, x.orientation(k, block), algebra, x.values, clamp)
         self.check_links()
-        self.bound_backward(horizons(x.schedule, node.clock.offsets))
+        self.bound_backward(x.schedule.horizons(node.clock.offsets))
 
     def check_links(self) -> None:
         """Every pair factor links row t to row t + 1."""
@@ -67,7 +66,7 @@ class WindowedTree(TreeRun):
 
     def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
         """As for a tree, from the bounded messages."""
-        if (horizons(self.schedule, self.node(0).clock.offsets) < 0).any():
+        if (self.schedule.horizons(self.node(0).clock.offsets) < 0).any():
             raise UnsupportedError(
                 f"{self.schedule!r} leaves some factors without any evidence of their own window; use k2 ≥ k1"
             )
