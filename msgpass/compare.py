@@ -427,4 +427,9 @@ def _compare_readings(kind: str, label: str, left, right) -> list[Part]:
 
 def _step_sizes(reading: _Reading) -> np.ndarray:
     flat = reading.array.reshape(len(reading.array), -1)
-    return np.ptp(flat, axis=1) if reading.log else np.linalg.norm(flat, axis=1)
+    if not reading.log:
+        return np.linalg.norm(flat, axis=1)
+    # Of a message that excludes a state, the range over the states that are left.
+    finite = np.isfinite(flat)
+    span = np.where(finite, flat, -np.inf).max(axis=1) - np.where(finite, flat, np.inf).min(axis=1)
+    return np.where(finite.any(axis=1), span, 0.0)

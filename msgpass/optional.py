@@ -21,9 +21,9 @@ def pandas():
     return _require("pandas", "pandas", "frames")
 
 
-def pyplot():
-    """The module ``matplotlib.pyplot``."""
-    return _require("matplotlib.pyplot", "matplotlib", "figures")
+def matplotlib():
+    """The module ``matplotlib``."""
+    return _require("matplotlib", "matplotlib", "figures")
 
 
 def figure(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""rnn: recurrent networks as factor graphs; back-propagation through time is reading the messages that arrive at the weights.
+"""rnn: recurrent networks as factor graphs; back-propagation through time reads the messages at the weights.
 
 A network lays out a :class:`msgpass.FactorGraph` whose factors are δ(h_t − f(h_{t−1}, x_t, θ)); a loss adds
 factors exp(−loss). :func:`bptt` runs it and returns every message, :func:`fit` follows the gradients among

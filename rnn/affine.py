@@ -1,4 +1,4 @@
-"""The affine map y = x Wᵀ + b of any number of leading axes, and its two derivatives, as plain matrix products.
+"""The affine map y = x Wᵀ + b of any number of leading axes, and its derivatives, as plain matrix products.
 
     VJP   x̄ = ȳ W,  W̄ = Σ ȳ xᵀ,  b̄ = Σ ȳ            JVP   ẏ = ẋ Wᵀ + x Ẇᵀ + ḃ
 

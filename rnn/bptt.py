@@ -31,7 +31,8 @@ def bptt(net: RecurrentNetwork, x, loss: OutputLoss, schedule: Schedule | None =
         ``m.total`` is the loss; ``m.parameters[key]`` the gradient of every weight by state-dict key, of
         the readout's by ``"readout.weight"`` and ``"readout.bias"``; ``m.gradient["h_l0"]``,
         ``["h_l0_reverse"]``, … are the adjoints λ_t, shape
-        (T, B, H); ``m.gradient["x"]`` and ``["h0_l0"]`` those of the data. Inside, time is first and the batch always there.
+        (T, B, H); ``m.gradient["x"]`` and ``["h0_l0"]`` those of the data. Messages have time first and
+        always a batch.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """The factor graph of a stacked, possibly bidirectional network: one recurrence a layer and direction.
 
-    h_l{l}[t] = cell(h_l{l}[t−1], below[t], …)                       h_l{l}_reverse[t] = cell(h_l{l}_reverse[t+1], below[t], …)
-    y_l{l}[t] = (h_l{l}[t], h_l{l}_reverse[t])                       only where there are two directions
+    h_l{l}[t] = cell(h_l{l}[t−1], below[t], …)
+    h_l{l}_reverse[t] = cell(h_l{l}_reverse[t+1], below[t], …)      where there are two directions,
+    y_l{l}[t] = (h_l{l}[t], h_l{l}_reverse[t])                      and then both side by side
 
 Initial states are observations ``h0_l{l}{d}``, so that the parameters of the graph are the keys of the
 state dict.

@@ -1,4 +1,4 @@
-"""From the user's axes to the graph's and back: inside, time comes first and the batch is always there, (T, B, features)."""
+"""From the user's axes to the graph's, (T, B, features), and back."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class Layout:
         return array.swapaxes(0, 1) if self.batch_first else array
 
     def states_inward(self, what: str, array: np.ndarray, rows: int, hidden: int) -> np.ndarray:
-        """Initial states as (layers · directions, B, H); torch leaves the batch second, whatever ``batch_first`` says."""
+        """Initial states as (layers · directions, B, H); batch second whatever ``batch_first`` says."""
         wanted = (rows, self.batch, hidden) if self.batched else (rows, hidden)
         if array.shape != wanted:
             raise ShapeError(
-                f"{what} has shape {array.shape}; wanted {wanted}: layers times directions first, then the batch"
+                f"{what} has shape {array.shape}; wanted {wanted}: layers × directions, then the batch"
             )
         return array if self.batched else array[:, None]
 

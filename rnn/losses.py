@@ -1,4 +1,4 @@
-"""Losses of a network's outputs at every step: one vectorised :class:`msgpass.Loss` factor over the output sequence.
+"""Losses of a network's outputs: one vectorised :class:`msgpass.Loss` factor over the output sequence.
 
     SquaredError   ½ Σ (output − target)²             ∂/∂output = output − target
     CrossEntropy   −Σ log softmax(output)[label]      ∂/∂output = softmax(output) − onehot(label)
@@ -22,7 +22,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def squared_error(output: np.ndarray, target: np.ndarray, *count: np.ndarray):
-    """½ Σ (output − target)² over the targets that are not NaN, over ``count`` where it is given; and its gradients."""
+    """½ Σ (output − target)² over the targets that are not NaN (divided by ``count``), and its gradients."""
     residual = output - target
     flat = residual.reshape(-1)
     total = 0.5 * (flat @ flat)
@@ -35,7 +35,7 @@ def squared_error(output: np.ndarray, target: np.ndarray, *count: np.ndarray):
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray, *count: np.ndarray):
-    """−Σ log softmax(logits)[label] over the labels that are not −1, over ``count`` where it is given; and its gradients."""
+    """−Σ log softmax(logits)[label] over labels that are not −1 (divided by ``count``), and its gradients."""
     z = logits - logits.max(axis=-1, keepdims=True)
     p = np.exp(z)
     sums = p.sum(axis=-1)
@@ -85,7 +85,7 @@ class OutputLoss:
             return size
         if self.readout.in_features != size:
             raise ShapeError(
-                f"{self.readout!r} reads {self.readout.in_features} features, but the network has {size} outputs a step"
+                f"{self.readout!r} reads {self.readout.in_features} features; the network has {size} outputs"
             )
         if self.readout.dtype != dtype:
             raise DataError(
@@ -206,7 +206,7 @@ def _as_labels(labels) -> np.ndarray:
         array = whole.astype(np.int64)
     if array.dtype.kind not in "iu" or array.size == 0:
         raise DataError(
-            f"labels must be a non-empty array of whole numbers, got dtype {array.dtype} and shape {array.shape}"
+            f"labels must be a non-empty array of whole numbers, got {array.dtype} of shape {array.shape}"
         )
     if array.min() < -1:
         raise DataError(f"labels hold {array.min()}; classes count from 0, and −1 is ignored")

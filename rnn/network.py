@@ -1,4 +1,4 @@
-"""``RNN``: a network is its weights and the graph that they are put into; running the graph is what it computes."""
+"""``RNN``: a network is its weights and the graph that they go into; what it computes is a run of it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class RecurrentNetwork:
         self._graphs: OrderedDict[tuple, FactorGraph] = OrderedDict()
         self.reset(random_state)
 
-    # -- weights ---------------------------------------------------------------------------------------------------
+    # -- weights -----------------------------------------------------------------------------------
 
     def reset(self, random_state=None) -> RecurrentNetwork:
         """Draw all weights anew, uniform on (−1/√H, 1/√H)."""
@@ -81,7 +81,7 @@ class RecurrentNetwork:
         self.weights = checked(state, self.shapes, self.dtype, repr(self))
         return self
 
-    # -- graphs ----------------------------------------------------------------------------------------------------
+    # -- graphs ------------------------------------------------------------------------------------
 
     @property
     def output_size(self) -> int:
@@ -99,7 +99,7 @@ class RecurrentNetwork:
         return [s for layer in range(self.num_layers) for s in suffixes(layer, self.bidirectional)]
 
     def observed(self, x, h0=None, loss: OutputLoss | None = None) -> tuple[Layout, dict[str, np.ndarray]]:
-        """One call's data in the graph's axes, by name; shapes and dtypes are checked here, values by the graph."""
+        """One call's data in the graph's axes, by name; checked but for NaN, which the graph looks for."""
         x = real_array("x", x, self.dtype)
         layout = Layout.of(x, self.input_size, self.batch_first)
         arrays = {"x": layout.inward("x", x, self.input_size)}
@@ -154,7 +154,7 @@ class RecurrentNetwork:
         return graph
 
     def kept_graph(self, layout: Layout, arrays, loss: OutputLoss | None) -> FactorGraph:
-        """The graph for data of these shapes, to be run with new values: built once, its plan and sweeps are kept with it."""
+        """The graph for data of these shapes, to be run with new values: built once, with its plan."""
         key = layout.steps, layout.batch, None if loss is None else loss.key
         graph = self._graphs.get(key)
         if graph is None:
@@ -168,7 +168,7 @@ class RecurrentNetwork:
             self._graphs.move_to_end(key)
         return graph
 
-    # -- values ----------------------------------------------------------------------------------------------------
+    # -- values ------------------------------------------------------------------------------------
 
     def __call__(self, x, h0=None):
         """Outputs of all steps, and the last states.
@@ -204,7 +204,7 @@ class RecurrentNetwork:
 
 
 class RNN(RecurrentNetwork):
-    """Elman's network, h_t = act(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh), with the names and layouts of ``torch.nn.RNN``.
+    """Elman's network, h_t = act(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh), laid out as ``torch.nn.RNN``.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ class RNN(RecurrentNetwork):
         super().__init__(cell, *sizes, bias, batch_first, bidirectional, dtype, random_state)
 
     def __repr__(self) -> str:
-        sizes = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, nonlinearity={self.nonlinearity!r}"
+        sizes = f"{self.input_size}, {self.hidden_size}, {self.num_layers}, {self.nonlinearity!r}"
         flags = "".join(f", {name}={value}" for name, value, usual in self._flags() if value != usual)
         return f"RNN({sizes}{flags}, dtype={self.dtype.name!r})"
 

@@ -1,4 +1,4 @@
-"""Optimisers of a function of one vector: ``optimize(objective, start, n_iter, tol, lr, record)`` → :class:`Outcome`.
+"""Optimisers: ``optimize(objective, start, n_iter, tol, lr, record)`` → :class:`Outcome`.
 
 ``objective(theta)`` is (loss, gradient); ``record(loss)`` is called once before and after every iteration.
 A new optimiser is one function and a line in ``OPTIMIZERS``.

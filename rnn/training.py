@@ -1,4 +1,4 @@
-"""``fit``: follow the gradients that arrive at the weights downhill, with the best weights so far always at hand."""
+"""``fit``: follow the gradients at the weights downhill, with the best weights so far always at hand."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class History:
 
     def __repr__(self) -> str:
         course = f"{self.losses[0]:.6g} → {self.best:.6g}" if self.losses else "no loss yet"
-        return f"<History: {self.optimizer}, {self.n_iter} iterations, loss {course}, {self.reason}, {self.seconds:.2f} s>"
+        what = f"{self.optimizer}, {self.n_iter} iterations, loss {course}"
+        return f"<History: {what}, {self.reason}, {self.seconds:.2f} s>"
 
 
 class Objective:
@@ -174,12 +175,10 @@ def fit(
         None if tol is None else positive("tol", tol),
     )
     if not isinstance(net, RecurrentNetwork) or not isinstance(loss, OutputLoss):
-        raise DataError(
-            f"fit(net, x, loss) takes a network and a loss, got {type(net).__name__} and {type(loss).__name__}"
-        )
+        raise DataError(f"fit takes a network and a loss, got {type(net).__name__} and {type(loss).__name__}")
     if optimizer == "lbfgs" and (schedule or Sequential()).windowed:
         raise UnsupportedError(
-            f"{schedule!r} does not give the gradient that L-BFGS needs; use optimizer='adam', or Checkpointed(slots)"
+            f"{schedule!r} does not give the gradient that L-BFGS needs; use optimizer='adam'"
         )
     if random_state is not None:
         rng = generator(random_state)
@@ -200,7 +199,8 @@ def fit(
             else f"the best weights (loss {objective.best:.6g}) are kept"
         )
         raise NumericalError(
-            f"{problem}, in iteration {len(history.losses)} of {optimizer}; {kept}. Take a smaller lr, or scale the inputs and targets to about 1"
+            f"{problem}, in iteration {len(history.losses)} of {optimizer}; {kept}. Take a smaller lr, or "
+            "scale the inputs and targets to about 1"
         ) from problem
     finally:
         objective.install()
@@ -208,7 +208,8 @@ def fit(
     history.converged, history.reason = outcome
     if tol is not None and not outcome.converged and outcome.reason != "interrupted":
         warnings.warn(
-            f"{optimizer} stopped before it met tol={tol:g} ({outcome.reason}); raise n_iter, loosen tol, or give tol=None",
+            f"{optimizer} stopped before it met tol={tol:g} ({outcome.reason}); raise n_iter, loosen tol, "
+            "or give tol=None",
             ConvergenceWarning,
             stacklevel=2,
         )

@@ -48,7 +48,7 @@ def draw(shapes: Shapes, bound: float, dtype: np.dtype, rng: np.random.Generator
 
 
 def checked(given: Mapping, shapes: Shapes, dtype: np.dtype, owner: str) -> dict[str, np.ndarray]:
-    """Copies of the arrays of a state dict, all keys and shapes right and all numbers finite, in the order of ``shapes``."""
+    """Copies of a state dict's arrays in the order of ``shapes``: keys and shapes right, numbers finite."""
     if not isinstance(given, Mapping):
         raise DataError(f"load_state_dict takes a dict from keys to arrays, got {type(given).__name__}")
     missing = [key for key in shapes if key not in given]

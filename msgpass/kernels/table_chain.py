@@ -108,8 +108,7 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
     mantissa, exponent, gamma, xi, failed = _sweep(tables, LOST[dtype])
     xi *= transition
     impossible: list[tuple[int, int]] = []
-    with np.errstate(divide="ignore"):
-        log_scale = np.log(mantissa) + exponent * LN2
+    log_scale = _log_scale(mantissa, exponent, failed)
     if failed.any():
         chosen = np.flatnonzero(failed)
         problem = problem._replace(rows=rows, offsets=offsets)
@@ -124,6 +123,12 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
         counts,
         impossible,
     )
+
+
+def _log_scale(mantissa: np.ndarray, exponent: np.ndarray, failed: np.ndarray) -> np.ndarray:
+    """log Z of every sequence; of those that failed, a value to be replaced."""
+    mantissa[failed] = 1.0
+    return np.log(mantissa) + exponent * LN2
 
 
 def _count_rows(rows: np.ndarray, gamma: np.ndarray, n_rows: int) -> np.ndarray:
@@ -154,8 +159,7 @@ def forward_scale(problem: ChainProblem) -> np.ndarray:
         kernel(
             *tables[:3], _NO_ROWS if rows is None else rows, offsets, LOST[dtype], mantissa, exponent, failed
         )
-    with np.errstate(divide="ignore"):
-        log_scale = np.log(mantissa) + exponent * LN2
+    log_scale = _log_scale(mantissa, exponent, failed)
     if failed.any():
         chosen = np.flatnonzero(failed)
         log_scale[chosen] = counts_in_log_space(problem._replace(rows=rows, offsets=offsets), chosen)[0]

@@ -11,7 +11,7 @@ import numpy as np
 
 from msgpass.kernels.runtime import aligned_zeros, jit, run_pair
 from msgpass.kernels.simd import broadcast, fma, horizontal_sum, load, splat, split_exponent, store
-from msgpass.kernels.table_chain_tiles import COLUMNS, tile
+from msgpass.kernels.table_chain_tile import COLUMNS, tile
 
 BLOCK = 32
 INVERSE, EXPONENT, LOST = 0, 8, 16  # places in a direction's ``state``: three vectors of equal lanes

@@ -13,6 +13,7 @@ from msgpass.kernels import table_chain_lanes as lanes
 from msgpass.kernels.runtime import aligned_empty, jit, run_pair
 from msgpass.kernels.simd import load, select, splat, split_exponent, store
 from msgpass.kernels.table_chain_gather import LANES, fetch, locate
+from msgpass.kernels.table_chain_lane_blocks import cross
 from msgpass.kernels.table_chain_scalar import power_exponent, power_of_two
 
 _CACHED = 2048  # messages of a segment, in vectors: α and w of eight segments stay in the second-level cache
@@ -58,7 +59,7 @@ def transfers(table, n_states, width, evidence, rows, starts, lengths, part, mat
             total = zero
             for i in range(n_states):
                 p = m + i * row
-                lanes.cross(matrices, p, n_states, table, width, fresh, 0)
+                cross(matrices, p, n_states, table, width, fresh, 0)
                 for k in range(n_states):
                     value = load(fresh, LANES * k) * load(local, LANES * k)
                     value = select(running, value, load(matrices, p + LANES * k))

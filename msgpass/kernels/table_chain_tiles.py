@@ -2,7 +2,8 @@
 
 A group's messages at one time step form an 8 × K matrix, row after row; crossing the transition is a matrix
 product over packed panels of 16 columns, whose 8 × 16 results stay in registers, and Σ ξ is the same product
-with time and sequence as its inner dimension. Scaling is that of :mod:`~msgpass.kernels.table_chain_lanes`.
+with time and sequence as its inner dimension. Scaling is that of
+:mod:`~msgpass.kernels.table_chain_lane_sweep`.
 """
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy as np
 from msgpass.kernels.runtime import aligned_empty, aligned_zeros, jit, run_pair
 from msgpass.kernels.simd import (
     broadcast,
-    fma,
     horizontal_max,
     load,
     maximum,
@@ -21,59 +21,9 @@ from msgpass.kernels.simd import (
 )
 from msgpass.kernels.table_chain_gather import LANES, locate
 from msgpass.kernels.table_chain_lanes import grouped, ungrouped
+from msgpass.kernels.table_chain_tile import COLUMNS, tile
 
-COLUMNS = 16
 _BLOCK = 8  # time steps whose pairs are added up at once: 64 rows of α and w stay in the first-level cache
-
-
-@jit(forceinline=True, _nrt=False)
-def tile(x, p, row, inner, table, q, stride, depth, out, o, width, accumulate):
-    """An 8 × 16 block of a matrix product: ``out[r, :] (+)= Σ_d x[p + r·row + d·inner] · table[q + d·stride
-    :][:16]``.
-
-    ``out`` starts at ``o`` and has rows of ``width`` numbers.
-    """
-    if accumulate:
-        a0, b0 = load(out, o), load(out, o + 8)
-        a1, b1 = load(out, o + width), load(out, o + width + 8)
-        a2, b2 = load(out, o + 2 * width), load(out, o + 2 * width + 8)
-        a3, b3 = load(out, o + 3 * width), load(out, o + 3 * width + 8)
-        a4, b4 = load(out, o + 4 * width), load(out, o + 4 * width + 8)
-        a5, b5 = load(out, o + 5 * width), load(out, o + 5 * width + 8)
-        a6, b6 = load(out, o + 6 * width), load(out, o + 6 * width + 8)
-        a7, b7 = load(out, o + 7 * width), load(out, o + 7 * width + 8)
-    else:
-        zero = splat(0.0)
-        a0, b0, a1, b1, a2, b2, a3, b3 = zero, zero, zero, zero, zero, zero, zero, zero
-        a4, b4, a5, b5, a6, b6, a7, b7 = zero, zero, zero, zero, zero, zero, zero, zero
-    for _ in range(depth):
-        u, v = load(table, q), load(table, q + 8)
-        c = broadcast(x, p)
-        a0, b0 = fma(c, u, a0), fma(c, v, b0)
-        c = broadcast(x, p + row)
-        a1, b1 = fma(c, u, a1), fma(c, v, b1)
-        c = broadcast(x, p + 2 * row)
-        a2, b2 = fma(c, u, a2), fma(c, v, b2)
-        c = broadcast(x, p + 3 * row)
-        a3, b3 = fma(c, u, a3), fma(c, v, b3)
-        c = broadcast(x, p + 4 * row)
-        a4, b4 = fma(c, u, a4), fma(c, v, b4)
-        c = broadcast(x, p + 5 * row)
-        a5, b5 = fma(c, u, a5), fma(c, v, b5)
-        c = broadcast(x, p + 6 * row)
-        a6, b6 = fma(c, u, a6), fma(c, v, b6)
-        c = broadcast(x, p + 7 * row)
-        a7, b7 = fma(c, u, a7), fma(c, v, b7)
-        p += inner
-        q += stride
-    store(out, o, a0), store(out, o + 8, b0)
-    store(out, o + width, a1), store(out, o + width + 8, b1)
-    store(out, o + 2 * width, a2), store(out, o + 2 * width + 8, b2)
-    store(out, o + 3 * width, a3), store(out, o + 3 * width + 8, b3)
-    store(out, o + 4 * width, a4), store(out, o + 4 * width + 8, b4)
-    store(out, o + 5 * width, a5), store(out, o + 5 * width + 8, b5)
-    store(out, o + 6 * width, a6), store(out, o + 6 * width + 8, b6)
-    store(out, o + 7 * width, a7), store(out, o + 7 * width + 8, b7)
 
 
 @jit(forceinline=True, _nrt=False)

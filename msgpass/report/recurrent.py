@@ -111,11 +111,15 @@ def fit(
     *,
     rng: np.random.Generator,
     categories: int = 0,
-    decay: float = 0.5,
+    decay: float = 5.0,
     iterations: int = 150,
     progress: Callable[[], None] = lambda: None,
 ) -> Recurrent:
-    """Back-propagation through time with L-BFGS from one random start."""
+    """Back-propagation through time with L-BFGS from one random start.
+
+    A decay of 5 is what keeps the net from memorising series of a hundred values: on the bundled ones its forecasts of the
+    held-out fifth are then level with the HMM's or better.
+    """
     from scipy.optimize import minimize
 
     net = _start(values, kind, hidden, rng, categories)

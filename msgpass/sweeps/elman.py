@@ -203,7 +203,11 @@ class ElmanSweep:
         from msgpass.kernels import elman
 
         w_hh, w_ih, _, dtype = self.arrays()
-        x, h, cotangent = self.values[self.roles.x.name], self.values[self.out.name], store[self.out.name]
+        x, h, cotangent = (
+            self.values[self.roles.x.name],
+            self.values[self.out.name],
+            store.peek(self.out.name),
+        )
         return [
             elman.backward(
                 self.block_of(cotangent, rows, dtype),

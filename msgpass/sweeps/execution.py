@@ -277,9 +277,9 @@ class Execution:
         for k in range(len(self.plan.blocks) - 1, -1, -1):
             block = self.plan.blocks[k]
             if isinstance(block, Map):
-                if any(dict.__contains__(store, n) for n in block.nodes):
+                if any(store.has(n) for n in block.nodes):
                     real.backward_map(block, self.values, store, later)
-            elif isinstance(block, Recurrence) and any(dict.__contains__(store, n) for n in block.nodes):
+            elif isinstance(block, Recurrence) and any(store.has(n) for n in block.nodes):
                 self.sweeps[k].backward(store, later)
 
     @cached_property

@@ -16,6 +16,7 @@ from msgpass.nodes import Parameter, Sequence, Slice, Variable, as_slice
 from msgpass.plan import Losses, Map, Recurrence, TableChain, Tree
 from msgpass.sweeps.instances import QuadraticInstances, TableInstances
 from msgpass.sweeps.local import vjp_one
+from msgpass.sweeps.real import loss_messages
 from msgpass.sweeps.rows import per_instance, read, rows_of
 
 
@@ -490,19 +491,20 @@ def _cotangents(x, k, block, family, j: int) -> list:
     _needs_backward(x, family.name)
     stacked = [per_instance(family, a) for a in family.args]
     if isinstance(block, Losses):
-        grads = x.losses[k][1]
-        return [None if g is None else g[j] if s else g for g, s in zip(grads, stacked, strict=True)]
+        return loss_messages(block, x.values, j)
     chosen = slice(j, j + 1)
     inputs = [read(family, a, x.values, chosen) for a in family.args]
     cotangents = [
         gradient(x, o.name)[None] if o.rows is None else gradient(x, o.name)[rows_of(family, o, chosen)]
         for o in family.outs
     ]
+    own = [v[0] if s else v for v, s in zip(inputs, stacked, strict=True)]
     if not family.potential.vectorized or not any(stacked):
-        inputs = [v[0] if s else v for v, s in zip(inputs, stacked, strict=True)]
-        return vjp_one(family, inputs, [c[0] for c in cotangents])
-    found = vjp_one(family, inputs, cotangents)
-    return [None if g is None else g[0] if s else g for g, s in zip(found, stacked, strict=True)]
+        found = vjp_one(family, own, [c[0] for c in cotangents])
+    else:
+        found = vjp_one(family, inputs, cotangents)
+        found = [None if g is None else g[0] if s else g for g, s in zip(found, stacked, strict=True)]
+    return [np.zeros_like(v) if g is None else g for g, v in zip(found, own, strict=True)]
 
 
 __all__ = ["GaussianBelief", "GaussianMessages", "Variable", "forward", "message"]

@@ -18,11 +18,17 @@ from msgpass.sweeps.rows import add_rows, per_instance, read, rows_of
 
 
 class Store(dict):
-    """Accumulators by node name, zeros of the node's shape until something arrives."""
+    """Accumulators by node name: zeros of the node's shape until something arrives.
+
+    The first message over all rows is borrowed, not copied; whoever then asks for the accumulator, to add to
+    it or to keep it,
+    gets a copy. :meth:`peek` reads without one.
+    """
 
     def __init__(self, values):
         super().__init__()
         self.values_of = values
+        self.borrowed: set[str] = set()
         self.pending: dict[str, list] = {}
 
     def complete(self, name: str):
@@ -31,12 +37,36 @@ class Store(dict):
             add(self)
         return self[name]
 
+    def lend(self, name: str, message: np.ndarray) -> bool:
+        """Take ``message`` as the accumulator itself if nothing has arrived yet and it fits."""
+        like = self.values_of[name]
+        if self.has(name) or message.shape != like.shape or message.dtype != like.dtype:
+            return False
+        dict.__setitem__(self, name, message)
+        self.borrowed.add(name)
+        return True
+
+    def has(self, name: str) -> bool:
+        """Something has arrived."""
+        return dict.__contains__(self, name)
+
+    def peek(self, name: str) -> np.ndarray:
+        """The accumulator, to be read only."""
+        return dict.__getitem__(self, name) if self.has(name) else self[name]
+
+    def __setitem__(self, name, value) -> None:
+        self.borrowed.discard(name)
+        dict.__setitem__(self, name, value)
+
+    def __getitem__(self, name):
+        if not dict.__contains__(self, name):
+            self[name] = np.zeros_like(self.values_of[name])
+        elif name in self.borrowed:
+            self[name] = dict.__getitem__(self, name).copy()
+        return dict.__getitem__(self, name)
+
     def __contains__(self, name) -> bool:
         return np.asarray(self.values_of[name]).dtype.kind == "f"
-
-    def __missing__(self, name):
-        self[name] = np.zeros_like(self.values_of[name])
-        return self[name]
 
 
 def lagged(family: Family, arg) -> bool:
@@ -197,6 +227,24 @@ def evaluate_loss(block, values) -> tuple[float, list[np.ndarray | None]]:
             else:
                 sums[k] += g
     return total, sums
+
+
+def loss_messages(block, values, j: int) -> list[np.ndarray]:
+    """What instance j says to each of its inputs: zeros where an observation is missing."""
+    family = block.families[0]
+    stacked = [per_instance(family, a) for a in family.args]
+    inputs = [
+        read(family, a, values, slice(j, j + 1)) if s else read(family, a, values)
+        for a, s in zip(family.args, stacked, strict=True)
+    ]
+    own = [v[0] if s else v for v, s in zip(inputs, stacked, strict=True)]
+    if any(_is_missing(a, v) for a, v in zip(family.args, own, strict=True)):
+        return [np.zeros_like(v) for v in own]
+    leading = family.potential.vectorized and any(stacked)
+    part = inputs if leading else own
+    _, grads = _checked(family, family.potential.value_and_grad(*part), part)
+    grads = [g[0] if s and leading and g is not None else g for g, s in zip(grads, stacked, strict=True)]
+    return [np.zeros_like(v) if g is None else g for g, v in zip(grads, own, strict=True)]
 
 
 def _spread(gradient, present):

@@ -218,12 +218,9 @@ class Sweep:
             instances, sequences = edges_of(family, arg)
             on_edge = np.isin(which, instances)
             if on_edge.any():
-                add_edge(
-                    arg,
-                    store[arg.edge.name],
-                    message[on_edge],
-                    sequences[np.searchsorted(instances, which[on_edge])],
-                )
+                ends = sequences[np.searchsorted(instances, which[on_edge])]
+                for target in (store, later):
+                    add_edge(arg, target[arg.edge.name], message[on_edge], ends)
 
     def back_step(self, family, t, store, later, window) -> None:
         """Local VJPs at time t."""
@@ -253,8 +250,9 @@ class Sweep:
             if arg.name in store:
                 store[arg.name] += message
         elif self.at_edge(arg, family, n, t):
-            if arg.edge.name in store:
-                add_edge(arg, store[arg.edge.name], np.asarray(message)[None], np.array([n]))
+            for target in (store, later):
+                if arg.edge.name in target:
+                    add_edge(arg, target[arg.edge.name], np.asarray(message)[None], np.array([n]))
         elif arg.name in store:
             clock_n = n if len(arg.clock.lengths) > 1 else 0
             row = self.row(arg, family, clock_n, t)

@@ -98,6 +98,12 @@ def add_rows(family: Family, arg: Arg, store, message, chosen=None) -> None:
             np.add.at(target, rows_of(family, arg, slice(None) if chosen is None else chosen), message)
         return
     if arg.edge is None:
+        if (
+            chosen is None
+            and len(message) == len(store.values_of[arg.name])
+            and store.lend(arg.name, message)
+        ):
+            return
         store[arg.name][rows_of(family, arg, chosen)] += message
         return
     chosen = np.arange(family.factor.n) if chosen is None else np.arange(family.factor.n)[chosen]

@@ -44,7 +44,7 @@ def backward_windows(x, task, store: Store, later: Store) -> None:
                 _component_window(x, k, j, own)
         for k in range(len(x.plan.blocks) - 1, -1, -1):
             block = x.plan.blocks[k]
-            if isinstance(block, Losses) or not any(dict.__contains__(own, n) for n in block.nodes):
+            if isinstance(block, Losses) or not any(own.has(n) for n in block.nodes):
                 continue
             family = block.families[0]
             _, low, end = bounds(schedule, j, family, longest)
@@ -87,7 +87,7 @@ def _collect(x, j, longest, moved, source, target) -> None:
     """Add the window's cotangents of computed variables to the sum, without those that left it, and clear
     them."""
     for name in moved:
-        if not dict.__contains__(source, name):
+        if not source.has(name):
             continue
         node = x.plan.graph.nodes[name]
         if not isinstance(node, Sequence):

@@ -1,4 +1,4 @@
-"""Elman's cell (Elman 1990): h_t = act(z_t),  z_t = W_ih x_t + b_ih + W_hh h_{t−1} + b_hh,  act = tanh or relu.
+"""Elman's cell (Elman 1990): h_t = act(z_t),  z_t = W_ih x_t + b_ih + W_hh h_{t−1} + b_hh.
 
     VJP   z̄ = act'(z) h̄;  h̄_{t−1} = W_hhᵀ z̄,  x̄ = W_ihᵀ z̄,  W̄_hh = Σ z̄ h_{t−1}ᵀ,  W̄_ih = Σ z̄ xᵀ,  b̄ = Σ z̄
     JVP   ḣ = act'(z) (Ẇ_ih x + W_ih ẋ + Ẇ_hh h + W_hh ḣ_{t−1} + ḃ_ih + ḃ_hh)

@@ -1,4 +1,4 @@
-"""A recurrent network as plain loops over time, in float64: the oracle of outputs. And random networks for Hypothesis."""
+"""A recurrent network as plain loops over time, the oracle of outputs; and random networks."""
 
 from __future__ import annotations
 

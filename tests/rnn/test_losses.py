@@ -1,4 +1,4 @@
-"""The losses: their values by definition, their gradients by central differences, missing data, and what they refuse."""
+"""The losses: values by definition, gradients by central differences, missing data, what they refuse."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import given
 from msgpass.errors import DataError, ShapeError
 from rnn import RNN, CrossEntropy, Linear, SquaredError, bptt
 from rnn.losses import cross_entropy, squared_error
-from tests.oracles import central
+from tests.rnn.differences import central
 from tests.rnn.loops import problems, value
 
 

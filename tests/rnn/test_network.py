@@ -64,7 +64,7 @@ def test_large_net_is_the_loop_too(rng):
     np.testing.assert_allclose(h_n, last, rtol=1e-11, atol=1e-12)
 
 
-# -- weights -----------------------------------------------------------------------------------------------------------
+# -- weights -------------------------------------------------------------------------------------------
 
 
 def test_keys_and_shapes_are_torchs():
@@ -137,7 +137,7 @@ def test_state_dict_must_be_a_dict():
         RNN(1, 1).load_state_dict([1, 2])
 
 
-# -- graphs ------------------------------------------------------------------------------------------------------------
+# -- graphs --------------------------------------------------------------------------------------------
 
 
 def test_graph_names_what_the_docstring_says():
@@ -195,7 +195,7 @@ def test_single_precision_end_to_end(size, rng):
     assert {m.gradient[name].dtype.name for name in m.gradient} == {"float32"}
 
 
-# -- bad input ---------------------------------------------------------------------------------------------------------
+# -- bad input -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from msgpass.errors import DataError, ShapeError
 from rnn import Linear
 from rnn.readout import LINEAR
-from tests.oracles import central
+from tests.rnn.differences import central
 
 
 @pytest.mark.parametrize("bias", [True, False])

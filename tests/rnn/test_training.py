@@ -1,6 +1,7 @@
 """fit: it lowers the loss, repeats itself, stops as it says, and always leaves the best weights."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_fit_lowers_the_loss_and_is_deterministic(optimizer, dtype):
 def test_lbfgs_never_goes_up():
     net, x, loss = problem()
     losses = fit(net, x, loss, n_iter=40, tol=None).losses
-    assert all(b <= a for a, b in zip(losses, losses[1:], strict=False))
+    assert all(after <= before for before, after in pairwise(losses))
 
 
 def test_adam_takes_adams_steps():
@@ -94,7 +95,7 @@ def test_truncation_trains_with_adam_only():
         fit(net, x, loss, "adam", n_iter=20, tol=None, lr=0.02, schedule=Truncated(5, 10)).best
         < 0.5 * bptt(*problem()).total
     )
-    with pytest.raises(UnsupportedError, match="Truncated.*'adam'"):
+    with pytest.raises(UnsupportedError, match=r"Truncated.*'adam'"):
         fit(net, x, loss, schedule=Truncated(5, 10))
 
 

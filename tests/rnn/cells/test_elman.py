@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rnn.cells import ELMAN
-from tests.oracles import central
+from tests.rnn.differences import central
 
 
 def inputs_of(rng, biases: bool, steps: int = 2, batch: int = 2, inputs: int = 3, hidden: int = 2):

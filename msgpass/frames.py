@@ -1,0 +1,93 @@
+"""Messages as one tidy pandas frame, a row for every number."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from msgpass.messages import Messages
+from msgpass.nodes import Sequence
+
+COLUMNS = ["name", "kind", "step", "index", "value"]
+
+
+def messages_frame(m: Messages):
+    """All messages, beliefs, gradients and parameter messages of a run.
+
+    Parameters
+    ----------
+    m : Messages
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``name``; ``kind`` (forward, backward, belief, gradient, parameter; with Gaussian messages also the part, such as
+        "belief mean"); ``step``, missing where there is no time; ``index``, the state or the place within the step's array
+        ("1", "0,2"; "" of a single number); ``value``.
+
+    Raises
+    ------
+    MissingDependencyError
+        Without pandas.
+
+    Examples
+    --------
+    >>> from msgpass import FactorGraph, Table, run
+    >>> g = FactorGraph()
+    >>> z = g.sequence("z", length=3, states=2)
+    >>> _ = g.factor(Table([[0.0, -1.0], [-1.0, 0.0]]), z[:-1], z[1:])
+    >>> frame = run(g).to_frame()
+    >>> frame.kind.unique().tolist(), len(frame)
+    (['forward', 'backward', 'belief'], 18)
+    """
+    from msgpass.optional import pandas
+
+    pieces = []
+    for name, kind, array, stepped in _quantities(m):
+        array = np.asarray(array, float)
+        steps, places = (len(array), array.shape[1:]) if stepped else (1, array.shape)
+        labels = [",".join(map(str, place)) for place in np.ndindex(places)]
+        step = np.repeat(np.arange(steps), len(labels)) if stepped else [None]
+        pieces.append((name, kind, step, np.tile(labels, steps), array.ravel()))
+    pd = pandas()
+    columns = {"name": [], "kind": [], "step": [], "index": [], "value": []}
+    for name, kind, step, labels, value in pieces:
+        columns["name"] += [name] * len(value)
+        columns["kind"] += [kind] * len(value)
+        columns["step"] += list(step) if len(step) == len(value) else [None] * len(value)
+        columns["index"] += list(labels)
+        columns["value"] += list(value)
+    return pd.DataFrame(columns, columns=COLUMNS).astype({"step": "Int64", "value": float})
+
+
+def _quantities(m: Messages):
+    """(name, kind, array, whether its first axis is time) of everything that a run can tell."""
+    nodes = m.graph.nodes
+    tangent = hasattr(m.total, "tangent")
+    for name, node in nodes.items():
+        sequence = isinstance(node, Sequence)
+        if sequence and m.schedule.slots is None:
+            yield from _parts(name, "forward", m.forward[name], True)
+        if sequence and m.schedule.backward and not tangent:
+            yield from _parts(name, "backward", m.backward[name], True)
+        if not m.schedule.backward or tangent:
+            continue
+        if name in m.belief:
+            yield from _parts(name, "belief", m.belief[name], sequence)
+        if name in m.parameters:
+            yield name, "parameter", m.parameters[name], False
+        elif name in m.gradient:
+            array = m.gradient[name]
+            yield name, "gradient", array, array.ndim > 0 and not _single(node)
+
+
+def _single(node) -> bool:
+    return not isinstance(node, Sequence) and not hasattr(node, "value")
+
+
+def _parts(name: str, kind: str, value, stepped: bool):
+    for fields in (("h", "precision"), ("mean", "cov"), ("value", "tangent")):
+        if hasattr(value, fields[0]) and hasattr(value, fields[1]):
+            for field in fields:
+                yield name, f"{kind} {field}", getattr(value, field), stepped
+            return
+    yield name, kind, value, stepped
