@@ -24,9 +24,14 @@ def normalised(counts: np.ndarray, concentration, previous: np.ndarray) -> np.nd
     array([[0.75, 0.25],
            [0.1 , 0.9 ]])
     """
-    mass = np.where(previous > 0, np.maximum(counts + (concentration - 1.0), 0.0), 0.0)
+    if np.ndim(concentration) == 0 and concentration == 1:  # counts are zero already where ``previous`` is
+        mass = counts
+    else:
+        mass = np.where(previous > 0, np.maximum(counts + (concentration - 1.0), 0.0), 0.0)
     total = mass.sum(axis=-1, keepdims=True)
     known = total > NEGLIGIBLE
+    if known.all():
+        return mass / total
     return np.where(known, mass / np.where(known, total, 1.0), previous)
 
 

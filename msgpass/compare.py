@@ -1,9 +1,9 @@
 """``compare``: two runs, or two arrays, side by side, step by step.
 
-A log message is free up to a constant: η and η + c are the same message. Runs know which of theirs are log messages (forward
-and backward messages of discrete variables); of arrays the caller says so, ``align="log"``. There the constant of every step
-is taken out first, log η ← η − log Σ exp η. Beliefs are normalised, and parameters and gradients mean what they say, so
-these are compared as they are.
+A log message is free up to a constant: η and η + c are the same message. Runs know which of theirs are log
+messages (forward and backward messages of discrete variables); of arrays the caller says so, ``align="log"``.
+There the constant of every step is taken out first, log η ← η − log Σ exp η. Beliefs are normalised, and
+parameters and gradients mean what they say, so these are compared as they are.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Part:
     kind, name : str
         What it is (forward, backward, belief, parameters, gradient, total, array) and of which variable.
     left, right : ndarray
-        As they are compared: without the free constant, or each step's size where the shapes of a step differ.
+        As they are compared: without the free constant, or each step's size where the shapes of a step
+        differ.
     stepped : bool
         The first axis is time.
     how : str
@@ -207,14 +208,15 @@ def compare(left, right, align=None) -> Comparison:
     Parameters
     ----------
     left, right : Messages, or arrays
-        Of arrays with more than one axis, and of arrays compared with ``align=None`` or "scale", the first axis is time.
+        Of arrays with more than one axis, and of arrays compared with ``align=None`` or "scale", the first
+        axis is time.
     align : optional
-        For runs, a dict from names on the left to names on the right, where these differ; then only these are compared, and
-        where the numbers of a step differ in shape (states against hidden units) the sizes of the steps are: the range
-        max − min of a log message, the Euclidean norm of anything else. Without it, names that both have are compared; a
-        sequence is found in a flat graph under its unrolled names, ``z[0]``, ``z[1]``, ….
-        For arrays, "log" if they are log messages, free up to a constant a step (the last axis is the states),
-        "scale" if they are free up to one factor, None to compare them as they are.
+        For runs, a dict from names on the left to names on the right, where these differ; then only these are
+        compared, and where the numbers of a step differ in shape (states against hidden units) the sizes of
+        the steps are: the range max − min of a log message, the Euclidean norm of anything else. Without it,
+        names that both have are compared; a sequence is found in a flat graph under its unrolled names,
+        ``z[0]``, ``z[1]``, …. For arrays, "log" if they are log messages, free up to a constant a step (the
+        last axis is the states), "scale" if they are free up to one factor, None to compare them as they are.
 
     Returns
     -------
@@ -302,7 +304,7 @@ def _size(part: Part) -> float:
     return float(sides[np.isfinite(sides)].max(initial=0.0))
 
 
-# -- runs --------------------------------------------------------------------------------------------------------------
+# -- runs ----------------------------------------------------------------------------------------------
 
 
 def _compare_runs(left: Messages, right: Messages, align: Mapping | None) -> Comparison:
@@ -339,7 +341,8 @@ def _compare_runs(left: Messages, right: Messages, align: Mapping | None) -> Com
         parts.append(_compare_arrays("total", "total", *totals, None, stepped=False))
     if not parts:
         raise UnavailableError(
-            f"the two runs have nothing in common: {', '.join(left_names)} and {', '.join(right_names)}; say which belongs to which with align={{…}}"
+            f"the two runs have nothing in common: {', '.join(left_names)} and {', '.join(right_names)}; say "
+            f"which belongs to which with align={{…}}"
         )
     return Comparison(tuple(parts), tuple(only_left), tuple(only_right))
 
@@ -354,7 +357,8 @@ class _Reading:
 
 
 def _names(m: Messages) -> list[str]:
-    """Latent variables, parameters and observations, the rows of a flat graph under the name of their sequence."""
+    """Latent variables, parameters and observations, the rows of a flat graph under the name of their
+    sequence."""
     nodes = [
         n
         for n, node in m.graph.nodes.items()

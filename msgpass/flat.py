@@ -1,7 +1,9 @@
-"""Reading a flat graph's run as if it were sliced: rows ``z[0]``, ``z[1]``, … of one sequence, stacked over time.
+"""Reading a flat graph's run as if it were sliced: rows ``z[0]``, ``z[1]``, … of one sequence, stacked over
+time.
 
-At z[t] the factors split by what else they touch: one that reaches a row after t speaks for the later slices, every other for
-the slices up to and including t. Their messages, added up, are the backward and the forward message of the sliced graph.
+At z[t] the factors split by what else they touch: one that reaches a row after t speaks for the later slices,
+every other for the slices up to and including t. Their messages, added up, are the backward and the forward
+message of the sliced graph.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ def rows(m: Messages, name: str) -> list[str]:
 
 
 def readings(m: Messages, names: list[str]) -> dict:
-    """Forward and backward messages, beliefs, gradients and parameter messages of the rows ``names``, by kind."""
+    """Forward and backward messages, beliefs, gradients and parameter messages of the rows ``names``, by
+    kind."""
     first = m.graph.nodes[names[0]]
     if isinstance(first, Parameter):
         return {"parameters": np.stack([m.parameters[n] for n in names])}
@@ -62,7 +65,8 @@ def _messages(m: Messages, names: list[str]) -> dict:
         t = row_of(name)[1]
         said = {False: [], True: []}
         for factor, last in touching[name]:
-            # Along a step's arrow goes a value, and values do not add up: the forward message is the value itself.
+            # Along a step's arrow goes a value, and values do not add up: the forward message is the value
+            # itself.
             if not (real and any(s.node.name == name for s in factor.out)):
                 said[last > t].append(_canonical(m.message(factor, g[name])))
         zero = _zero(g.nodes[name], said)

@@ -20,9 +20,9 @@ def messages_frame(m: Messages):
     Returns
     -------
     pandas.DataFrame
-        Columns ``name``; ``kind`` (forward, backward, belief, gradient, parameter; with Gaussian messages also the part, such as
-        "belief mean"); ``step``, missing where there is no time; ``index``, the state or the place within the step's array
-        ("1", "0,2"; "" of a single number); ``value``.
+        Columns ``name``; ``kind`` (forward, backward, belief, gradient, parameter; with Gaussian messages
+        also the part, such as "belief mean"); ``step``, missing where there is no time; ``index``, the state
+        or the place within the step's array ("1", "0,2"; "" of a single number); ``value``.
 
     Raises
     ------

@@ -189,6 +189,9 @@ class FactorGraph:
         for s in (*args, *outs, *(s.edge for s in args if s.edge), *potential.reads):
             if s.node.graph is not self:
                 raise GraphError(f"{s.name!r} belongs to another graph")
+        for p in potential.parameters.values():
+            if p.graph is not self:
+                raise GraphError(f"parameter {p.name!r} belongs to another graph; register it here with g.parameter(name, value)")
         clock, counts = _alignment((*args, *outs, *potential.reads))
         name = self._factor_name(name, potential)
         factor = Factor(self, name, potential, args, outs, clock, counts)

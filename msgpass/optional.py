@@ -12,7 +12,8 @@ def _require(module: str, package: str, what: str):
         return import_module(module)
     except ImportError as problem:
         raise MissingDependencyError(
-            f"{what} need {package}, which cannot be imported ({problem}); install it with: pip install 'msgpass[plot]'"
+            f"{what} need {package}, which cannot be imported ({problem}); install it with: pip install "
+            "'msgpass[plot]'"
         ) from None
 
 

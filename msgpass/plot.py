@@ -1,7 +1,8 @@
 """Figures of graphs, messages and comparisons, as matplotlib ``Figure`` objects that belong to the caller.
 
-Nothing here touches pyplot's state. Time runs to the right; states are shades of one blue, from light to dark; signed
-quantities are orange below zero and purple above. Both scales read the same with any colour vision and in print.
+Nothing here touches pyplot's state. Time runs to the right; states are shades of one blue, from light to
+dark; signed quantities are orange below zero and purple above. Both scales read the same with any colour
+vision and in print.
 """
 
 from __future__ import annotations
@@ -119,7 +120,10 @@ def plot_messages(m: Messages, name: str | None = None):
     sequences = [n for n, node in m.graph.nodes.items() if isinstance(node, Sequence)]
     name = getattr(name, "name", name) or next(iter(sequences), None)
     if name not in sequences:
-        raise UnavailableError(f"{name!r} is not a sequence of this graph, which has {', '.join(sequences) or 'none'}; messages are drawn over time")
+        raise UnavailableError(
+            f"{name!r} is not a sequence of this graph, which has {', '.join(sequences) or 'none'}; messages "
+            "are drawn over time"
+        )
     node = m.graph.nodes[name]
     with style():
         fig = figure(figsize=(7.2, 4.6), layout="constrained")
@@ -133,7 +137,9 @@ def plot_messages(m: Messages, name: str | None = None):
 def _draw_tables(fig, axes, m: Messages, name: str) -> None:
     x = np.arange(len(m.forward[name]))
     titles = ("forward: what steps up to t say", "backward: what later steps say", "belief: both together")
-    for ax, title, rows in zip(axes, titles, (m.forward[name], m.backward[name], m.belief[name]), strict=True):
+    for ax, title, rows in zip(
+        axes, titles, (m.forward[name], m.backward[name], m.belief[name]), strict=True
+    ):
         rows = rows.reshape(len(rows), -1, rows.shape[-1])[:, 0]
         top = rows.max(axis=1, keepdims=True)
         p = np.exp(rows - np.where(np.isfinite(top), top, 0.0))
@@ -150,7 +156,14 @@ def state_legend(ax, states: int, labels=None) -> None:
     labels = labels or [f"state {k}" for k in range(states)]
     if states <= 8:
         handles = [Patch(color=c, label=label) for c, label in zip(shades(states), labels, strict=True)]
-        ax.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=states, borderaxespad=0.1, handlelength=1)
+        ax.legend(
+            handles=handles,
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            ncols=states,
+            borderaxespad=0.1,
+            handlelength=1,
+        )
 
 
 def _draw_gaussian(fig, axes, m: Messages, name: str) -> None:
@@ -163,7 +176,14 @@ def _draw_gaussian(fig, axes, m: Messages, name: str) -> None:
         for k in range(min(mean.shape[1], 3)):
             colour = (FIRST, SECOND, THIRD)[k]
             ax.plot(mean[:, k], color=colour, label=f"{name}, component {k}" if mean.shape[1] > 1 else name)
-            ax.fill_between(np.arange(len(mean)), mean[:, k] - 2 * sd[:, k], mean[:, k] + 2 * sd[:, k], color=colour, alpha=0.15, linewidth=0)
+            ax.fill_between(
+                np.arange(len(mean)),
+                mean[:, k] - 2 * sd[:, k],
+                mean[:, k] + 2 * sd[:, k],
+                color=colour,
+                alpha=0.15,
+                linewidth=0,
+            )
         ax.set_title(title)
     axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.1)
 
@@ -181,7 +201,11 @@ def _moments(messages) -> tuple[np.ndarray, np.ndarray]:
 
 def _draw_cotangents(fig, axes, m: Messages, name: str) -> None:
     rows = (m.forward[name], m.backward[name], m.gradient[name])
-    titles = ("forward: the value", "backward: cotangent from later steps", "λ = ∂total/∂value, local loss included")
+    titles = (
+        "forward: the value",
+        "backward: cotangent from later steps",
+        "λ = ∂total/∂value, local loss included",
+    )
     for ax, title, values in zip(axes, titles, rows, strict=True):
         flat = values.reshape(len(values), -1)
         drawn = draw_signed(ax, np.arange(len(values)), flat)
@@ -207,20 +231,29 @@ def plot_comparison(comparison):
         floor = np.finfo(float).tiny
         for k, part in enumerate(comparison.parts):
             steps = np.where(np.isfinite(part.steps), part.steps, np.nan)
-            look = {"color": colours[k % 6], "linestyle": dashes[k // 6 % 4], "label": " ".join(dict.fromkeys((part.kind, part.name))).strip()}
+            look = {
+                "color": colours[k % 6],
+                "linestyle": dashes[k // 6 % 4],
+                "label": " ".join(dict.fromkeys((part.kind, part.name))).strip(),
+            }
             if part.stepped:
                 ax.plot(np.where(steps > 0, steps, np.nan), **look)
             elif steps[0] > floor:
                 ax.axhline(steps[0], linewidth=0.9, **look)
         ax.set_yscale("log")
-        ax.set(xlabel="step", ylabel="largest absolute gap", title="Gap between left and right (steps without one are left out)")
+        ax.set(
+            xlabel="step",
+            ylabel="largest absolute gap",
+            title="Gap between left and right (steps without one are left out)",
+        )
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return fig
 
 
 def plot_graph(graph, ax=None):
-    """Draw a factor graph: circles for variables, grey circles for data, diamonds for parameters, squares for factors.
+    """Draw a factor graph: circles for variables, grey circles for data, diamonds for parameters, squares for
+    factors.
 
     A sequence is drawn once, with its length; so is a factor over slices.
 
@@ -242,9 +275,24 @@ def plot_graph(graph, ax=None):
         for factor, node, towards, text in edges:
             (x0, y0), (x1, y1) = place[factor], place[node]
             ends = ((x0, y0), (x1, y1)) if towards else ((x1, y1), (x0, y0))
-            look = {"arrowstyle": "-|>" if towards is not None else "-", "color": GREY, "lw": 0.8, "shrinkA": 11, "shrinkB": 11}
+            look = {
+                "arrowstyle": "-|>" if towards is not None else "-",
+                "color": GREY,
+                "lw": 0.8,
+                "shrinkA": 11,
+                "shrinkB": 11,
+            }
             ax.annotate("", xy=ends[1], xytext=ends[0], arrowprops=look)
-            ax.text((x0 + 2 * x1) / 3, (y0 + 2 * y1) / 3, text, fontsize=7, color=GREY, ha="center", va="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+            ax.text(
+                (x0 + 2 * x1) / 3,
+                (y0 + 2 * y1) / 3,
+                text,
+                fontsize=7,
+                color=GREY,
+                ha="center",
+                va="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            )
         for name, (x, y) in place.items():
             _draw_item(ax, graph[name], x, y)
         ax.set_axis_off()
@@ -263,13 +311,18 @@ def _layout(graph):
         edges += [(factor.name, s.node.name, d, _short(s)) for s, d in reads]
         edges += [(factor.name, p.name, None, "") for p in factor.potential.parameters.values()]
         edges += [(factor.name, s.node.name, True, _short(s)) for s in factor.out]
-        edges += [(factor.name, s.edge.node.name, False if directed else None, "") for s in factor.args if s.edge]
+        edges += [
+            (factor.name, s.edge.node.name, False if directed else None, "") for s in factor.args if s.edge
+        ]
     edges = _merged(edges)
     spread = lambda names, y: {n: ((k + 0.5) / len(names), y) for k, n in enumerate(names)}  # noqa: E731
     place = spread(latent, 1.0) | spread(list(graph.factors), 0.5) | spread(given, 0.0)
     # Two sweeps of barycentres put factors under what they touch, and data under their factors.
     for row, y in ((list(graph.factors), 0.5), (given, 0.0), (list(graph.factors), 0.5)):
-        mean = {n: np.mean([place[b if a == n else a][0] for a, b, *_ in edges if n in (a, b)] or [0.5]) for n in row}
+        mean = {
+            n: np.mean([place[b if a == n else a][0] for a, b, *_ in edges if n in (a, b)] or [0.5])
+            for n in row
+        }
         place |= spread(sorted(row, key=lambda n: mean[n]), y)
     return place, edges
 
@@ -289,15 +342,30 @@ def _short(s) -> str:
 
 def _draw_item(ax, item, x: float, y: float) -> None:
     kind = type(item).__name__
-    marker, face = {"Parameter": ("D", "white"), "Observation": ("o", PALE), "Factor": ("s", INK)}.get(kind, ("o", "white"))
+    marker, face = {"Parameter": ("D", "white"), "Observation": ("o", PALE), "Factor": ("s", INK)}.get(
+        kind, ("o", "white")
+    )
     size = 90 if kind == "Factor" else 300 if kind == "Parameter" else 420
     ax.scatter([x], [y], s=size, marker=marker, facecolor=face, edgecolor=INK, linewidth=0.9, zorder=3)
     label = item.name
     if isinstance(item, Sequence):
-        label += f"\n{item.clock.total} steps, " + (f"{item.states} states" if item.discrete else f"shape {item.shape}")
+        label += f"\n{item.clock.total} steps, " + (
+            f"{item.states} states" if item.discrete else f"shape {item.shape}"
+        )
     elif kind == "Factor":
         label += f"\n{type(item.potential).__name__}" + (f" × {item.n}" if item.n > 1 else "")
     offset = (0, 16) if y == 1.0 else (0, -14) if kind != "Factor" else (11, 0)
     ha, va = ("left", "center") if kind == "Factor" else ("center", "bottom" if y == 1.0 else "top")
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}
-    ax.annotate(label, (x, y), xytext=offset, textcoords="offset points", ha=ha, va=va, fontsize=8, color=INK, bbox=box, zorder=4)
+    ax.annotate(
+        label,
+        (x, y),
+        xytext=offset,
+        textcoords="offset points",
+        ha=ha,
+        va=va,
+        fontsize=8,
+        color=INK,
+        bbox=box,
+        zorder=4,
+    )

@@ -8,11 +8,12 @@ from time import perf_counter
 
 import numpy as np
 
-from msgpass import Sequential, run
+from msgpass import Sequential
 from msgpass.errors import ConvergenceWarning, DataError, NumericalError, UnsupportedError
 from msgpass.schedule.base import Schedule
 from rnn.losses import OutputLoss
 from rnn.network import RecurrentNetwork
+from rnn.objective import Objective
 from rnn.optimizers import OPTIMIZERS, Outcome
 from rnn.validation import flag, generator, one_of, positive, whole
 
@@ -53,53 +54,6 @@ class History:
         course = f"{self.losses[0]:.6g} → {self.best:.6g}" if self.losses else "no loss yet"
         what = f"{self.optimizer}, {self.n_iter} iterations, loss {course}"
         return f"<History: {what}, {self.reason}, {self.seconds:.2f} s>"
-
-
-class Objective:
-    """Loss and gradient of all weights as one vector; remembers the best."""
-
-    def __init__(self, net: RecurrentNetwork, x, loss: OutputLoss, schedule: Schedule | None, h0):
-        self.net, self.loss, self.schedule = net, loss, schedule
-        self.graph = net.graph(x, loss, h0)
-        self.weights = {**net.weights, **loss.weights}
-        self.best, self.best_weights, self.evaluations = np.inf, self.weights, 0
-
-    @property
-    def start(self) -> np.ndarray:
-        """The present weights as one vector, in float64."""
-        return np.concatenate([w.ravel() for w in self.weights.values()]).astype(np.float64)
-
-    def split(self, theta: np.ndarray) -> dict[str, np.ndarray]:
-        """A vector as weights by key."""
-        ends = np.cumsum([w.size for w in self.weights.values()])
-        parts = np.split(theta.astype(self.net.dtype), ends[:-1])
-        return {
-            key: part.reshape(w.shape) for (key, w), part in zip(self.weights.items(), parts, strict=True)
-        }
-
-    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        """Loss and its gradient at ``theta``."""
-        weights = self.split(theta)
-        m = run(self.graph, schedule=self.schedule, values=weights)
-        gradient = np.concatenate([m.parameters[key].ravel() for key in weights]).astype(np.float64)
-        if not np.isfinite(m.total) or not np.isfinite(gradient).all():
-            what = (
-                f"the loss became {m.total}"
-                if not np.isfinite(m.total)
-                else "the gradient became NaN or infinite"
-            )
-            raise NumericalError(what)
-        self.evaluations += 1
-        if m.total < self.best:
-            self.best, self.best_weights = m.total, weights
-        return m.total, gradient
-
-    def install(self) -> None:
-        """Give the best weights to the network and the readout."""
-        own = self.best_weights
-        self.net.load_state_dict({k: own[k] for k in self.net.weights})
-        if self.loss.readout is not None:
-            self.loss.readout.load_state_dict({k: own[f"readout.{k}"] for k in self.loss.readout.weights})
 
 
 def fit(
@@ -169,17 +123,15 @@ def fit(
     True
     """
     optimize = OPTIMIZERS[one_of("optimizer", optimizer, tuple(OPTIMIZERS))]
-    n_iter, lr, tol = (
-        whole("n_iter", n_iter),
-        positive("lr", lr),
-        None if tol is None else positive("tol", tol),
-    )
+    n_iter, lr, progress = whole("n_iter", n_iter), positive("lr", lr), flag("progress", progress)
+    tol = None if tol is None else positive("tol", tol)
     if not isinstance(net, RecurrentNetwork) or not isinstance(loss, OutputLoss):
         raise DataError(f"fit takes a network and a loss, got {type(net).__name__} and {type(loss).__name__}")
     if optimizer == "lbfgs" and (schedule or Sequential()).windowed:
         raise UnsupportedError(
             f"{schedule!r} does not give the gradient that L-BFGS needs; use optimizer='adam'"
         )
+    net.observed(x, h0, loss)  # refuses data that do not fit, before any weight changes
     if random_state is not None:
         rng = generator(random_state)
         net.reset(rng)
@@ -188,7 +140,8 @@ def fit(
     objective, history = Objective(net, x, loss, schedule, h0), History(optimizer)
     began = perf_counter()
     try:
-        with _bar(n_iter, flag("progress", progress)) as bar:
+        # What overflows is found in the loss or the gradient and raised.
+        with _bar(n_iter, progress) as bar, np.errstate(over="ignore", invalid="ignore"):
             outcome = optimize(objective, objective.start, n_iter, tol, lr, _recorder(history, bar))
     except KeyboardInterrupt:
         outcome = Outcome(False, "interrupted")

@@ -69,7 +69,7 @@ class CategoricalHMM(BaseHMM):
         n_features=None,
         algorithm="viterbi",
         random_state=None,
-        n_iter=100,
+        n_iter=500,
         tol=1e-3,
         verbose=False,
         params="ste",

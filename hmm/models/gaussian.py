@@ -75,7 +75,7 @@ class GaussianHMM(BaseHMM):
         covars_weight=1.0,
         algorithm="viterbi",
         random_state=None,
-        n_iter=100,
+        n_iter=500,
         tol=1e-3,
         verbose=False,
         params="stmc",

@@ -63,7 +63,7 @@ class PoissonHMM(BaseHMM):
         lambdas_weight=0.0,
         algorithm="viterbi",
         random_state=None,
-        n_iter=100,
+        n_iter=500,
         tol=1e-3,
         verbose=False,
         params="stl",

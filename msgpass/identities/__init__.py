@@ -1,7 +1,8 @@
-"""The theory as measurements: each identity computes one quantity by two routes through the engine and reports the gap.
+"""The theory as measurements: each identity computes one quantity by two routes through the engine and
+reports the gap.
 
-Every function draws a random model from ``seed`` or takes the caller's own, and returns an `Identity`. `all` runs them on
-random models; what it returns prints as a table.
+Every function draws a random model from ``seed`` or takes the caller's own, and returns an `Identity`. `all`
+runs them on random models; what it returns prints as a table.
 
     1  β_t(i) = ∂Z/∂α_t(i)                                 backward_is_adjoint
     2  γ_t, Σ_t ξ_t = ∂log Z/∂log b_t, ∂log Z/∂log A       expected_counts_are_gradients
@@ -13,13 +14,18 @@ random models; what it returns prints as a table.
     8  schedules and unrolling change nothing              schedules_agree
     9  T log Z(θ/T) → best score                           max_is_cold_sum
 
-`message_influence` and `adjoint_influence` are the two curves of the thirteenth: how fast an HMM forgets and how fast the
-adjoints of a recurrent net vanish, each under its bound.
+`message_influence` and `adjoint_influence` are the two curves of the thirteenth: how fast an HMM forgets and
+how fast the adjoints of a recurrent net vanish, each under its bound.
 """
 
 from __future__ import annotations
 
-from msgpass.identities.discrete import backward_is_adjoint, expected_counts_are_gradients, fisher, max_is_cold_sum
+from msgpass.identities.discrete import (
+    backward_is_adjoint,
+    expected_counts_are_gradients,
+    fisher,
+    max_is_cold_sum,
+)
 from msgpass.identities.influence import Influence, adjoint_influence, message_influence
 from msgpass.identities.linear import Control, LinearChain, costate_is_message, smoothing_is_optimising
 from msgpass.identities.networks import Network, adjoint_is_slope
@@ -81,7 +87,9 @@ def all(seed: int = 0) -> IdentityTable:
     return IdentityTable(function(seed=seed) for function in FUNCTIONS)
 
 
-def table(log_init, log_transition, log_evidence, network: Network | None = None, *, seed: int = 0) -> IdentityTable:
+def table(
+    log_init, log_transition, log_evidence, network: Network | None = None, *, seed: int = 0
+) -> IdentityTable:
     """Every identity on the caller's chain and network; those of linear-Gaussian chains stay random.
 
     Parameters

@@ -4,8 +4,9 @@
     normalised     c_t = Σ_i b_t(i) (Aᵀ φ_{t−1})_i,   φ_t = b_t ∘ (Aᵀ φ_{t−1}) / c_t,   log Z = Σ_t log c_t
     max-plus       δ_t = b_t + max_i (δ_{t−1}(i) + A(i, ·))             best = max_i δ_T(i)
 
-The first route is forward-backward; in the second the engine sees an ordinary recurrence and runs its adjoint. All three
-tables are logarithms: ``log_init`` (K,), ``log_transition`` (K, K), ``log_evidence`` (T, K).
+The first route is forward-backward; in the second the engine sees an ordinary recurrence and runs its
+adjoint. All three tables are logarithms: ``log_init`` (K,), ``log_transition`` (K, K), ``log_evidence`` (T,
+K).
 """
 
 from __future__ import annotations
@@ -40,13 +41,19 @@ def given_chain(log_init, log_transition, log_evidence, seed) -> Chain:
     if all(part is None for part in given):
         return random_chain(seed)
     if any(part is None for part in given):
-        raise ShapeError("give log_init (K,), log_transition (K, K) and log_evidence (T, K) together, or none of them for a random chain")
+        raise ShapeError(
+            "give log_init (K,), log_transition (K, K) and log_evidence (T, K) together, or none of them for "
+            "a random chain"
+        )
     chain = Chain(*(np.asarray(part, dtype=float) for part in given))
     states = chain.log_init.size
     wanted = ((states,), (states, states), (len(chain.log_evidence), states))
     shapes = tuple(part.shape for part in chain)
     if shapes != wanted:
-        raise ShapeError(f"a chain has log_init (K,), log_transition (K, K) and log_evidence (T, K); got {', '.join(map(str, shapes))}")
+        raise ShapeError(
+            "a chain has log_init (K,), log_transition (K, K) and log_evidence (T, K); got "
+            f"{', '.join(map(str, shapes))}"
+        )
     return chain
 
 
@@ -88,7 +95,9 @@ def maximising_recursion(chain: Chain) -> FactorGraph:
     def start(init, b):
         return init + b
 
-    return _recursion(chain, start, step, Loss(lambda delta: (delta.max(), (np.eye(delta.size)[delta.argmax()],))))
+    return _recursion(
+        chain, start, step, Loss(lambda delta: (delta.max(), (np.eye(delta.size)[delta.argmax()],)))
+    )
 
 
 def _recursion(chain: Chain, start, step, loss: Loss) -> FactorGraph:
@@ -110,8 +119,8 @@ def normalised_filter(chain: Chain, of_logits: bool = False) -> FactorGraph:
     Parameters
     ----------
     of_logits : bool
-        The tables go through a softmax first, so that gradients are with respect to logits; a parameter ``offset`` (K,) is
-        added to the evidence of every step.
+        The tables go through a softmax first, so that gradients are with respect to logits; a parameter
+        ``offset`` (K,) is added to the evidence of every step.
     """
 
     def transition_of(A):
@@ -131,7 +140,12 @@ def normalised_filter(chain: Chain, of_logits: bool = False) -> FactorGraph:
     init, evidence = g.parameter("initial", chain.log_init), g.observe("evidence", chain.log_evidence)
     offset = g.parameter("offset", np.zeros(states))
     g.factor(
-        Step(lambda pi, b, e: observe(init_of(pi), b, e)), init, evidence[0], offset, out=(filtered[0], score[0]), name="start"
+        Step(lambda pi, b, e: observe(init_of(pi), b, e)),
+        init,
+        evidence[0],
+        offset,
+        out=(filtered[0], score[0]),
+        name="start",
     )
     if length > 1:
         transition = g.parameter("transition", chain.log_transition)

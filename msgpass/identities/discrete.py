@@ -1,4 +1,5 @@
-"""Identities 1, 2, 3 and 9: forward-backward, Baum-Welch, Fisher and Viterbi as derivatives of one recursion."""
+"""Identities 1, 2, 3 and 9: forward-backward, Baum-Welch, Fisher and Viterbi as derivatives of one
+recursion."""
 
 from __future__ import annotations
 
@@ -36,9 +37,8 @@ def backward_is_adjoint(log_init=None, log_transition=None, log_evidence=None, *
     seed : int or numpy.random.Generator
         For the random chain.
 
-    Notes
-    -----
-    The evidence of a step may be given any factor. The factors that make Z = 1 are used, so that long chains stay in range.
+    Notes ----- The evidence of a step may be given any factor. The factors that make Z = 1 are used, so that
+    long chains stay in range.
 
     Examples
     --------
@@ -60,7 +60,9 @@ def backward_is_adjoint(log_init=None, log_transition=None, log_evidence=None, *
     )
 
 
-def expected_counts_are_gradients(log_init=None, log_transition=None, log_evidence=None, *, seed=0) -> Identity:
+def expected_counts_are_gradients(
+    log_init=None, log_transition=None, log_evidence=None, *, seed=0
+) -> Identity:
     """2. γ_t = ∂log Z/∂log b_t, Σ_t ξ_t = ∂log Z/∂log A, γ_0 = ∂log Z/∂log π: the E-step is a gradient.
 
     Parameters as for :func:`backward_is_adjoint`.
@@ -87,10 +89,11 @@ def expected_counts_are_gradients(log_init=None, log_transition=None, log_eviden
 
 
 def fisher(log_init=None, log_transition=None, log_evidence=None, *, seed=0) -> Identity:
-    """3. ∂log p(y)/∂θ = E[∂log p(y, z)/∂θ | y], θ the logits of π and of A's rows and an offset of each state's evidence.
+    """3. ∂log p(y)/∂θ = E[∂log p(y, z)/∂θ | y], θ the logits of π and of A's rows and an offset of each
+    state's evidence.
 
-    The expectation is a sum over all paths where there are at most 4096, and is read off the expected counts otherwise.
-    Parameters as for :func:`backward_is_adjoint`.
+    The expectation is a sum over all paths where there are at most 4096, and is read off the expected counts
+    otherwise. Parameters as for :func:`backward_is_adjoint`.
 
     Examples
     --------
@@ -115,21 +118,24 @@ def fisher(log_init=None, log_transition=None, log_evidence=None, *, seed=0) -> 
         "fisher",
         "∂log p(y)/∂θ = E[∂log p(y, z)/∂θ | y]",
         "gradient of log p(y) (Adjoint through softmax and filter)",
-        "expectation of ∂log p(y, z)/∂θ over " + ("all paths" if enumerable else "the posterior (SumProduct)"),
+        "expectation of ∂log p(y, z)/∂θ over "
+        + ("all paths" if enumerable else "the posterior (SumProduct)"),
         _flat(*gradient),
         _flat(*complete),
         "Fisher 1925; Salakhutdinov, Roweis & Ghahramani 2003",
     )
 
 
-def max_is_cold_sum(log_init=None, log_transition=None, log_evidence=None, *, seed=0, coldest: float = 2.0**-20) -> Identity:
+def max_is_cold_sum(
+    log_init=None, log_transition=None, log_evidence=None, *, seed=0, coldest: float = 2.0**-20
+) -> Identity:
     """9. T · log Z(θ/T) → best score as T → 0, and the Viterbi path is the gradient of the best score.
 
     Parameters as for :func:`backward_is_adjoint`, and
 
     coldest : float
-        The temperature that is compared; ``details`` holds the convergence from T = 1 down to it. Theory allows a gap of T
-        times the logarithm of the number of paths.
+        The temperature that is compared; ``details`` holds the convergence from T = 1 down to it. Theory
+        allows a gap of T times the logarithm of the number of paths.
 
     Examples
     --------

@@ -1,8 +1,10 @@
-"""Identity 13: how far each model looks back. Forgetting and vanishing are one inequality, ‖P₁ P₂ … P_k‖ ≤ Π ‖P_s‖.
+"""Identity 13: how far each model looks back. Forgetting and vanishing are one inequality, ‖P₁ P₂ … P_k‖ ≤ Π
+‖P_s‖.
 
-An HMM's message crosses P_s(i, j) = p(z_{s+1} = j | z_s = i, y), and its size is the range max − min, which a factor s
-shrinks by at most the Dobrushin coefficient τ(P) = ½ max_{i,i′} Σ_j |P(i, j) − P(i′, j)|. An adjoint crosses the Jacobian
-∂h_{s+1}/∂h_s, and its size is the Euclidean norm, which a factor s changes by at most the spectral norm.
+An HMM's message crosses P_s(i, j) = p(z_{s+1} = j | z_s = i, y), and its size is the range max − min, which a
+factor s shrinks by at most the Dobrushin coefficient τ(P) = ½ max_{i,i′} Σ_j |P(i, j) − P(i′, j)|. An adjoint
+crosses the Jacobian ∂h_{s+1}/∂h_s, and its size is the Euclidean norm, which a factor s changes by at most
+the spectral norm.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ def message_influence(log_pair_beliefs, log_evidence, lags: int = 20) -> Influen
     log_pair_beliefs : (T − 1, K, K) array
         ``m.belief[transition factor]``: log p(z_t, z_{t+1} | y).
     log_evidence : (T, K) array
-        The local messages that are followed backwards; steps whose evidence is the same in all states send nothing.
+        The local messages that are followed backwards. A step whose evidence is the same in all states that
+        it allows sends nothing and is left out.
     lags : int
         Largest lag.
 
@@ -54,7 +57,10 @@ def message_influence(log_pair_beliefs, log_evidence, lags: int = 20) -> Influen
     """
     joint, evidence = np.exp(np.asarray(log_pair_beliefs, float)), np.asarray(log_evidence, float)
     if joint.ndim != 3 or evidence.shape != (len(joint) + 1, joint.shape[1]):
-        raise ShapeError(f"message_influence takes (T−1, K, K) pair beliefs and (T, K) evidence, got {joint.shape} and {evidence.shape}")
+        raise ShapeError(
+            f"message_influence takes (T−1, K, K) pair beliefs and (T, K) evidence, got {joint.shape} and "
+            f"{evidence.shape}"
+        )
     mass = joint.sum(axis=2, keepdims=True)
     # A state that the posterior excludes has no outgoing kernel; its row carries no weight.
     kernels = np.where(mass > 0, joint / np.where(mass > 0, mass, 1.0), joint.mean(axis=1, keepdims=True))
@@ -82,7 +88,10 @@ def adjoint_influence(jacobians, local_cotangents, lags: int = 20) -> Influence:
     """
     jacobians, local = np.asarray(jacobians, float), np.asarray(local_cotangents, float)
     if jacobians.ndim != 3 or local.shape != (len(jacobians) + 1, jacobians.shape[1]):
-        raise ShapeError(f"adjoint_influence takes (T−1, H, H) Jacobians and (T, H) cotangents, got {jacobians.shape} and {local.shape}")
+        raise ShapeError(
+            f"adjoint_influence takes (T−1, H, H) Jacobians and (T, H) cotangents, got {jacobians.shape} and "
+            f"{local.shape}"
+        )
     return _curves(np.swapaxes(jacobians, 1, 2), local, np.linalg.norm, _spectral, lags)
 
 
@@ -105,7 +114,8 @@ def _curves(factors: np.ndarray, sent: np.ndarray, size, coefficient, lags: int)
     """``factors[s]`` carries a message at s + 1 to s; ``sent[s]`` is what step s sends."""
     lags = min(int(lags), len(factors))
     start = np.array([size(row) for row in sent])
-    heard = start > 0
+    # Averages are over the steps that send something, in all three curves alike.
+    heard = start > 0 if (start > 0).any() else np.ones(len(start), bool)
     single = coefficient(factors) if len(factors) else np.zeros(0)
     message, product = sent, np.broadcast_to(np.eye(sent.shape[1]), (len(sent), *factors.shape[1:]))
     actual, worst, bound = [1.0], [1.0], [1.0]
@@ -116,8 +126,12 @@ def _curves(factors: np.ndarray, sent: np.ndarray, size, coefficient, lags: int)
         message = np.einsum("nij,nj->ni", factors[:n], message[1:])
         product = factors[:n] @ product[1:]
         products = single[:n] * products[1:]
-        share = np.array([size(row) for row in message])[heard[lag:]] / start[lag:][heard[lag:]]
-        actual.append(float(share.mean()) if share.size else 0.0)
-        worst.append(float(coefficient(product).mean()))
-        bound.append(float(products.mean()))
+        chosen = heard[lag:]
+        if not chosen.any():
+            lags = lag - 1
+            break
+        left = np.array([size(row) for row in message[chosen]])
+        actual.append(float((left / np.where(start[lag:] > 0, start[lag:], 1.0)[chosen]).mean()))
+        worst.append(float(coefficient(product[chosen]).mean()))
+        bound.append(float(products[chosen].mean()))
     return Influence(np.arange(lags + 1), np.array(actual), np.array(worst), np.array(bound))

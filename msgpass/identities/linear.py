@@ -15,7 +15,8 @@ from msgpass.schedule import ForwardOnly
 
 
 class Control(NamedTuple):
-    """x_{t+1} = A x_t + B u_t from ``start``, cost ½ Σ_t (x_t − r_t)ᵀQ(x_t − r_t) + ½ Σ_t u_tᵀ R u_t, t = 0 … T−1."""
+    """x_{t+1} = A x_t + B u_t from ``start``, cost ½ Σ_t (x_t − r_t)ᵀQ(x_t − r_t) + ½ Σ_t u_tᵀ R u_t, t = 0 …
+    T−1."""
 
     A: np.ndarray
     B: np.ndarray
@@ -26,7 +27,8 @@ class Control(NamedTuple):
 
 
 class LinearChain(NamedTuple):
-    """x_0 ~ N(mean, cov), x_{t+1} = F x_t + N(0, Q), and a local factor exp(h_t·x_t − ½ x_tᵀ Λ_t x_t) at every step."""
+    """x_0 ~ N(mean, cov), x_{t+1} = F x_t + N(0, Q), and a local factor exp(h_t·x_t − ½ x_tᵀ Λ_t x_t) at
+    every step."""
 
     mean: np.ndarray
     cov: np.ndarray
@@ -40,7 +42,14 @@ def random_control(seed=0, size: int = 3, inputs: int = 1, length: int = 10) -> 
     """A random controllable problem with targets to track."""
     rng = np.random.default_rng(seed)
     A, B = rng.normal(size=(size, size)) / np.sqrt(size), rng.normal(size=(size, inputs))
-    return Control(A, B, _positive(rng, size), _positive(rng, inputs), rng.normal(size=size), rng.normal(size=(length, size)))
+    return Control(
+        A,
+        B,
+        _positive(rng, size),
+        _positive(rng, inputs),
+        rng.normal(size=size),
+        rng.normal(size=(length, size)),
+    )
 
 
 def random_linear_chain(seed=0, size: int = 2, length: int = 6) -> LinearChain:
@@ -48,14 +57,22 @@ def random_linear_chain(seed=0, size: int = 2, length: int = 6) -> LinearChain:
     rng = np.random.default_rng(seed)
     F = rng.normal(size=(size, size)) / np.sqrt(size)
     local = np.stack([_positive(rng, size) for _ in range(length)])
-    return LinearChain(rng.normal(size=size), _positive(rng, size), F, _positive(rng, size), rng.normal(size=(length, size)), local)
+    return LinearChain(
+        rng.normal(size=size),
+        _positive(rng, size),
+        F,
+        _positive(rng, size),
+        rng.normal(size=(length, size)),
+        local,
+    )
 
 
 def costate_is_message(control: Control | None = None, *, seed=0) -> Identity:
     """5. λ_t = Λ_t x_t − h_t with the local cost included, which is LQR's co-state P_t x_t − p_t (Riccati).
 
-    The control cost makes each transition Gaussian with the singular covariance B R⁻¹ Bᵀ. ``p`` is the linear part that
-    targets bring in; it is zero without them. Back-propagation through the plant under the optimal control gives the same λ.
+    The control cost makes each transition Gaussian with the singular covariance B R⁻¹ Bᵀ. ``p`` is the linear
+    part that targets bring in; it is zero without them. Back-propagation through the plant under the optimal
+    control gives the same λ.
 
     Parameters
     ----------
@@ -96,7 +113,8 @@ def costate_is_message(control: Control | None = None, *, seed=0) -> Identity:
 def smoothing_is_optimising(chain: LinearChain | None = None, *, seed=0) -> Identity:
     """6. The smoothed mean is the MAP path, and ∂log Z/∂h_t is the posterior mean.
 
-    The path solves the dense normal equations. log Z is quadratic in h, so that its central differences are exact.
+    The path solves the dense normal equations. log Z is quadratic in h, so that its central differences are
+    exact.
 
     Parameters
     ----------
@@ -161,7 +179,8 @@ def _plant_graph(control: Control, inputs: np.ndarray) -> FactorGraph:
 
 
 def _riccati(control: Control) -> tuple[np.ndarray, np.ndarray]:
-    """P_t = Q + Aᵀ P (I + S P)⁻¹ A and p_t = Q r_t + Aᵀ (I + P S)⁻¹ p, S = B R⁻¹ Bᵀ, P and p those of t + 1."""
+    """P_t = Q + Aᵀ P (I + S P)⁻¹ A and p_t = Q r_t + Aᵀ (I + P S)⁻¹ p, S = B R⁻¹ Bᵀ, P and p those of t +
+    1."""
     A, B, Q, R, start, targets = control
     S, eye = B @ np.linalg.solve(R, B.T), np.eye(start.size)
     P, p = [Q], [Q @ targets[-1]]

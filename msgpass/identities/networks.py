@@ -15,9 +15,11 @@ from msgpass.run import run
 
 
 class Network(NamedTuple):
-    """h_t = tanh(W h_{t−1} + U x_t + b), o_t = V h_t + c, and a loss between o_t and y_t; NaN in y is missing.
+    """h_t = tanh(W h_{t−1} + U x_t + b), o_t = V h_t + c, and a loss between o_t and y_t; NaN in y is
+    missing.
 
-    ``loss`` is "squared", ½ ‖o − y‖²; "poisson", exp(o) − y o; or "softmax", log Σ exp o − o_y with y the index, (T, 1).
+    ``loss`` is "squared", ½ ‖o − y‖²; "poisson", exp(o) − y o; or "softmax", log Σ exp o − o_y with y the
+    index, (T, 1).
     """
 
     W: np.ndarray
@@ -62,9 +64,10 @@ def network_graph(network: Network) -> FactorGraph:
 def adjoint_is_slope(network: Network | None = None, *, seed=0) -> Identity:
     """4. λ_t = ∂L/∂h_t = −∇(log β_t + local evidence) at h_t, for a deterministic network.
 
-    A network is a chain of transitions δ(h_t − f(h_{t−1})) with evidence exp(−loss), so that its exact backward message is
-    log β_t(h) = −(loss still to come after t when at h). That function is evaluated by running the rest of the network from
-    h, and differentiated by complex steps, Im J(h + iεe)/ε, which are exact to rounding.
+    A network is a chain of transitions δ(h_t − f(h_{t−1})) with evidence exp(−loss), so that its exact
+    backward message is log β_t(h) = −(loss still to come after t when at h). That function is evaluated by
+    running the rest of the network from h, and differentiated by complex steps, Im J(h + iεe)/ε, which are
+    exact to rounding.
 
     Parameters
     ----------
@@ -79,7 +82,9 @@ def adjoint_is_slope(network: Network | None = None, *, seed=0) -> Identity:
     """
     network = random_network(seed) if network is None else network
     if not isinstance(network, Network):
-        raise ShapeError(f"adjoint_is_slope takes a Network (W, U, b, V, c, h0, x, y, loss), got {type(network).__name__}")
+        raise ShapeError(
+            f"adjoint_is_slope takes a Network (W, U, b, V, c, h0, x, y, loss), got {type(network).__name__}"
+        )
     m = run(network_graph(network), Adjoint())
     h = m.forward["h"]
     tiny = 1e-40

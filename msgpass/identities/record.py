@@ -77,7 +77,8 @@ class Identity:
             f"Identity {self.number}: {self.statement}\n"
             f"  {self.left_is}: {left:.12g}\n"
             f"  {self.right_is}: {right:.12g}\n"
-            f"  {verdict}: gap {self.gap:.1e} over {np.size(self.left)} numbers, relative {self.relative:.1e} ({self.source})"
+            f"  {verdict}: gap {self.gap:.1e} over {np.size(self.left)} numbers, relative "
+            f"{self.relative:.1e} ({self.source})"
         )
 
 
@@ -95,9 +96,21 @@ class IdentityTable(tuple):
         """A pandas frame with one row an identity."""
         from msgpass.optional import pandas
 
-        columns = ["number", "statement", "left_is", "right_is", "left", "right", "gap", "relative", "holds", "source"]
+        columns = [
+            "number",
+            "statement",
+            "left_is",
+            "right_is",
+            "left",
+            "right",
+            "gap",
+            "relative",
+            "holds",
+            "source",
+        ]
         rows = [
-            (i.number, i.statement, i.left_is, i.right_is, *i.example, i.gap, i.relative, i.holds, i.source) for i in self
+            (i.number, i.statement, i.left_is, i.right_is, *i.example, i.gap, i.relative, i.holds, i.source)
+            for i in self
         ]
         return pandas().DataFrame(rows, columns=columns)
 

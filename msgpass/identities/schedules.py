@@ -13,11 +13,13 @@ from msgpass.run import run
 from msgpass.schedule import Checkpointed, FixedLag, Truncated
 
 
-def fixed_lag_is_truncation(log_init=None, log_transition=None, log_evidence=None, *, seed=0, lags=(0, 1, 2, 4)) -> Identity:
+def fixed_lag_is_truncation(
+    log_init=None, log_transition=None, log_evidence=None, *, seed=0, lags=(0, 1, 2, 4)
+) -> Identity:
     """7. Fixed-lag smoothing is sliding-window truncated BPTT of the normalised filter, lag by lag.
 
-    γ_{t | t+lag} = ∂(log c_t + … + log c_{t+lag})/∂log b_t, where c_t = p(y_t | y_0, …, y_{t−1}). Chunked truncation,
-    ``Truncated(k1 > 1, k2)``, is another schedule: the steps of a chunk have different lags.
+    γ_{t | t+lag} = ∂(log c_t + … + log c_{t+lag})/∂log b_t, where c_t = p(y_t | y_0, …, y_{t−1}). Chunked
+    truncation, ``Truncated(k1 > 1, k2)``, is another schedule: the steps of a chunk have different lags.
 
     Parameters
     ----------
@@ -48,9 +50,16 @@ def fixed_lag_is_truncation(log_init=None, log_transition=None, log_evidence=Non
 
 
 def schedules_agree(
-    log_init=None, log_transition=None, log_evidence=None, *, network: Network | None = None, seed=0, slots: int = 3
+    log_init=None,
+    log_transition=None,
+    log_evidence=None,
+    *,
+    network: Network | None = None,
+    seed=0,
+    slots: int = 3,
 ) -> Identity:
-    """8. ``Checkpointed`` = ``Sequential``, and the flat graph = the sliced one, for a table chain and for a network.
+    """8. ``Checkpointed`` = ``Sequential``, and the flat graph = the sliced one, for a table chain and for a
+    network.
 
     Parameters
     ----------

@@ -132,6 +132,9 @@ def run_pair(f: Callable, args_f: tuple, g: Callable, args_g: tuple) -> tuple[An
     Meant for kernels that release the GIL and write to different memory: they then give the same bits either
     way. The hand-over costs some 10 µs. Called from the second thread itself, it runs one after the other. An
     exception of either is raised when both have ended.
+
+    Keep threaded BLAS calls away from it: OpenBLAS leaves its threads spinning on the other processor for a
+    while, and a large float64 ``np.dot`` between two pairs made each take as long as on one thread.
     """
     if processors() == 1 or threading.current_thread() is _second.thread:
         return f(*args_f), g(*args_g)

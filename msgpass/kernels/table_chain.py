@@ -132,8 +132,12 @@ def _log_scale(mantissa: np.ndarray, exponent: np.ndarray, failed: np.ndarray) -
 
 
 def _count_rows(rows: np.ndarray, gamma: np.ndarray, n_rows: int) -> np.ndarray:
-    """Σ γ_t over the time steps of each row of evidence; both ways add in the order of time."""
-    if gamma.size < VECTORISED and "table_chain_scalar" not in policy.loaded():
+    """Σ γ_t over the time steps of each row of evidence; small work adds in the order of time either way."""
+    if gamma.size >= VECTORISED:
+        from msgpass.kernels.table_chain_row_counts import row_counts
+
+        return row_counts(rows, gamma, n_rows)
+    if "table_chain_scalar" not in policy.loaded():
         return np.stack([np.bincount(rows, column, n_rows) for column in gamma.T], axis=1)
     from msgpass.kernels.table_chain_scalar import count_rows
 

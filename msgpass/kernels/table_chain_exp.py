@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 from msgpass.kernels.runtime import jit
-from msgpass.kernels.simd import load, maximum, select, splat, store, vexp
+from msgpass.kernels.simd import horizontal_max, load, maximum, select, splat, store, vexp
 
 _BLOCK = 2048  # numbers at a time, which the first-level cache holds
 
@@ -52,6 +52,20 @@ def scaled_exponentials(log_table, n_states, first, last, out, peaks):
             store(out, p, vexp(x - peak))
             p += 8
         first = p // n_states
+    elif n_states >= 8:  # the last vector of a row overlaps the one before, which does no harm
+        for r in range(first, last):
+            start, end = r * n_states, (r + 1) * n_states - 8
+            widest = load(log_table, end)
+            for p in range(start, end, 8):
+                widest = maximum(load(log_table, p), widest)
+            largest = horizontal_max(widest)
+            largest = largest if largest > -np.inf else 0.0
+            peaks[r] = largest
+            peak = splat(largest)
+            for p in range(start, end, 8):
+                store(out, p, vexp(load(log_table, p) - peak))
+            store(out, end, vexp(load(log_table, end) - peak))
+        return
     rows = max(_BLOCK // n_states // 8 * 8, 8)
     for start in range(first, last, rows):
         stop = min(start + rows, last)

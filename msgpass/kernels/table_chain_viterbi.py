@@ -11,6 +11,7 @@ import numpy as np
 from msgpass.kernels.runtime import aligned_empty, jit, run_pair
 from msgpass.kernels.simd import broadcast, load, maximum, select, splat, store
 from msgpass.kernels.table_chain_gather import LANES, fetch, gather, locate
+from msgpass.kernels.table_chain_lane_sweep import rows_in_a_vector
 from msgpass.kernels.table_chain_lanes import grouped, padded, padded_width
 
 
@@ -79,11 +80,12 @@ def best_paths(
     scores, firsts : (8 · groups,)
         Out: best score and first state of each lane.
     delta : (longest, width, 8) flat
-    local : (width, 8) flat
+    local : (max(width, 8), 8) flat
     """
     step = LANES * width
     at, first_row, last_row = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
     states, last_of = np.empty(LANES), np.empty(LANES)
+    opening, block = 1 if absorbed else 0, rows_in_a_vector(n_states)
     for g in range(part * LANES, lengths.size, 2 * LANES):
         longest, shortest = lengths[g], lengths[g]
         for lane in range(LANES):
@@ -92,6 +94,7 @@ def best_paths(
             last_row[lane] = starts[g + lane] + max(lengths[g + lane] - 1, 0)
             last_of[lane] = lengths[g + lane] - 1
         first = (g // LANES) * start_step
+        whole = 0 if rows.size else opening + max(shortest - opening, 0) // block * block
         for t in range(longest):
             now = t * step
             if t == 0:
@@ -100,11 +103,19 @@ def best_paths(
             else:
                 cross(delta, now - step, n_states, table, width, delta, now)
             if t > 0 or not absorbed:
-                locate(at, first_row, last_row, t, rows, n_states)
-                fetch(log_evidence, at, n_states, local, 0)
+                slot = 0
+                if t >= whole:
+                    locate(at, first_row, last_row, t, rows, n_states)
+                    fetch(log_evidence, at, n_states, local, 0)
+                else:
+                    slot = (t - opening) % block * step
+                    if slot == 0:
+                        for lane in range(LANES):
+                            at[lane] = (first_row[lane] + t) * n_states
+                        fetch(log_evidence, at, block * n_states, local, 0)
                 for k in range(n_states):
                     p = now + LANES * k
-                    store(delta, p, load(delta, p) + load(local, LANES * k))
+                    store(delta, p, load(delta, p) + load(local, slot + LANES * k))
 
         last, score = load(last_of, 0), splat(0.0)
         for lane in range(LANES):
@@ -158,7 +169,7 @@ def run(
     step = n_states * LANES if len(start) > 1 else 0
 
     def arguments(part: int) -> tuple:
-        work = aligned_empty(int(lengths.max()) * width * LANES), aligned_empty(width * LANES)
+        work = aligned_empty(int(lengths.max()) * width * LANES), aligned_empty(max(width, 8) * LANES)
         return (
             start.ravel(),
             step,

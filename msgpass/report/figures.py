@@ -1,4 +1,5 @@
-"""The report's figures: each takes a study and returns a matplotlib figure. The HMM is blue, the recurrent net orange."""
+"""The report's figures: each takes a study and returns a matplotlib figure. The HMM is blue, the recurrent
+net orange."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from msgpass.optional import figure
-from msgpass.plot import FIRST, GREY, INK, SECOND, draw_signed, draw_states, state_legend, style
+from msgpass.plot import FIRST, GREY, INK, PALE, SECOND, draw_signed, draw_states, state_legend, style
 from msgpass.report.study import Study
 
 WIDTH = 7.4
@@ -31,42 +32,53 @@ def figures(study: Study) -> list[Captioned]:
     kind = study.series.kind
     window = _window(study)
     part = f" The last {SHOWN} of {len(study.series)} steps are shown." if window.start else ""
-    best = "the probability that each model gave to the value that came" if kind == "categorical" else "what each model expected one step ahead"
+    best = (
+        "the probability that each model gave to the value that came"
+        if kind == "categorical"
+        else "what each model expected one step ahead"
+    )
     chosen = [
         Captioned(
             "series",
             "The series, and what both models expected",
-            f"Above: the data and {best}, from the steps before it alone. Below: the HMM's posterior γ_t = p(z_t | y), which is "
+            f"Above: the data and {best}, from the steps before it alone. Below: the HMM's posterior γ_t = "
+            "p(z_t | y), which is "
             "∂log Z/∂log b_t, what arrives at the local evidence of every step." + part,
             _series,
         ),
         Captioned(
             "forward",
             "Forward messages: what the past says",
-            "The HMM's forward message α_t, normalised, is the filter p(z_t | y_0, …, y_t): a distribution over states. The net's "
+            "The HMM's forward message α_t, normalised, is the filter p(z_t | y_0, …, y_t): a distribution "
+            "over states. The net's "
             "forward message is a single point, the values of its hidden units." + part,
             _forward,
         ),
         Captioned(
             "backward",
             "Backward messages: what the future says",
-            "Top: the HMM's β_t, normalised over states; where all shares are equal the future has nothing to say about the state. "
-            "Middle: the net's λ_t, the part of ∂loss/∂h_t that later losses send back. Bottom: how large both are: the range "
+            "Top: the HMM's β_t, normalised over states; where all shares are equal the future has nothing "
+            "to say about the state. "
+            "Middle: the net's λ_t, the part of ∂loss/∂h_t that later losses send back. Bottom: how large "
+            "both are: the range "
             "of log β_t over the states and the norm of λ_t, each divided by its largest value." + part,
             _backward,
         ),
         Captioned(
             "look-back",
             "How far each looks back",
-            "How much of a message is left k steps before the step that sent it, on average over the series. The worst message "
-            "and the bound are those of the thirteenth identity: Dobrushin coefficients multiply in the HMM, Jacobian norms in "
+            "How much of a message is left k steps before the step that sent it, on average over the series. "
+            "The worst message "
+            "and the bound are those of the thirteenth identity: Dobrushin coefficients multiply in the HMM, "
+            "Jacobian norms in "
             "the net. A bound that rises promises nothing; with two states the HMM's bound is attained.",
             _look_back,
         ),
         Captioned(
             "learning",
             "Learning is reading the messages at the parameters",
-            "Baum-Welch divides the expected counts that arrive at the HMM's tables; L-BFGS follows the gradient that arrives at "
+            "Baum-Welch divides the expected counts that arrive at the HMM's tables; L-BFGS follows the "
+            "gradient that arrives at "
             "the net's weights. One engine delivers both.",
             _learning,
         ),
@@ -74,7 +86,12 @@ def figures(study: Study) -> list[Captioned]:
     if kind == "categorical":
         chosen.insert(
             1,
-            Captioned("emissions", "What the states stand for", "Probability of each category in each state of the HMM.", _emissions),
+            Captioned(
+                "emissions",
+                "What the states stand for",
+                "Probability of each category in each state of the HMM.",
+                _emissions,
+            ),
         )
     return chosen
 
@@ -96,7 +113,9 @@ def _axis(ax, study: Study, x: np.ndarray) -> None:
         from matplotlib.ticker import FuncFormatter, MaxNLocator
 
         ax.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: str(index[int(v)]) if 0 <= v < len(index) and v == int(v) else ""))
+        ax.xaxis.set_major_formatter(
+            FuncFormatter(lambda v, _: str(index[int(v)]) if 0 <= v < len(index) and v == int(v) else "")
+        )
         return
     places = x[:: max(1, len(x) // 7)]
     ax.set_xticks(places, [index[k] for k in places])
@@ -181,7 +200,9 @@ def _backward(study: Study):
     drawn = draw_signed(middle, x, cotangents, float(np.quantile(np.abs(cotangents), 0.99)) or None)
     middle.set(title="Recurrent net: cotangent $λ_t$ from later losses", ylabel="unit")
     _bar(fig, middle, drawn, extend="both")
-    for size, colour, label in zip(study.backward_sizes, (FIRST, SECOND), ("HMM: range of log $β_t$", "net: norm of $λ_t$"), strict=True):
+    for size, colour, label in zip(
+        study.backward_sizes, (FIRST, SECOND), ("HMM: range of log $β_t$", "net: norm of $λ_t$"), strict=True
+    ):
         largest = size[window].max()
         bottom.plot(x, size[window] / largest if largest else size[window], color=colour, label=label)
     bottom.set(title="Size of the message from the future", ylabel="share of largest", ylim=(0, 1.05))
@@ -197,19 +218,27 @@ def _bar(fig, ax, drawn, **look) -> None:
 def _look_back(study: Study):
     fig = figure(figsize=(WIDTH, 2.9), layout="constrained")
     axes = fig.subplots(1, 2, sharey=True, sharex=True)
-    titles = ("HMM: local evidence, carried by posterior kernels", "Recurrent net: local adjoints, carried by Jacobians")
+    titles = (
+        "HMM: local evidence, carried by posterior kernels",
+        "Recurrent net: local adjoints, carried by Jacobians",
+    )
     floor, ceiling = 1e-6, 1e2
     for ax, name, title, colour in zip(axes, ("hmm", "rnn"), titles, (FIRST, SECOND), strict=True):
         curve = study.influence[name]
         bound = "Dobrushin bound" if name == "hmm" else "Jacobian bound"
         for values, look, label in (
-            (curve.bound, {"color": GREY, "linestyle": "--"}, bound),
-            (curve.worst, {"color": colour, "linestyle": ":"}, "worst message"),
-            (curve.actual, {"color": colour, "marker": "o", "markersize": 3}, "messages sent"),
+            (curve.bound, {"color": PALE, "linewidth": 5}, bound),  # wide, to be seen where it is attained
+            (curve.worst, {"color": GREY, "linestyle": "--"}, "worst message"),
+            (
+                curve.actual,
+                {"color": colour, "marker": "o", "markersize": 3, "linewidth": 0.8},
+                "messages sent",
+            ),
         ):
             ax.plot(curve.lag, np.where(values > 0, values, np.nan), label=label, **look)
         ax.set(title=title, xlabel="steps back", yscale="log", ylim=(floor, ceiling))
-        ax.axhline(1, color=GREY, linewidth=0.4)
+        ax.axhline(1, color=GREY, linewidth=0.4, zorder=0)
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(loc="lower left")
     axes[0].set_ylabel("size left of a message")
     return fig
@@ -221,5 +250,9 @@ def _learning(study: Study):
     left.plot(np.arange(len(study.hmm.log_likelihoods)), study.hmm.log_likelihoods, color=FIRST)
     left.set(title="HMM: Baum-Welch", xlabel="iteration", ylabel="log-likelihood")
     right.plot(1 + np.arange(len(study.net.losses)), study.net.losses, color=SECOND)
-    right.set(title="Recurrent net: L-BFGS on BPTT's gradient", xlabel="iteration", ylabel="loss, weight decay included")
+    right.set(
+        title="Recurrent net: L-BFGS on BPTT's gradient",
+        xlabel="iteration",
+        ylabel="loss, weight decay included",
+    )
     return fig

@@ -1,7 +1,7 @@
 """A hidden Markov model of one series, as short as the engine makes it: build a graph, read messages, repeat.
 
-Baum-Welch: what arrives at the parameters ``initial``, ``transition`` and ``evidence`` is γ_0, Σ_t ξ_t and γ_t; the M-step
-divides. Counts have Poisson emissions, real numbers Gaussian ones, categories a table.
+Baum-Welch: what arrives at the parameters ``initial``, ``transition`` and ``evidence`` is γ_0, Σ_t ξ_t and
+γ_t; the M-step divides. Counts have Poisson emissions, real numbers Gaussian ones, categories a table.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from msgpass.run import run
 
 SMALLEST_RATE = 1e-3
 SMALLEST_SPREAD = 1e-3
-"""Floor of a state's standard deviation, in standard deviations of the series: one value alone would drive it to zero."""
+"""Floor of a state's standard deviation, in standard deviations of the series: one value alone would drive it
+to zero."""
 
 
 @dataclass(frozen=True)
 class HiddenMarkov:
-    """Fitted parameters, in probabilities; ``emission`` is {"rate"}, {"mean", "variance"} or {"probability"}."""
+    """Fitted parameters, in probabilities; ``emission`` is {"rate"}, {"mean", "variance"} or
+    {"probability"}."""
 
     kind: Kind
     init: np.ndarray
@@ -114,7 +116,9 @@ def _start(values, kind, states, rng, categories, spread) -> HiddenMarkov:
         seen = np.bincount(values[values >= 0], minlength=categories) + 1.0
         probability = seen * rng.gamma(2.0, size=(states, categories))
         transition = rng.dirichlet(np.ones(states), size=states)
-        return HiddenMarkov(kind, init, transition, {"probability": probability / probability.sum(axis=1, keepdims=True)})
+        return HiddenMarkov(
+            kind, init, transition, {"probability": probability / probability.sum(axis=1, keepdims=True)}
+        )
     levels = (np.arange(states) + 0.5) / states
     if spread:
         levels = np.sort(rng.uniform(size=states))
@@ -122,7 +126,9 @@ def _start(values, kind, states, rng, categories, spread) -> HiddenMarkov:
     place = np.nanquantile(values, levels)
     if kind == "counts":
         return HiddenMarkov(kind, init, transition, {"rate": np.maximum(place, SMALLEST_RATE)})
-    return HiddenMarkov(kind, init, transition, {"mean": place, "variance": np.full(states, np.nanvar(values))})
+    return HiddenMarkov(
+        kind, init, transition, {"mean": place, "variance": np.full(states, np.nanvar(values))}
+    )
 
 
 def _ordered(model: HiddenMarkov) -> HiddenMarkov:
@@ -133,10 +139,12 @@ def _ordered(model: HiddenMarkov) -> HiddenMarkov:
     else:
         order = np.argsort(model.emission["rate" if model.kind == "counts" else "mean"])
     emission = {name: value[order] for name, value in model.emission.items()}
-    return HiddenMarkov(model.kind, model.init[order], model.transition[np.ix_(order, order)], emission, model.log_likelihoods)
+    return HiddenMarkov(
+        model.kind, model.init[order], model.transition[np.ix_(order, order)], emission, model.log_likelihoods
+    )
 
 
-# -- emissions: log-density (T, K) and the M-step's weighted means -----------------------------------------------------
+# -- emissions: log-density (T, K) and the M-step's weighted means -------------------------------------
 
 
 def _poisson(values, emission):
@@ -180,7 +188,9 @@ def _categorical_update(values, gamma, old, _):
     counts = np.zeros_like(old["probability"])
     np.add.at(counts.T, values[values >= 0], gamma[values >= 0])
     weight = counts.sum(axis=1, keepdims=True)
-    return {"probability": np.where(weight > 0, counts / np.where(weight > 0, weight, 1.0), old["probability"])}
+    return {
+        "probability": np.where(weight > 0, counts / np.where(weight > 0, weight, 1.0), old["probability"])
+    }
 
 
 _DENSITY = {"counts": _poisson, "real": _gaussian, "categorical": _categorical}

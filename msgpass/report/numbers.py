@@ -1,4 +1,5 @@
-"""Every number of a study as plain JSON: lists, numbers, texts. A missing value is null; any other NaN or infinity is an error."""
+"""Every number of a study as plain JSON: lists, numbers, texts. A missing value is null; any other NaN or
+infinity is an error."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from msgpass import version
+from msgpass import __version__
 from msgpass.errors import NumericalError
 from msgpass.report.study import Study
 
@@ -19,10 +20,13 @@ def numbers(study: Study) -> dict[str, Any]:
     beta, adjoint = study.backward_sizes
     missing = series.missing
     found = {
-        "version": version.VERSION,
+        "version": __version__,
         "seed": study.seed,
         "series": {
-            **{name: getattr(series, name) for name in ("name", "title", "unit", "kind", "categories", "source", "licence")},
+            **{
+                name: getattr(series, name)
+                for name in ("name", "title", "unit", "kind", "categories", "source", "licence")
+            },
             "index": series.index,
             "values": _with_gaps(series.values, missing),
             "missing": study.missing,
@@ -67,7 +71,10 @@ def numbers(study: Study) -> dict[str, Any]:
         "influence": {name: curve._asdict() for name, curve in study.influence.items()},
         "identities": [
             {
-                **{name: getattr(one, name) for name in ("number", "name", "statement", "source", "left_is", "right_is")},
+                **{
+                    name: getattr(one, name)
+                    for name in ("number", "name", "statement", "source", "left_is", "right_is")
+                },
                 "left": one.example[0],
                 "right": one.example[1],
                 "numbers_compared": one.left.size,
@@ -84,7 +91,9 @@ def numbers(study: Study) -> dict[str, Any]:
 
 def write(study: Study, path) -> None:
     """Numbers as a JSON file."""
-    path.write_text(json.dumps(numbers(study), ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(numbers(study), ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def plain(value: Any, where: str = "") -> Any:

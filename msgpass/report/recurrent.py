@@ -1,10 +1,11 @@
-"""A recurrent net that predicts a series one step ahead, as short as the engine makes it: build a graph, read messages.
+"""A recurrent net that predicts a series one step ahead, as short as the engine makes it: build a graph, read
+messages.
 
     h_t = tanh(W_ih x_t + W_hh h_{t−1} + b),   o_t = V h_t + c,   x_t = y_{t−1}
 
-Back-propagation through time: what arrives at the parameters is the gradient, which L-BFGS follows. The loss is minus a
-log-density, Poisson with rate exp(o) for counts, Gaussian for real numbers, a softmax for categories. Weight decay is one
-more factor, at the weights.
+Back-propagation through time: what arrives at the parameters is the gradient, which L-BFGS follows. The loss
+is minus a log-density, Poisson with rate exp(o) for counts, Gaussian for real numbers, a softmax for
+categories. Weight decay is one more factor, at the weights.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ DECAYED = ("weight_ih", "weight_hh", "weight_out")
 
 @dataclass(frozen=True)
 class Recurrent:
-    """Fitted weights, and how the series is brought to the net: inputs (y − location)/spread; real targets likewise."""
+    """Fitted weights, and how the series is brought to the net: inputs (y − location)/spread; real targets
+    likewise."""
 
     kind: Kind
     weights: dict[str, np.ndarray]
@@ -47,7 +49,8 @@ class Recurrent:
         return sum(w.size for w in self.weights.values()) + (self.kind == "real")
 
     def inputs(self, values: np.ndarray) -> np.ndarray:
-        """x_t = y_{t−1}, (T, D): standardised, or one-hot; the last known value where one is missing, zero before the first."""
+        """x_t = y_{t−1}, (T, D): standardised, or one-hot; the last known value where one is missing, zero
+        before the first."""
         known = carried_forward(values, self.kind)
         if self.kind == "categorical":
             x = np.where((known >= 0)[:, None], np.eye(self.categories)[known], 0.0)
@@ -70,12 +73,30 @@ class Recurrent:
         o = g.sequence("o", length=len(values), shape=self.weights["bias_out"].shape)
         start = g.observe("h0", np.zeros(self.hidden))
         w_ih, w_hh, b, v, c = (g.parameter(name, self.weights[name]) for name in WEIGHTS)
-        g.factor(Step(_elman, vectorized=True, kernel="tanh"), h.after(start), x[:], w_ih, w_hh, b, out=h[:], name="cell")
+        g.factor(
+            Step(_elman, vectorized=True, kernel="tanh"),
+            h.after(start),
+            x[:],
+            w_ih,
+            w_hh,
+            b,
+            out=h[:],
+            name="cell",
+        )
         g.factor(Step(_readout, _readout_vjp, vectorized=True), h[:], v, c, out=o[:], name="readout")
-        g.factor(Loss(_LOSS[self.kind], vectorized=True, task="fit" if decay else None), o[:], y[:], name="prediction error")
+        g.factor(
+            Loss(_LOSS[self.kind], vectorized=True, task="fit" if decay else None),
+            o[:],
+            y[:],
+            name="prediction error",
+        )
         if decay:
             for w in (w_ih, w_hh, v):
-                g.factor(Loss(lambda w: (0.5 * decay * (w**2).sum(), (decay * w,)), task="decay"), w, name=f"decay of {w.name}")
+                g.factor(
+                    Loss(lambda w: (0.5 * decay * (w**2).sum(), (decay * w,)), task="decay"),
+                    w,
+                    name=f"decay of {w.name}",
+                )
         return g
 
     def jacobians(self, m: Messages) -> np.ndarray:
@@ -84,7 +105,8 @@ class Recurrent:
         return (1.0 - h**2)[:, :, None] * self.weights["weight_hh"]
 
     def mean(self, m: Messages) -> np.ndarray:
-        """Predicted mean of each step in the units of the series, (T,), or predicted probabilities, (T, M)."""
+        """Predicted mean of each step in the units of the series, (T,), or predicted probabilities, (T,
+        M)."""
         o = m.forward["o"]
         if self.kind == "categorical":
             return np.exp(o - np.logaddexp.reduce(o, axis=1)[:, None])
@@ -117,8 +139,8 @@ def fit(
 ) -> Recurrent:
     """Back-propagation through time with L-BFGS from one random start.
 
-    A decay of 5 is what keeps the net from memorising series of a hundred values: on the bundled ones its forecasts of the
-    held-out fifth are then level with the HMM's or better.
+    A decay of 5 is what keeps the net from memorising series of a hundred values: on the bundled ones its
+    forecasts of the held-out fifth are then level with the HMM's or better.
     """
     from scipy.optimize import minimize
 
@@ -128,7 +150,10 @@ def fit(
     ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes])
 
     def unpack(flat):
-        return {name: part.reshape(shape) for name, part, shape in zip(WEIGHTS, np.split(flat, ends[:-1]), shapes, strict=True)}
+        return {
+            name: part.reshape(shape)
+            for name, part, shape in zip(WEIGHTS, np.split(flat, ends[:-1]), shapes, strict=True)
+        }
 
     def loss_and_gradient(flat):
         m = run(graph, values=unpack(flat))
@@ -139,7 +164,9 @@ def fit(
         progress()
 
     first = np.concatenate([net.weights[name].ravel() for name in WEIGHTS])
-    found = minimize(loss_and_gradient, first, jac=True, method="L-BFGS-B", callback=keep, options={"maxiter": iterations})
+    found = minimize(
+        loss_and_gradient, first, jac=True, method="L-BFGS-B", callback=keep, options={"maxiter": iterations}
+    )
     weights = unpack(found.x)
     fitted = Recurrent(kind, weights, net.location, net.spread, categories, losses=losses)
     if kind != "real":
@@ -166,12 +193,17 @@ def _start(values, kind, hidden, rng, categories) -> Recurrent:
         location, spread = float(np.nanmean(values)), float(np.nanstd(values))
         bias_out = np.array([np.log(location) if kind == "counts" else 0.0])
     bound = 1.0 / np.sqrt(hidden)
-    shapes = {"weight_ih": (hidden, inputs), "weight_hh": (hidden, hidden), "bias": (hidden,), "weight_out": (outputs, hidden)}
+    shapes = {
+        "weight_ih": (hidden, inputs),
+        "weight_hh": (hidden, hidden),
+        "bias": (hidden,),
+        "weight_out": (outputs, hidden),
+    }
     weights = {name: rng.uniform(-bound, bound, size=shape) for name, shape in shapes.items()}
     return Recurrent(kind, {**weights, "bias_out": bias_out}, location, spread, categories)
 
 
-# -- local functions ---------------------------------------------------------------------------------------------------
+# -- local functions -----------------------------------------------------------------------------------
 
 
 def _elman(h, x, w_ih, w_hh, b):
@@ -188,8 +220,10 @@ def _readout_vjp(inputs, cotangent):
 
 
 def _poisson_loss(o, y):
+    from scipy.special import gammaln
+
     rate = np.exp(o)
-    return (rate - y * o).sum(), (rate - y, None)
+    return (rate - y * o + gammaln(y + 1)).sum(), (rate - y, None)
 
 
 def _squared_loss(o, y):

@@ -1,7 +1,7 @@
 """Both models on one series: fit them, run them, and collect what the report shows.
 
-An HMM by Baum-Welch and a recurrent net by back-propagation through time, both through ``run``; then their predictions one
-step ahead, their messages, how far each looks back, and the identities on the fitted models.
+An HMM by Baum-Welch and a recurrent net by back-propagation through time, both through ``run``; then their
+predictions one step ahead, their messages, how far each looks back, and the identities on the fitted models.
 """
 
 from __future__ import annotations
@@ -34,14 +34,16 @@ SHORTEST = 12
 """Values that a series must have: two models are fitted to the first four fifths of it."""
 
 IDENTITY_STEPS = 100
-"""Steps of the series on which the identities are measured; the loss still to come is run from every one of them."""
+"""Steps of the series on which the identities are measured; the loss still to come is run from every one of
+them."""
 
 HELD_OUT = 0.2
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """One-step-ahead forecasts of one model: log p(y_t | y_0, …, y_{t−1}) and the mean (or category probabilities)."""
+    """One-step-ahead forecasts of one model: log p(y_t | y_0, …, y_{t−1}) and the mean (or category
+    probabilities)."""
 
     log_density: np.ndarray
     mean: np.ndarray
@@ -49,7 +51,8 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Errors:
-    """How good forecasts were: mean log-density, and the root mean square error (categories: the share of misses)."""
+    """How good forecasts were: mean log-density, and the root mean square error (categories: the share of
+    misses)."""
 
     log_density: float
     error: float
@@ -106,14 +109,23 @@ def check(series: Series) -> None:
     """Refuse a series that is too short, or constant."""
     known = series.values[~series.missing]
     if len(known) < SHORTEST:
-        raise DataError(f"{series.name!r} has {len(known)} values; {SHORTEST} are the fewest that two models can be fitted to")
+        raise DataError(
+            f"{series.name!r} has {len(known)} values; {SHORTEST} are the fewest that two models can be "
+            "fitted to"
+        )
     if (known == known[0]).all():
         value = series.categories[known[0]] if series.categories else f"{known[0]:g}"
-        raise DataError(f"all values of {series.name!r} are {value}; a model of change needs a series that changes")
+        raise DataError(
+            f"all values of {series.name!r} are {value}; a model of change needs a series that changes"
+        )
 
 
 def study(
-    series: Series, states: int = 2, hidden: int = 8, seed: int = 0, stage: Callable[[str], None] = lambda _: None
+    series: Series,
+    states: int = 2,
+    hidden: int = 8,
+    seed: int = 0,
+    stage: Callable[[str], None] = lambda _: None,
 ) -> Study:
     """Fit both models to ``series`` and measure everything.
 
@@ -138,7 +150,10 @@ def study(
             raise DataError(f"--{what} must be at least 1, got {number}")
     distinct = len(np.unique(series.values[~series.missing]))
     if states > distinct:
-        raise DataError(f"{series.name!r} has {distinct} distinct values, which cannot tell {states} states apart; use --states {distinct} or fewer")
+        raise DataError(
+            f"{series.name!r} has {distinct} distinct values, which cannot tell {states} states apart; use "
+            f"--states {distinct} or fewer"
+        )
     values, kind, marks = series.values, series.kind, time.perf_counter()
     seconds = {}
 
@@ -157,10 +172,13 @@ def study(
     graph = hmm.graph(values)
     hmm_messages, net_messages = run(graph), run(net.graph(values))
     viterbi = run(graph, MaxProduct()).assignment["z"]
-    forecasts = {"hmm": _forecast_hmm(hmm, values, hmm_messages), "rnn": _forecast_net(net, values, net_messages)}
+    forecasts = {
+        "hmm": _forecast_hmm(hmm, values, hmm_messages),
+        "rnn": _forecast_net(net, values, net_messages),
+    }
     lap("messages")
     stage("held-out forecasts")
-    cut = int(round((1 - HELD_OUT) * len(values)))
+    cut = round((1 - HELD_OUT) * len(values))
     held_out = _held_out(series, cut, states, hidden, seed)
     lap("held-out forecasts")
     stage("identities")

@@ -17,6 +17,7 @@ import numpy as np
 
 from msgpass.errors import ImpossibleEvidenceError
 from msgpass.kernels.table_chain import ChainProblem, best_path, expected_counts, forward_scale, log_messages
+from msgpass.kernels.table_chain_exponentiate import scaled_exponentials
 from msgpass.plan import TableChain
 from msgpass.sweeps.instances import TableInstances
 from msgpass.sweeps.rows import rows_of
@@ -204,9 +205,9 @@ class ChainTables:
     @cached_property
     def problem(self) -> tuple[ChainProblem, np.ndarray]:
         """Linear tables scaled by their maxima, and what that takes out of each sequence's log Z."""
-        init, init_top = linear(self.log_init, (0,))
-        transition, trans_top = linear(self.log_transition, (-2, -1))
-        evidence, tops = linear(self.log_evidence, (-1,))
+        init, init_top = scaled_whole(self.log_init)
+        transition, trans_top = scaled_whole(self.log_transition)
+        evidence, tops = scaled_exponentials(self.log_evidence)
         offsets = self.layout.offsets
         per_step = tops if self.rows is None else tops[self.rows]
         removed = init_top + (
@@ -223,11 +224,12 @@ class ChainTables:
         return ChainProblem(init, transition, evidence, self.rows, offsets, logs), removed
 
 
-def linear(logs: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """exp(logs − max) over ``axes``, and the maxima (0 where all is −∞)."""
-    top = logs.max(axis=axes, keepdims=True, initial=-np.inf)
+def scaled_whole(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """exp(logs − max) of each table over its last two axes (of a vector: its one), and the maxima (0 where
+    all is −∞)."""
+    top = logs.max(axis=(-2, -1) if logs.ndim > 1 else -1, keepdims=True, initial=-np.inf)
     top = np.where(top == -np.inf, 0, top)
-    return np.exp(logs - top), np.squeeze(top, axes).astype(np.float64)
+    return np.exp(logs - top), top.reshape(logs.shape[:-2] if logs.ndim > 1 else ())
 
 
 def _latent_position(m: TableInstances) -> int:

@@ -164,16 +164,12 @@ def test_one_seed_the_same_bits(case, seed):
 
 @settings(max_examples=40)
 @given(drawn(sequences=3, max_length=9, n_iter=3, tol=0, init_params=""))
-def test_rows_without_anything_change_nothing_at_the_end(case):
-    alone = permuted(case.model, range(case.model.n_components)).fit(case.X, case.lengths)
+def test_missing_rows_at_an_end_teach_nothing(case):
+    letters = "s" + "".join(case.model.EMISSION.LETTERS)
+    alone, padded = (permuted(case.model, range(case.model.n_components)).set_params(params=letters) for _ in "ab")
+    alone.fit(case.X, case.lengths)
     nothing = np.full((2, case.X.shape[1]), np.nan)
-    longer = [*case.lengths[:-1], case.lengths[-1] + 2]
-    padded = permuted(case.model, range(case.model.n_components))
-    padded.set_params(params="s" + "".join(padded.EMISSION.LETTERS))
-    alone = permuted(case.model, range(case.model.n_components)).set_params(params=padded.params).fit(case.X, case.lengths)
-    padded.set_params(min_covar=1e-9) if "min_covar" in padded.get_params() else None
-    alone.set_params(min_covar=1e-9) if "min_covar" in alone.get_params() else None
-    padded.fit(np.concatenate([case.X, nothing]), longer)
+    padded.fit(np.concatenate([case.X, nothing]), [*case.lengths[:-1], case.lengths[-1] + 2])
     for name in ("startprob_", *emission_names(alone)):
         np.testing.assert_allclose(getattr(padded, name), getattr(alone, name), rtol=1e-6, atol=1e-8)
 
@@ -185,7 +181,7 @@ def test_fitting_finds_what_made_the_data(kind, gaps, rng):
     X = np.concatenate([truth.sample(400, rng)[0] for _ in range(10)])
     X = with_gaps(X, gaps, rng) if gaps else X
     lengths = [400] * 10
-    model = type(truth)(**truth.get_params()).set_params(random_state=1, init_params=None or truth.init_params)
+    model = type(truth)(**truth.get_params()).set_params(random_state=1)
     model.fit(X, lengths)
     assert model.score(X, lengths) >= truth.score(X, lengths)
     by = emission_names(truth)[0]
@@ -199,7 +195,7 @@ def test_fitting_finds_what_made_the_data(kind, gaps, rng):
 def separated(kind):
     """A model of two sticky states whose emissions overlap little."""
     rng = np.random.default_rng(3)
-    model = make(kind, 2, 2, rng, tol=1e-5, n_iter=500)
+    model = make(kind, 2, 2, rng, tol=1e-2, n_iter=500)
     model.startprob_, model.transmat_ = np.array([0.6, 0.4]), np.array([[0.9, 0.1], [0.2, 0.8]])
     if kind == "categorical":
         model.emissionprob_ = np.array([[0.05, 0.15, 0.8], [0.7, 0.2, 0.1]])

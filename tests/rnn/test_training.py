@@ -1,6 +1,7 @@
 """fit: it lowers the loss, repeats itself, stops as it says, and always leaves the best weights."""
 
-import warnings
+import sys
+from io import StringIO
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ from msgpass.errors import (
     ShapeError,
     UnsupportedError,
 )
-from rnn import RNN, CrossEntropy, Linear, SquaredError, bptt, fit, training
+from rnn import RNN, CrossEntropy, Linear, SquaredError, bptt, fit, objective, training
 
 SERIES = np.sin(np.arange(30) / 2)[:, None]
 
@@ -113,7 +114,7 @@ def test_tolerance_and_its_warning():
 
 def test_interruption_keeps_the_best(monkeypatch):
     net, x, loss = problem()
-    calls, through = [], training.run
+    calls, through = [], objective.run
 
     def interrupted(*args, **kwargs):
         calls.append(1)
@@ -121,7 +122,7 @@ def test_interruption_keeps_the_best(monkeypatch):
             raise KeyboardInterrupt
         return through(*args, **kwargs)
 
-    monkeypatch.setattr(training, "run", interrupted)
+    monkeypatch.setattr(objective, "run", interrupted)
     history = fit(net, x, loss, n_iter=1000)
     assert history.reason == "interrupted"
     assert not history.converged
@@ -129,17 +130,38 @@ def test_interruption_keeps_the_best(monkeypatch):
     assert bptt(net, x, loss).total == pytest.approx(history.best, rel=1e-12)
 
 
+def test_interruption_before_the_first_loss(monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(objective, "run", interrupted)
+    net, x, loss = problem()
+    before = net.state_dict()
+    history = fit(net, x, loss)
+    assert (history.losses, history.n_iter) == ([], 0)
+    assert "no loss yet" in repr(history)
+    assert all((before[k] == v).all() for k, v in net.weights.items())
+
+
+def test_a_terminal_sees_progress(monkeypatch):
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    net, x, loss = problem()
+    for progress in (False, True):
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        monkeypatch.setattr(training, "SILENT_SECONDS", 0.0)
+        history = fit(net, x, loss, "adam", n_iter=30, tol=None, progress=progress)
+        assert ("fit:" in sys.stderr.getvalue()) is progress
+    assert repr(history).startswith("<History: adam, 30 iterations, loss 0.")
+
+
 def test_a_loss_that_overflows_is_named_and_the_best_kept():
     net = RNN(1, 3, nonlinearity="relu", random_state=0)
     x, loss = np.ones((200, 1)), SquaredError(np.ones((200, 3)))
-    with (
-        np.errstate(over="ignore", invalid="ignore"),
-        warnings.catch_warnings(),
-        pytest.raises(
-            NumericalError, match=r"in iteration \d+ of adam; the best weights .* are kept. Take a smaller lr"
-        ),
-    ):
-        warnings.simplefilter("ignore", RuntimeWarning)
+    words = r"became NaN or infinite.* in iteration \d+ of adam; the best weights .* are kept"
+    with pytest.raises(NumericalError, match=words):
         fit(net, x, loss, "adam", n_iter=50, lr=100.0)
     assert np.isfinite(bptt(net, x, loss).total)
 
@@ -154,6 +176,7 @@ def test_a_loss_that_overflows_is_named_and_the_best_kept():
         ({"progress": 1}, DataError, "progress"),
         ({"random_state": "x"}, DataError, "random_state"),
         ({"h0": np.zeros(3)}, ShapeError, "h0"),
+        ({"h0": np.zeros(3), "random_state": 1}, ShapeError, "h0"),
     ],
 )
 def test_bad_arguments_change_nothing(arguments, error, words):

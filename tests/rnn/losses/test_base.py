@@ -1,4 +1,4 @@
-"""The losses: values by definition, gradients by central differences, missing data, what they refuse."""
+"""What all losses share: values by definition, reductions, axes, missing data, what they refuse."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,6 @@ from hypothesis import given
 
 from msgpass.errors import DataError, ShapeError
 from rnn import RNN, CrossEntropy, Linear, SquaredError, bptt
-from rnn.losses import cross_entropy, squared_error
-from tests.rnn.differences import central
 from tests.rnn.loops import problems, value
 
 
@@ -15,37 +13,6 @@ from tests.rnn.loops import problems, value
 def test_value_is_the_definition(problem):
     net, x, h0, loss = problem
     assert bptt(net, x, loss, h0=h0).total == pytest.approx(value(net, x, loss, h0), rel=1e-12, abs=1e-14)
-
-
-@pytest.mark.parametrize("count", [(), (np.array(5.0),)], ids=["sum", "mean"])
-def test_squared_error_gradient(count, rng):
-    output, target = rng.normal(size=(2, 4, 3, 2))
-    target[0, 1], target[2, 0, 1] = np.nan, np.nan
-    total, (found, *rest) = squared_error(output, target, *count)
-    assert rest == [None] * (1 + len(count))
-    assert total == pytest.approx(0.5 * np.nansum((output - target) ** 2) / (5 if count else 1))
-    wanted = central(lambda o: float(squared_error(o, target, *count)[0]), output)
-    np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-9)
-    assert (found[np.isnan(target)] == 0).all()
-
-
-@pytest.mark.parametrize("count", [(), (np.array(5.0),)], ids=["sum", "mean"])
-def test_cross_entropy_gradient(count, rng):
-    logits, labels = rng.normal(size=(4, 3, 5)), rng.integers(-1, 5, size=(4, 3))
-    total, (found, *rest) = cross_entropy(logits, labels, *count)
-    assert rest == [None] * (1 + len(count))
-    wanted = central(lambda z: float(cross_entropy(z, labels, *count)[0]), logits)
-    np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-9)
-    assert (found[labels == -1] == 0).all()
-    np.testing.assert_allclose(found.sum(axis=-1), 0, atol=1e-15)
-    assert total > 0
-
-
-def test_cross_entropy_of_huge_logits_is_finite():
-    logits = np.array([[[1e4, -1e4], [-3e4, 3e4]]])
-    total, (gradient, _) = cross_entropy(logits, np.array([[0, 0]]))
-    assert total == pytest.approx(6e4)
-    np.testing.assert_allclose(gradient, [[[0, 0], [-1, 1]]])
 
 
 @pytest.mark.parametrize("make", [SquaredError, CrossEntropy])
@@ -73,12 +40,6 @@ def test_nothing_observed_says_nothing(reduction):
         m = bptt(net, x, loss)
         assert m.total == 0
         assert not any(m.parameters[key].any() for key in net.weights)
-
-
-def test_nan_labels_are_ignored_labels():
-    net, x = RNN(1, 3, random_state=0), np.ones((3, 1))
-    floats, whole = CrossEntropy([0.0, np.nan, 2.0]), CrossEntropy([0, -1, 2])
-    assert bptt(net, x, floats).total == bptt(net, x, whole).total
 
 
 def test_data_follow_the_axes_of_x(rng):

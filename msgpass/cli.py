@@ -1,0 +1,231 @@
+"""The command line: ``msgpass compare``, ``data``, ``identities``, ``bench``."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from msgpass import __version__, data
+from msgpass.errors import DataError, MessagePassingError
+
+BAD_INPUT = 2
+
+
+class Commands(TyperGroup):
+    """Turns the library's own errors into one line on stderr and exit code 2."""
+
+    def invoke(self, ctx: click.Context):
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except MessagePassingError as problem:
+            click.echo(f"msgpass: {problem}", err=True)
+            raise typer.Exit(BAD_INPUT) from None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a newcomer needs them."""
+        return list(self.commands)
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="One message passing for hidden Markov models and recurrent nets: compare them on a real series, "
+    "message by message.",
+    epilog="Begin with:  msgpass compare --out report",
+)
+
+
+class Kind(StrEnum):
+    """What the values of a column are."""
+
+    counts = "counts"
+    real = "real"
+    categorical = "categorical"
+
+
+def main() -> None:
+    """Entry point of the command ``msgpass``."""
+    app(prog_name="msgpass")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"msgpass {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def compare(
+    name: Annotated[
+        str, typer.Option("--data", metavar="NAME", help="A bundled series; `msgpass data` lists them.")
+    ] = "earthquakes",
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Your own series instead: a CSV file whose first line names the columns."
+        ),
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The column of --csv that holds the values.")
+    ] = None,
+    kind: Annotated[
+        Kind | None,
+        typer.Option(
+            help="What the values of --csv are; by default counts if all are whole and not negative, "
+            "else real."
+        ),
+    ] = None,
+    states: Annotated[int, typer.Option(metavar="K", help="Hidden states of the HMM.")] = 2,
+    hidden: Annotated[int, typer.Option(metavar="H", help="Hidden units of the recurrent net.")] = 8,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the random starts.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write a report: index.html, numbers.json, figures."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace --out if it exists.")] = False,
+) -> None:
+    """Fit an HMM and a recurrent net to one series and show them side by side.
+
+    Baum-Welch and back-propagation through time run through the same engine. Shown are the fit, what the
+    states stand for, forward and backward messages, how far each looks back, and both sides of nine
+    identities of the theory with the measured gap. Missing values are allowed.
+    """
+    from rich.console import Console
+
+    from msgpass.report import terminal
+    from msgpass.report.folder import check_free
+    from msgpass.report.study import check, study
+
+    if seed < 0:
+        raise DataError(f"--seed must not be negative, got {seed}")
+    series = _series(name, csv, column, kind)
+    check(series)
+    if out is not None:
+        _require_figures()
+        check_free(out, force)
+    with _progress() as stage:
+        found = study(series, states, hidden, seed, stage)
+        if out is not None:
+            from msgpass.report.output import write
+
+            write(found, out, force, stage)
+    terminal.show(found, Console(soft_wrap=False))
+    if out is not None:
+        typer.echo(f"\nReport: {out / 'index.html'}")
+
+
+@app.command(name="data")
+def list_data() -> None:
+    """List the bundled series, their sources and licences."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD)
+    for title in ("name", "series", "values", "steps", "source", "licence"):
+        table.add_column(title, justify="right" if title == "steps" else "left", overflow="fold")
+    for name in data.names():
+        series = data.load(name)
+        table.add_row(name, series.title, series.kind, str(len(series)), series.source, series.licence)
+    Console().print(table, highlight=False)
+
+
+@app.command()
+def identities(
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the random models.")] = 0,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say how either side was computed, and the source.")
+    ] = False,
+) -> None:
+    """Compute both sides of identities 1-9 on random models and print the measured gaps.
+
+    Exits with 1 if one does not hold.
+    """
+    from msgpass import identities as theory
+
+    if seed < 0:
+        raise DataError(f"--seed must not be negative, got {seed}")
+    with _progress() as stage:
+        stage("identities")
+        found = theory.all(seed)
+    typer.echo("\n\n".join(map(repr, found)) if verbose else repr(found))
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+@app.command(
+    add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def bench(ctx: typer.Context) -> None:
+    """Time the engine against its peers; takes the options of python -m benchmarks (needs a checkout)."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / "benchmarks" / "__main__.py").is_file():
+        raise DataError(
+            "the benchmarks are part of a checkout, not of the installed package; in its root run: python -m "
+            "benchmarks"
+        )
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    from benchmarks.__main__ import main as run_benchmarks
+
+    raise typer.Exit(run_benchmarks(ctx.args))
+
+
+def _series(name: str, csv: Path | None, column: str | None, kind: Kind | None) -> data.Series:
+    if csv is not None:
+        return data.read_csv(csv, column, kind=kind.value if kind else None)
+    given = next(
+        (option for option, value in (("--column", column), ("--kind", kind)) if value is not None), None
+    )
+    if given:
+        raise DataError(f"{given} says how to read a file of your own; give the file with --csv")
+    return data.load(name)
+
+
+def _require_figures() -> None:
+    """Say that matplotlib is missing before any work is done."""
+    from msgpass.optional import matplotlib
+
+    matplotlib()
+
+
+class _progress:
+    """A spinner with the stage that is running; silent where the output is not a terminal."""
+
+    def __enter__(self):
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        console = Console(stderr=True)
+        self.bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self.bar.start()
+        task = self.bar.add_task("reading", total=None)
+        return lambda text: self.bar.update(task, description=text)
+
+    def __exit__(self, *problem) -> None:
+        self.bar.stop()

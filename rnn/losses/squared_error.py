@@ -1,0 +1,58 @@
+"""``SquaredError``: ½ Σ (output − target)², whose gradient is output − target."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnn.layout import Layout
+from rnn.losses.base import Arrays, OutputLoss
+from rnn.readout import Linear
+from rnn.validation import real_array
+
+
+def squared_error(output: np.ndarray, target: np.ndarray, *count: np.ndarray):
+    """½ Σ (output − target)² over the targets that are not NaN (divided by ``count``), and its gradients."""
+    residual = output - target
+    flat = residual.reshape(-1)
+    total = 0.5 * (flat @ flat)
+    if np.isnan(total):
+        residual[np.isnan(target)] = 0
+        total = 0.5 * (flat @ flat)
+    for n in count:
+        total, residual = total / n, residual / n
+    return total, (residual, None, *(None for _ in count))
+
+
+class SquaredError(OutputLoss):
+    """½ Σ (output − target)².
+
+    Parameters
+    ----------
+    target : array, the network's output shape (with a readout its width on the last axis)
+        NaN is missing, cell by cell.
+    reduction : {"sum", "mean"}
+        The mean is over all observed cells.
+    readout : Linear, optional
+        Between the network's output and the loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn import RNN, Linear, bptt
+    >>> net, readout = RNN(1, 4, random_state=0), Linear(4, 1, random_state=1)
+    >>> m = bptt(net, np.zeros((10, 1)), SquaredError(np.ones((10, 1)), readout=readout))
+    >>> m.parameters["readout.weight"].shape
+    (1, 4)
+    """
+
+    name = "target"
+    function = staticmethod(squared_error)
+
+    def __init__(self, target, reduction: str = "sum", readout: Linear | None = None):
+        super().__init__(reduction, readout)
+        self.target = target
+
+    def observed(self, layout: Layout, width: int, dtype: np.dtype) -> Arrays:
+        """Targets as (T, B, width)."""
+        target = layout.inward("target", real_array("target", self.target, dtype), width)
+        return self.with_count(target, ~np.isnan(target) if self.reduction == "mean" else None, dtype)
