@@ -1,8 +1,8 @@
 """hmm: hidden Markov models with hmmlearn's names, on the factor graphs of :mod:`msgpass`.
 
-A model builds one graph over the data and reads its messages: ``total`` is the log-likelihood, what arrives at the
-parameters is the E-step of Baum-Welch, ``MaxProduct`` is Viterbi. Models are loaded when they are first asked for, because
-scikit-learn, whose conventions they follow, takes a second to import.
+A model builds one graph over the data and reads its messages: ``total`` is the log-likelihood, what arrives
+at the parameters is the E-step of Baum-Welch, ``MaxProduct`` is Viterbi. Models are loaded when they are
+first asked for, because scikit-learn, whose conventions they follow, takes a second to import.
 """
 
 from __future__ import annotations

@@ -38,14 +38,15 @@ IMPLEMENTATIONS = ("log", "scaling")
 class BaseHMM(BaseEstimator):
     """Base of the models; a model adds its constructor, its emission, and what data it takes.
 
-    A subclass writes ``_emission`` (from its attributes), ``_start_emission`` (from data) and ``_store_emission``.
+    A subclass writes ``_emission`` (from its attributes), ``_start_emission`` (from data) and
+    ``_store_emission``.
     """
 
     EMISSION: ClassVar[type[Emission]]
     FLAT: ClassVar[bool] = False
     """Whether X of shape (T,) stands for (T, 1)."""
 
-    # -- what a model adds -----------------------------------------------------------------------------------------
+    # -- what a model adds ------------------------------------------------------------------------------
 
     def _emission(self) -> Emission:
         """The emission that the attributes hold, unchecked."""
@@ -54,6 +55,12 @@ class BaseHMM(BaseEstimator):
     def _start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Emission:
         """Where EM starts."""
         raise TypeError(f"{type(self).__name__} has no emission; use one of hmm's models")
+
+    def _start_transition(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Nearly uniform, so that the data decide; drawn, so that states differ even where emissions do
+        not."""
+        K = self.n_components
+        return rng.dirichlet(np.full(K, 10.0), K) if K > 1 else np.ones((1, 1))
 
     def _store_emission(self, emission: Emission) -> None:
         """Keep an emission's fields as attributes."""
@@ -64,11 +71,7 @@ class BaseHMM(BaseEstimator):
         """(T, D) data of the kind that the emission wants."""
         return X
 
-    def _width(self) -> int | None:
-        """Columns of X that the model wants, if it knows."""
-        return None
-
-    # -- learning --------------------------------------------------------------------------------------------------
+    # -- learning ---------------------------------------------------------------------------------------
 
     def fit(self, X, lengths=None):
         """Estimate the parameters by Baum-Welch.
@@ -114,7 +117,8 @@ class BaseHMM(BaseEstimator):
         if monitor.iter > 1 and monitor.tol > 0 and not monitor.converged:
             warnings.warn(
                 f"EM stopped after n_iter={monitor.n_iter} iterations, the last of which gained "
-                f"{monitor.history[-1] - monitor.history[-2]:.3g} ≥ tol={monitor.tol}; raise n_iter, or tol, or set tol=0",
+                f"{monitor.history[-1] - monitor.history[-2]:.3g} ≥ tol={monitor.tol}; "
+                "raise n_iter, or tol, or set tol=0",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -145,8 +149,7 @@ class BaseHMM(BaseEstimator):
         if "s" not in kept:
             self.startprob_ = np.full(K, 1 / K)
         if "t" not in kept:
-            # Nearly uniform, so that the data decide, and drawn, so that states differ even where emissions do not.
-            self.transmat_ = rng.dirichlet(np.full(K, 10.0), K) if K > 1 else np.ones((1, 1))
+            self.transmat_ = self._start_transition(X, rng)
         if missing := set(self.EMISSION.LETTERS) - set(kept):
             start = self._start_emission(X, rng)
             for letter in missing:
@@ -186,7 +189,7 @@ class BaseHMM(BaseEstimator):
             self._monitor = ConvergenceMonitor(self.tol, self.n_iter, self.verbose)
         return self._monitor
 
-    # -- the model as a graph --------------------------------------------------------------------------------------
+    # -- the model as a graph ---------------------------------------------------------------------------
 
     def _chain(self, X: np.ndarray | None = None) -> Chain:
         """The attributes as a chain, checked."""
@@ -198,7 +201,8 @@ class BaseHMM(BaseEstimator):
         ]
         if absent:
             raise NotFittedError(
-                f"this {type(self).__name__} has no {', '.join(f'{n}_' for n in absent)} yet; call fit(X), or set these attributes"
+                f"this {type(self).__name__} has no {', '.join(f'{n}_' for n in absent)} yet; "
+                "call fit(X), or set these attributes"
             )
         return Chain(
             probabilities("startprob_", self.startprob_, (K,)),
@@ -212,14 +216,14 @@ class BaseHMM(BaseEstimator):
     def _ready(self, X, lengths) -> tuple[Chain, np.ndarray, list[int]]:
         chain = self._chain()
         X = rows_of_numbers(X, flat=self.FLAT)
-        same_width(X, self._width() or X.shape[1])
+        same_width(X, chain.emission.n_features)
         return chain, self._check_data(X), sequence_lengths(lengths, len(X))
 
     def graph(self, X, lengths=None) -> FactorGraph:
         """The factor graph that everything runs on.
 
-        States are the sequence "z", parameters are "initial", "transition" and "emission" (log probabilities of symbols)
-        or "log_density" (T, K).
+        States are the sequence "z", parameters are "initial", "transition" and "emission" (log probabilities
+        of symbols) or "log_density" (T, K).
         """
         chain, X, lengths = self._ready(X, lengths)
         return chain.graph(chain.emission.prepare(X), lengths)
@@ -227,12 +231,12 @@ class BaseHMM(BaseEstimator):
     def messages(self, X, lengths=None, algebra=None, schedule=None) -> Messages:
         """Run the graph over ``X`` in an algebra under a schedule, as :func:`msgpass.run` does.
 
-        ``forward["z"]`` and ``backward["z"]`` are log α and log β, ``belief["z"]`` log γ, ``total`` the log-likelihood,
-        ``parameters["transition"]`` the expected transition counts.
+        ``forward["z"]`` and ``backward["z"]`` are log α and log β, ``belief["z"]`` log γ, ``total`` the
+        log-likelihood, ``parameters["transition"]`` the expected transition counts.
         """
         return run(self.graph(X, lengths), algebra, schedule)
 
-    # -- inference -------------------------------------------------------------------------------------------------
+    # -- inference --------------------------------------------------------------------------------------
 
     def score(self, X, lengths=None) -> float:
         """Log-likelihood log p(X), summed over sequences."""
@@ -266,8 +270,9 @@ class BaseHMM(BaseEstimator):
         ----------
         X, lengths
         algorithm : {"viterbi", "map"}, optional
-            The most likely path (the default), or the most likely state at each step, which need not be a path that the
-            model can take: its log-probability may be −∞. (hmmlearn returns a sum of posteriors there.)
+            The most likely path (the default), or the most likely state at each step, which need not be a
+            path that the model can take: its log-probability may be −∞. (hmmlearn returns a sum of posteriors
+            there.)
         """
         algorithm = one_of("algorithm", self.algorithm if algorithm is None else algorithm, ALGORITHMS)
         graph = self.graph(X, lengths)
@@ -281,7 +286,7 @@ class BaseHMM(BaseEstimator):
         """States by ``decode``, (T,)."""
         return self.decode(X, lengths)[1]
 
-    # -- the model itself ------------------------------------------------------------------------------------------
+    # -- the model itself -------------------------------------------------------------------------------
 
     def sample(self, n_samples: int = 1, random_state=None, currstate=None) -> tuple[np.ndarray, np.ndarray]:
         """Draw one sequence.

@@ -1,4 +1,5 @@
-"""One HMM as a value: initial and transition probabilities and an emission, and the factor graph that they make over data.
+"""One HMM as a value: initial and transition probabilities and an emission, and the factor graph that they
+make over data.
 
 p(z, x) = π[z_0] Π_t A[z_{t−1}, z_t] Π_t p(x_t | z_t)
 """
@@ -32,7 +33,8 @@ class Chain:
     emission: Emission
 
     def graph(self, data, lengths: list[int]) -> FactorGraph:
-        """Factor graph over prepared data, sequences end to end: states "z", parameters "initial", "transition", …"""
+        """Factor graph over prepared data, sequences end to end: states "z", parameters "initial",
+        "transition", …"""
         g = FactorGraph()
         z = g.sequence("z", length=lengths if len(lengths) > 1 else lengths[0], states=len(self.initial))
         g.factor(Table(g.parameter("initial", log(self.initial))), z[0])

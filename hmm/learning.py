@@ -1,4 +1,5 @@
-"""Baum-Welch: run the graph, re-estimate from what arrives at its parameters, run it again with the new values.
+"""Baum-Welch: run the graph, re-estimate from what arrives at its parameters, run it again with the new
+values.
 
     A[i, j] ∝ Σ_t ξ_t(i, j) = ∂log Z/∂log A[i, j]        π[i] ∝ γ_0(i) = ∂log Z/∂log π[i]
 
@@ -20,7 +21,8 @@ from msgpass import Messages, run
 
 @dataclass(frozen=True, eq=False)
 class Priors:
-    """Concentrations of the Dirichlet priors on the initial distribution and the rows of the transition; 1 is flat."""
+    """Concentrations of the Dirichlet priors on the initial distribution and the rows of the transition; 1 is
+    flat."""
 
     initial: float | np.ndarray = 1.0
     transition: float | np.ndarray = 1.0

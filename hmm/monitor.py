@@ -1,10 +1,12 @@
-"""What a fit tells while it runs: the history of its objective, when to stop, and a progress bar if it takes long."""
+"""What a fit tells while it runs: the history of its objective, when to stop, and a progress bar if it takes
+long."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
+from typing import Any
 
 from msgpass.errors import DataError
 
@@ -15,7 +17,8 @@ SILENT_SECONDS = 2.0
 
 
 class ConvergenceMonitor:
-    """History of the objective (the log-likelihood; with priors plus their log density) and the stopping rule.
+    """History of the objective (the log-likelihood; with priors plus their log density) and the stopping
+    rule.
 
     Parameters
     ----------
@@ -70,7 +73,8 @@ class ConvergenceMonitor:
 
     def __repr__(self) -> str:
         last = f", last {self.history[-1]:.8g}" if self.history else ""
-        return f"ConvergenceMonitor(tol={self.tol}, n_iter={self.n_iter}, iter={self.iter}, converged={self.converged}{last})"
+        settings = f"tol={self.tol}, n_iter={self.n_iter}"
+        return f"ConvergenceMonitor({settings}, iter={self.iter}, converged={self.converged}{last})"
 
 
 class Progress:
@@ -80,7 +84,7 @@ class Progress:
         self.total, self.label = total, label
         self.watched = not quiet and sys.stderr.isatty()
         self.started, self.done = time.perf_counter(), 0
-        self.bar = None
+        self.bar: Any = None
 
     def __enter__(self) -> Progress:
         return self

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 NEGLIGIBLE = 1e-200
-"""Total weight of a state below which it keeps its values: it explains nothing, and dividing by it may overflow."""
+"""Total weight of a state below which it keeps its values: it explains nothing, and dividing by it may
+overflow."""
 
 
 def log(p: np.ndarray) -> np.ndarray:
@@ -17,8 +18,9 @@ def log(p: np.ndarray) -> np.ndarray:
 def normalised(counts: np.ndarray, concentration, previous: np.ndarray) -> np.ndarray:
     """argmax_p Σ (counts + concentration − 1) log p in each row.
 
-    Zeros of ``previous`` stay zero, whatever the prior says: they are the structure of the model (left-right, banded). A row
-    without counts keeps its values. Negative sums, from a concentration below one, count as zero.
+    Zeros of ``previous`` stay zero, whatever the prior says: they are the structure of the model (left-right,
+    banded). A row without counts keeps its values. Negative sums, from a concentration below one, count as
+    zero.
 
     >>> normalised(np.array([[3.0, 1.0], [0.0, 0.0]]), 1.0, np.array([[0.5, 0.5], [0.1, 0.9]]))
     array([[0.75, 0.25],

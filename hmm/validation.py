@@ -39,12 +39,13 @@ def rows_of_numbers(X, *, flat: bool = False) -> np.ndarray:
             array = array.astype(np.float64)
     except (TypeError, ValueError) as problem:
         raise DataError(
-            f"X is not an array of numbers ({problem}); a list of sequences goes in as np.concatenate(sequences) "
-            "with lengths=[len(s) for s in sequences]"
+            f"X is not an array of numbers ({problem}); a list of sequences goes in as "
+            "np.concatenate(sequences) with lengths=[len(s) for s in sequences]"
         ) from None
     if array.dtype.kind not in "iubf":
         raise DataError(
-            f"X holds {array.dtype}, wanted numbers; labels become numbers by sklearn.preprocessing.LabelEncoder"
+            f"X holds {array.dtype}, wanted numbers; "
+            "labels become numbers by sklearn.preprocessing.LabelEncoder"
         )
     if flat and array.ndim == 1:
         array = array[:, None]
@@ -80,7 +81,8 @@ def same_width(X: np.ndarray, n_features: int) -> None:
     """As many columns as the model was fitted to."""
     if X.shape[1] != n_features:
         raise ShapeError(
-            f"X has {X.shape[1]} columns, but the model has {n_features} features; give the columns it was fitted to"
+            f"X has {X.shape[1]} columns, but the model has {n_features} features; "
+            "give the columns it was fitted to"
         )
 
 
@@ -156,5 +158,6 @@ def generator(random_state) -> np.random.Generator:
         return np.random.default_rng(random_state)
     except (TypeError, ValueError) as problem:
         raise DataError(
-            f"random_state must be None, a seed ≥ 0 or a numpy.random.Generator, got {random_state!r} ({problem})"
+            f"random_state must be None, a seed ≥ 0 or a numpy.random.Generator, "
+            f"got {random_state!r} ({problem})"
         ) from None

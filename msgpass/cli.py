@@ -7,7 +7,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -20,15 +19,15 @@ BAD_INPUT = 2
 class Commands(TyperGroup):
     """Turns the library's own errors into one line on stderr and exit code 2."""
 
-    def invoke(self, ctx: click.Context):
+    def invoke(self, ctx):
         """Run the command."""
         try:
             return super().invoke(ctx)
         except MessagePassingError as problem:
-            click.echo(f"msgpass: {problem}", err=True)
+            typer.echo(f"msgpass: {problem}", err=True)
             raise typer.Exit(BAD_INPUT) from None
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx) -> list[str]:
         """In the order in which a newcomer needs them."""
         return list(self.commands)
 

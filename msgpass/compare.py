@@ -337,8 +337,8 @@ def _compare_runs(left: Messages, right: Messages, align: Mapping | None) -> Com
     if align is None:
         only_left += [name for name in left_names if name not in right_names]
         only_right += [name for name in right_names if name not in left_names]
-        totals = [np.ravel(np.asarray(m.total, float)) for m in (left, right)]
-        parts.append(_compare_arrays("total", "total", *totals, None, stepped=False))
+        ours, theirs = (np.ravel(np.asarray(m.total, float)) for m in (left, right))
+        parts.append(_compare_arrays("total", "total", ours, theirs, None, stepped=False))
     if not parts:
         raise UnavailableError(
             f"the two runs have nothing in common: {', '.join(left_names)} and {', '.join(right_names)}; say "
@@ -374,15 +374,16 @@ def _readings(m: Messages, name: str) -> dict[str, _Reading | dict[str, _Reading
         found, discrete, stepped = flat_readings(m, flat), m.graph.nodes[flat[0]].discrete, True
     else:
         found, discrete, stepped = {}, node.discrete, isinstance(node, Sequence)
-        if stepped and m.schedule.backward and not hasattr(m.total, "tangent"):
+        backward = m.schedule.backward and not hasattr(m.total, "tangent")
+        if stepped and backward:
             found["backward"] = m.backward[name]
         if stepped and m.schedule.slots is None:
             found["forward"] = m.forward[name]
-        if name in m.belief:
+        if backward and name in m.belief:
             found["belief"] = m.belief[name]
-        if name in m.parameters:
+        if backward and name in m.parameters:
             found["parameters"] = m.parameters[name]
-        elif name in m.gradient:
+        elif backward and name in m.gradient:
             found["gradient"] = m.gradient[name]
     readings: dict[str, _Reading | dict[str, _Reading]] = {}
     for kind, value in found.items():

@@ -25,6 +25,11 @@ def row_of(name: str) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found else None
 
 
+def _time(name: str) -> int:
+    row = row_of(name)
+    return row[1] if row else -1
+
+
 def rows(m: Messages, name: str) -> list[str]:
     """Names of the rows of a sequence in a flat graph, in the order of time; empty if there are none."""
     found = sorted((row[1], n) for n in m.graph.nodes if (row := row_of(n)) and row[0] == name)
@@ -56,14 +61,14 @@ def _messages(m: Messages, names: list[str]) -> dict:
     touching: dict[str, list] = {n: [] for n in names}
     for factor in g.factors.values():
         latent = [s.node for s in factor.slices if not hasattr(s.node, "value")]
-        last = max((row[1] for node in latent if (row := row_of(node.name))), default=-1)
+        last = max((_time(node.name) for node in latent), default=-1)
         for name in {node.name for node in latent} & touching.keys():
             touching[name].append((factor, last))
     real = names[0] in m.gradient
     forward, backward = [], []
     for name in names:
-        t = row_of(name)[1]
-        said = {False: [], True: []}
+        t = _time(name)
+        said: dict[bool, list[np.ndarray]] = {False: [], True: []}
         for factor, last in touching[name]:
             # Along a step's arrow goes a value, and values do not add up: the forward message is the value
             # itself.

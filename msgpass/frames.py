@@ -41,22 +41,17 @@ def messages_frame(m: Messages):
     """
     from msgpass.optional import pandas
 
-    pieces = []
-    for name, kind, array, stepped in _quantities(m):
-        array = np.asarray(array, float)
-        steps, places = (len(array), array.shape[1:]) if stepped else (1, array.shape)
-        labels = [",".join(map(str, place)) for place in np.ndindex(places)]
-        step = np.repeat(np.arange(steps), len(labels)) if stepped else [None]
-        pieces.append((name, kind, step, np.tile(labels, steps), array.ravel()))
-    pd = pandas()
-    columns = {"name": [], "kind": [], "step": [], "index": [], "value": []}
-    for name, kind, step, labels, value in pieces:
-        columns["name"] += [name] * len(value)
-        columns["kind"] += [kind] * len(value)
-        columns["step"] += list(step) if len(step) == len(value) else [None] * len(value)
-        columns["index"] += list(labels)
-        columns["value"] += list(value)
-    return pd.DataFrame(columns, columns=COLUMNS).astype({"step": "Int64", "value": float})
+    rows: list[tuple] = []
+    for name, kind, value, stepped in _quantities(m):
+        array = np.asarray(value, float)
+        if not stepped:
+            array = array[None]
+        labels = [",".join(map(str, place)) for place in np.ndindex(array.shape[1:])]
+        for step, values in enumerate(array.reshape(len(array), -1).tolist()):
+            rows += [
+                (name, kind, step if stepped else None, *pair) for pair in zip(labels, values, strict=True)
+            ]
+    return pandas().DataFrame(rows, columns=COLUMNS).astype({"step": "Int64", "value": float})
 
 
 def _quantities(m: Messages):

@@ -9,6 +9,7 @@ it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -191,7 +192,10 @@ class FactorGraph:
                 raise GraphError(f"{s.name!r} belongs to another graph")
         for p in potential.parameters.values():
             if p.graph is not self:
-                raise GraphError(f"parameter {p.name!r} belongs to another graph; register it here with g.parameter(name, value)")
+                raise GraphError(
+                    f"parameter {p.name!r} belongs to another graph; register it here with "
+                    "g.parameter(name, value)"
+                )
         clock, counts = _alignment((*args, *outs, *potential.reads))
         name = self._factor_name(name, potential)
         factor = Factor(self, name, potential, args, outs, clock, counts)
@@ -264,11 +268,11 @@ class FactorGraph:
         return plot_graph(self, ax)
 
 
-def check_observation(name: str, value, states: int | None) -> np.ndarray:
+def check_observation(name: str, value, states: int | None, copy: bool = True) -> np.ndarray:
     """Data as an array: integers in −1 … states−1, or real numbers with NaN for missing."""
     if states is None:
-        array = _real_array(f"observation {name!r}", value)
-        if np.isinf(array).any():
+        array = _real_array(f"observation {name!r}", value, copy)
+        if not all_finite(array) and np.isinf(array).any():
             raise DataError(
                 f"observation {name!r} holds an infinite value at {_where(np.isinf(array))}; "
                 "missing values are NaN"
@@ -277,8 +281,9 @@ def check_observation(name: str, value, states: int | None) -> np.ndarray:
     if isinstance(states, bool) or not isinstance(states, int | np.integer) or states < 1:
         raise ShapeError(f"observation {name!r}: states must be a whole number ≥ 1, got {states!r}")
     array = np.asarray(value)
-    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
-        array = array.astype(np.int64)
+    if array.dtype.kind == "f" and not np.isinf(array).any():
+        array = np.where(np.isnan(array), -1, array)
+        array = array.astype(np.int64) if (array == np.floor(array)).all() else array
     if array.dtype.kind not in "iu":
         raise DataError(
             f"observation {name!r} with states={states} wants whole numbers (−1 = missing), got "
@@ -293,7 +298,14 @@ def check_observation(name: str, value, states: int | None) -> np.ndarray:
     return np.array(array, dtype=np.int64)
 
 
-def _real_array(what: str, value) -> np.ndarray:
+def all_finite(array: np.ndarray) -> bool:
+    """No NaN and no infinity, told by the sum: one pass without a temporary (an overflow is looked at
+    again)."""
+    with np.errstate(all="ignore"):
+        return math.isfinite(float(array.sum())) or bool(np.isfinite(array).all())
+
+
+def _real_array(what: str, value, copy: bool = True) -> np.ndarray:
     try:
         array = np.asarray(value)
         if array.dtype.kind in "iub":
@@ -302,7 +314,8 @@ def _real_array(what: str, value) -> np.ndarray:
         raise DataError(f"{what} is not an array of numbers: {problem}") from None
     if array.dtype.kind != "f":
         raise DataError(f"{what} must hold real numbers, got dtype {array.dtype}")
-    return np.array(array, dtype=array.dtype if array.dtype in (np.float32, np.float64) else np.float64)
+    dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.float64
+    return np.array(array, dtype, copy=True if copy else None)
 
 
 def _where(mask: np.ndarray) -> str:

@@ -118,7 +118,7 @@ def plot_messages(m: Messages, name: str | None = None):
     from msgpass.optional import figure
 
     sequences = [n for n, node in m.graph.nodes.items() if isinstance(node, Sequence)]
-    name = getattr(name, "name", name) or next(iter(sequences), None)
+    name = str(getattr(name, "name", name) or next(iter(sequences), ""))
     if name not in sequences:
         raise UnavailableError(
             f"{name!r} is not a sequence of this graph, which has {', '.join(sequences) or 'none'}; messages "

@@ -192,7 +192,8 @@ def resolve_values(plan: Plan, values: dict | None) -> tuple[dict[str, np.ndarra
         if isinstance(node, Parameter):
             arrays[name] = _parameter(node, value)
         elif isinstance(node, Observation):
-            array = check_observation(name, value, node.states)
+            # Not copied: a run reads its data, and keeps them only as long as its messages.
+            array = check_observation(name, value, node.states, copy=False)
             _same_shape(name, array, node.value)
             arrays[name] = array
         elif node.discrete and isinstance(node, Variable | Sequence):

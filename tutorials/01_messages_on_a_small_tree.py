@@ -1,13 +1,14 @@
 # %% [markdown]
 # # Messages on a small tree
 #
-# A *message* is a function of one variable: what the rest of a graph says about it through one edge. Written as
-# logarithms, messages that meet at a variable are added. This page computes a few of them by hand, lets the engine
-# compute the same, and then changes one thing at a time: the sum into a maximum, the table into a Gaussian.
+# A *message* is a function of one variable: what the rest of a graph says about it through one edge. Written
+# as logarithms, messages that meet at a variable are added. This page computes a few of them by hand, lets
+# the engine compute the same, and then changes one thing at a time: the sum into a maximum, the table into a
+# Gaussian.
 #
-# The tree is that of the great apes, and the variable at each node is one base (A, C, G or T) of a DNA sequence. We see
-# the leaves and ask for the ancestors. Passing messages on such a tree is Felsenstein's pruning (1981), which computes
-# the likelihoods behind phylogenetics.
+# The tree is that of the great apes, and the variable at each node is one base (A, C, G or T) of a DNA
+# sequence. We see the leaves and ask for the ancestors. Passing messages on such a tree is Felsenstein's
+# pruning (1981), which computes the likelihoods behind phylogenetics.
 
 # %%
 import sys
@@ -23,10 +24,10 @@ BASES = "ACGT"
 # %% [markdown]
 # ## The graph
 #
-# Three ancestors are latent, four species are observed. The column of bases is made up: A in humans and chimpanzees, G
-# in gorillas and orangutans. Every branch carries the same factor, the probability that a base becomes another along a
-# branch of length d = 0.3 substitutions (Jukes & Cantor 1969): it stays what it is with probability
-# ¼ + ¾ exp(−4d/3), and the rest is shared out evenly.
+# Three ancestors are latent, four species are observed. The column of bases is made up: A in humans and
+# chimpanzees, G in gorillas and orangutans. Every branch carries the same factor, the probability that a base
+# becomes another along a branch of length d = 0.3 substitutions (Jukes & Cantor 1969): it stays what it is
+# with probability ¼ + ¾ exp(−4d/3), and the rest is shared out evenly.
 
 # %%
 stay = 0.25 + 0.75 * np.exp(-4 * 0.3 / 3)
@@ -48,14 +49,17 @@ nodes = {name: g.variable(name, states=4) for name in ("great apes", "african ap
 nodes |= {name: g.observe(name, BASES.index(base), states=4) for name, base in SEEN.items()}
 substitution = g.parameter("substitution", np.log(P))
 g.factor(Table.from_probabilities(np.full(4, 0.25)), nodes["great apes"], name="prior")
-branch = {end: g.factor(Table(substitution), nodes[start], nodes[end], name=f"to {end}") for start, end in BRANCHES}
+branch = {
+    end: g.factor(Table(substitution), nodes[start], nodes[end], name=f"to {end}") for start, end in BRANCHES
+}
 
 # %% [markdown]
 # ## Up the tree, by hand
 #
-# A leaf that is known to be A says to its parent: "here is, for each base you may have, the probability that A came of
-# it". That is a column of P. At the parent the columns are multiplied (their logarithms added), and the product crosses
-# the next branch by a sum over the parent's base. At the root, the sum that is left is the probability of what we saw.
+# A leaf that is known to be A says to its parent: "here is, for each base you may have, the probability that
+# A came of it". That is a column of P. At the parent the columns are multiplied (their logarithms added), and
+# the product crosses the next branch by a sum over the parent's base. At the root, the sum that is left is
+# the probability of what we saw.
 
 # %%
 from_human = np.log(P[:, BASES.index("A")])
@@ -74,11 +78,12 @@ np.testing.assert_allclose(m.message(branch["hominini"], nodes["african apes"]),
 # %% [markdown]
 # ## Down again, and any single message
 #
-# The engine has passed messages down as well. Each one leaves out what it came from: the message from the root to
-# the ancestor of the African apes knows of the orangutan and the prior, and nothing of gorillas, humans or chimpanzees.
+# The engine has passed messages down as well. Each one leaves out what it came from: the message from the
+# root to the ancestor of the African apes knows of the orangutan and the prior, and nothing of gorillas,
+# humans or chimpanzees.
 #
-# At every variable, the sum of all messages that arrive there is its belief, and summing a belief over the states gives
-# the same log-likelihood wherever it is done. That is what makes the pass exact on a tree.
+# At every variable, the sum of all messages that arrive there is its belief, and summing a belief over the
+# states gives the same log-likelihood wherever it is done. That is what makes the pass exact on a tree.
 
 # %%
 african = nodes["african apes"]
@@ -98,12 +103,13 @@ for name in ("great apes", "african apes", "hominini"):
 # %% [markdown]
 # ## What arrives at a parameter
 #
-# All six branches share the parameter log P. What arrives there is the derivative of the log-likelihood with respect to
-# it, and for a table that is the expected number of times each entry was used: of the six branches, how many went from
-# A to A, from G to A and so on. Learning a table (Baum-Welch, EM) is nothing but reading this message.
+# All six branches share the parameter log P. What arrives there is the derivative of the log-likelihood with
+# respect to it, and for a table that is the expected number of times each entry was used: of the six
+# branches, how many went from A to A, from G to A and so on. Learning a table (Baum-Welch, EM) is nothing but
+# reading this message.
 #
-# The counts say how many substitutions to expect in this history. Parsimony would say one; the sum over all histories
-# leaves room for more: 1.44.
+# The counts say how many substitutions to expect in this history. Parsimony would say one; the sum over all
+# histories leaves room for more: 1.44.
 
 # %%
 counts = m.parameters["substitution"]
@@ -120,36 +126,40 @@ np.testing.assert_allclose((sides[0] - sides[1]) / 2e-6, counts[2, 0], rtol=1e-6
 # %% [markdown]
 # ## A maximum for the sum
 #
-# Ask for the one best history instead of the sum over all of them, and only the crossing changes: max over the parent's
-# base where the sum was. `total` is now the best score, and `assignment` the ancestors that reach it. The counts at the
-# parameter are whole numbers: five branches kept their base, and one went from G to A.
+# Ask for the one best history instead of the sum over all of them, and only the crossing changes: max over
+# the parent's base where the sum was. `total` is now the best score, and `assignment` the ancestors that
+# reach it. The counts at the parameter are whole numbers: five branches kept their base, and one went from G
+# to A.
 
 # %%
 best = run(g, MaxProduct())
-print({name: BASES[best.assignment[name]] for name in ("great apes", "african apes", "hominini")})
-assert [BASES[best.assignment[name]] for name in ("great apes", "african apes", "hominini")] == ["G", "G", "A"]
+ancestors = {name: BASES[best.assignment[name]] for name in ("great apes", "african apes", "hominini")}
+print(ancestors)
+assert list(ancestors.values()) == ["G", "G", "A"]
 np.testing.assert_allclose(best.total, np.log(0.25) + 5 * np.log(stay) + np.log((1 - stay) / 3))
 assert best.parameters["substitution"][2, 0] == 1 and best.parameters["substitution"].trace() == 5
 
 # %% [markdown]
 # ## Something not seen
 #
-# A missing observation (−1) is summed out: it sends a message that says nothing. What the others would predict of it is
-# the message in the other direction.
+# A missing observation (−1) is summed out: it sends a message that says nothing. What the others would
+# predict of it is the message in the other direction.
 
 # %%
 hidden = run(g, values={"gorilla": -1})
 gorilla = P.T @ np.exp(hidden.belief["african apes"])
-print("gorilla, if it had not been sequenced:", "  ".join(f"P({b}) = {q:.3f}" for b, q in zip(BASES, gorilla, strict=True)))
+print("unseen gorilla:", "  ".join(f"P({b}) = {q:.3f}" for b, q in zip(BASES, gorilla, strict=True)))
 np.testing.assert_allclose(gorilla.sum(), 1)
-np.testing.assert_allclose(np.log(gorilla[2]), m.total - hidden.total)  # P(gorilla | others) = P(all) / P(others)
+# P(gorilla has G | the others) = P(all of them) / P(the others)
+np.testing.assert_allclose(np.log(gorilla[2]), m.total - hidden.total)
 
 # %% [markdown]
 # ## The same tree in another algebra
 #
-# Body size also runs along this tree, as a number: a random walk along each branch (Felsenstein 1985). The messages are
-# now Gaussian, written by their information vector h and precision Λ as h·x − ½ Λ x². They are still added at a variable.
-# Crossing a branch still means integrating one end out; for a Gaussian that is a Schur complement instead of a sum.
+# Body size also runs along this tree, as a number: a random walk along each branch (Felsenstein 1985). The
+# messages are now Gaussian, written by their information vector h and precision Λ as h·x − ½ Λ x². They are
+# still added at a variable. Crossing a branch still means integrating one end out; for a Gaussian that is a
+# Schur complement instead of a sum.
 #
 # The leaves are rough adult body masses, as log₁₀ kg.
 
@@ -159,16 +169,18 @@ MASS = {"human": 1.79, "chimpanzee": 1.65, "gorilla": 2.10, "orangutan": 1.76}
 size = FactorGraph()
 x = {name: size.variable(name) for name in ("great apes", "african apes", "hominini")}
 size.factor(Quadratic.prior(1.0, 4.0), x["great apes"])
+drift = Quadratic.linear_gaussian(np.eye(1), 0.02 * np.eye(1))
 for start, end in BRANCHES:
     if end in MASS:
         size.factor(Quadratic.observation(np.eye(1), 0.02 * np.eye(1), MASS[end]), x[start], name=f"to {end}")
     else:
-        size.factor(Quadratic.linear_gaussian(np.eye(1), 0.02 * np.eye(1)), x[start], x[end], name=f"to {end}")
+        size.factor(drift, x[start], x[end], name=f"to {end}")
 
 walk = run(size)
 for name, node in x.items():
     mean, sd = float(walk.belief[node].mean), float(walk.belief[node].cov) ** 0.5
-    print(f"{name:<13} {10**mean:5.0f} kg, 95% between {10 ** (mean - 1.96 * sd):.0f} and {10 ** (mean + 1.96 * sd):.0f}")
+    low, high = 10 ** (mean - 1.96 * sd), 10 ** (mean + 1.96 * sd)
+    print(f"{name:<13} {10**mean:5.0f} kg, 95 % between {low:.0f} and {high:.0f}")
 
 # %% [markdown]
 # With three unknowns the answer can be had from one dense linear system, and it is the same.
@@ -192,8 +204,8 @@ np.testing.assert_allclose([float(walk.belief[n].cov) for n in x], np.diag(np.li
 # %% [markdown]
 # ## The picture
 #
-# Left, what is believed of each ancestor. Right, the three messages that meet at the ancestor of the African apes, and
-# their product. A message need not sum to one: it is a function of the base, free up to a constant.
+# Left, what is believed of each ancestor. Right, the three messages that meet at the ancestor of the African
+# apes, and their product. A message need not sum to one: it is a function of the base, free up to a constant.
 
 # %%
 COLOURS = dict(zip(BASES, ("#0072B2", "#CCCCCC", "#E69F00", "#888888"), strict=True))
@@ -220,19 +232,20 @@ for name, (u, v) in AT.items():
     for base, q in zip(BASES, np.exp(m.belief[name]), strict=True):
         tree.barh(v, 0.6 * q, 0.26, left, color=COLOURS[base], edgecolor="white", linewidth=0.5)
         if q > 0.12:
-            tree.text(left + 0.3 * q, v, base, ha="center", va="center", color="white" if base == "A" else "black")
+            ink = "white" if base == "A" else "black"
+            tree.text(left + 0.3 * q, v, base, ha="center", va="center", color=ink)
         left += 0.6 * q
     tree.text(u, v + 0.34, name, ha="center", va="center", bbox={"color": "white", "pad": 1})
 tree.set(xlim=(-0.6, 4.4), ylim=(3.4, -0.4), title="Posterior of each ancestor's base")
 tree.axis("off")
 
-shown = {**{k: np.exp(v - v.max()) for k, v in arriving.items()}, "their product": np.exp(belief - belief.max())}
-for k, (label, values) in enumerate(shown.items()):
+for k, (label, message) in enumerate({**arriving, "their product": belief}.items()):
     own = np.arange(4) + (k - 1.5) * 0.2
-    bars.bar(own, values, 0.18, label=label, color=("#56B4E9", "#0072B2", "#E69F00", "#333333")[k])
+    colour = ("#56B4E9", "#0072B2", "#E69F00", "#333333")[k]
+    bars.bar(own, np.exp(message - message.max()), 0.18, label=label, color=colour)
 bars.set_xticks(range(4), list(BASES))
-bars.set(xlabel="base of the African apes' ancestor", ylabel="message (largest = 1)", ylim=(0, 1.35), yticks=(0, 0.5, 1))
-bars.set_title("Messages that meet there")
+bars.set(xlabel="base of the African apes' ancestor", ylabel="message (largest = 1)", ylim=(0, 1.35))
+bars.set(yticks=(0, 0.5, 1), title="Messages that meet there")
 bars.legend(frameon=False, ncols=2, loc="upper center")
 bars.spines[["top", "right"]].set_visible(False)
 

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # A hidden Markov model on real data
 #
-# How many strong earthquakes does a year bring? The series holds the number of earthquakes of magnitude 7 or more in the
-# world, for each year from 1900 to 2006. It is the running example of Zucchini & MacDonald's book on hidden Markov
-# models, so that every number here can be checked against other people's.
+# How many strong earthquakes does a year bring? The series holds the number of earthquakes of magnitude 7 or
+# more in the world, for each year from 1900 to 2006. It is the running example of Zucchini & MacDonald's book
+# on hidden Markov models, so that the results can be checked against other people's.
 
 # %%
 import sys
@@ -22,15 +22,15 @@ print(f"{len(x)} years, {x.sum():.0f} earthquakes, mean {x.mean():.2f}, variance
 assert (len(x), x.sum()) == (107, 2072)
 
 # %% [markdown]
-# If earthquakes came independently at one rate, the counts would be Poisson, and a Poisson's variance equals its mean.
-# Here it is two and a half times as large, and busy years come together. So let the rate depend on a hidden state that
-# tends to stay as it is: a Poisson hidden Markov model.
+# If earthquakes came independently at one rate, the counts would be Poisson, and a Poisson's variance equals
+# its mean. Here it is more than two and a half times as large, and busy years come together. So let the rate
+# depend on a hidden state that tends to stay as it is: a Poisson hidden Markov model.
 #
 # ## How many states?
 #
-# `fit` is Baum-Welch: expectation-maximisation, which climbs to the nearest top of the likelihood. Starting points
-# are random, so we start a few times and keep the best. More states always fit better; Akaike's and Schwarz's criteria
-# charge for the parameters that this takes.
+# `fit` is Baum-Welch: expectation-maximisation, which climbs to the nearest top of the likelihood. Starting
+# points are random, so we start a few times and keep the best. More states always fit better; Akaike's and
+# Schwarz's criteria charge for the parameters that this takes.
 
 # %%
 models = {}
@@ -44,9 +44,9 @@ for K, model in models.items():
     print(f"{K:>6}  {model.score(x):>14.4f}  {model.aic(x):.2f}  {model.bic(x):.2f}   {rates}")
 
 # %% [markdown]
-# These are the optima that are known for one, two and three states. AIC chooses three states. BIC charges more and
-# prefers two by a little: with a century of data the question is open. (The book has the chain start in its stationary
-# distribution, which is another model with fewer parameters, hence slightly other numbers.)
+# These are the optima that are known for one, two and three states. AIC chooses three states. BIC charges
+# more and prefers two by a little: with a century of data the question is open. (The book has the chain start
+# in its stationary distribution, which is another model with fewer parameters, hence slightly other numbers.)
 
 # %%
 np.testing.assert_allclose(models[1].score(x), -391.918928165)
@@ -65,8 +65,8 @@ assert min(models, key=lambda K: models[K].bic(x)) == 2
 # - what arrives at the log densities is γ_t(k), the probability of state k in year t given all years;
 # - what arrives at the transition table is how often each transition is expected to have happened.
 #
-# Both are ∂(log-likelihood)/∂(that parameter), and re-estimating is normalising them. At the optimum nothing moves any
-# more, which is a check that the messages are right.
+# Both are ∂(log-likelihood)/∂(that parameter), and re-estimating is normalising them. At the optimum nothing
+# moves any more, which is a check that the messages are right.
 
 # %%
 model = models[2]
@@ -78,14 +78,15 @@ rates = (gamma * x[:, None]).sum(axis=0) / gamma.sum(axis=0)
 transition = counts / counts.sum(axis=1, keepdims=True)
 np.testing.assert_allclose(rates, model.lambdas_.ravel(), rtol=1e-5)
 np.testing.assert_allclose(transition, model.transmat_, rtol=1e-4)
-np.testing.assert_allclose([gamma.sum(), counts.sum()], [107, 106])  # one state a year, one transition between two years
+np.testing.assert_allclose([gamma.sum(), counts.sum()], [107, 106])  # one state a year, transitions between
 
 # %% [markdown]
 # ## Past and future
 #
-# Two messages meet at each year. The forward message α_t is what the years up to and including t say, the backward
-# message β_t what later years say. Normalising α_t gives the filter: the opinion one could have had at the time.
-# Their sum gives the belief with hindsight. Summed over states it is the same log-likelihood in every year.
+# Two messages meet at each year. The forward message α_t is what the years up to and including t say, the
+# backward message β_t what later years say. Normalising α_t gives the filter: the opinion one could have had
+# at the time. Their sum gives the belief with hindsight. Summed over states it is the same log-likelihood in
+# every year.
 
 # %%
 alpha, beta = m.forward["z"], m.backward["z"]
@@ -97,12 +98,12 @@ with_hindsight = np.exp(m.belief["z"])[:, busy]
 np.testing.assert_allclose(with_hindsight, gamma[:, busy])
 
 doubt = [float(np.minimum(p, 1 - p).mean()) for p in (at_the_time, with_hindsight)]
-print(f"by the model's own account the likelier state is wrong in {doubt[0]:.1%} of years at the time, in {doubt[1]:.1%} with hindsight")
+print(f"the likelier state should be wrong in {doubt[0]:.1%} of years, with hindsight in {doubt[1]:.1%}")
 assert doubt[1] < doubt[0]
 
 # %% [markdown]
-# The Viterbi path is the single best sequence of states; it is the same graph with a maximum for the sum. For these data
-# it changes state eight times in the century.
+# The Viterbi path is the single best sequence of states; it is the same graph with a maximum for the sum. For
+# these data it changes state eight times in the century.
 
 # %%
 score, path = model.decode(x)
@@ -113,8 +114,8 @@ assert score < m.total and len(changes) == 8
 # %% [markdown]
 # ## Next year
 #
-# The filter of the last year, carried one step on by the transition matrix, gives the state of the year after, and with
-# it a forecast: a mixture of the Poisson distributions.
+# The filter of the last year, carried one step on by the transition matrix, gives the state of the year
+# after, and with it a forecast: a mixture of the Poisson distributions.
 
 # %%
 next_state = model.filter(x)[-1] @ model.transmat_
@@ -128,8 +129,9 @@ assert model.lambdas_.min() < forecast < model.lambdas_.max()
 # %%
 quiet_colour, busy_colour = "#0072B2", "#D55E00"
 rate = np.exp(m.belief["z"]) @ model.lambdas_.ravel()
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 5.4), sharex=True, layout="constrained", height_ratios=(3, 2))
-top.bar(years, x, width=0.8, color=np.where(path == busy, busy_colour, quiet_colour), alpha=0.45, linewidth=0)
+layout = {"sharex": True, "layout": "constrained", "height_ratios": (3, 2)}
+figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 5.4), **layout)
+top.bar(years, x, color=np.where(path == busy, busy_colour, quiet_colour), alpha=0.45)
 top.step(years, rate, where="mid", color="black", lw=1.4, label="expected count")
 top.bar(0, 0, color=busy_colour, alpha=0.45, label="best path: busy")
 top.bar(0, 0, color=quiet_colour, alpha=0.45, label="best path: quiet")

@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Back-propagation through time as backward messages
 #
-# A recurrent network is a chain of variables h_0, h_1, … like a hidden Markov model, except that its transition factors
-# are certain: δ(h_t − f(h_{t−1}, x_t, θ)). A loss is evidence, the factor exp(−loss). The backward message at h_t is
-# then exp(−loss still to come), and back-propagation through time (BPTT) keeps its slope.
+# A recurrent network is a chain of variables h_0, h_1, … like a hidden Markov model, except that its
+# transition factors are certain: δ(h_t − f(h_{t−1}, x_t, θ)). A loss is evidence, the factor exp(−loss). The
+# backward message at h_t is then exp(−loss still to come), and back-propagation through time (BPTT) keeps its
+# slope.
 #
-# This page takes a network of two units apart, message by message, and then asks of a network trained on real data how
-# far back its messages reach.
+# This page takes a network of two units apart, message by message, and then asks of a network trained on real
+# data how far back its messages reach.
 
 # %%
 import sys
@@ -22,8 +23,9 @@ from rnn import RNN, Linear, SquaredError, bptt, fit
 # %% [markdown]
 # ## Two units, three steps
 #
-# h_t = tanh(W h_{t−1} + U x_t) from h₀ = 0, and the loss ½ (v·h − 0.3)² on the last state. The engine asks only for the
-# step itself; the derivative of one step is taken automatically, and sending it through time is message passing.
+# h_t = tanh(W h_{t−1} + U x_t) from h₀ = 0, and the loss ½ (v·h − 0.3)² on the last state. The engine asks
+# only for the step itself; the derivative of one step is taken automatically, and sending it through time is
+# message passing.
 
 # %%
 W = np.array([[0.5, -0.3], [0.2, 0.4]])
@@ -60,9 +62,9 @@ np.testing.assert_allclose(
 # %% [markdown]
 # ## The adjoint at every step
 #
-# The loss sends its gradient to the last state. Each step takes what arrives at its output, multiplies it by its own
-# transposed Jacobian, and passes it on. `m.gradient["h"]` holds what has arrived at each state in all, the adjoint
-# λ_t = ∂loss/∂h_t; `m.backward["h"]` only what came from later steps, as in every algebra.
+# The loss sends its gradient to the last state. Each step takes what arrives at its output, multiplies it by
+# its own transposed Jacobian, and passes it on. `m.gradient["h"]` holds what has arrived at each state in
+# all, the adjoint λ_t = ∂loss/∂h_t; `m.backward["h"]` only what came from later steps, as in every algebra.
 
 # %%
 states, adjoints = m.forward["h"], m.gradient["h"]
@@ -74,8 +76,9 @@ for t in (2, 1):
 np.testing.assert_array_equal(m.backward["h"][2], 0)  # nothing comes after the last step
 
 # %% [markdown]
-# All three steps share W. Each sends it a message, ∂loss/∂W as if W were its own, and what arrives is their sum. This is
-# the same sentence as for the transition table of a hidden Markov model, whose steps each send an expected count.
+# All three steps share W. Each sends it a message, ∂loss/∂W as if W were its own, and what arrives is their
+# sum. This is the same sentence as for the transition table of a hidden Markov model, whose steps each send
+# an expected count.
 
 # %%
 np.testing.assert_allclose(sum(m.message(steps[t], weights["W"]) for t in range(3)), m.parameters["W"])
@@ -83,9 +86,9 @@ np.testing.assert_allclose(sum(m.message(steps[t], weights["W"]) for t in range(
 # %% [markdown]
 # ## The message behind the slope
 #
-# What the later steps say about h_t is a whole function: −log β_t(h) = the loss that follows if the state is h at
-# time t. Here it is, evaluated around the state that was visited. Its slope there is the backward message of the engine,
-# and away from there the two part: an adjoint holds at the point where it was taken.
+# What the later steps say about h_t is a whole function: −log β_t(h) = the loss that follows if the state is
+# h at time t. Here it is, evaluated around the state that was visited. Its slope there is the backward
+# message of the engine, and away from there the two part: an adjoint holds at the point where it was taken.
 
 
 # %%
@@ -97,14 +100,15 @@ def loss_to_come(t, state):
 
 ε = 1e-6
 for t in (0, 1):
-    slope = [(loss_to_come(t, states[t] + ε * e) - loss_to_come(t, states[t] - ε * e)) / (2 * ε) for e in np.eye(2)]
+    sides = [[loss_to_come(t, states[t] + sign * ε * e) for sign in (1, -1)] for e in np.eye(2)]
+    slope = -np.diff(sides).ravel() / (2 * ε)
     np.testing.assert_allclose(slope, m.backward["h"][t], rtol=1e-5, atol=1e-10)
 
 # %% [markdown]
 # ## The same graph forward, and with less memory
 #
-# `Tangent` sends derivatives along the arrows instead of against them: one direction in, the change of the loss out.
-# `Checkpointed` keeps a few states and recomputes the others. Neither changes a number.
+# `Tangent` sends derivatives along the arrows instead of against them: one direction in, the change of the
+# loss out. `Checkpointed` keeps a few states and recomputes the others. Neither changes a number.
 
 # %%
 direction = np.array([[1.0, 0.0], [0.0, -1.0]])
@@ -115,12 +119,13 @@ np.testing.assert_allclose(run(g, schedule=Checkpointed(1)).parameters["W"], m.p
 # %% [markdown]
 # ## Truncation drops messages
 #
-# `Truncated(k1, k2)` closes a window every k1 steps; the losses of those steps reach factors at most k2 steps back, and
-# messages that leave the window are dropped. Take h_{t+1} = w·h_t with w = 0.2, h₀ = 0.9 and the loss h₃ = w³h₀. Each of
-# the three steps contributes w²h₀ = 0.036 to dh₃/dw, and a window of k steps keeps k of the three.
+# `Truncated(k1, k2)` closes a window every k1 steps; the losses of those steps reach factors at most k2 steps
+# back, and messages that leave the window are dropped. Take h_{t+1} = w·h_t with w = 0.2, h₀ = 0.9 and the
+# loss h₃ = w³h₀. Each of the three steps contributes w²h₀ = 0.036 to dh₃/dw, and a window of k steps keeps k
+# of the three.
 #
-# It is easy to get this wrong by hand. A well-known loop, which accumulates gradients at detached states, reports 0.2880:
-# more than all the messages there are. A window can only leave something out.
+# It is easy to get this wrong by hand. A well-known loop, which accumulates gradients at detached states,
+# reports 0.2880: more than all the messages there are. A window can only leave something out.
 
 # %%
 linear = FactorGraph()
@@ -137,9 +142,9 @@ np.testing.assert_allclose(run(linear).parameters["w"], 0.108)
 # %% [markdown]
 # ## How far does a trained network look back?
 #
-# Yearly sunspot numbers from 1700 to 2008 rise and fall with a period of about eleven years. We train a network of four
-# units to predict the next year from this one. `bptt` is a run of the network's graph; `fit` follows what arrives at the
-# weights.
+# Yearly sunspot numbers from 1700 to 2008 rise and fall with a period of about eleven years. We train a
+# network of four units to predict the next year from this one. `bptt` is a run of the network's graph; `fit`
+# follows what arrives at the weights.
 
 # %%
 sunspots = msgpass.data.load("sunspots").values
@@ -154,8 +159,9 @@ print(f"mean loss {history.losses[0]:.3f} → {history.best:.3f}")
 assert history.best < 0.15 * history.losses[0]
 
 # %% [markdown]
-# A missing target (NaN) says nothing. So blank all targets but one, and every adjoint that is left comes from that one
-# loss: its message at the year itself, one year earlier, two years earlier. Average the sizes over many years.
+# A missing target (NaN) says nothing. So blank all targets but one, and every adjoint that is left comes from
+# that one loss: its message at the year itself, one year earlier, two years earlier. Average the sizes over
+# many years.
 
 # %%
 LAGS = 30
@@ -178,14 +184,14 @@ fresh = reach_of(
 )
 trained = reach_of(net, readout)
 years = [int(np.argmax(sizes < 0.05)) or LAGS for sizes in (fresh, trained)]
-print(f"a loss is down to 5 % after {years[0]} years with random weights, after {years[1]} years with trained ones")
+print(f"a loss is down to 5 % after {years[0]} years with random weights, {years[1]} with trained ones")
 assert years[0] < 5 and years[1] > 11
 
 # %% [markdown]
-# With random weights a loss is forgotten within a few years: the Jacobians of small weights shrink whatever passes
-# through them, which is the vanishing gradient. Training lengthens the reach, here to more than a cycle of the sun. A
-# window that is shorter than the reach cuts off part of the gradient. The same curve can be drawn for a hidden Markov
-# model, where it is called forgetting (`msgpass.identities.message_influence`).
+# With random weights a loss is forgotten within a few years: the Jacobians of small weights shrink whatever
+# passes through them, which is the vanishing gradient. Training lengthens the reach, here to more than a
+# cycle of the sun. A window that is shorter than the reach cuts off part of the gradient. The same curve can
+# be drawn for a hidden Markov model, where it is called forgetting (`msgpass.identities.message_influence`).
 
 # %%
 figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")

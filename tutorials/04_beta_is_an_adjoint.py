@@ -1,10 +1,11 @@
 # %% [markdown]
 # # β is an adjoint
 #
-# The backward pass of a hidden Markov model and back-propagation through a recurrent network look alike: both run from
-# the last step to the first and combine something local with something carried. They are more than alike. This page
-# states three exact equalities, computes both sides of each through the one engine, by different routes, and ends with a
-# picture in which a network *is* a hidden Markov model, but for a little noise.
+# The backward pass of a hidden Markov model and back-propagation through a recurrent network look alike: both
+# run from the last step to the first and combine something local with something carried. They are more than
+# alike. This page states three exact equalities, computes both sides of each through the one engine, by
+# different routes, and ends with a picture in which a network *is* a hidden Markov model, but for a little
+# noise.
 #
 # The numbers (1, 2, 4) are those of the list in `docs/formulas.md` and of `msgpass.identities`.
 
@@ -20,8 +21,8 @@ from msgpass import Adjoint, FactorGraph, Loss, Step, SumProduct, Table, identit
 # %% [markdown]
 # ## A hidden Markov model, as tables
 #
-# A guard in a cellar guesses the weather from umbrellas (Russell & Norvig). The state is rain or no rain; umbrellas were
-# seen on days 0, 1, 3 and 4.
+# A guard in a cellar guesses the weather from umbrellas (Russell & Norvig). The state is rain or no rain;
+# umbrellas were seen on days 0, 1, 3 and 4.
 
 # %%
 pi = np.array([0.5, 0.5])
@@ -43,9 +44,9 @@ np.testing.assert_allclose(inference.total, -3.372502044332175)
 # %% [markdown]
 # ## The same model, as a recurrent network
 #
-# The forward recursion α_t = b_t ∘ (Aᵀ α_{t−1}) is a recurrence with a state of two numbers. Write it as one, and call
-# the sum of the last state the "loss". The engine now sees no probabilities at all: it runs the steps forward and sends
-# cotangents back.
+# The forward recursion α_t = b_t ∘ (Aᵀ α_{t−1}) is a recurrence with a state of two numbers. Write it as one,
+# and call the sum of the last state the "loss". The engine now sees no probabilities at all: it runs the
+# steps forward and sends cotangents back.
 
 # %%
 network = FactorGraph()
@@ -61,8 +62,8 @@ np.testing.assert_allclose(backpropagation.total, Z)
 # %% [markdown]
 # ### Identity 1: β_t(i) = ∂Z/∂α_t(i)
 #
-# The backward message of inference is the adjoint of the forward recursion, entry by entry (Darwiche 2003, Eisner 2016).
-# The reason is one line: Z = Σ_i α_t(i) β_t(i), and β_t does not depend on α_t.
+# The backward message of inference is the adjoint of the forward recursion, entry by entry (Darwiche 2003,
+# Eisner 2016). The reason is one line: Z = Σ_i α_t(i) β_t(i), and β_t does not depend on α_t.
 
 # %%
 beta = np.exp(inference.backward["rain"])
@@ -75,25 +76,27 @@ np.testing.assert_allclose(adjoint, beta)
 # %% [markdown]
 # ### Identity 2: posteriors are gradients of log Z
 #
-# γ_t(i) = ∂log Z/∂log b_t(i) and Σ_t ξ_t(i, j) = ∂log Z/∂log A(i, j). From the network's gradients of Z this is the
-# chain rule: ∂log Z/∂log A = (A/Z) ∂Z/∂A. Baum-Welch's E-step is back-propagation.
+# γ_t(i) = ∂log Z/∂log b_t(i) and Σ_t ξ_t(i, j) = ∂log Z/∂log A(i, j). From the network's gradients of Z this
+# is the chain rule: ∂log Z/∂log A = (A/Z) ∂Z/∂A. Baum-Welch's E-step is back-propagation.
 #
-# Note the difference. β is the adjoint of the unnormalised α; γ is a derivative with respect to a log-potential. They are
-# derivatives of different things, and neither is "the" gradient.
+# Note the difference. β is the adjoint of the unnormalised α; γ is a derivative with respect to a
+# log-potential. They are derivatives of different things, and neither is "the" gradient.
 
 # %%
 gamma = b * backpropagation.gradient["b"] / Z
 expected_transitions = A * backpropagation.parameters["A"] / Z
 np.testing.assert_allclose(gamma, np.exp(inference.belief["rain"]))
-np.testing.assert_allclose(gamma[:, 0], [0.8673388896, 0.8204190536, 0.3074835760, 0.8204190536, 0.8673388896])
+rain = [0.8673388896, 0.8204190536, 0.3074835760, 0.8204190536, 0.8673388896]
+np.testing.assert_allclose(gamma[:, 0], rain)
 np.testing.assert_allclose(expected_transitions, inference.parameters["log A"])
 np.testing.assert_allclose(expected_transitions, [[2.0801861887, 0.73547438], [0.73547438, 0.44886504]])
 
 # %% [markdown]
 # ## A recurrent network, as a hidden Markov model
 #
-# Now the other way. One tanh unit, h_t = tanh(1.2 h_{t−1} + x_t), should follow a target, and each step costs (h_t − y_t)².
-# As a graphical model its transition is certain and its evidence is exp(−loss), so that its backward message is known:
+# Now the other way. One tanh unit, h_t = tanh(1.2 h_{t−1} + x_t), should follow a target, and each step costs
+# (h_t − y_t)². As a graphical model its transition is certain and its evidence is exp(−loss), so that its
+# backward message is known:
 #
 # log β_t(h) = −(the losses after t, if the state is h at time t).
 
@@ -122,8 +125,9 @@ def minus_log_beta(t, state):
 # %% [markdown]
 # ### Identity 4: the adjoint is the slope of −log β at the visited state
 #
-# BPTT does not know the function; it knows one point of it, and the slope there. `m.backward["h"]` holds the slope of
-# −log β_t, and `m.gradient["h"]` adds the slope of the step's own loss (Dauwels, Korl & Loeliger 2005; Minka 2019).
+# BPTT does not know the function; it knows one point of it, and the slope there. `m.backward["h"]` holds the
+# slope of −log β_t, and `m.gradient["h"]` adds the slope of the step's own loss (Dauwels, Korl & Loeliger
+# 2005; Minka 2019).
 
 # %%
 slopes = np.array([minus_log_beta(t, np.array([visited[t] + 1e-20j])).imag[0] / 1e-20 for t in range(T)])
@@ -133,9 +137,9 @@ np.testing.assert_allclose(bptt.gradient["h"], slopes + 2 * (visited - target), 
 # %% [markdown]
 # ## From one to the other
 #
-# Put the state on a grid and add a little noise, h_t = tanh(1.2 h_{t−1} + x_t) + σε. That is a hidden Markov model with 801
-# states, and `SumProduct` computes its whole β_t. As σ → 0 the slope of −log β_t at the visited states tends to the
-# adjoints, at the rate σ², as long as the grid is finer than the noise.
+# Put the state on a grid and add a little noise, h_t = tanh(1.2 h_{t−1} + x_t) + σε. That is a hidden Markov
+# model with 801 states, and `SumProduct` computes its whole β_t. As σ → 0 the slope of −log β_t at the
+# visited states tends to the adjoints, at the rate σ², as long as the grid is finer than the noise.
 
 # %%
 grid = np.linspace(-1.2, 1.2, 801)
@@ -176,15 +180,16 @@ assert every.holds
 # %% [markdown]
 # ## The picture
 #
-# Left, identity 1: lines from forward-backward, markers from back-propagation. Right, identity 4: the function that the
-# backward message is, in colour; the state that was visited, as a dot; and all that BPTT keeps, the black tangent. The
-# dashed curve is the noisy grid's.
+# Left, identity 1: lines from forward-backward, markers from back-propagation. Right, identity 4: the
+# function that the backward message is, in colour; the state that was visited, as a dot; and all that BPTT
+# keeps, the black tangent. The dashed curve is the noisy grid's.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
 for k, (state, colour, mark) in enumerate((("rain", "#0072B2", "o"), ("no rain", "#E69F00", "s"))):
+    hollow = {"color": colour, "mfc": "white", "ms": 7}
     left.semilogy(beta[:, k], color=colour, lw=1.5, label=f"β({state}), forward-backward")
-    left.semilogy(adjoint[:, k], mark, color=colour, mfc="white", ms=7, label=f"∂Z/∂α({state}), back-propagation")
+    left.semilogy(adjoint[:, k], mark, **hollow, label=f"∂Z/∂α({state}), back-propagation")
 left.set(xlabel="day t", ylabel="backward message β_t", xticks=range(5), title="Umbrellas: β is an adjoint")
 left.legend(frameon=False, fontsize=9)
 
@@ -200,7 +205,8 @@ for t, colour in ((0, "#0072B2"), (2, "#D55E00"), (4, "#009E73")):
 right.plot([], [], color="0.4", lw=1, ls="--", label="noisy, on a grid: σ = 0.08")
 right.plot([], [], color="black", lw=1.6, marker="o", ms=5, label="visited state, adjoint")
 right.set_xticks((-1, -0.5, 0, 0.5, 1))
-right.set(xlabel="state h", ylabel="−log β_t(h), loss still to come", xlim=(-1, 1), title="A network: the adjoint is its slope")
+right.set(xlabel="state h", ylabel="−log β_t(h), loss still to come", xlim=(-1, 1))
+right.set_title("A network: the adjoint is its slope")
 right.legend(frameon=False, fontsize=9)
 for axes in (left, right):
     axes.spines[["top", "right"]].set_visible(False)

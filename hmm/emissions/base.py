@@ -1,11 +1,13 @@
 """The contract of an emission: what a state says about an observation.
 
-An emission is a frozen dataclass of arrays with one row a state. To add one, subclass :class:`Emission` and write
+An emission is a frozen dataclass of arrays with one row a state. To add one, subclass :class:`Emission` and
+write
 
 - ``log_density(data)`` → (T, K), log p(x_t | z_t = k), 0 where x_t is missing;
 - ``sample(states, rng)`` → (n, D), one draw for each state;
 - ``fit(data, weights, params)`` → the emission that maximises Σ_tk weights[t, k] log p(x_t | k) + log prior;
-- ``n_parameters()``, ``check()``, ``LETTERS``, and ``prepare(X)`` where something is worth computing once a data set.
+- ``n_parameters()``, ``n_features``, ``check()`` and ``LETTERS``;
+- ``prepare(X)`` where something is worth computing once a data set.
 
 It then works in every model: the log densities enter the graph as one parameter, and what arrives there,
 ∂log Z/∂log p(x_t | k), is the posterior γ_t(k) that ``fit`` wants as weights.
@@ -41,7 +43,8 @@ class Emission(ABC):
 
     @abstractmethod
     def fit(self, data, weights: np.ndarray, params: str) -> Emission:
-        """The emission that maximises the weighted log-likelihood plus log prior in the fields named by ``params``.
+        """The emission that maximises the weighted log-likelihood plus log prior in the fields named by
+        ``params``.
 
         A state without weight keeps its values.
         """
@@ -49,6 +52,11 @@ class Emission(ABC):
     @abstractmethod
     def n_parameters(self) -> dict[str, int]:
         """Free numbers by letter."""
+
+    @property
+    @abstractmethod
+    def n_features(self) -> int:
+        """Columns D of X."""
 
     @abstractmethod
     def check(self, n_components: int) -> Emission:
@@ -58,7 +66,7 @@ class Emission(ABC):
         """Log prior density of the parameters, up to a constant; 0 under maximum likelihood."""
         return 0.0
 
-    # -- its place in the graph ------------------------------------------------------------------------------------
+    # -- its place in the graph -------------------------------------------------------------------------
 
     def attach(self, graph: FactorGraph, z, data) -> None:
         """Add the emission's factors over the states ``z``."""

@@ -1,7 +1,7 @@
 """Categorical emissions: B[k, m] = p(x_t = m | z_t = k).
 
-The graph holds log B as a table over (z_t, x_t), so no (T, K) array is made, and what arrives at it are the expected
-counts of symbols in states.
+The graph holds log B as a table over (z_t, x_t), so no (T, K) array is made, and what arrives at it are the
+expected counts of symbols in states.
 """
 
 from __future__ import annotations
@@ -52,6 +52,10 @@ class Categorical(Emission):
             concentration=prior("emissionprob_prior", self.concentration, shape, positive=True),
         )
 
+    @property
+    def n_features(self) -> int:
+        return 1
+
     def prepare(self, X: np.ndarray) -> np.ndarray:
         """Symbols (T,), −1 where missing."""
         return X[:, 0]
@@ -84,7 +88,7 @@ class Categorical(Emission):
     def log_prior(self) -> float:
         return dirichlet_log_density(self.emissionprob, self.concentration)
 
-    # -- its place in the graph ------------------------------------------------------------------------------------
+    # -- its place in the graph -------------------------------------------------------------------------
 
     def attach(self, graph: FactorGraph, z, data: np.ndarray) -> None:
         x = graph.observe("x", data, states=self.emissionprob.shape[1])

@@ -30,11 +30,12 @@ class Cells:
         return 1.0 if self.observed is None else self.observed.any(axis=0).astype(float)
 
     @cached_property
-    def patterns(self) -> list[tuple[np.ndarray | slice, np.ndarray]]:
-        """(rows, which features they show) for each pattern of missing cells, rows without anything left out."""
+    def patterns(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(rows, which features they show) for each pattern of missing cells, rows without anything left
+        out."""
         D = len(self.filled)
         if self.observed is None:
-            return [(slice(None), np.ones(D, bool))]
+            return [(np.arange(self.filled.shape[1]), np.ones(D, bool))]
         codes = np.packbits(self.observed.astype(bool), axis=0)
         shown, which = np.unique(codes, axis=1, return_inverse=True)
         order = np.argsort(which.ravel(), kind="stable")

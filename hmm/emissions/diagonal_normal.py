@@ -1,4 +1,5 @@
-"""Normal densities and weighted moments with one variance a state and feature; missing cells simply do not count."""
+"""Normal densities and weighted moments with one variance a state and feature; missing cells simply do not
+count."""
 
 from __future__ import annotations
 

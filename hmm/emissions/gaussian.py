@@ -1,8 +1,8 @@
 """Normal emissions, x_t | k ~ N(μ_k, Σ_k), with spherical, diagonal, full or tied covariances.
 
-Missing cells are integrated out: the density of a row is that of its observed cells, and the M-step takes the conditional
-moments of the others. Σ_k is kept above a floor, and flooring its eigenvalues is the constrained maximum, so EM stays
-monotone.
+Missing cells are integrated out: the density of a row is that of its observed cells, and the M-step takes the
+conditional moments of the others. Σ_k is kept above a floor, and flooring its eigenvalues is the constrained
+maximum, so EM stays monotone.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ RELATIVE_FLOOR = 1e-6
 class GaussianPrior:
     """hmmlearn's prior on means and covariances; the defaults add nothing, which is maximum likelihood.
 
-    The M-step maximises Q − ½ Σ_k [w (μ_k − m)ᵀ Σ_k⁻¹ (μ_k − m) + tr(Σ_k⁻¹ P) + ν log |Σ_k|] with m = ``means_prior``,
-    w = ``means_weight``, P = ``covars_prior`` (a number p stands for p·I) and ν = max(``covars_weight`` − 1, 0) for
-    spherical and diagonal covariances, max(``covars_weight`` − D, 0) for full and tied ones.
+    The M-step maximises Q − ½ Σ_k [w (μ_k − m)ᵀ Σ_k⁻¹ (μ_k − m) + tr(Σ_k⁻¹ P) + ν log |Σ_k|] with m =
+    ``means_prior``, w = ``means_weight``, P = ``covars_prior`` (a number p stands for p·I) and ν =
+    max(``covars_weight`` − 1, 0) for spherical and diagonal covariances, max(``covars_weight`` − D, 0) for
+    full and tied ones.
     """
 
     means_prior: float | np.ndarray = 0.0
@@ -142,6 +143,10 @@ class Gaussian(Emission):
             self, means=means, covars=covars, prior=self.prior.check(n_components, D, self.matrices)
         )
 
+    @property
+    def n_features(self) -> int:
+        return self.means.shape[1]
+
     def prepare(self, X: np.ndarray) -> Cells:
         return Cells.of(X)
 
@@ -189,7 +194,7 @@ class Gaussian(Emission):
         )
         return -0.5 * float(far + trace + max(p.covars_weight - D, 0) * logdet[kinds].sum())
 
-    # -- the four structures ---------------------------------------------------------------------------------------
+    # -- the four structures ----------------------------------------------------------------------------
 
     def _stacked(self) -> np.ndarray:
         """One variance a cell, (K, D), or one matrix a state, (K, D, D)."""
@@ -213,7 +218,7 @@ class Gaussian(Emission):
         mass = mass + max(p.covars_weight - 1, 0)
         floor: float | np.ndarray = self.floor
         if self.covariance_type == "spherical":
-            scatter, mass, floor = scatter.sum(axis=1), mass.sum(axis=1), np.mean(floor)
+            scatter, mass, floor = scatter.sum(axis=1), mass.sum(axis=1), float(np.mean(floor))
         known = mass > NEGLIGIBLE
         covars = np.where(known, np.maximum(scatter / np.where(known, mass, 1), floor), self.covars)
         return replace(self, means=means, covars=covars)
@@ -246,7 +251,8 @@ class Gaussian(Emission):
         )
 
     def _floored(self, covars: np.ndarray) -> np.ndarray:
-        """argmax over Σ ⪰ diag(floor) of −log |Σ| − tr(Σ⁻¹ S): the eigenvalues of S in units of the floor, at least 1."""
+        """argmax over Σ ⪰ diag(floor) of −log |Σ| − tr(Σ⁻¹ S): the eigenvalues of S in units of the floor, at
+        least 1."""
         unit = np.sqrt(np.broadcast_to(self.floor, covars.shape[-1:]))
         covars = (covars + np.swapaxes(covars, -1, -2)) / 2
         if not (unit > 0).all():
@@ -282,7 +288,8 @@ def check_covars(covars, covariance_type: str, n_components: int, n_features: in
 
 
 def variance_floor(X: np.ndarray, min_covar: float | None) -> np.ndarray:
-    """Least variance of each feature, (D,): what the user set, or a millionth of the feature's own variance."""
+    """Least variance of each feature, (D,): what the user set, or a millionth of the feature's own
+    variance."""
     D = X.shape[1]
     if min_covar is not None:
         return np.full(D, float(prior("min_covar", min_covar, ())))

@@ -17,7 +17,7 @@ def log_density(data: Cells, means: np.ndarray, covariances: np.ndarray) -> np.n
     """log N(x_o; μ_o, Σ_oo), (T, K) as a view of (K, T); 0 for rows without anything."""
     density = np.zeros((len(means), data.filled.shape[1]))
     for rows, shown in data.patterns:
-        columns = data.filled[shown][:, rows]
+        columns = data.filled if data.observed is None else data.filled[shown][:, rows]
         factors = np.linalg.cholesky(covariances[:, shown][:, :, shown])
         log_dets = 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
         for k, whiten in enumerate(np.linalg.inv(factors)):
@@ -29,7 +29,8 @@ def log_density(data: Cells, means: np.ndarray, covariances: np.ndarray) -> np.n
 def completed(
     data: Cells, mean: np.ndarray, covariance: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows with conditional means in their missing cells, (T, D), and Σ_t w_t Cov[x_t | its observed cells], (D, D)."""
+    """Rows with conditional means in their missing cells, (T, D), and Σ_t w_t Cov[x_t | its observed cells],
+    (D, D)."""
     rows_of_data = data.filled.T
     uncertainty = np.zeros_like(covariance)
     if data.observed is None:

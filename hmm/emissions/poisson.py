@@ -1,4 +1,5 @@
-"""Poisson emissions: log p(x_t | k) = Σ_d x_td log λ_kd − λ_kd − log x_td!, features independent given the state."""
+"""Poisson emissions: log p(x_t | k) = Σ_d x_td log λ_kd − λ_kd − log x_td!, features independent given the
+state."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ class Poisson(Emission):
 
     @classmethod
     def start(cls, X: np.ndarray, n_components: int, rng: np.random.Generator, **priors) -> Poisson:
-        """Means of clusters of √x, whose variance does not depend on the rate, drawn a little to the overall mean."""
+        """Means of clusters of √x, whose variance does not depend on the rate, drawn a little to the overall
+        mean."""
         seen = np.isfinite(X)
         filled = np.where(seen, X, 0)
         overall = filled.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
@@ -81,6 +83,10 @@ class Poisson(Emission):
             total=prior("lambdas_prior", self.total, shape),
             weight=prior("lambdas_weight", self.weight, shape),
         )
+
+    @property
+    def n_features(self) -> int:
+        return self.lambdas.shape[1]
 
     def prepare(self, X: np.ndarray) -> Counts:
         observed = observed_cells(X)

@@ -20,13 +20,13 @@ class GaussianHMM(BaseHMM):
         States K.
     covariance_type : {"diag", "spherical", "full", "tied"}
     min_covar : float, optional
-        Least variance of a state (Σ_k − min_covar·I stays positive semi-definite); by default a millionth of each
-        feature's variance, so that small units are no hazard.
+        Least variance of a state (Σ_k − min_covar·I stays positive semi-definite); by default a millionth of
+        each feature's variance, so that small units are no hazard.
     startprob_prior, transmat_prior : float or array
         Concentrations of Dirichlet priors; 1, the default, is maximum likelihood.
     means_prior, means_weight, covars_prior, covars_weight : float or array
-        Normal and inverse-gamma (spherical, diag) or inverse-Wishart (full, tied) priors as hmmlearn has them. The defaults
-        are maximum likelihood; hmmlearn's ``covars_prior=1e-2`` is not.
+        Normal and inverse-gamma (spherical, diag) or inverse-Wishart (full, tied) priors as hmmlearn has
+        them. The defaults are maximum likelihood; hmmlearn's ``covars_prior=1e-2`` is not.
     algorithm : {"viterbi", "map"}
         What ``decode`` does.
     random_state : int, numpy.random.Generator or None
@@ -45,8 +45,8 @@ class GaussianHMM(BaseHMM):
     transmat_ : array, (K, K), row = from
     means_ : array, (K, D)
     covars_ : array, (K, D, D)
-        Full matrices whatever the type. Set it in the type's own shape: (K,) spherical, (K, D) diag, (K, D, D) full,
-        (D, D) tied.
+        Full matrices whatever the type. Set it in the type's own shape: (K,) spherical, (K, D) diag, (K, D,
+        D) full, (D, D) tied.
     monitor_ : ConvergenceMonitor
 
     Examples
@@ -75,8 +75,8 @@ class GaussianHMM(BaseHMM):
         covars_weight=1.0,
         algorithm="viterbi",
         random_state=None,
-        n_iter=500,
-        tol=1e-3,
+        n_iter=1000,
+        tol=1e-4,
         verbose=False,
         params="stmc",
         init_params="stmc",
@@ -103,7 +103,7 @@ class GaussianHMM(BaseHMM):
     @property
     def n_features(self) -> int:
         """Numbers D in an observation."""
-        return self._chain().emission.means.shape[1]
+        return self._chain().emission.n_features
 
     @property
     def covars_(self) -> np.ndarray:
@@ -139,8 +139,5 @@ class GaussianHMM(BaseHMM):
             X, self.n_components, rng, self.covariance_type, variance_floor(X, self.min_covar)
         )
 
-    def _store_emission(self, emission: Gaussian) -> None:
+    def _store_emission(self, emission) -> None:
         self.means_, self._covars_ = emission.means, emission.covars
-
-    def _width(self) -> int:
-        return self.n_features

@@ -12,7 +12,8 @@ from msgpass.errors import DataError
 class PoissonHMM(BaseHMM):
     """Hidden Markov model of counts.
 
-    X is (T, D), or (T,) for one feature, of whole numbers ≥ 0; NaN is missing. Features are independent given the state.
+    X is (T, D), or (T,) for one feature, of whole numbers ≥ 0; NaN is missing. Features are independent given
+    the state.
 
     Parameters
     ----------
@@ -21,8 +22,8 @@ class PoissonHMM(BaseHMM):
     startprob_prior, transmat_prior : float or array
         Concentrations of Dirichlet priors; 1, the default, is maximum likelihood.
     lambdas_prior, lambdas_weight : float or array that broadcasts to (K, D)
-        A gamma prior that counts as ``lambdas_weight`` more observations in each state, which sum to ``lambdas_prior``;
-        0, the default, is maximum likelihood.
+        A gamma prior that counts as ``lambdas_weight`` more observations in each state, which sum to
+        ``lambdas_prior``; 0, the default, is maximum likelihood.
     algorithm : {"viterbi", "map"}
         What ``decode`` does.
     random_state : int, numpy.random.Generator or None
@@ -63,8 +64,8 @@ class PoissonHMM(BaseHMM):
         lambdas_weight=0.0,
         algorithm="viterbi",
         random_state=None,
-        n_iter=500,
-        tol=1e-3,
+        n_iter=1000,
+        tol=1e-4,
         verbose=False,
         params="stl",
         init_params="stl",
@@ -87,7 +88,7 @@ class PoissonHMM(BaseHMM):
     @property
     def n_features(self) -> int:
         """Counts D in an observation."""
-        return self._chain().emission.lambdas.shape[1]
+        return self._chain().emission.n_features
 
     def _emission(self) -> Poisson:
         return Poisson(self.lambdas_, self.lambdas_prior, self.lambdas_weight)
@@ -95,14 +96,12 @@ class PoissonHMM(BaseHMM):
     def _start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Poisson:
         return Poisson.start(X, self.n_components, rng)
 
-    def _width(self) -> int:
-        return self.n_features
-
     def _check_data(self, X: np.ndarray) -> np.ndarray:
         wrong = (X < 0) | (np.floor(X) != X) & ~np.isnan(X)
         if wrong.any():
             t, d = np.argwhere(wrong)[0]
             raise DataError(
-                f"X holds {X[t, d]} at row {t}, column {d}; counts are whole numbers ≥ 0, and a missing one is NaN"
+                f"X holds {X[t, d]} at row {t}, column {d}; "
+                "counts are whole numbers ≥ 0, and a missing one is NaN"
             )
         return X

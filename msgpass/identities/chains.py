@@ -114,7 +114,7 @@ def _recursion(chain: Chain, start, step, loss: Loss) -> FactorGraph:
 
 
 def normalised_filter(chain: Chain, of_logits: bool = False) -> FactorGraph:
-    """The filter φ_t with a loss log c_t at every step, its inputs in logarithms.
+    """The filter φ_t with a loss log c_t at every step, its inputs in logarithms; c_t is up to a factor.
 
     Parameters
     ----------
@@ -137,7 +137,9 @@ def normalised_filter(chain: Chain, of_logits: bool = False) -> FactorGraph:
     g = FactorGraph()
     length, states = chain.log_evidence.shape
     filtered, score = g.sequence("filter", length=length, shape=(states,)), g.sequence("score", length=length)
-    init, evidence = g.parameter("initial", chain.log_init), g.observe("evidence", chain.log_evidence)
+    # A factor of a step's evidence shifts its log c_t and no gradient; exp(−10⁴) is 0, as exp(−∞) is.
+    relative = chain.log_evidence - chain.log_evidence.max(axis=1, keepdims=True)
+    init, evidence = g.parameter("initial", chain.log_init), g.observe("evidence", np.maximum(relative, -1e4))
     offset = g.parameter("offset", np.zeros(states))
     g.factor(
         Step(lambda pi, b, e: observe(init_of(pi), b, e)),

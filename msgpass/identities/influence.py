@@ -36,37 +36,44 @@ class Influence(NamedTuple):
     bound: np.ndarray
 
 
-def message_influence(log_pair_beliefs, log_evidence, lags: int = 20) -> Influence:
+def message_influence(log_transition, log_evidence, log_backward, lags: int = 20) -> Influence:
     """The forgetting curve of a hidden Markov chain.
 
     Parameters
     ----------
-    log_pair_beliefs : (T − 1, K, K) array
-        ``m.belief[transition factor]``: log p(z_t, z_{t+1} | y).
+    log_transition : (K, K) array
     log_evidence : (T, K) array
         The local messages that are followed backwards. A step whose evidence is the same in all states that
         it allows sends nothing and is left out.
+    log_backward : (T, K) array
+        ``m.backward``: P_s(i, j) ∝ A(i, j) b_{s+1}(j) β_{s+1}(j).
     lags : int
         Largest lag.
 
     Examples
     --------
-    >>> sure = np.log(np.full((3, 2, 2), 0.25))
-    >>> message_influence(sure, np.zeros((4, 2)) + [0.0, 1.0], lags=2).worst
+    >>> sure = np.log(np.full((2, 2), 0.5))
+    >>> message_influence(sure, np.zeros((4, 2)) + [0.0, 1.0], np.zeros((4, 2)), lags=2).worst
     array([1., 0., 0.])
     """
-    joint, evidence = np.exp(np.asarray(log_pair_beliefs, float)), np.asarray(log_evidence, float)
-    if joint.ndim != 3 or evidence.shape != (len(joint) + 1, joint.shape[1]):
+    transition, evidence, later = (np.asarray(a, float) for a in (log_transition, log_evidence, log_backward))
+    if evidence.ndim != 2 or later.shape != evidence.shape or transition.shape != (evidence.shape[1],) * 2:
         raise ShapeError(
-            f"message_influence takes (T−1, K, K) pair beliefs and (T, K) evidence, got {joint.shape} and "
-            f"{evidence.shape}"
+            "message_influence takes a (K, K) log_transition and (T, K) log_evidence and log_backward, got "
+            f"{transition.shape}, {evidence.shape} and {later.shape}"
         )
-    mass = joint.sum(axis=2, keepdims=True)
-    # A state that the posterior excludes has no outgoing kernel; its row carries no weight.
-    kernels = np.where(mass > 0, joint / np.where(mass > 0, mass, 1.0), joint.mean(axis=1, keepdims=True))
-    finite = np.where(np.isfinite(evidence), evidence, np.nan)
-    low = np.nan_to_num(np.nanmin(finite, axis=1, keepdims=True), nan=0.0)
-    return _curves(kernels, np.where(np.isfinite(evidence), evidence, low), np.ptp, dobrushin, lags)
+    # From β, not from pair beliefs: the kernel of a state that is all but excluded is as exact as any other.
+    joint = transition + (evidence + later)[1:, None, :]
+    top = joint.max(axis=2, keepdims=True, initial=-np.inf)
+    weight = np.exp(joint - np.where(np.isfinite(top), top, 0.0))
+    mass = weight.sum(axis=2, keepdims=True)
+    # A state from which the rest is impossible has no kernel; any will do, as no message about it remains.
+    kernels = np.where(mass > 0, weight / np.where(mass > 0, mass, 1.0), 1.0 / len(transition))
+    allowed = np.isfinite(evidence)
+    low = np.where(allowed, evidence, np.inf).min(axis=1, keepdims=True)
+    return _curves(
+        kernels, np.where(allowed, evidence, np.where(np.isfinite(low), low, 0.0)), np.ptp, dobrushin, lags
+    )
 
 
 def adjoint_influence(jacobians, local_cotangents, lags: int = 20) -> Influence:

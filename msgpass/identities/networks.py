@@ -37,8 +37,8 @@ def random_network(seed=0, hidden: int = 4, inputs: int = 2, outputs: int = 2, l
     """A network whose recurrent weights have spectral radius about 1."""
     rng = np.random.default_rng(seed)
     shapes = ((hidden, hidden), (hidden, inputs), (hidden,), (outputs, hidden), (outputs,), (hidden,))
-    weights = [rng.normal(size=shape) / np.sqrt(shape[-1]) for shape in shapes]
-    return Network(*weights, rng.normal(size=(length, inputs)), rng.normal(size=(length, outputs)))
+    W, U, b, V, c, h0 = (rng.normal(size=shape) / np.sqrt(shape[-1]) for shape in shapes)
+    return Network(W, U, b, V, c, h0, rng.normal(size=(length, inputs)), rng.normal(size=(length, outputs)))
 
 
 def network_graph(network: Network) -> FactorGraph:

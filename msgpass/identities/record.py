@@ -27,6 +27,8 @@ class Identity:
         The largest gap, relative to the larger side (or to 1 where both are small), at which it holds.
     allowance : float
         An absolute gap that theory allows besides, 0 unless the identity is a limit.
+    shown : int
+        Place of the entry that tables show, −1 for the one of largest magnitude.
     details : dict
         Further numbers, such as a convergence row.
     """
@@ -41,6 +43,7 @@ class Identity:
     source: str
     tolerance: float = 1e-9
     allowance: float = 0.0
+    shown: int = -1
     details: dict = field(default_factory=dict)
 
     @property
@@ -66,8 +69,8 @@ class Identity:
 
     @property
     def example(self) -> tuple[float, float]:
-        """The entry of largest magnitude, as either side has it."""
-        place = int(np.argmax(np.abs(self.left)))
+        """One entry, as either side has it: as a rule the one of largest magnitude."""
+        place = self.shown if self.shown >= 0 else int(np.argmax(np.abs(self.left)))
         return float(np.ravel(self.left)[place]), float(np.ravel(self.right)[place])
 
     def __repr__(self) -> str:

@@ -101,11 +101,12 @@ class Table(Potential):
     @staticmethod
     def batch(factor) -> tuple[int, ...]:
         """The aligned batch that the factor's variables share."""
-        shapes = {s.shape for s in factor.args} - {()}
+        shapes = {s.shape for s in factor.args}
         if len(shapes) > 1:
+            given = ", ".join(f"{s.name} {s.shape}" for s in factor.args)
             raise ShapeError(
-                f"factor {factor.name!r}: batch shapes differ: "
-                f"{', '.join(f'{s.name} {s.shape}' for s in factor.args)}"
+                f"factor {factor.name!r}: batch shapes differ: {given}; an aligned batch has one member of every "
+                "variable and observation in each place"
             )
         return shapes.pop() if shapes else ()
 

@@ -88,7 +88,7 @@ def figures(study: Study) -> list[Captioned]:
             1,
             Captioned(
                 "emissions",
-                "What the states stand for",
+                "What the states emit",
                 "Probability of each category in each state of the HMM.",
                 _emissions,
             ),
@@ -126,7 +126,7 @@ def _state_names(study: Study) -> list[str]:
     if hmm.kind == "categorical":
         return [f"state {k}" for k in range(hmm.states)]
     centre = hmm.emission["rate" if hmm.kind == "counts" else "mean"]
-    return [f"state {k}: {c:.3g}" for k, c in enumerate(centre)]
+    return [f"state {k}: {c:.3g}".replace("-", "−") for k, c in enumerate(centre)]
 
 
 def _series(study: Study):
@@ -239,7 +239,7 @@ def _look_back(study: Study):
         ax.set(title=title, xlabel="steps back", yscale="log", ylim=(floor, ceiling))
         ax.axhline(1, color=GREY, linewidth=0.4, zorder=0)
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.legend(loc="lower left")
+        ax.legend(loc="best")
     axes[0].set_ylabel("size left of a message")
     return fig
 

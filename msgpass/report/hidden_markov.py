@@ -6,7 +6,6 @@ Baum-Welch: what arrives at the parameters ``initial``, ``transition`` and ``evi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +15,9 @@ from msgpass.graph import FactorGraph
 from msgpass.messages import Messages
 from msgpass.potentials import Table
 from msgpass.run import run
+
+TOLERANCE = 1e-6
+"""Gain in log-likelihood below which Baum-Welch stops."""
 
 SMALLEST_RATE = 1e-3
 SMALLEST_SPREAD = 1e-3
@@ -75,36 +77,39 @@ def fit(
     *,
     rng: np.random.Generator,
     categories: int = 0,
-    restarts: int = 4,
+    starts: int = 10,
+    short: int = 40,
     iterations: int = 300,
-    tolerance: float = 1e-6,
-    progress: Callable[[], None] = lambda: None,
 ) -> HiddenMarkov:
-    """Baum-Welch from several random starts; the best is kept."""
-    starts = (_start(values, kind, states, rng, categories, spread=k > 0) for k in range(restarts))
-    fitted = [_baum_welch(start, values, iterations, tolerance, progress) for start in starts]
-    best = max(fitted, key=lambda model: model.log_likelihoods[-1])
-    return _ordered(best)
+    """Baum-Welch: a short run from each of several random starts, then a long one from the best."""
+    first = (_start(values, kind, states, rng, categories, spread=k > 0) for k in range(starts))
+    tried = [_baum_welch(start, values, short) for start in first]
+    best = max(tried, key=lambda model: model.log_likelihoods[-1])
+    return _ordered(_baum_welch(best, values, iterations) if len(best.log_likelihoods) == short else best)
 
 
-def _baum_welch(model: HiddenMarkov, values, iterations, tolerance, progress) -> HiddenMarkov:
-    graph, found = model.graph(values), []
-    spread = np.nanstd(values) if model.kind == "real" else 0.0
+def _baum_welch(model: HiddenMarkov, values, iterations: int) -> HiddenMarkov:
+    graph, found = model.graph(values), model.log_likelihoods[:-1]
     for _ in range(iterations):
         with np.errstate(divide="ignore"):
             logs = {"initial": np.log(model.init), "transition": np.log(model.transition)}
         m = run(graph, values={**logs, "evidence": model.log_evidence(values)})
         found.append(float(m.total))
-        progress()
-        if len(found) > 1 and found[-1] - found[-2] < tolerance:
+        fitted = model
+        if len(found) > 1 and found[-1] - found[-2] < TOLERANCE:
             break
-        counts = m.parameters["transition"]
-        rows = counts.sum(axis=1, keepdims=True)
-        # A state that is never left keeps its row.
-        transition = np.where(rows > 0, counts / np.where(rows > 0, rows, 1.0), model.transition)
-        emission = _UPDATE[model.kind](values, m.parameters["evidence"], model.emission, spread)
-        model = HiddenMarkov(model.kind, m.parameters["initial"], transition, emission)
-    return HiddenMarkov(model.kind, model.init, model.transition, model.emission, found)
+        model = _maximise(model, values, m)
+    return HiddenMarkov(fitted.kind, fitted.init, fitted.transition, fitted.emission, found)
+
+
+def _maximise(model: HiddenMarkov, values, m: Messages) -> HiddenMarkov:
+    """The M-step: what arrives at the parameters, divided by its sums."""
+    counts = m.parameters["transition"]
+    rows = counts.sum(axis=1, keepdims=True)
+    # A state that is never left keeps its row.
+    transition = np.where(rows > 0, counts / np.where(rows > 0, rows, 1.0), model.transition)
+    emission = _UPDATE[model.kind](values, m.parameters["evidence"], model.emission)
+    return HiddenMarkov(model.kind, m.parameters["initial"], transition, emission)
 
 
 def _start(values, kind, states, rng, categories, spread) -> HiddenMarkov:
@@ -171,20 +176,20 @@ def _weighted_mean(values, gamma, old):
     return np.where(weight > 0, values[seen] @ gamma[seen] / np.where(weight > 0, weight, 1.0), old)
 
 
-def _poisson_update(values, gamma, old, _):
+def _poisson_update(values, gamma, old):
     return {"rate": np.maximum(_weighted_mean(np.asarray(values, float), gamma, old["rate"]), SMALLEST_RATE)}
 
 
-def _gaussian_update(values, gamma, old, spread):
+def _gaussian_update(values, gamma, old):
     mean = _weighted_mean(values, gamma, old["mean"])
     seen = ~np.isnan(values)
     weight = gamma[seen].sum(axis=0)
     square = ((values[seen, None] - mean) ** 2 * gamma[seen]).sum(axis=0)
     variance = np.where(weight > 0, square / np.where(weight > 0, weight, 1.0), old["variance"])
-    return {"mean": mean, "variance": np.maximum(variance, (SMALLEST_SPREAD * spread) ** 2)}
+    return {"mean": mean, "variance": np.maximum(variance, SMALLEST_SPREAD**2 * np.nanvar(values))}
 
 
-def _categorical_update(values, gamma, old, _):
+def _categorical_update(values, gamma, old):
     counts = np.zeros_like(old["probability"])
     np.add.at(counts.T, values[values >= 0], gamma[values >= 0])
     weight = counts.sum(axis=1, keepdims=True)

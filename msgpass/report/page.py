@@ -143,7 +143,7 @@ def _identities(study: Study) -> str:
     return (
         "<div "
         f'class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-        '<p class="note">Left and right are the largest of the numbers compared, as either route has it; the '
+        '<p class="note">Left and right are one of the numbers compared, as either route has it; the '
         "gap is the largest "
         "absolute difference over all of them. Identities 5 and 6 are about linear-Gaussian chains and use "
         "random ones; the "

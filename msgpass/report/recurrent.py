@@ -10,7 +10,6 @@ categories. Weight decay is one more factor, at the weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -135,7 +134,6 @@ def fit(
     categories: int = 0,
     decay: float = 5.0,
     iterations: int = 150,
-    progress: Callable[[], None] = lambda: None,
 ) -> Recurrent:
     """Back-propagation through time with L-BFGS from one random start.
 
@@ -161,7 +159,6 @@ def fit(
 
     def keep(intermediate_result):
         losses.append(float(intermediate_result.fun))
-        progress()
 
     first = np.concatenate([net.weights[name].ravel() for name in WEIGHTS])
     found = minimize(

@@ -184,9 +184,11 @@ def study(
     stage("identities")
     identities = _identities(hmm, net, values, seed)
     lap("identities")
+    with np.errstate(divide="ignore"):
+        log_transition = np.log(hmm.transition)
     local = net_messages.gradient["h"] - net_messages.backward["h"]
     influence = {
-        "hmm": message_influence(hmm_messages.belief["links"], hmm.log_evidence(values)),
+        "hmm": message_influence(log_transition, hmm.log_evidence(values), hmm_messages.backward["z"]),
         "rnn": adjoint_influence(net.jacobians(net_messages), local),
     }
     return Study(

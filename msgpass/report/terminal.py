@@ -102,8 +102,7 @@ def _identities(console: Console, study: Study) -> None:
     console.print(table, highlight=False)
     console.print(
         Padding(
-            "Left and right are the largest of the numbers compared; the gap is the largest over all of "
-            "them.",
+            "Left and right are one of the numbers compared; the gap is the largest over all of them.",
             (0, 1),
         ),
         style="dim",

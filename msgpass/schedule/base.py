@@ -1,12 +1,17 @@
 """The contract of a schedule.
 
-A schedule is a small value that :func:`msgpass.run` reads: ``backward`` says whether messages run against the
-arrows,
-``windows(length)`` splits the backward pass into windows of local time (None: one window over everything),
-and
-``slots`` bounds the forward messages kept (None: all). A new schedule is a new file with one class and a line
-in
-``msgpass/schedule/__init__.py``.
+A schedule is a small value that :func:`msgpass.run` reads. ``backward`` says whether messages run against the
+arrows, ``slots`` how many forward states are kept (None: all). A ``windowed`` schedule drops messages that
+leave a window of time, and has three methods more:
+
+``count(longest)``
+    windows over the longest sequence;
+``window(j, lengths)``
+    (first loss time, first factor time, end) of window j in each sequence, three integer arrays;
+``horizons(offsets)``
+    for every row of sequences laid end to end, the row of the last window end that reaches it (−1: none).
+
+A new schedule is a new file with one class and a line in ``msgpass/schedule/__init__.py``.
 """
 
 from __future__ import annotations

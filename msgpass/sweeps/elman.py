@@ -91,17 +91,26 @@ def _match(family, state, x, shared: list[str], values, kernel: str) -> Roles | 
     width = int(np.prod(x_shape)) // rows if x_shape else 1
     generator = np.random.default_rng(0)
     dtype = np.asarray(values[shared[0]]).dtype if shared else np.float64
-    trial = {n: generator.uniform(-0.5, 0.5, np.shape(values[n])).astype(dtype) for n in shared}
-    h, u = (generator.uniform(-1, 1, s).astype(dtype) for s in (state.slice.shape, x_shape))
-    given = {state.name: h, x.name: u, **trial}
-    own = [given[a.name] for a in family.args]
-    if family.potential.vectorized:
-        own = [v[None] if a.rows is not None else v for v, a in zip(own, family.args, strict=True)]
-    try:
-        wanted = np.asarray(family.potential.f(*own)).reshape(rows, hidden)
-    except (ValueError, TypeError, IndexError):
-        return None
-    h2, u2 = h.reshape(rows, hidden), u.reshape(rows, width)
+    # Positive weights and several inputs of either sign: no relu is dead in all of them, and none hides a
+    # weight's place.
+    trial = {n: generator.uniform(0.1, 0.5, np.shape(values[n])).astype(dtype) for n in shared}
+    trials = [
+        tuple(generator.uniform(-1, 1, s).astype(dtype) for s in (state.slice.shape, x_shape))
+        for _ in range(8)
+    ]
+    wanted = []
+    for h, u in trials:
+        given = {state.name: h, x.name: u, **trial}
+        own = [given[a.name] for a in family.args]
+        if family.potential.vectorized:
+            own = [v[None] if a.rows is not None else v for v, a in zip(own, family.args, strict=True)]
+        try:
+            wanted.append(np.asarray(family.potential.f(*own)).reshape(rows, hidden))
+        except (ValueError, TypeError, IndexError):
+            return None
+    h2 = np.concatenate([h.reshape(rows, hidden) for h, _ in trials])
+    u2 = np.concatenate([u.reshape(rows, width) for _, u in trials])
+    expected = np.concatenate(wanted)
     activation: Any = ACTIVATIONS[kernel][0]
     for w_hh, w_ih in permutations(shared, 2):
         rest = tuple(n for n in shared if n not in (w_hh, w_ih))
@@ -117,7 +126,7 @@ def _match(family, state, x, shared: list[str], values, kernel: str) -> Roles | 
             if inward is None:
                 continue
             z = h2 @ recurrent.T + u2 @ inward.T + sum(trial[b] for b in rest)
-            if np.allclose(activation(z), wanted, rtol=1e-4, atol=1e-5):
+            if np.allclose(activation(z), expected, rtol=1e-4, atol=1e-5):
                 return Roles(state, x, (w_hh, flip_hh), (w_ih, flip_ih), rest, batch)
     return None
 

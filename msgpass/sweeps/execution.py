@@ -16,6 +16,7 @@ import numpy as np
 from msgpass.algebra import MaxProduct, Tangent
 from msgpass.algebra.tangent import Dual
 from msgpass.errors import DataError, NumericalError, UnsupportedError
+from msgpass.graph import all_finite
 from msgpass.nodes import Observation, Sequence, Slice
 from msgpass.plan import Losses, Map, Plan, Recurrence, TableChain, Tree
 from msgpass.sweeps import real
@@ -52,6 +53,12 @@ class Execution:
 
     def forward(self) -> None:
         """Values of all steps, sweeps of all components, all losses."""
+        # Overflow is told by check_finite, with the variable and the step; NumPy's warnings would only repeat
+        # it.
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._forward()
+
+    def _forward(self) -> None:
         for k, block in enumerate(self.plan.blocks):
             if isinstance(block, Map):
                 self._require_present(block)
@@ -174,29 +181,19 @@ class Execution:
     def _require_present(self, block) -> None:
         for family in block.families:
             for arg in family.args:
-                node = arg.slice.node
-                if (
-                    isinstance(node, Observation)
-                    and self.values[node.name].dtype.kind == "f"
-                    and np.isnan(self.values[node.name]).any()
-                ):
-                    row = (
-                        int(
-                            np.argmax(
-                                np.isnan(self.values[node.name])
-                                .reshape(len(self.values[node.name]), -1)
-                                .any(axis=1)
-                            )
-                        )
-                        if node.shape
-                        else 0
-                    )
-                    raise DataError(
-                        f"step {family.name!r} reads {node.name!r}, which is missing (NaN) at row "
-                        f"{row}: a deterministic step cannot integrate a missing input "
-                        "out. Fill it in, or give the step a mask as a second input (targets of a "
-                        "Loss may be missing)"
-                    )
+                name, value = arg.name, self.values.get(arg.name)
+                if not isinstance(arg.slice.node, Observation) or value is None or value.dtype.kind != "f":
+                    continue
+                if all_finite(value):
+                    continue
+                row = int(np.argmax(np.isnan(value.reshape(len(value), -1)).any(axis=1))) if value.ndim else 0
+                raise DataError(
+                    f"step {family.name!r} reads {name!r}, which is missing (NaN) at row {row}: a "
+                    "deterministic "
+                    "step cannot integrate a missing input out. Fill it in, or give the step a "
+                    "mask as a second "
+                    "input (targets of a Loss may be missing)"
+                )
 
     @property
     def log_sign(self) -> float:

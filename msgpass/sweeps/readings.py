@@ -276,11 +276,13 @@ def message(x, source, target):
         (k, b, f) for k, b in enumerate(x.plan.blocks) for f in b.families if f.name == instance.factor.name
     )
     where = as_slice(variable)
+    if where.node.graph is not x.plan.graph:
+        raise GraphError(f"{where.name!r} belongs to another graph")
     if isinstance(where.node, Parameter):
         return _at_parameter(x, k, block, family, instance.t, where.node.name, from_factor)
     name, row = where.node.name, _row(where)
     if isinstance(block, TableChain):
-        return _chain_message(x.runs[k], family, instance.t, name, row, from_factor)
+        return _chain_message(x.runs[k], family, instance.t, name, row, from_factor, x.clamp.get(name))
     if isinstance(block, Tree):
         return _tree_message(x.runs[k], block.families.index(family), instance, name, row, from_factor)
     return _step_message(x, k, block, family, instance.t, name, row, from_factor)
@@ -303,7 +305,7 @@ def _not_adjacent(instance_name: str, name: str, row: int):
     return GraphError(f"{instance_name} and {place} are not neighbours; no message runs between them")
 
 
-def _chain_message(run, family, j: int, name: str, row: int, from_factor: bool):
+def _chain_message(run, family, j: int, name: str, row: int, from_factor: bool, labels=None):
     t, _layout, block = run.tables, run.layout, run.block
     if block.node.shape:
         raise UnsupportedError(
@@ -322,7 +324,7 @@ def _chain_message(run, family, j: int, name: str, row: int, from_factor: bool):
             return own
         # Everything but this factor: what arrives from the left, from the right and from the other local
         # factors.
-        return _cross(run, row) + beta[row] + _local(run, row, skip=(made, j))
+        return _cross(run, row) + beta[row] + _local(run, row, labels, skip=(made, j))
     if len(block.pairs) > 1:
         raise UnsupportedError(
             f"several factors link neighbouring steps of {name!r}, so no single message of one of "
@@ -333,7 +335,7 @@ def _chain_message(run, family, j: int, name: str, row: int, from_factor: bool):
     if name != block.node.name or row not in (earlier, earlier + 1):
         raise _not_adjacent(family.factor[j].name, name, row)
     if row == earlier + 1:
-        return _cross(run, row) if from_factor else beta[row] + _local(run, row)
+        return _cross(run, row) if from_factor else beta[row] + _local(run, row, labels)
     return beta[row] if from_factor else alpha[row]
 
 
@@ -342,9 +344,11 @@ def _instance_row(family, arg, j: int) -> int:
     return int(rows.start if isinstance(rows, slice) else rows[0])
 
 
-def _local(run, row: int, skip=None) -> np.ndarray:
-    """Sum of the local tables at a row, but for one instance."""
+def _local(run, row: int, labels=None, skip=None) -> np.ndarray:
+    """Sum of the local tables at a row, but for one instance, and what its label leaves."""
     total = np.zeros(run.layout.states)
+    if labels is not None and labels[row] >= 0:
+        total[np.arange(run.layout.states) != labels[row]] = -np.inf
     for m in run.tables.unaries:
         arg = next(a for a in m.family.args if a.name == run.block.node.name)
         rows = rows_of(m.family, arg)
@@ -438,7 +442,7 @@ def _table_at_parameter(x, k, block, family, j, name):
         m for m in [*run.tables.unaries, *(m for m, _ in run.tables.pairs)] if m.family is family
     )
     tables.add_counts(
-        np.exp(_factor_belief(x, family.name).reshape(family.factor.n, *_latent_shape(made))[j : j + 1]),
+        np.exp(_factor_belief(x, family.name).reshape(family.factor.n, *_latent_shape(tables))[j : j + 1]),
         target,
         slice(j, j + 1),
     )

@@ -6,7 +6,8 @@ import numpy as np
 
 
 def every_path(model, X):
-    """(paths (K^T, T), log p(X, path)) for one sequence, from the model's attributes and nothing else of it."""
+    """(paths (K^T, T), log p(X, path)) for one sequence, from the model's attributes and nothing else of
+    it."""
     K, T = len(model.startprob_), len(X)
     density = log_density(model, X)
     paths = np.array(list(product(range(K), repeat=T)))

@@ -1,4 +1,5 @@
-"""The estimator's manners: scikit-learn's conventions, what it takes from its attributes, and what it refuses."""
+"""The estimator's manners: scikit-learn's conventions, what it takes from its attributes, and what it
+refuses."""
 
 import logging
 import pickle
@@ -120,7 +121,8 @@ def test_stationary_distribution(rng):
 
 
 @pytest.mark.parametrize(
-    ("kind", "free"), [("categorical", 6), ("poisson", 6), ("spherical", 8), ("diag", 12), ("full", 18), ("tied", 12)]
+    ("kind", "free"),
+    [("categorical", 6), ("poisson", 6), ("spherical", 8), ("diag", 12), ("full", 18), ("tied", 12)],
 )
 def test_information_criteria_count_the_free_parameters(kind, free, rng):
     K, D = 2, 1 if kind == "categorical" else 3
@@ -132,7 +134,7 @@ def test_information_criteria_count_the_free_parameters(kind, free, rng):
     assert model.bic(X) == pytest.approx(-2 * log_prob + np.log(10) * free)
 
 
-# -- starting points -----------------------------------------------------------------------------------------------
+# -- starting points -----------------------------------------------------------------------------------
 
 
 def test_init_params_says_what_starts_anew(rng):
@@ -167,7 +169,9 @@ def test_zeros_of_the_transition_matrix_stay(rng):
     model = PoissonHMM(3, init_params="sl", random_state=0, transmat_prior=2.0, **FAST)
     model.transmat_ = np.array([[0.5, 0.5, 0], [0, 0.5, 0.5], [0, 0, 1.0]])
     model.fit(counts(rng))
-    np.testing.assert_array_equal(model.transmat_ == 0, [[False, False, True], [True, False, False], [True, True, False]])
+    np.testing.assert_array_equal(
+        model.transmat_ == 0, [[False, False, True], [True, False, False], [True, True, False]]
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -176,7 +180,13 @@ def test_a_state_that_nothing_reaches_keeps_its_values(kind, rng):
     model.startprob_ = np.array([0.5, 0.5, 0])
     model.transmat_ = np.array([[0.5, 0.5, 0], [0.5, 0.5, 0], [0.2, 0.3, 0.5]])
     X, _ = model.sample(40, 1)
-    names = ["means_", "covars_"] if hasattr(model, "means_") else ["lambdas_"] if kind == "poisson" else ["emissionprob_"]
+    names = (
+        ["means_", "covars_"]
+        if hasattr(model, "means_")
+        else ["lambdas_"]
+        if kind == "poisson"
+        else ["emissionprob_"]
+    )
     before = {n: np.array(getattr(model, n)[2]) for n in names if not (n == "covars_" and kind == "tied")}
     model.fit(X)
     np.testing.assert_array_equal(model.transmat_[2], [0.2, 0.3, 0.5])
@@ -191,7 +201,7 @@ def test_the_initial_distribution_learns_from_every_sequence():
     np.testing.assert_allclose(model.startprob_, [1 / 3, 2 / 3])
 
 
-# -- stopping ------------------------------------------------------------------------------------------------------
+# -- stopping ------------------------------------------------------------------------------------------
 
 
 def test_too_few_iterations_warn(rng):
@@ -217,7 +227,7 @@ def test_verbose_prints_each_iteration(rng, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 3
 
 
-# -- what is refused -----------------------------------------------------------------------------------------------
+# -- what is refused -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

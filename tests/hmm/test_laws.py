@@ -60,7 +60,7 @@ def test_sequences_are_independent(case):
     assert log_prob == pytest.approx(sum(p for p, _ in parts), rel=1e-9, abs=1e-9)
     np.testing.assert_allclose(gamma, np.concatenate([g for _, g in parts]), **EXACT)
     best = [case.model.decode(x) for x in case.sequences]
-    log_prob, path = case.model.decode(case.X, case.lengths)
+    log_prob, _ = case.model.decode(case.X, case.lengths)
     assert log_prob == pytest.approx(sum(p for p, _ in best), rel=1e-9, abs=1e-9)
 
 
@@ -75,12 +75,13 @@ def test_a_missing_symbol_is_summed_over(case):
     assert case.model.score(case.X) == pytest.approx(log_sum(np.array(filled)), rel=1e-9, abs=1e-9)
 
 
+@settings(max_examples=40)
 @given(drawn(kinds=("poisson",), missing=False, max_length=3), st.integers(0, 2))
 def test_a_missing_count_is_summed_over(case, d):
     d %= case.X.shape[1]
-    assume(case.model.lambdas_.max() < 12)
+    assume(case.model.lambdas_.max() < 10)
     filled = []
-    for count in range(60):
+    for count in range(45):
         case.X[-1, d] = count
         filled.append(case.model.score(case.X))
     X = case.X.astype(float)
@@ -114,7 +115,10 @@ def test_em_never_goes_down(case):
 
 
 @settings(max_examples=60)
-@given(drawn(sequences=4, max_length=12, n_iter=15, tol=0, startprob_prior=2.0, transmat_prior=1.3), st.booleans())
+@given(
+    drawn(sequences=4, max_length=12, n_iter=15, tol=0, startprob_prior=2.0, transmat_prior=1.3),
+    st.booleans(),
+)
 def test_em_with_priors_never_goes_down_in_the_posterior(case, from_data):
     kind = type(case.model).__name__.removesuffix("HMM").lower()
     case.model.set_params(**PRIORS[kind])
@@ -166,7 +170,9 @@ def test_one_seed_the_same_bits(case, seed):
 @given(drawn(sequences=3, max_length=9, n_iter=3, tol=0, init_params=""))
 def test_missing_rows_at_an_end_teach_nothing(case):
     letters = "s" + "".join(case.model.EMISSION.LETTERS)
-    alone, padded = (permuted(case.model, range(case.model.n_components)).set_params(params=letters) for _ in "ab")
+    alone, padded = (
+        permuted(case.model, range(case.model.n_components)).set_params(params=letters) for _ in "ab"
+    )
     alone.fit(case.X, case.lengths)
     nothing = np.full((2, case.X.shape[1]), np.nan)
     padded.fit(np.concatenate([case.X, nothing]), [*case.lengths[:-1], case.lengths[-1] + 2])
@@ -195,7 +201,7 @@ def test_fitting_finds_what_made_the_data(kind, gaps, rng):
 def separated(kind):
     """A model of two sticky states whose emissions overlap little."""
     rng = np.random.default_rng(3)
-    model = make(kind, 2, 2, rng, tol=1e-2, n_iter=500)
+    model = make(kind, 2, 2, rng, tol=1e-4, n_iter=2000)
     model.startprob_, model.transmat_ = np.array([0.6, 0.4]), np.array([[0.9, 0.1], [0.2, 0.8]])
     if kind == "categorical":
         model.emissionprob_ = np.array([[0.05, 0.15, 0.8], [0.7, 0.2, 0.1]])
@@ -233,7 +239,10 @@ def permuted(model, order):
     """The same model with its states in another order."""
     order = list(order)
     other = type(model)(**model.get_params())
-    other.startprob_, other.transmat_ = np.asarray(model.startprob_)[order], np.asarray(model.transmat_)[order][:, order]
+    other.startprob_, other.transmat_ = (
+        np.asarray(model.startprob_)[order],
+        np.asarray(model.transmat_)[order][:, order],
+    )
     for name in emission_names(model):
         if name == "covars_":
             own = model._covars_

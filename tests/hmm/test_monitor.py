@@ -41,7 +41,11 @@ def test_what_verbose_prints(capsys):
     m.report(-5.0)
     m.report(-4.5)
     first, second = capsys.readouterr().err.splitlines()
-    assert first.split() == ["1", "-5.00000000", "+nan"] and second.split() == ["2", "-4.50000000", "+0.50000000"]
+    assert first.split() == ["1", "-5.00000000", "+nan"] and second.split() == [
+        "2",
+        "-4.50000000",
+        "+0.50000000",
+    ]
 
 
 class Terminal(io.StringIO):

@@ -18,7 +18,13 @@ def test_one_iteration_and_all_readings_agree(kind, peer, rng):
     K, D, lengths = 3, 1 if kind == "categorical" else 2, [40, 1, 60]
     ours = make(kind, K, D, rng, init_params="", n_iter=5, tol=0)
     X = ours.sample(sum(lengths), 1)[0]
-    settings = {"n_components": K, "init_params": "", "n_iter": 5, "tol": -np.inf, "implementation": "scaling"}
+    settings = {
+        "n_components": K,
+        "init_params": "",
+        "n_iter": 5,
+        "tol": -np.inf,
+        "implementation": "scaling",
+    }
     if kind in ("spherical", "diag", "full", "tied"):
         settings |= {"covariance_type": kind, "covars_prior": 0.0}
     theirs = getattr(peer, type(ours).__name__)(**settings)
@@ -33,4 +39,7 @@ def test_one_iteration_and_all_readings_agree(kind, peer, rng):
     assert ours.monitor_.iter == theirs.monitor_.iter
     np.testing.assert_allclose(ours.monitor_.history, list(theirs.monitor_.history), rtol=1e-9)
     for name in ("startprob_", "transmat_", *names):
-        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-6, atol=1e-9)
+        other = getattr(theirs, name)
+        if name == "covars_" and kind == "spherical":
+            other = other[::D]  # after a fit hmmlearn repeats each state's covariance D times
+        np.testing.assert_allclose(getattr(ours, name), other, rtol=1e-6, atol=1e-9)

@@ -48,16 +48,16 @@ def test_umbrella_one_step_of_em():
 
 
 def test_rainy_sunny():
-    model = categorical(
-        [0.6, 0.4], [[0.7, 0.3], [0.4, 0.6]], [[0.1, 0.4, 0.5], [0.6, 0.3, 0.1]], n_iter=1
-    )
+    model = categorical([0.6, 0.4], [[0.7, 0.3], [0.4, 0.6]], [[0.1, 0.4, 0.5], [0.6, 0.3, 0.1]], n_iter=1)
     X = [0, 1, 2]
     assert np.exp(model.score(X)) == pytest.approx(0.033612, abs=1e-15)
     log_prob, path = model.decode(X)
     assert np.exp(log_prob) == pytest.approx(0.01344, abs=1e-15) and path.tolist() == [1, 0, 0]
     np.testing.assert_allclose(model.predict_proba(X)[:, 0], [0.23170296, 0.62406283, 0.86397715], atol=1e-8)
     model.fit(X)
-    np.testing.assert_allclose(model.transmat_, [[0.89361702, 0.10638298], [0.63213729, 0.36786271]], atol=1e-8)
+    np.testing.assert_allclose(
+        model.transmat_, [[0.89361702, 0.10638298], [0.63213729, 0.36786271]], atol=1e-8
+    )
     np.testing.assert_allclose(model.emissionprob_[0], [0.13473116, 0.36288146, 0.50238738], atol=1e-8)
 
 

@@ -30,7 +30,9 @@ def test_structural_zeros_stay_whatever_the_prior():
 
 def test_a_row_without_counts_keeps_its_values():
     previous = np.array([[0.2, 0.8], [0.5, 0.5]])
-    np.testing.assert_allclose(normalised(np.array([[0.0, 0.0], [3.0, 1.0]]), 1.0, previous), [[0.2, 0.8], [0.75, 0.25]])
+    np.testing.assert_allclose(
+        normalised(np.array([[0.0, 0.0], [3.0, 1.0]]), 1.0, previous), [[0.2, 0.8], [0.75, 0.25]]
+    )
 
 
 def test_a_sparse_prior_empties_small_counts():

@@ -145,10 +145,11 @@ def trees(draw, max_assignments=1500):
 
 
 @st.composite
-def sliced_trees(draw):
+def sliced_trees(draw, spine_only=False):
     """Trees over slices that are no simple chain: a local variable at each step, order two, two sequences joined at an end."""
     rng, T = np.random.default_rng(draw(seeds)), draw(st.integers(2, 4))
-    shape = draw(st.sampled_from(["comb", "second order", "joined", "three at a step", "ragged comb"]))
+    shapes = ["comb", "second order", "three at a step", "ragged comb"] + ([] if spine_only else ["joined"])
+    shape = draw(st.sampled_from(shapes))
     return sliced_tree(rng, shape, T)
 
 

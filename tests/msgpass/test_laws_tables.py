@@ -134,3 +134,30 @@ def test_forward_holds_slices_up_to_t_and_backward_the_later_ones(algebra, graph
             ahead, behind = first + length - 1 - t, t - first
             np.testing.assert_allclose(m.forward["z"][t], past.message(("z", t)) - spare * ahead, **TOLERANCE)
             np.testing.assert_allclose(m.backward["z"][t], later.message(("z", t)) - spare * behind, **TOLERANCE)
+
+
+@given(sliced_trees(spine_only=True))
+def test_along_a_spine_forward_and_backward_are_cut_at_the_slice(algebra, graph):
+    """The rows of z that other variables hang on: their teeth belong to the slice."""
+    m, full, z = run(graph, algebra), Flat.of(graph), graph["z"]
+    for first, length in zip(z.clock.offsets[:-1], z.clock.lengths, strict=True):
+        sizes = {k: s for k, s in full.sizes.items() if first <= k[1] < first + length}
+        own = Flat(sizes, [t for t in full.tables if t[0][0] in sizes])
+        for t in range(first, first + length):
+            past, later = own.only(lambda keys, t=t: all(k[1] <= t for k in keys)), own.only(lambda keys, t=t: any(k[1] > t for k in keys))
+            for found, flat in ((m.forward["z"][t], past), (m.backward["z"][t], later)):
+                wanted = Enumeration(flat, reduction(algebra)).message(("z", t))
+                np.testing.assert_allclose(free_of_constant(found), free_of_constant(wanted), **TOLERANCE)
+
+
+@given(models, seeds)
+def test_ties_are_traced_back_to_one_best_assignment(layout, graph, seed):
+    """Whole-numbered tables: many best assignments, of which one is returned, whole."""
+    rng, graph = np.random.default_rng(seed), layout(graph)
+    values = {n: np.round(rng.integers(0, 2, node.value.shape).astype(float)) for n, node in graph.nodes.items() if hasattr(node, "value") and not node.discrete}
+    m = run(graph, MaxProduct(), values=values)
+    scores = 0.0
+    for b in members_of(graph):
+        e = Enumeration(Flat.of(graph, values, b), "max")
+        scores += e.score({key: int(read(m.assignment, handle)[b]) for key, handle in latent_instances(graph)})
+    np.testing.assert_allclose(scores, m.total, **TOLERANCE)

@@ -65,6 +65,13 @@ def test_adam_takes_adams_steps():
         np.testing.assert_allclose(net.weights[k], expected[k], rtol=1e-4, atol=1e-9)
 
 
+def test_the_best_weights_are_kept_not_the_last():
+    net, x, loss = problem()
+    history = fit(net, x, loss, "adam", n_iter=15, tol=None, lr=2.0)
+    assert history.best == min(history.losses) < history.losses[-1]
+    assert bptt(net, x, loss).total == pytest.approx(history.best, rel=1e-12)
+
+
 def test_a_classifier_learns_its_labels(rng):
     x = rng.normal(size=(20, 8, 1))
     labels = (x[..., 0] > 0).astype(int)

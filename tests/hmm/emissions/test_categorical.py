@@ -42,7 +42,9 @@ def test_symbols_are_checked(X, error, text):
 
 def test_a_symbol_that_the_model_does_not_have():
     model = CategoricalHMM(2, **FAST).fit([0, 1, 1])
-    with pytest.raises(DataError, match=r"symbol 2 at row 1, but the model emits 0 to 1; fit with n_features=3"):
+    with pytest.raises(
+        DataError, match=r"symbol 2 at row 1, but the model emits 0 to 1; fit with n_features=3"
+    ):
         model.score([0, 2])
     with pytest.raises(DataError, match="symbol 5"):
         CategoricalHMM(2, n_features=3, **FAST).fit([0, 5])

@@ -39,7 +39,9 @@ def test_degenerate_data_are_floored(covariance_type, X):
 @pytest.mark.parametrize("covariance_type", TYPES)
 def test_min_covar_is_the_least_eigenvalue(covariance_type, rng):
     X = rng.normal(size=(60, 2)) * [1e-3, 2.0]
-    model = GaussianHMM(2, covariance_type=covariance_type, min_covar=0.5, random_state=0, n_iter=5, tol=0).fit(X)
+    model = GaussianHMM(
+        2, covariance_type=covariance_type, min_covar=0.5, random_state=0, n_iter=5, tol=0
+    ).fit(X)
     assert np.linalg.eigvalsh(model.covars_).min() >= 0.5 - 1e-12
 
 
@@ -78,7 +80,9 @@ def test_the_floor_follows_each_feature(rng):
 
 @pytest.mark.parametrize("matrices", [False, True])
 def test_priors_pull(matrices):
-    prior = GaussianPrior(means_prior=1.0, means_weight=2.0, covars_prior=3.0, covars_weight=5.0).check(1, 1, matrices)
+    prior = GaussianPrior(means_prior=1.0, means_weight=2.0, covars_prior=3.0, covars_weight=5.0).check(
+        1, 1, matrices
+    )
     covars = np.ones((1, 1, 1)) if matrices else np.ones((1, 1))
     emission = Gaussian(np.zeros((1, 1)), covars, "full" if matrices else "diag", 0.0, prior)
     fitted = emission.fit(emission.prepare(np.array([[4.0], [6.0]])), np.ones((2, 1)), "mc")
