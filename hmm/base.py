@@ -14,14 +14,13 @@ from sklearn.base import BaseEstimator
 
 from hmm.chain import Chain
 from hmm.emissions.base import Emission
-from hmm.learning import Priors, baum_welch
-from hmm.monitor import ConvergenceMonitor, check_tolerance, log
+from hmm.learning import baum_welch
+from hmm.monitor import ConvergenceMonitor
+from hmm.starting import ALGORITHMS, check_settings, fields, free_parameters, starting_chain
 from hmm.validation import (
     NotFittedError,
     generator,
-    letters,
     one_of,
-    prior,
     probabilities,
     rows_of_numbers,
     same_width,
@@ -31,15 +30,12 @@ from hmm.validation import (
 from msgpass import FactorGraph, ForwardOnly, MaxProduct, Messages, run
 from msgpass.errors import ConvergenceWarning, DataError
 
-ALGORITHMS = ("viterbi", "map")
-IMPLEMENTATIONS = ("log", "scaling")
-
 
 class BaseHMM(BaseEstimator):
     """Base of the models; a model adds its constructor, its emission, and what data it takes.
 
-    A subclass writes ``_emission`` (from its attributes), ``_start_emission`` (from data) and
-    ``_store_emission``.
+    A subclass writes ``EMISSION``, ``emission`` and ``start_emission``, and ``check_data`` where not every
+    number will do.
     """
 
     EMISSION: ClassVar[type[Emission]]
@@ -48,26 +44,26 @@ class BaseHMM(BaseEstimator):
 
     # -- what a model adds ------------------------------------------------------------------------------
 
-    def _emission(self) -> Emission:
-        """The emission that the attributes hold, unchecked."""
+    def emission(self, X: np.ndarray | None = None) -> Emission:
+        """The emission that the attributes hold, unchecked; with data, ready to be fitted to them."""
         raise TypeError(f"{type(self).__name__} has no emission; use one of hmm's models")
 
-    def _start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Emission:
+    def start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Emission:
         """Where EM starts."""
         raise TypeError(f"{type(self).__name__} has no emission; use one of hmm's models")
 
-    def _start_transition(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def start_transition(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Nearly uniform, so that the data decide; drawn, so that states differ even where emissions do
         not."""
         K = self.n_components
         return rng.dirichlet(np.full(K, 10.0), K) if K > 1 else np.ones((1, 1))
 
-    def _store_emission(self, emission: Emission) -> None:
+    def store_emission(self, emission: Emission) -> None:
         """Keep an emission's fields as attributes."""
         for field in emission.LETTERS.values():
             setattr(self, f"{field}_", getattr(emission, field))
 
-    def _check_data(self, X: np.ndarray) -> np.ndarray:
+    def check_data(self, X: np.ndarray) -> np.ndarray:
         """(T, D) data of the kind that the emission wants."""
         return X
 
@@ -99,20 +95,14 @@ class BaseHMM(BaseEstimator):
         ConvergenceWarning
             If ``n_iter`` iterations were not enough to gain less than ``tol > 0`` in one.
         """
-        params, init_params = self._check_settings()
-        X = self._check_data(rows_of_numbers(X, flat=self.FLAT))
+        priors = check_settings(self)
+        X = self.check_data(rows_of_numbers(X, flat=self.FLAT))
         lengths = sequence_lengths(lengths, len(X))
-        chain = self._start(X, init_params)
-        self._warn_if_few(X, chain, params)
+        chain = starting_chain(self, X)
         self.n_features_in_ = X.shape[1]
         monitor = self._fresh_monitor()
         self._store(chain)
-        shape = (self.n_components, self.n_components)
-        priors = Priors(
-            prior("startprob_prior", self.startprob_prior, shape[:1], positive=True),
-            prior("transmat_prior", self.transmat_prior, shape, positive=True),
-        )
-        for better in baum_welch(chain, chain.emission.prepare(X), lengths, params, priors, monitor):
+        for better in baum_welch(chain, chain.emission.prepare(X), lengths, self.params, priors, monitor):
             self._store(better)
         if monitor.iter > 1 and monitor.tol > 0 and not monitor.converged:
             warnings.warn(
@@ -124,54 +114,9 @@ class BaseHMM(BaseEstimator):
             )
         return self
 
-    def _check_settings(self) -> tuple[str, str]:
-        whole("n_components", self.n_components, 1)
-        whole("n_iter", self.n_iter, 0)
-        check_tolerance(self.tol)
-        one_of("algorithm", self.algorithm, ALGORITHMS)
-        one_of("implementation", self.implementation, IMPLEMENTATIONS)
-        known = {"s": "startprob", "t": "transmat", **self.EMISSION.LETTERS}
-        return letters("params", self.params, known), letters("init_params", self.init_params, known)
-
-    def _start(self, X: np.ndarray, init_params: str) -> Chain:
-        """Attributes that are there and not named by ``init_params``; the rest from the data."""
-        K, rng = self.n_components, generator(self.random_state)
-        fields = {"s": "startprob", "t": "transmat", **self.EMISSION.LETTERS}
-        kept = {}
-        for letter, field in fields.items():
-            present = hasattr(self, f"{field}_")
-            if letter in init_params and present and not hasattr(self, "n_features_in_"):
-                log.warning(
-                    "%s_ was set, but the fit starts anew because init_params contains %r", field, letter
-                )
-            if present and letter not in init_params:
-                kept[letter] = f"{field}_"
-        if "s" not in kept:
-            self.startprob_ = np.full(K, 1 / K)
-        if "t" not in kept:
-            self.transmat_ = self._start_transition(X, rng)
-        if missing := set(self.EMISSION.LETTERS) - set(kept):
-            start = self._start_emission(X, rng)
-            for letter in missing:
-                field = self.EMISSION.LETTERS[letter]
-                setattr(
-                    self,
-                    f"_{field}_" if hasattr(type(self), f"{field}_") else f"{field}_",
-                    getattr(start, field),
-                )
-        return self._chain(X)
-
-    def _warn_if_few(self, X: np.ndarray, chain: Chain, params: str) -> None:
-        free = self._n_parameters(chain)
-        wanted = sum(n for letter, n in free.items() if letter in params)
-        if X.size < wanted:
-            log.warning(
-                "Fitting %d free parameters to %d numbers; the solution will be degenerate", wanted, X.size
-            )
-
     def _store(self, chain: Chain) -> None:
         self.startprob_, self.transmat_ = chain.initial, chain.transition
-        self._store_emission(chain.emission)
+        self.store_emission(chain.emission)
 
     @property
     def monitor_(self) -> ConvergenceMonitor:
@@ -191,14 +136,10 @@ class BaseHMM(BaseEstimator):
 
     # -- the model as a graph ---------------------------------------------------------------------------
 
-    def _chain(self, X: np.ndarray | None = None) -> Chain:
+    def chain(self, X: np.ndarray | None = None) -> Chain:
         """The attributes as a chain, checked."""
         K = whole("n_components", self.n_components, 1)
-        absent = [
-            n
-            for n in ("startprob", "transmat", *self.EMISSION.LETTERS.values())
-            if not hasattr(self, f"{n}_")
-        ]
+        absent = [field for field in fields(self).values() if not self.has(field)]
         if absent:
             raise NotFittedError(
                 f"this {type(self).__name__} has no {', '.join(f'{n}_' for n in absent)} yet; "
@@ -207,17 +148,18 @@ class BaseHMM(BaseEstimator):
         return Chain(
             probabilities("startprob_", self.startprob_, (K,)),
             probabilities("transmat_", self.transmat_, (K, K)),
-            self._emission_for(X).check(K),
+            self.emission(X).check(K),
         )
 
-    def _emission_for(self, X: np.ndarray | None) -> Emission:
-        return self._emission()
+    def has(self, field: str) -> bool:
+        """Whether an attribute such as "startprob" has been fitted or set."""
+        return f"{field}_" in self.__dict__ or f"_{field}_" in self.__dict__
 
     def _ready(self, X, lengths) -> tuple[Chain, np.ndarray, list[int]]:
-        chain = self._chain()
+        chain = self.chain()
         X = rows_of_numbers(X, flat=self.FLAT)
         same_width(X, chain.emission.n_features)
-        return chain, self._check_data(X), sequence_lengths(lengths, len(X))
+        return chain, self.check_data(X), sequence_lengths(lengths, len(X))
 
     def graph(self, X, lengths=None) -> FactorGraph:
         """The factor graph that everything runs on.
@@ -304,7 +246,7 @@ class BaseHMM(BaseEstimator):
         X : array, (n_samples, D)
         states : array of int, (n_samples,)
         """
-        chain = self._chain()
+        chain = self.chain()
         rng = generator(self.random_state if random_state is None else random_state)
         if currstate is not None and whole("currstate", currstate, 0) >= self.n_components:
             raise DataError(f"currstate is {currstate}, but states run from 0 to {self.n_components - 1}")
@@ -314,17 +256,13 @@ class BaseHMM(BaseEstimator):
 
     def get_stationary_distribution(self) -> np.ndarray:
         """The distribution π with π A = π, (K,)."""
-        return self._chain().stationary()
+        return self.chain().stationary()
 
     def aic(self, X, lengths=None) -> float:
         """Akaike's criterion, −2 log p(X) + 2·(free parameters); lower is better."""
-        return -2 * self.score(X, lengths) + 2 * sum(self._n_parameters(self._chain()).values())
+        return -2 * self.score(X, lengths) + 2 * sum(free_parameters(self.chain()).values())
 
     def bic(self, X, lengths=None) -> float:
         """Schwarz's criterion, −2 log p(X) + log T·(free parameters); lower is better."""
-        free = sum(self._n_parameters(self._chain()).values())
+        free = sum(free_parameters(self.chain()).values())
         return -2 * self.score(X, lengths) + free * float(np.log(len(X)))
-
-    def _n_parameters(self, chain: Chain) -> dict[str, int]:
-        K = self.n_components
-        return {"s": K - 1, "t": K * (K - 1), **chain.emission.n_parameters()}

@@ -7,7 +7,7 @@ maximum, so EM stays monotone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -16,53 +16,10 @@ from hmm.clustering import cluster
 from hmm.emissions import diagonal_normal, matrix_normal
 from hmm.emissions.base import Emission
 from hmm.emissions.cells import Cells
+from hmm.emissions.covariance import COVARIANCE_TYPES, check_covars, floored, spread
+from hmm.emissions.gaussian_prior import GaussianPrior
 from hmm.simplex import NEGLIGIBLE
-from hmm.validation import one_of, parameter, prior
-from msgpass.errors import DataError
-
-COVARIANCE_TYPES = ("spherical", "diag", "full", "tied")
-
-RELATIVE_FLOOR = 1e-6
-"""Least variance of a state, as a share of the feature's variance, where the user set none."""
-
-
-@dataclass(frozen=True, eq=False)
-class GaussianPrior:
-    """hmmlearn's prior on means and covariances; the defaults add nothing, which is maximum likelihood.
-
-    The M-step maximises Q − ½ Σ_k [w (μ_k − m)ᵀ Σ_k⁻¹ (μ_k − m) + tr(Σ_k⁻¹ P) + ν log |Σ_k|] with m =
-    ``means_prior``, w = ``means_weight``, P = ``covars_prior`` (a number p stands for p·I) and ν =
-    max(``covars_weight`` − 1, 0) for spherical and diagonal covariances, max(``covars_weight`` − D, 0) for
-    full and tied ones.
-    """
-
-    means_prior: float | np.ndarray = 0.0
-    means_weight: float | np.ndarray = 0.0
-    covars_prior: float | np.ndarray = 0.0
-    covars_weight: float = 1.0
-
-    @property
-    def flat(self) -> bool:
-        """Whether this is maximum likelihood."""
-        return not np.any(self.means_weight) and not np.any(self.covars_prior) and self.covars_weight <= 1
-
-    def check(self, n_components: int, n_features: int, matrices: bool) -> GaussianPrior:
-        """Itself with arrays, or a typed error."""
-        shape = (n_components, n_features)
-        means = np.asarray(self.means_prior, np.float64)
-        prior("means_prior", np.abs(means), shape)
-        weights = prior("means_weight", self.means_weight, shape)
-        if weights.ndim == 2 and weights.shape[1] > 1 and matrices:
-            raise DataError(
-                "means_weight must be a number or have shape (n_components, 1) with full and tied covariances"
-            )
-        covars = prior("covars_prior", np.abs(self.covars_prior), (*shape, n_features) if matrices else shape)
-        if matrices and covars.ndim < 2:
-            given = np.asarray(self.covars_prior) * np.eye(n_features)
-        else:
-            given = np.asarray(self.covars_prior, np.float64)
-        weight = float(prior("covars_weight", self.covars_weight, ()))
-        return GaussianPrior(means, weights, given, weight)
+from hmm.validation import one_of, parameter
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +48,7 @@ class Gaussian(Emission):
     covars: np.ndarray
     covariance_type: str = "diag"
     floor: float | np.ndarray = 0.0
-    prior: GaussianPrior = GaussianPrior()
+    prior: GaussianPrior = field(default_factory=GaussianPrior)
 
     LETTERS: ClassVar[dict[str, str]] = {"m": "means", "c": "covars"}
 
@@ -117,17 +74,7 @@ class Gaussian(Emission):
         means = np.where(size > 0, member @ rows / np.maximum(size, 1), overall)
         # States that got no cluster of their own must differ, or EM keeps them alike.
         means = means + 0.01 * scale * rng.standard_normal(means.shape)
-        covars = {
-            "spherical": lambda: np.full(n_components, np.diag(covariance).mean()),
-            "diag": lambda: np.tile(np.diag(covariance), (n_components, 1)),
-            "full": lambda: np.tile(covariance, (n_components, 1, 1)),
-            "tied": lambda: covariance,
-        }[covariance_type]()
-        return cls(means, covars, covariance_type, floor)
-
-    def floored_at(self, floor: np.ndarray) -> Gaussian:
-        """The same distributions, to be kept above another floor."""
-        return replace(self, floor=floor)
+        return cls(means, spread(covariance, covariance_type, n_components), covariance_type, floor)
 
     @property
     def matrices(self) -> bool:
@@ -166,11 +113,8 @@ class Gaussian(Emission):
     def fit(self, data: Cells, weights: np.ndarray, params: str) -> Gaussian:
         if not set(params) & set(self.LETTERS):
             return self
-        return (
-            self._fit_matrices(data, weights, params)
-            if self.matrices
-            else self._fit_variances(data, weights, params)
-        )
+        fitted = self._fit_matrices if self.matrices else self._fit_variances
+        return fitted(data, weights, params)
 
     def n_parameters(self) -> dict[str, int]:
         K, D = self.means.shape
@@ -184,8 +128,8 @@ class Gaussian(Emission):
         weight, gap = np.broadcast_to(p.means_weight, self.means.shape), self.means - p.means_prior
         covars = self._stacked()
         if not self.matrices:
-            spread = (weight * gap**2 + p.covars_prior) / covars
-            return -0.5 * float(np.sum(spread + max(p.covars_weight - 1, 0) * np.log(covars)))
+            pulled = (weight * gap**2 + p.covars_prior) / covars
+            return -0.5 * float(np.sum(pulled + max(p.covars_weight - 1, 0) * np.log(covars)))
         precision, (_, logdet) = np.linalg.inv(covars), np.linalg.slogdet(covars)
         far = np.sum(weight[:, 0] * np.einsum("ki,kij,kj->k", gap, precision, gap))
         kinds = slice(0, 1) if self.covariance_type == "tied" else slice(None)
@@ -240,62 +184,14 @@ class Gaussian(Emission):
             return replace(self, means=means)
         extra = max(p.covars_weight - D, 0)
         if self.covariance_type == "tied":
-            covars = self._floored((scatter.sum(axis=0) + p.covars_prior) / (mass.sum() + extra))
+            if mass.sum() + extra <= NEGLIGIBLE:
+                return replace(self, means=means)
+            covars = floored((scatter.sum(axis=0) + p.covars_prior) / (mass.sum() + extra), self.floor)
             return replace(self, means=means, covars=covars)
         known = (mass + extra > NEGLIGIBLE)[:, None, None]
         total = np.where(known, (mass + extra)[:, None, None], 1)
         return replace(
             self,
             means=means,
-            covars=np.where(known, self._floored((scatter + p.covars_prior) / total), self.covars),
+            covars=np.where(known, floored((scatter + p.covars_prior) / total, self.floor), self.covars),
         )
-
-    def _floored(self, covars: np.ndarray) -> np.ndarray:
-        """argmax over Σ ⪰ diag(floor) of −log |Σ| − tr(Σ⁻¹ S): the eigenvalues of S in units of the floor, at
-        least 1."""
-        unit = np.sqrt(np.broadcast_to(self.floor, covars.shape[-1:]))
-        covars = (covars + np.swapaxes(covars, -1, -2)) / 2
-        if not (unit > 0).all():
-            return covars
-        scaled = covars / np.outer(unit, unit)
-        values, vectors = np.linalg.eigh(scaled)
-        low = values.min(axis=-1) < 1
-        if not low.any():
-            return covars
-        raised = (
-            (vectors * np.maximum(values, 1)[..., None, :])
-            @ np.swapaxes(vectors, -1, -2)
-            * np.outer(unit, unit)
-        )
-        return np.where(low[..., None, None], (raised + np.swapaxes(raised, -1, -2)) / 2, covars)
-
-
-def check_covars(covars, covariance_type: str, n_components: int, n_features: int) -> np.ndarray:
-    """Covariances of the type's shape, positive (definite)."""
-    K, D = n_components, n_features
-    shape = {"spherical": (K,), "diag": (K, D), "full": (K, D, D), "tied": (D, D)}[covariance_type]
-    array = parameter(f"covars_ of type {covariance_type!r}", covars, shape)
-    if covariance_type in ("spherical", "diag"):
-        if (array <= 0).any():
-            raise DataError(f"covars_ holds {array.min():.6g}; variances are above zero")
-        return array
-    if (
-        not np.allclose(array, np.swapaxes(array, -1, -2), rtol=1e-6, atol=0)
-        or np.linalg.eigvalsh(array).min() <= 0
-    ):
-        raise DataError(f"covars_ of type {covariance_type!r} must be symmetric and positive definite")
-    return array
-
-
-def variance_floor(X: np.ndarray, min_covar: float | None) -> np.ndarray:
-    """Least variance of each feature, (D,): what the user set, or a millionth of the feature's own
-    variance."""
-    D = X.shape[1]
-    if min_covar is not None:
-        return np.full(D, float(prior("min_covar", min_covar, ())))
-    seen = np.isfinite(X)
-    n = np.maximum(seen.sum(axis=0), 1)
-    filled = np.where(seen, X, 0)
-    variance = (np.where(seen, X - filled.sum(axis=0) / n, 0) ** 2).sum(axis=0) / n
-    rounding = 1e3 * np.finfo(float).eps * np.abs(filled).max(axis=0)
-    return np.where(variance > rounding**2, RELATIVE_FLOOR * variance, RELATIVE_FLOOR)

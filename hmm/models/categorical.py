@@ -90,16 +90,12 @@ class CategoricalHMM(BaseHMM):
         self.init_params = init_params
         self.implementation = implementation
 
-    def _emission(self) -> Categorical:
+    def emission(self, X: np.ndarray | None = None) -> Categorical:
+        if X is not None:
+            self._within(X, np.shape(self.emissionprob_)[-1])
         return Categorical(self.emissionprob_, self.emissionprob_prior)
 
-    def _emission_for(self, X: np.ndarray | None) -> Categorical:
-        emission = self._emission()
-        if X is not None:
-            self._within(X, np.shape(emission.emissionprob)[-1])
-        return emission
-
-    def _start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Categorical:
+    def start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Categorical:
         if self.n_features is not None:
             return Categorical.start(self.n_components, whole("n_features", self.n_features, 1), rng)
         largest = int(X.max())
@@ -107,20 +103,20 @@ class CategoricalHMM(BaseHMM):
             raise DataError("all symbols are missing, so their number is unknown; give n_features")
         return Categorical.start(self.n_components, largest + 1, rng)
 
-    def _start_transition(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def start_transition(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Half way to staying where one is, if symbols repeat more often than by chance.
 
         Emissions say nothing about symbols' states at the start, so that near a uniform transition EM crawls:
         eight starts on sticky chains of 4 states ended 30 nats below (on average) those that began sticky,
         and on English letters, which alternate, sticky starts ended 150 nats below the others.
         """
-        drawn = super()._start_transition(X, rng)
+        drawn = super().start_transition(X, rng)
         known = X[X[:, 0] >= 0, 0]
         repeats = np.mean(known[1:] == known[:-1]) if len(known) > 1 else 0.0
         chance = np.sum((np.bincount(known) / max(len(known), 1)) ** 2)
         return 0.5 * (drawn + np.eye(self.n_components)) if repeats > chance else drawn
 
-    def _check_data(self, X: np.ndarray) -> np.ndarray:
+    def check_data(self, X: np.ndarray) -> np.ndarray:
         """Whole numbers, −1 where missing."""
         if X.shape[1] != 1:
             raise ShapeError(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from hmm.base import BaseHMM
-from hmm.emissions.gaussian import COVARIANCE_TYPES, Gaussian, GaussianPrior, check_covars, variance_floor
+from hmm.emissions.covariance import COVARIANCE_TYPES, check_covars, variance_floor
+from hmm.emissions.gaussian import Gaussian
+from hmm.emissions.gaussian_prior import GaussianPrior
 from hmm.validation import one_of
 
 
@@ -103,7 +105,7 @@ class GaussianHMM(BaseHMM):
     @property
     def n_features(self) -> int:
         """Numbers D in an observation."""
-        return self._chain().emission.n_features
+        return self.chain().emission.n_features
 
     @property
     def covars_(self) -> np.ndarray:
@@ -125,19 +127,16 @@ class GaussianHMM(BaseHMM):
         D = array.shape[-1] if array.ndim and self.covariance_type != "spherical" else 1
         self._covars_ = check_covars(covars, self.covariance_type, self.n_components, D)
 
-    def _emission(self) -> Gaussian:
+    def emission(self, X: np.ndarray | None = None) -> Gaussian:
         prior = GaussianPrior(self.means_prior, self.means_weight, self.covars_prior, self.covars_weight)
-        return Gaussian(self.means_, self._covars_, self.covariance_type, prior=prior)
+        floor = 0.0 if X is None else variance_floor(X, self.min_covar)
+        return Gaussian(self.means_, self._covars_, self.covariance_type, floor, prior)
 
-    def _emission_for(self, X: np.ndarray | None) -> Gaussian:
-        emission = self._emission()
-        return emission if X is None else emission.floored_at(variance_floor(X, self.min_covar))
-
-    def _start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Gaussian:
+    def start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Gaussian:
         one_of("covariance_type", self.covariance_type, COVARIANCE_TYPES)
         return Gaussian.start(
             X, self.n_components, rng, self.covariance_type, variance_floor(X, self.min_covar)
         )
 
-    def _store_emission(self, emission) -> None:
+    def store_emission(self, emission) -> None:
         self.means_, self._covars_ = emission.means, emission.covars

@@ -88,15 +88,15 @@ class PoissonHMM(BaseHMM):
     @property
     def n_features(self) -> int:
         """Counts D in an observation."""
-        return self._chain().emission.n_features
+        return self.chain().emission.n_features
 
-    def _emission(self) -> Poisson:
+    def emission(self, X: np.ndarray | None = None) -> Poisson:
         return Poisson(self.lambdas_, self.lambdas_prior, self.lambdas_weight)
 
-    def _start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Poisson:
+    def start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Poisson:
         return Poisson.start(X, self.n_components, rng)
 
-    def _check_data(self, X: np.ndarray) -> np.ndarray:
+    def check_data(self, X: np.ndarray) -> np.ndarray:
         wrong = (X < 0) | (np.floor(X) != X) & ~np.isnan(X)
         if wrong.any():
             t, d = np.argwhere(wrong)[0]

@@ -58,6 +58,8 @@ def orient(block: Tree) -> Orientation:
     index: dict[tuple[str, int], int] = {}
     touched: list[list[tuple[int, int]]] = []
     members: dict[tuple[int, int], list[int]] = {}
+    scopes: dict[frozenset[int], list[tuple[int, int]]] = {}
+    spines: set[str] = set()  # sequences linked to themselves across time: a root at their end is forward in time
     for node_name in block.nodes:
         node = next(a.slice.node for f in block.families for a in f.args if a.name == node_name)
         for row in range(node.clock.total) if isinstance(node, Sequence) else (-1,):
@@ -65,6 +67,8 @@ def orient(block: Tree) -> Orientation:
             touched.append([])
     for k, family in enumerate(block.families):
         free = [a for a in family.args if latent(a)]
+        called = [a.name for a in free]
+        spines |= {name for name in called if called.count(name) > 1}
         rows = [
             np.arange(family.factor.n) * 0 - 1
             if a.rows is None
@@ -74,6 +78,7 @@ def orient(block: Tree) -> Orientation:
         for j in range(family.factor.n):
             ids = [index[(a.name, int(r[j]))] for a, r in zip(free, rows, strict=True)]
             members[(k, j)] = ids
+            scopes.setdefault(frozenset(ids), []).append((k, j))
             for v in ids:
                 touched[v].append((k, j))
     names = list(index)
@@ -81,7 +86,7 @@ def orient(block: Tree) -> Orientation:
     visited: set[tuple[int, int]] = set()
     downward: list[Instance] = []
     roots: list[int] = []
-    for root in sorted(range(len(touched)), key=lambda v: (names[v][1], v), reverse=True):
+    for root in sorted(range(len(touched)), key=lambda v: (names[v][0] in spines, names[v][1], v), reverse=True):
         if seen[root]:
             continue
         roots.append(root)
@@ -93,7 +98,7 @@ def orient(block: Tree) -> Orientation:
                 if key in visited:
                     continue
                 ids = members[key]
-                together = [key] if len(ids) == 1 else [k for k in touched[v] if set(members[k]) == set(ids)]
+                together = [key] if len(ids) == 1 else scopes[frozenset(ids)]
                 visited.update(together)
                 ins = tuple(u for u in ids if u != v)
                 for u in ins:

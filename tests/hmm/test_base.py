@@ -201,6 +201,29 @@ def test_the_initial_distribution_learns_from_every_sequence():
     np.testing.assert_allclose(model.startprob_, [1 / 3, 2 / 3])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_observed_teaches_nothing(kind, rng):
+    model = make(
+        kind, 2, 2, rng, params="".join(make(kind, 2, 2, rng).EMISSION.LETTERS), init_params="", **FAST
+    )
+    names = {"poisson": ["lambdas_"], "categorical": ["emissionprob_"]}.get(kind, ["means_", "covars_"])
+    before = {name: np.array(getattr(model, name)) for name in names}
+    X = np.full((5, 1 if kind == "categorical" else 2), np.nan)
+    model.fit(X)
+    for name, value in before.items():
+        np.testing.assert_allclose(getattr(model, name), value, rtol=1e-12)
+    assert model.score(X) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_fit_that_is_refused_changes_nothing(rng):
+    model = make("poisson", 2, 1, rng, init_params="st", **FAST)
+    before = np.array(model.startprob_)
+    model.lambdas_ = [[1.0], [-1.0]]
+    with pytest.raises(DataError):
+        model.fit(counts(rng))
+    np.testing.assert_array_equal(model.startprob_, before)
+
+
 # -- stopping ------------------------------------------------------------------------------------------
 
 

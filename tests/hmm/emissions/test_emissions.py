@@ -19,8 +19,8 @@ def drawn_emission(kind, seed, T=12, gaps=True):
     X = model.sample(T, rng)[0]
     if gaps:
         X = with_gaps(X, 0.3, rng)
-    X = model._check_data(X)
-    return model, model._chain(X).emission, X, rng.dirichlet(np.ones(K), T)
+    X = model.check_data(X)
+    return model, model.chain(X).emission, X, rng.dirichlet(np.ones(K), T)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,7 +98,7 @@ def test_nothing_to_learn_returns_the_emission_itself(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_samples_have_the_moments_of_their_state(kind, rng):
     model = make(kind, 2, 1 if kind == "categorical" else 2, rng)
-    emission = model._chain().emission
+    emission = model.chain().emission
     X = emission.sample(np.full(20_000, 1), rng)
     if kind == "categorical":
         np.testing.assert_allclose(np.bincount(X[:, 0]) / len(X), model.emissionprob_[1], atol=0.02)
@@ -111,4 +111,4 @@ def test_samples_have_the_moments_of_their_state(kind, rng):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_prior_of_maximum_likelihood_is_flat(kind, rng):
-    assert make(kind, 2, 2, rng)._chain().emission.log_prior() == 0
+    assert make(kind, 2, 2, rng).chain().emission.log_prior() == 0

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hmm import GaussianHMM
-from hmm.emissions.gaussian import Gaussian, GaussianPrior, variance_floor
+from hmm.emissions.gaussian import Gaussian
+from hmm.emissions.gaussian_prior import GaussianPrior
 from msgpass.errors import DataError, ShapeError
 from tests.hmm.drawn import make
 
@@ -52,30 +53,6 @@ def test_units_do_not_matter(covariance_type, rng):
     large, small = (GaussianHMM(2, **settings).fit(X * unit) for unit in (1.0, 1e-6))
     np.testing.assert_allclose(small.means_ * 1e6, large.means_, rtol=1e-6)
     np.testing.assert_allclose(small.covars_ * 1e12, large.covars_, rtol=1e-6, atol=1e-9)
-
-
-def test_flooring_eigenvalues_is_the_constrained_maximum(rng):
-    S, floor = np.diag([2.0, 1e-4]), np.array([0.1, 0.1])
-    rotation = np.linalg.qr(rng.normal(size=(2, 2)))[0]
-    S = rotation @ S @ rotation.T
-    emission = Gaussian(np.zeros((1, 2)), np.eye(2)[None], "full", floor)
-
-    def objective(covariance):
-        return -np.linalg.slogdet(covariance)[1] - np.trace(np.linalg.solve(covariance, S))
-
-    best = emission._floored(S[None])[0]
-    for _ in range(200):
-        root = rng.normal(size=(2, 2)) * rng.choice([0.01, 0.1, 1])
-        assert objective(best) >= objective(best + root @ root.T) - 1e-12
-        assert objective(best) >= objective(np.diag(floor) + root @ root.T) - 1e-12
-
-
-def test_the_floor_follows_each_feature(rng):
-    X = rng.normal(size=(100, 2)) * [1.0, 1e3]
-    floor = variance_floor(X, None)
-    np.testing.assert_allclose(floor, 1e-6 * X.var(axis=0))
-    X[:, 1] = np.nan
-    assert variance_floor(X, None)[1] > 0
 
 
 @pytest.mark.parametrize("matrices", [False, True])
