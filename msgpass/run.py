@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from msgpass.algebra import Adjoint, Gaussian, MaxProduct, SumProduct, Tangent
+from msgpass.algebra import Adjoint, Gaussian, SumProduct, Tangent
 from msgpass.algebra.base import Algebra
 from msgpass.errors import DataError, GraphError, ShapeError, UnavailableError, UnsupportedError
 from msgpass.graph import FactorGraph, check_observation
@@ -104,13 +104,9 @@ def _as_algebra(algebra) -> Algebra:
 
 
 def _fits(block, algebra: Algebra) -> bool:
-    if isinstance(algebra, Tangent):
-        return True
-    if isinstance(block, TableChain) or (isinstance(block, Tree) and not block.gaussian):
-        return isinstance(algebra, SumProduct | MaxProduct)
-    if isinstance(block, Tree):
-        return isinstance(algebra, Gaussian)
-    return isinstance(algebra, Adjoint)
+    if isinstance(block, TableChain | Tree):
+        return ("quadratic" if block.gaussian else "table") in algebra.potentials
+    return "step" in algebra.potentials
 
 
 def default_algebra(block) -> Algebra:

@@ -1,8 +1,9 @@
 """Slow, obvious answers to test against: enumeration, dense Gaussian algebra, finite differences.
 
-Nothing here uses the engine's plan, sweeps or algebras. A graph is flattened by slicing Python ranges, its tables are spread
-over one axis a variable and reduced (log Z = ⊕ over all assignments, ⊕ being log-sum-exp or max), its quadratics are added
-into one joint precision, and derivatives are central differences of ``run(...).total``.
+Nothing here uses the engine's plan, sweeps or algebras. A graph is flattened by slicing Python ranges, its
+tables are spread over one axis a variable and reduced (log Z = ⊕ over all assignments, ⊕ being log-sum-exp or
+max), its quadratics are added into one joint precision, and derivatives are central differences of
+``run(...).total``.
 """
 
 from __future__ import annotations
@@ -19,17 +20,23 @@ from msgpass.potentials import Quadratic, Table
 
 LOG_2PI = math.log(2 * math.pi)
 
-Key = Hashable  # a variable instance: (name, row), row −1 for a single variable; a batch member's key has its index too
+Key = Hashable  # a variable instance: (name, row), row −1 for a single variable
 
 REDUCTIONS: dict[str, np.ufunc] = {"sum": np.logaddexp, "max": np.maximum}
 
 
-# -- rows ----------------------------------------------------------------------------------------------------------------
+# -- rows
 
 
 def rows_in(s: Slice, clock=None) -> list[int]:
     """Rows that an index or a range picks, read off Python slices of each sequence's range."""
-    lengths = s.node.clock.lengths if isinstance(s.node, Sequence) else clock.lengths if clock is not None else (len(s.node.value),)
+    lengths = (
+        s.node.clock.lengths
+        if isinstance(s.node, Sequence)
+        else clock.lengths
+        if clock is not None
+        else (len(s.node.value),)
+    )
     found, start = [], 0
     for length in lengths:
         rows = list(range(start, start + length))
@@ -52,18 +59,20 @@ def places_of(factor) -> list[list[int]]:
     return [rows_of(s, factor) for s in factor.args]
 
 
-# -- tables --------------------------------------------------------------------------------------------------------------
+# -- tables
 
 
 class Flat:
-    """Log tables over named discrete variables: ``sizes`` maps a key to its states, ``tables`` lists (keys, log values)."""
+    """Log tables over named discrete variables: ``sizes`` maps a key to its states, ``tables`` lists (keys,
+    log values)."""
 
     def __init__(self, sizes: dict[Key, int], tables: Iterable[tuple[tuple[Key, ...], np.ndarray]]):
         self.sizes, self.tables = dict(sizes), [(tuple(k), np.asarray(v, float)) for k, v in tables]
 
     @classmethod
     def of(cls, graph, values=None, member: tuple[int, ...] = ()) -> Flat:
-        """Every instance of every Table of ``graph`` (of one member of its aligned batches), observations indexed in."""
+        """Every instance of every Table of ``graph`` (of one member of its aligned batches), observations
+        indexed in."""
         values = {getattr(k, "name", k): np.asarray(v) for k, v in (values or {}).items()}
         sizes, tables = dict(discrete_instances(graph)), []
         for factor in graph.factors.values():
@@ -195,7 +204,8 @@ def enumerate_graph(graph, reduction: str = "sum", values=None, member: tuple[in
 
 
 def enumerate_chain(init, transition, local, reduction: str = "sum") -> Enumeration:
-    """The enumeration of a chain from plain log arrays: (K,), (K, K) or (T−1, K, K), (T, K); keys are times."""
+    """The enumeration of a chain from plain log arrays: (K,), (K, K) or (T−1, K, K), (T, K); keys are
+    times."""
     init, transition, local = (np.asarray(a, float) for a in (init, transition, local))
     tables = [((0,), init), *(((t,), row) for t, row in enumerate(local))]
     for t in range(1, len(local)):
@@ -203,7 +213,7 @@ def enumerate_chain(init, transition, local, reduction: str = "sum") -> Enumerat
     return Enumeration(Flat(dict.fromkeys(range(len(local)), len(init)), tables), reduction)
 
 
-# -- Gaussians -----------------------------------------------------------------------------------------------------------
+# -- Gaussians
 
 
 class DenseGaussian:
@@ -260,8 +270,11 @@ def normal_potential(A, Q, b) -> tuple[np.ndarray, np.ndarray, float]:
     return -A.T @ W @ b, A.T @ W @ A, float(-0.5 * (len(b) * LOG_2PI + logdet + b @ W @ b))
 
 
-def dense_gaussian(graph, values=None, keep: Callable[[list[Key]], bool] = lambda keys: True) -> DenseGaussian:
-    """The joint of a graph's quadratics (covariances invertible); every missing cell is one more variable, integrated out.
+def dense_gaussian(
+    graph, values=None, keep: Callable[[list[Key]], bool] = lambda keys: True
+) -> DenseGaussian:
+    """The joint of a graph's quadratics (covariances invertible); every missing cell is one more variable,
+    integrated out.
 
     ``keep`` chooses factor instances by their latent keys; a variable that none of them touches is left out.
     """
@@ -272,7 +285,13 @@ def dense_gaussian(graph, values=None, keep: Callable[[list[Key]], bool] = lambd
             continue
         places = places_of(factor)
         for j in range(len(factor)):
-            if not keep([(s.node.name, p[j]) for s, p in zip(factor.args, places, strict=True) if not isinstance(s.node, Observation)]):
+            if not keep(
+                [
+                    (s.node.name, p[j])
+                    for s, p in zip(factor.args, places, strict=True)
+                    if not isinstance(s.node, Observation)
+                ]
+            ):
                 continue
             h, precision, scale = quadratic_of_instance(factor, j, values)
             keys, known = [], []
@@ -316,7 +335,9 @@ def quadratic_of_instance(factor, j: int, values) -> tuple[np.ndarray, np.ndarra
 
     def part(role, *shape):
         value = potential.parts[role]
-        array = np.asarray(values.get(value.name, value.value) if isinstance(value, Parameter) else value, float)
+        array = np.asarray(
+            values.get(value.name, value.value) if isinstance(value, Parameter) else value, float
+        )
         if array.size == math.prod(shape):
             return array.reshape(shape)
         return np.full(shape, array) if array.ndim == 0 else array.reshape(len(factor), *shape)[j]
@@ -340,7 +361,8 @@ def quadratic_of_instance(factor, j: int, values) -> tuple[np.ndarray, np.ndarra
 
 
 def condition_moments(mean, cov, H, R, y) -> tuple[np.ndarray, np.ndarray, float]:
-    """(mean, cov) of x given y = H x + noise, and log N(y; H mean, H cov Hᵀ + R); ``cov`` may be singular, NaN is missing."""
+    """(mean, cov) of x given y = H x + noise, and log N(y; H mean, H cov Hᵀ + R); ``cov`` may be singular,
+    NaN is missing."""
     seen = ~np.isnan(y)
     H, R, y = H[seen], R[np.ix_(seen, seen)], y[seen]
     S = H @ cov @ H.T + R
@@ -352,7 +374,8 @@ def condition_moments(mean, cov, H, R, y) -> tuple[np.ndarray, np.ndarray, float
 
 
 def linear_gaussian_joint(mean, cov, F, Q, b, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Moments of x_0 … x_{T−1} end to end for x_0 ~ N(mean, cov), x_t = F x_{t−1} + b + N(0, Q); nothing need be invertible."""
+    """Moments of x_0 … x_{T−1} end to end for x_0 ~ N(mean, cov), x_t = F x_{t−1} + b + N(0, Q); nothing need
+    be invertible."""
     n = len(mean)
     means, blocks = [np.asarray(mean, float)], np.zeros((length * n, length * n))
     blocks[:n, :n] = cov
@@ -366,7 +389,7 @@ def linear_gaussian_joint(mean, cov, F, Q, b, length: int) -> tuple[np.ndarray, 
     return np.concatenate(means), blocks
 
 
-# -- derivatives ---------------------------------------------------------------------------------------------------------
+# -- derivatives
 
 
 def total_of(graph, algebra=None, values=None) -> float:
@@ -378,7 +401,9 @@ def along(graph, name: str, direction, algebra=None, values=None, step: float = 
     """∂total/∂s at s = 0 for ``name`` at value + s·direction, by central differences of whole runs."""
     values = dict(values or {})
     start = np.asarray(values.get(name, graph.nodes[name].value), float)
-    ahead, behind = (total_of(graph, algebra, {**values, name: start + s * np.asarray(direction)}) for s in (step, -step))
+    ahead, behind = (
+        total_of(graph, algebra, {**values, name: start + s * np.asarray(direction)}) for s in (step, -step)
+    )
     return (ahead - behind) / (2 * step)
 
 
@@ -399,11 +424,12 @@ def random_direction(rng, value, symmetric: bool = False) -> np.ndarray:
     return direction + np.swapaxes(direction, -1, -2) if symmetric else direction
 
 
-# -- steps ---------------------------------------------------------------------------------------------------------------
+# -- steps
 
 
 def cells_of(s: Slice, factor) -> list[tuple[Slice, int]]:
-    """For every instance the slice it really reads (an edge at a sequence's end) and its row (−1: the whole value)."""
+    """For every instance the slice it really reads (an edge at a sequence's end) and its row (−1: the whole
+    value)."""
     if s.kind in ("single", "all"):
         return [(s, -1)] * len(factor)
     if s.kind in ("range", "index"):
@@ -415,13 +441,18 @@ def cells_of(s: Slice, factor) -> list[tuple[Slice, int]]:
     for n, length in enumerate(factor.clock.lengths):
         rows = list(range(start, start + length))
         edge = [(s.edge, edge_row(s, n, factor))]
-        found += [*edge, *((s, r) for r in rows[:-1])] if s.kind == "after" else [*((s, r) for r in rows[1:]), *edge]
+        found += (
+            [*edge, *((s, r) for r in rows[:-1])]
+            if s.kind == "after"
+            else [*((s, r) for r in rows[1:]), *edge]
+        )
         start += length
     return found
 
 
 def edge_row(s: Slice, n: int, factor) -> int:
-    """Row of the edge of sequence n: of its own row in a sequence, in a stack of starts, or the whole value."""
+    """Row of the edge of sequence n: of its own row in a sequence, in a stack of starts, or the whole
+    value."""
     if s.edge.kind == "index":
         rows = rows_in(s.edge, factor.clock)
         return rows[n] if len(rows) > 1 else rows[0]
@@ -438,7 +469,10 @@ def instances_of(factor, values) -> list[tuple[list[np.ndarray], list[np.ndarray
     """(inputs, outputs) of every instance of a Step or Loss, at the given values of all nodes."""
     columns = [cells_of(s, factor) for s in factor.args]
     outs = [cells_of(s, factor) for s in factor.out]
-    return [([cell(values, c[j]) for c in columns], [cell(values, c[j]) for c in outs]) for j in range(len(factor))]
+    return [
+        ([cell(values, c[j]) for c in columns], [cell(values, c[j]) for c in outs])
+        for j in range(len(factor))
+    ]
 
 
 def values_of(messages) -> dict[str, np.ndarray]:

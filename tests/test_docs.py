@@ -1,4 +1,4 @@
-"""The pages in docs/ are true: their Python runs, page by page and from top to bottom, and their links lead somewhere."""
+"""The pages in docs/ are true: their Python runs from top to bottom, what they link to and name is there."""
 
 import re
 from pathlib import Path

@@ -100,11 +100,8 @@ class Categorical(Emission):
     def learn(self, data: np.ndarray, messages: Messages, params: str) -> Categorical:
         if "e" not in params:
             return self
-        counts = messages.parameters["emission"]
-        missing = data < 0
-        if missing.any():
-            # The message counts a missing symbol as this model would impute it. That is EM too, but it slows
-            # convergence by the missing fraction, so the imputed part is taken out.
-            imputed = np.exp(messages.belief["z"][missing]).sum(axis=0)
-            counts = np.maximum(counts - imputed[:, None] * self.emissionprob, 0)
-        return self._from_counts(counts, params)
+        if (data < 0).any():
+            # What arrives at the table counts a missing symbol as this model would impute it. That is EM too,
+            # but slower by the missing fraction; counting the observed rows leaves the imputed part out.
+            return self.fit(data, np.exp(messages.belief["z"]), params)
+        return self._from_counts(messages.parameters["emission"], params)

@@ -14,3 +14,5 @@ from msgpass.algebra.base import Algebra
 
 class Adjoint(Algebra):
     """Reverse-mode sensitivities: values forward, cotangents backward."""
+
+    potentials = frozenset({"step"})

@@ -51,6 +51,9 @@ class UndirectedAlgebra(Protocol):
 class Algebra:
     """Base of the public algebra classes: equal when of one kind and parameters, printed by name."""
 
+    potentials: frozenset[str] = frozenset()
+    """What its messages cross: "table", "quadratic", "step"."""
+
     @property
     def name(self) -> str:
         """Class name."""

@@ -64,6 +64,8 @@ class Gaussian(Algebra):
     """Gaussian messages; ``total`` is log Z; what arrives at a parameter are expected sufficient
     statistics."""
 
+    potentials = frozenset({"quadratic"})
+
     def unit(self, size, dtype):
         """The constant 1."""
         return Information(np.zeros(size, dtype), np.zeros((size, size), dtype), 0.0)

@@ -24,6 +24,8 @@ def spread(message: np.ndarray, axis: int, axes: int) -> np.ndarray:
 class TableAlgebra(Algebra):
     """Messages over tables; a subclass says how states are reduced."""
 
+    potentials = frozenset({"table"})
+
     def reduce(self, logs: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
         """⊕ over ``axes``, all −∞ staying −∞."""
         raise TypeError("use SumProduct or MaxProduct")

@@ -27,6 +27,8 @@ class Tangent(Algebra):
         Name of a parameter or observation → array of its shape: the direction in which the inputs move.
     """
 
+    potentials = frozenset({"table", "quadratic", "step"})
+
     def __init__(self, directions: dict[str, Any]):
         if not isinstance(directions, dict) or not directions:
             raise GraphError('Tangent takes directions by name, such as Tangent({"w": direction})')

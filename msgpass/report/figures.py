@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from msgpass.drawing import FIRST, GREY, INK, PALE, SECOND, draw_signed, draw_states, state_legend, style
 from msgpass.optional import figure
-from msgpass.plot import FIRST, GREY, INK, PALE, SECOND, draw_signed, draw_states, state_legend, style
 from msgpass.report.study import Study
 
 WIDTH = 7.4

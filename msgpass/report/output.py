@@ -46,7 +46,7 @@ def write(
 
 def _save(study: Study, captioned, folder: Path) -> str:
     """PNG and SVG of one figure; returns the SVG without its XML head, for the page."""
-    from msgpass.plot import style
+    from msgpass.drawing import style
 
     drawn, text = figures.draw(study, captioned), StringIO()
     with style():

@@ -239,10 +239,10 @@ class ElmanSweep:
         found = self.adjoint(store, want_dz=below)
         for n, grads in enumerate(found):
             self.add_weights(store, grads)
-            edge = self.roles.state.edge
-            if edge.name in store:
-                shape = self.out.slice.shape
-                add_edge(self.roles.state, store[edge.name], grads.h0.reshape(1, *shape), np.array([n]))
+            edge, message = self.roles.state.edge, grads.h0.reshape(1, *self.out.slice.shape)
+            for target in (store, later):
+                if edge.name in target:
+                    add_edge(self.roles.state, target[edge.name], message, np.array([n]))
         if below:
             store[x.name][x.rows] += self.at_inputs(found).reshape(-1, *x.slice.shape)
         lazy = _Lazy(self, store, [g.dz for g in found] if below else None)

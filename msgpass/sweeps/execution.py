@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from msgpass.algebra import MaxProduct, Tangent
+from msgpass.algebra import Gaussian, MaxProduct, SumProduct, Tangent
 from msgpass.algebra.tangent import Dual
-from msgpass.errors import DataError, NumericalError, UnsupportedError
+from msgpass.errors import DataError, ImpossibleEvidenceError, NumericalError, UnsupportedError
 from msgpass.graph import all_finite
 from msgpass.nodes import Observation, Sequence, Slice
 from msgpass.plan import Losses, Map, Plan, Recurrence, TableChain, Tree
@@ -35,6 +35,7 @@ class Execution:
         self.sweeps: dict[int, Any] = {}
         self.losses: dict[int, tuple[float, list]] = {}
         self.tangents: Tangents | None = None
+        self.impossible: ImpossibleEvidenceError | None = None
         self.tangent_algebra: Any = next((a for a in algebras if isinstance(a, Tangent)), None)
         self._check_tangent()
         if schedule.slots is not None:
@@ -92,11 +93,10 @@ class Execution:
         """Messages of a discrete or Gaussian component."""
         algebra = self.algebras[k]
         if isinstance(algebra, Tangent):
-            from msgpass.algebra import Gaussian, SumProduct
-
             algebra = Gaussian() if block.gaussian else SumProduct()
         clamp = {n: v for n, v in clamp.items() if n in block.nodes}
-        if self.schedule.windowed and isinstance(block, TableChain):
+        compiled = isinstance(block, TableChain) and type(algebra) in (SumProduct, MaxProduct)
+        if self.schedule.windowed and compiled:
             from msgpass.sweeps.windowed import WindowedChain
 
             return WindowedChain(self.chain(k, block, algebra, clamp), self.schedule)
@@ -104,7 +104,7 @@ class Execution:
             from msgpass.sweeps.windowed_tree import WindowedTree
 
             return WindowedTree(self, k, block, algebra, clamp)
-        if isinstance(block, TableChain):
+        if compiled:
             return self.chain(k, block, algebra, clamp)
         return self.tree(k, block, algebra, clamp)
 
@@ -204,8 +204,8 @@ class Execution:
     def total(self):
         """log Z, best score, or loss; with Tangent the pair (value, directional derivative)."""
         value = sum(v for v, _ in self.losses.values())
-        for k, made in self.runs.items():
-            value += made.total - self.clamped[k].total if k in self.clamped else self.log_sign * made.total
+        for k in self.runs:
+            value += sum(sign * part.total for part, sign in self.shares(k))
         if np.isnan(value):
             raise NumericalError(
                 "total is NaN: the labels have probability zero, and so has the evidence; look for "
@@ -234,7 +234,11 @@ class Execution:
 
                 backward_windows(self, task, store, later)
                 continue
-            self.local_cotangents(task, store, later)
+            try:
+                self.local_cotangents(task, store, later)
+            except ImpossibleEvidenceError as problem:
+                self.impossible = problem  # total is infinite; whoever asks for a gradient is told
+                return
             self.pull_back(store, later)
 
     def local_cotangents(self, task, store: Store, later: Store) -> None:
@@ -246,20 +250,21 @@ class Execution:
             for k in self.runs:
                 self.component_parameters(k, store)
 
+    def shares(self, k: int) -> list[tuple[Any, float]]:
+        """(run, sign) of what component k adds to the total: ±log Z, or log Z − log Z clamped to labels."""
+        if k in self.clamped:
+            return [(self.runs[k], 1.0), (self.clamped[k], -1.0)]
+        return [(self.runs[k], self.log_sign)]
+
     def component_parameters(self, k: int, store: Store) -> None:
         """∂total/∂(parameters and real inputs) of a component."""
-        made = self.runs[k]
-        if hasattr(made, "add_parameters"):
-            if k in self.clamped:
-                self._add(k, made, store, 1.0)
-                self._add(k, self.clamped[k], store, -1.0)
-            else:
-                self._add(k, made, store, self.log_sign)
+        for made, sign in self.shares(k):
+            self._add(k, made, store, sign)
 
     def _add(self, k: int, made, store, sign: float) -> None:
         made.impossible()
         block = self.plan.blocks[k]
-        if isinstance(block, Tree) and isinstance(self.algebras[k], MaxProduct):
+        if isinstance(self.algebras[k], MaxProduct) and hasattr(made, "assign"):
             made.add_parameters(store, sign, made.assign())
         elif block.gaussian and sign < 0:
             inner = Store(self.values)

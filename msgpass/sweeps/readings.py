@@ -16,8 +16,10 @@ from msgpass.nodes import Parameter, Sequence, Slice, Variable, as_slice
 from msgpass.plan import Losses, Map, Recurrence, TableChain, Tree
 from msgpass.sweeps.instances import QuadraticInstances, TableInstances
 from msgpass.sweeps.local import vjp_one
-from msgpass.sweeps.real import loss_messages
+from msgpass.sweeps.real import Store, loss_messages
 from msgpass.sweeps.rows import per_instance, read, rows_of
+from msgpass.sweeps.table_chain import ChainRun
+from msgpass.sweeps.windowed import WindowedChain
 
 
 class GaussianMessages(NamedTuple):
@@ -66,6 +68,11 @@ def owner(x, name: str) -> tuple[int, Any]:
     return x.plan.blocks.index(block), block
 
 
+def on_chain(run) -> bool:
+    """The component was run by the chain's own sweeps (otherwise as a tree)."""
+    return isinstance(run, ChainRun | WindowedChain)
+
+
 def full(x):
     """This run, or the same run with every message kept."""
     return x if x.schedule.slots is None else x.everything
@@ -80,7 +87,7 @@ def forward(x, name: str):
     k, block = owner(x, name)
     if isinstance(block, Map | Recurrence):
         return x.values[name] if x.tangents is None else Dual(x.values[name], x.tangents[name])
-    if isinstance(block, TableChain):
+    if on_chain(x.runs[k]):
         return x.runs[k].stacked(x.runs[k].log_alpha_beta[0])
     return _stack(x, name, k, lambda run, v: run.forward[v])
 
@@ -92,7 +99,7 @@ def backward(x, name: str):
     if isinstance(block, Map | Recurrence):
         _needs_backward(x, f"the cotangents of {name!r}")
         return sum(later.complete(name) for _, later in x.stores.values())
-    if isinstance(block, TableChain):
+    if on_chain(x.runs[k]):
         return x.runs[k].stacked(x.runs[k].log_alpha_beta[1])
     _needs_schedule(x, name)
     return _stack(x, name, k, lambda run, v: run.backward[v])
@@ -105,6 +112,8 @@ def _needs_schedule(x, name) -> None:
 
 def _needs_backward(x, what) -> None:
     _needs_schedule(x, what)
+    if x.impossible is not None:
+        raise x.impossible
     if x.tangents is not None:
         raise UnsupportedError(
             f"Tangent runs forward only, so there is no backward message for {what}; use Adjoint()"
@@ -142,7 +151,7 @@ def believe(x, name: str):
         return _factor_belief(x, name)
     k, block = owner(x, name)
     run = x.runs[k]
-    if isinstance(block, TableChain):
+    if on_chain(run):
         return run.log_belief()
     run.impossible()
     if block.gaussian:
@@ -159,13 +168,8 @@ def believe(x, name: str):
 def _factor_belief(x, name: str):
     k, block = next((k, b) for k, b in enumerate(x.plan.blocks) if any(f.name == name for f in b.families))
     family = next(f for f in block.families if f.name == name)
-    if isinstance(block, TableChain):
-        if any(f is family for f, _ in block.pairs):
-            joint = x.runs[k].pair_belief()
-            flipped = next(flip for f, flip in block.pairs if f is family)
-            return np.swapaxes(joint, -1, -2) if flipped else joint
-        arg = next(a for a in family.args if isinstance(a.slice.node, Sequence))
-        found = x.runs[k].log_belief()[rows_of(family, arg)]
+    if on_chain(x.runs[k]):
+        found = _chain_joint(x.runs[k], family)
         return found if family.factor.stepped or family.factor.n > 1 else found[0]
     run = x.runs[k]
     run.impossible()
@@ -181,6 +185,16 @@ def _factor_belief(x, name: str):
         belief = GaussianBelief(np.stack([j.mean for j in joints]), np.stack([j.cov for j in joints]))
         return belief if family.counts is not None else GaussianBelief(belief.mean[0], belief.cov[0])
     return np.stack(joints) if family.factor.stepped or family.factor.n > 1 else joints[0]
+
+
+def _chain_joint(run, family) -> np.ndarray:
+    """Normalised log belief of every instance of a chain's factor."""
+    for pair, flipped in run.block.pairs:
+        if pair is family:
+            joint = run.pair_belief()
+            return np.swapaxes(joint, -1, -2) if flipped else joint
+    arg = next(a for a in family.args if a.name == run.block.node.name)
+    return run.log_belief()[rows_of(family, arg)]
 
 
 def no_belief(x, name: str) -> str | None:
@@ -232,7 +246,7 @@ def parameter(x, name: str) -> np.ndarray:
 
 def assignment(x, name: str) -> np.ndarray:
     """Best states of a discrete variable."""
-    k, block = owner(x, name)
+    k, _ = owner(x, name)
     x = full(x)
     if not isinstance(x.algebras[k], MaxProduct):
         raise UnsupportedError(
@@ -240,7 +254,7 @@ def assignment(x, name: str) -> np.ndarray:
         )
     run = x.runs[k]
     run.impossible()
-    if isinstance(block, TableChain):
+    if on_chain(run):
         return run.stacked(run.path)
     if "assigned" not in run.__dict__:
         run.assigned = run.assign()
@@ -257,6 +271,8 @@ def assignment(x, name: str) -> np.ndarray:
 def message(x, source, target):
     """One directed message; see :meth:`msgpass.Messages.message`."""
     x = full(x)
+    if not x.schedule.backward:
+        raise UnavailableError("ForwardOnly passes nothing backward; single messages need Sequential()")
     from_factor = isinstance(source, Factor | FactorInstance)
     if from_factor == isinstance(target, Factor | FactorInstance):
         raise GraphError(
@@ -281,9 +297,9 @@ def message(x, source, target):
     if isinstance(where.node, Parameter):
         return _at_parameter(x, k, block, family, instance.t, where.node.name, from_factor)
     name, row = where.node.name, _row(where)
-    if isinstance(block, TableChain):
+    if isinstance(block, TableChain) and on_chain(x.runs[k]):
         return _chain_message(x.runs[k], family, instance.t, name, row, from_factor, x.clamp.get(name))
-    if isinstance(block, Tree):
+    if isinstance(block, TableChain | Tree):
         return _tree_message(x.runs[k], block.families.index(family), instance, name, row, from_factor)
     return _step_message(x, k, block, family, instance.t, name, row, from_factor)
 
@@ -423,30 +439,26 @@ def _at_parameter(x, k, block, family, j, name, from_factor):
 
 
 def _table_at_parameter(x, k, block, family, j, name):
-    run, target = x.runs[k], np.zeros_like(x.values[name])
-    if isinstance(block, Tree):
-        i, part = _part(run, block.families.index(family), j)
-        made = run.families[block.families.index(family)]
-        if isinstance(made, QuadraticInstances):
-            from msgpass.sweeps.real import Store
-
-            store = Store({**x.values, name: target})
-            joint = run.as_factor(run.o.instances[i], part, run.joint(i))
-            made.add_statistics(
-                j, joint.mean, joint.cov, store, {r: p.name for r, p in family.potential.parameters.items()}
-            )
-            return store[name]
-        made.add_counts(run.as_factor(run.o.instances[i], part, run.counts(i))[None], target, slice(j, j + 1))
-        return x.log_sign * target
-    tables: TableInstances = next(
-        m for m in [*run.tables.unaries, *(m for m, _ in run.tables.pairs)] if m.family is family
-    )
-    tables.add_counts(
-        np.exp(_factor_belief(x, family.name).reshape(family.factor.n, *_latent_shape(tables))[j : j + 1]),
-        target,
-        slice(j, j + 1),
-    )
-    return x.log_sign * target
+    total = np.zeros_like(x.values[name])
+    for run, sign in x.shares(k):
+        run.impossible()
+        if on_chain(run):
+            made: Any = next(m for m in run.tables.every if m.family is family)
+            weights = np.exp(_chain_joint(run, family)[j : j + 1])
+            weights = weights.reshape(1, *_latent_shape(made))
+        else:
+            i, part = _part(run, block.families.index(family), j)
+            made = run.families[block.families.index(family)]
+            if isinstance(made, QuadraticInstances):
+                store = Store({**x.values, name: total})
+                joint = run.as_factor(run.o.instances[i], part, run.joint(i))
+                roles = {r: p.name for r, p in family.potential.parameters.items()}
+                made.add_statistics(j, joint.mean, joint.cov, store, roles)
+                total = total + sign * store[name]
+                continue
+            weights = run.as_factor(run.o.instances[i], part, run.counts(i))[None]
+        made.add_counts(sign * weights, total, slice(j, j + 1))
+    return total
 
 
 def _latent_shape(made: TableInstances) -> tuple[int, ...]:

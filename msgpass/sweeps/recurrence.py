@@ -159,9 +159,17 @@ class Sweep:
         if self.can_linearise():
             self.affine(store, later, window, chosen)
             return
-        for t in reversed(time_range(self.block)):
+        for t in reversed(self.times(window)):
             for family in reversed(self.block.families):
                 self.back_step(family, t, store, later, window)
+
+    def times(self, window) -> range:
+        """Step numbers of the sweep that lie in any sequence's window (windows run with the clock only)."""
+        every = time_range(self.block)
+        if window is None:
+            return every
+        low, high = window
+        return range(max(every.start, int(low.min())), min(every.stop, int(high.max())))
 
     def can_linearise(self) -> bool:
         """One vectorised family, small state."""
@@ -184,7 +192,7 @@ class Sweep:
             self.linear = inputs, jacobians(family, inputs, inner, family.factor.n)
         inputs, J = self.linear
         flat = {name: store[name].reshape(len(store[name]), -1) for name in self.block.nodes}
-        for t in reversed(time_range(self.block)):
+        for t in reversed(self.times(window)):
             i = t - family.first
             for n in self.active(family, t, window):
                 j = family.starts[n] + i

@@ -106,7 +106,7 @@ class ChainTables:
         self.unaries = [TableInstances(f, values) for f in block.unaries]
         self.pairs = [(TableInstances(f, values), flipped) for f, flipped in block.pairs]
         labels = (clamp or {}).get(block.node.name)
-        self.dtype = np.result_type(*(m.array.dtype for m in [*self.unaries, *(m for m, _ in self.pairs)]))
+        self.dtype = np.result_type(*(m.array.dtype for m in self.every))
         self.indexed: Any = self._indexed() if labels is None else None
         self.symbols: Any = (symbols or Symbols.of(self)) if self.indexed is not None else None
         self.initial = [m for m in self.unaries if self._is_initial(m)]
@@ -115,6 +115,11 @@ class ChainTables:
         self.log_evidence: np.ndarray
         self.rows: Any
         self.log_evidence, self.rows = self._evidence(labels)
+
+    @property
+    def every(self) -> list[TableInstances]:
+        """All families."""
+        return [*self.unaries, *(m for m, _ in self.pairs)]
 
     def _is_initial(self, m: TableInstances) -> bool:
         arg = m.family.args[0]

@@ -59,7 +59,9 @@ def orient(block: Tree) -> Orientation:
     touched: list[list[tuple[int, int]]] = []
     members: dict[tuple[int, int], list[int]] = {}
     scopes: dict[frozenset[int], list[tuple[int, int]]] = {}
-    spines: set[str] = set()  # sequences linked to themselves across time: a root at their end is forward in time
+    spines: set[str] = (
+        set()
+    )  # sequences linked to themselves across time: a root at their end is forward in time
     for node_name in block.nodes:
         node = next(a.slice.node for f in block.families for a in f.args if a.name == node_name)
         for row in range(node.clock.total) if isinstance(node, Sequence) else (-1,):
@@ -86,7 +88,9 @@ def orient(block: Tree) -> Orientation:
     visited: set[tuple[int, int]] = set()
     downward: list[Instance] = []
     roots: list[int] = []
-    for root in sorted(range(len(touched)), key=lambda v: (names[v][0] in spines, names[v][1], v), reverse=True):
+    for root in sorted(
+        range(len(touched)), key=lambda v: (names[v][0] in spines, names[v][1], v), reverse=True
+    ):
         if seen[root]:
             continue
         roots.append(root)

@@ -78,8 +78,7 @@ def _component_window(x, k: int, j: int, store: Store) -> None:
             "shares of time; use "
             "SumProduct, or Sequential()"
         )
-    parts = [(made, x.log_sign)] if k not in x.clamped else [(made, 1.0), (x.clamped[k], -1.0)]
-    for part, sign in parts:
+    for part, sign in x.shares(k):
         deliver_counts(part.tables, *part.window_counts(x.schedule, j), None, store, sign)
 
 
@@ -256,7 +255,9 @@ class WindowedChain:
             + self.transition_after(after - 1)
             + (self.evidence[after] + self.beta[after])[:, None, :]
         )
-        return after, joint - self.reduce(joint.reshape(len(joint), -1), 1)[:, None, None]
+        return after, joint - self.reduce(joint.reshape(len(joint), joint.shape[1] * joint.shape[2]), 1)[
+            :, None, None
+        ]
 
     def pair_belief(self) -> np.ndarray:
         """Normalised log joint of neighbours."""

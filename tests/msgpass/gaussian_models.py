@@ -1,10 +1,11 @@
-"""Random graphs of quadratics for the laws: linear-Gaussian chains in every form that a slice allows, and trees of vectors."""
+"""Random graphs of quadratics for the laws: linear-Gaussian chains in every form that a slice allows, and
+trees of vectors."""
 
 import numpy as np
 from hypothesis import strategies as st
-from tests.msgpass.table_models import seeds
 
 from msgpass import FactorGraph, Quadratic
+from tests.msgpass.table_models import seeds
 
 
 def covariance(rng, n: int) -> np.ndarray:
@@ -36,7 +37,11 @@ def chain(rng, shape=(2,), lengths=(4,), transition="shared", locals_=("observed
     n, total, pairs = int(np.prod(shape)), sum(lengths), sum(lengths) - len(lengths)
     g = FactorGraph()
     x = g.sequence("x", length=list(lengths), shape=shape)
-    g.factor(Quadratic.prior(g.parameter("mean", rng.normal(size=n)), g.parameter("cov", covariance(rng, n))), x[0], name="prior")
+    g.factor(
+        Quadratic.prior(g.parameter("mean", rng.normal(size=n)), g.parameter("cov", covariance(rng, n))),
+        x[0],
+        name="prior",
+    )
     F, Q = 0.7 * rng.normal(size=(n, n)), covariance(rng, n)
     if transition == "by step" and pairs:
         F = g.parameter("F", 0.7 * rng.normal(size=(pairs, n, n)))
@@ -46,23 +51,33 @@ def chain(rng, shape=(2,), lengths=(4,), transition="shared", locals_=("observed
         W, h = np.eye(2 * n) + covariance(rng, 2 * n), rng.normal(size=2 * n)
         g.factor(Quadratic(g.parameter("pull", h), g.parameter("W", W), 0.3), x[:-1], x[1:], name="link")
     elif transition == "no offset":
-        g.factor(Quadratic.linear_gaussian(g.parameter("F", F), g.parameter("Q", Q)), x[:-1], x[1:], name="link")
+        g.factor(
+            Quadratic.linear_gaussian(g.parameter("F", F), g.parameter("Q", Q)), x[:-1], x[1:], name="link"
+        )
     else:
         b = g.parameter("b", rng.normal(size=n))
-        g.factor(Quadratic.linear_gaussian(g.parameter("F", F), g.parameter("Q", Q), b), x[:-1], x[1:], name="link")
+        g.factor(
+            Quadratic.linear_gaussian(g.parameter("F", F), g.parameter("Q", Q), b), x[:-1], x[1:], name="link"
+        )
     for kind in locals_:
         if kind == "observed":
             y = g.observe("y", rng.normal(size=(total, 2)))
-            potential = Quadratic.observation(g.parameter("H", rng.normal(size=(2, n))), g.parameter("R", covariance(rng, 2)))
+            potential = Quadratic.observation(
+                g.parameter("H", rng.normal(size=(2, n))), g.parameter("R", covariance(rng, 2))
+            )
             g.factor(potential, x[:], y[:], name="see")
         elif kind == "gappy":
             y = g.observe("v", gaps(rng, rng.normal(size=(total, 2))))
-            potential = Quadratic.observation(g.parameter("G", rng.normal(size=(2, n))), g.parameter("S", covariance(rng, 2)))
+            potential = Quadratic.observation(
+                g.parameter("G", rng.normal(size=(2, n))), g.parameter("S", covariance(rng, 2))
+            )
             g.factor(potential, x[:], y[:], name="see some")
         elif kind == "by step":
             y = g.observe("w", gaps(rng, rng.normal(size=(total, 1))))
             R = 0.5 + rng.random((total, 1, 1))
-            g.factor(Quadratic.observation(rng.normal(size=(total, 1, n)), R), x[:], y[:], name="see drifting")
+            g.factor(
+                Quadratic.observation(rng.normal(size=(total, 1, n)), R), x[:], y[:], name="see drifting"
+            )
         elif kind == "canonical":
             h, W = g.parameter("h", rng.normal(size=n)), g.parameter("precision", covariance(rng, n))
             g.factor(Quadratic(h, W, g.parameter("scale", 0.2)), x[:], name="local")
@@ -76,25 +91,49 @@ def chain(rng, shape=(2,), lengths=(4,), transition="shared", locals_=("observed
 
 @st.composite
 def trees(draw):
-    """Vectors of sizes one to three joined into a tree by linear relations either way and by joint quadratics over up to three."""
+    """Vectors of sizes one to three joined into a tree by linear relations either way and by joint quadratics
+    over up to three."""
     rng = np.random.default_rng(draw(seeds))
     g = FactorGraph()
     nodes = [g.variable("v0", shape=draw(st.sampled_from([(), (1,), (2,)])))]
-    g.factor(Quadratic.prior(g.parameter("mean", rng.normal(size=nodes[0].size)), covariance(rng, nodes[0].size)), nodes[0], name="prior")
+    g.factor(
+        Quadratic.prior(g.parameter("mean", rng.normal(size=nodes[0].size)), covariance(rng, nodes[0].size)),
+        nodes[0],
+        name="prior",
+    )
     for k in range(1, draw(st.integers(1, 6))):
         kind = draw(st.sampled_from(["child", "parent", "joint", "triple", "leaf", "new root"]))
         old = nodes[int(rng.integers(len(nodes)))]
         if kind == "leaf":
             y = g.observe(f"y{k}", gaps(rng, rng.normal(size=2)))
-            g.factor(Quadratic.observation(g.parameter(f"H{k}", rng.normal(size=(2, old.size))), covariance(rng, 2)), old, y, name=f"f{k}")
+            g.factor(
+                Quadratic.observation(
+                    g.parameter(f"H{k}", rng.normal(size=(2, old.size))), covariance(rng, 2)
+                ),
+                old,
+                y,
+                name=f"f{k}",
+            )
             continue
-        fresh = [g.variable(f"v{k}{c}", shape=[(), (1,), (2,), (3,)][int(rng.integers(4))]) for c in range(2 if kind == "triple" else 1)]
+        fresh = [
+            g.variable(f"v{k}{c}", shape=[(), (1,), (2,), (3,)][int(rng.integers(4))])
+            for c in range(2 if kind == "triple" else 1)
+        ]
         nodes += fresh
         if kind == "child":
-            F, Q = g.parameter(f"F{k}", rng.normal(size=(fresh[0].size, old.size))), covariance(rng, fresh[0].size)
-            g.factor(Quadratic.linear_gaussian(F, Q, rng.normal(size=fresh[0].size)), old, fresh[0], name=f"f{k}")
+            F, Q = (
+                g.parameter(f"F{k}", rng.normal(size=(fresh[0].size, old.size))),
+                covariance(rng, fresh[0].size),
+            )
+            g.factor(
+                Quadratic.linear_gaussian(F, Q, rng.normal(size=fresh[0].size)), old, fresh[0], name=f"f{k}"
+            )
         elif kind == "parent":
-            g.factor(Quadratic.prior(rng.normal(size=fresh[0].size), covariance(rng, fresh[0].size)), fresh[0], name=f"prior{k}")
+            g.factor(
+                Quadratic.prior(rng.normal(size=fresh[0].size), covariance(rng, fresh[0].size)),
+                fresh[0],
+                name=f"prior{k}",
+            )
             F, Q = g.parameter(f"F{k}", rng.normal(size=(old.size, fresh[0].size))), covariance(rng, old.size)
             g.factor(Quadratic.linear_gaussian(F, Q), fresh[0], old, name=f"f{k}")
         else:

@@ -1,13 +1,15 @@
-"""What the laws read from a graph, sliced or flat: its variable instances, and every factor instance with its neighbours."""
+"""What the laws read from a graph, sliced or flat: its variable instances, and every factor instance with its
+neighbours."""
 
 import numpy as np
-from tests.oracles import places_of
 
 from msgpass.nodes import Observation, Sequence
+from tests.oracles import places_of
 
 
 def latent_instances(graph):
-    """(key, handle) of every latent variable instance: key as in the oracles, handle as ``message`` takes it."""
+    """(key, handle) of every latent variable instance: key as in the oracles, handle as ``message`` takes
+    it."""
     for node in graph.nodes.values():
         if isinstance(node, Sequence):
             for row in range(node.clock.total):
@@ -22,7 +24,11 @@ def neighbours(graph, potential):
     for factor in graph.factors.values():
         if not isinstance(factor.potential, potential):
             continue
-        places = [(s.node.name, p) for s, p in zip(factor.args, places_of(factor), strict=True) if not isinstance(s.node, Observation)]
+        places = [
+            (s.node.name, p)
+            for s, p in zip(factor.args, places_of(factor), strict=True)
+            if not isinstance(s.node, Observation)
+        ]
         for j in range(len(factor)):
             keys = [(name, column[j]) for name, column in places]
             of_instance[(factor.name, j)] = keys

@@ -1,7 +1,8 @@
-"""Random graphs of tables for the laws: chains in every form that a slice allows, trees, forests and DAGs of any shape.
+"""Random graphs of tables for the laws: chains in every form that a slice allows, trees, forests and DAGs of
+any shape.
 
-Hypothesis draws the structure and a seed; the numbers come from the seed. Hard zeros never touch one planted path, so that
-the evidence stays possible.
+Hypothesis draws the structure and a seed; the numbers come from the seed. Hard zeros never touch one planted
+path, so that the evidence stays possible.
 """
 
 import numpy as np
@@ -29,7 +30,8 @@ class Tables:
 
 @st.composite
 def chains(draw, max_assignments=1500, batched=None):
-    """A discrete sequence, possibly ragged or an aligned batch, with any mix of local tables and transitions."""
+    """A discrete sequence, possibly ragged or an aligned batch, with any mix of local tables and
+    transitions."""
     K = draw(st.integers(1, 3))
     limit = max(1, int(np.log(max_assignments) / np.log(max(K, 2))))
     lengths = draw(st.lists(st.integers(1, 6), min_size=1, max_size=3).filter(lambda ls: sum(ls) <= limit))
@@ -40,7 +42,17 @@ def chains(draw, max_assignments=1500, batched=None):
     return chain(rng, K, lengths, batch, transition, locals_, zeros)
 
 
-LOCALS = ["first", "last", "emission", "missing", "emission by step", "constant", "by step", "flipped emission", "inner"]
+LOCALS = [
+    "first",
+    "last",
+    "emission",
+    "missing",
+    "emission by step",
+    "constant",
+    "by step",
+    "flipped emission",
+    "inner",
+]
 
 
 def chain(rng, K, lengths, batch=(), transition="shared", locals_=("first", "emission"), zeros=0.0):
@@ -95,11 +107,18 @@ def chain(rng, K, lengths, batch=(), transition="shared", locals_=("first", "emi
             g.factor(Table(g.parameter("gappy", table((K, 2), where))), z[:], y[:], name="emit gappy")
         elif kind == "emission by step":
             v = g.observe("v", rng.integers(0, 2, (total, *batch)), states=2)
-            g.factor(Table(g.parameter("drifting", rng.normal(size=(total, K, 2)))), z[:], v[:], name="emit drifting")
+            g.factor(
+                Table(g.parameter("drifting", rng.normal(size=(total, K, 2)))),
+                z[:],
+                v[:],
+                name="emit drifting",
+            )
         elif kind == "constant":
             g.factor(Table(g.parameter("bias", rng.normal(size=K))), z[:], name="bias everywhere")
         elif kind == "by step":
-            g.factor(Table(g.parameter("local", table((total, K), (rows, where)))), z[:], name="local evidence")
+            g.factor(
+                Table(g.parameter("local", table((total, K), (rows, where)))), z[:], name="local evidence"
+            )
         elif kind == "inner" and min(lengths) > 2:
             g.factor(Table(g.parameter("middle", rng.normal(size=K))), z[1:-1], name="inner evidence")
     return g
@@ -107,7 +126,8 @@ def chain(rng, K, lengths, batch=(), transition="shared", locals_=("first", "emi
 
 @st.composite
 def trees(draw, max_assignments=1500):
-    """Single variables joined by tables over one to four of them into a forest; some tables have an observed axis."""
+    """Single variables joined by tables over one to four of them into a forest; some tables have an observed
+    axis."""
     rng, zeros = np.random.default_rng(draw(seeds)), draw(st.sampled_from([0.0, 0.0, 0.3]))
     batch = draw(st.sampled_from([(), (), (2,)]))
     g, table = FactorGraph(), Tables(rng, zeros)
@@ -146,7 +166,8 @@ def trees(draw, max_assignments=1500):
 
 @st.composite
 def sliced_trees(draw, spine_only=False):
-    """Trees over slices that are no simple chain: a local variable at each step, order two, two sequences joined at an end."""
+    """Trees over slices that are no simple chain: a local variable at each step, order two, two sequences
+    joined at an end."""
     rng, T = np.random.default_rng(draw(seeds)), draw(st.integers(2, 4))
     shapes = ["comb", "second order", "three at a step", "ragged comb"] + ([] if spine_only else ["joined"])
     shape = draw(st.sampled_from(shapes))

@@ -1,4 +1,5 @@
-"""Building a graph: everything that does not fit is one typed error when it is added, and it leaves the graph as it was."""
+"""Building a graph: everything that does not fit is one typed error when it is added, and it leaves the graph
+as it was."""
 
 import numpy as np
 import pytest
@@ -40,10 +41,13 @@ BAD_NODES = [
     (lambda g: g.parameter("new", ["a"]), DataError, "numbers"),
     (lambda g: g.parameter("new", [[1.0], [1.0, 2.0]]), DataError, "numbers"),
     (lambda g: g.parameter("new", [1j]), DataError, "real"),
-    (lambda g: g.observe("new", [0, 1, 3], states=3), DataError, "holds the state 3 at index 2; states run from 0 to 2"),
+    (
+        lambda g: g.observe("new", [0, 1, 3], states=3),
+        DataError,
+        "holds the state 3 at index 2; states run from 0 to 2",
+    ),
     (lambda g: g.observe("new", [0, -2], states=3), DataError, "holds the state -2 at index 1"),
     (lambda g: g.observe("new", [0.5], states=3), DataError, "whole numbers"),
-    (lambda g: g.observe("new", [np.nan], states=3), DataError, "whole numbers"),
     (lambda g: g.observe("new", [0], states=0), ShapeError, "states"),
     (lambda g: g.observe("new", [np.inf]), DataError, "infinite"),
     (lambda g: g.observe("new", "text"), DataError, "numbers"),
@@ -64,8 +68,16 @@ BAD_FACTORS = [
     (lambda g: g.factor(Table(PAIR), g["z"][:-1], g["short"][:]), ShapeError, "share a clock"),
     (lambda g: g.factor(Table(PAIR), g["z"][9]), ShapeError, "indices run from -4 to 3"),
     (lambda g: g.factor(Table(np.zeros((2, 3))), g["z"][:], g["y"][:]), GraphError, "discrete"),
-    (lambda g: g.factor(Table(np.zeros((2, 2))), g["z"][:], FactorGraph().observe("o", [0, 1], states=2)), GraphError, "another graph"),
-    (lambda g: g.factor(Table(FactorGraph().parameter("B", PAIR)), g["z"][:-1], g["z"][1:]), GraphError, "another graph"),
+    (
+        lambda g: g.factor(Table(np.zeros((2, 2))), g["z"][:], FactorGraph().observe("o", [0, 1], states=2)),
+        GraphError,
+        "another graph",
+    ),
+    (
+        lambda g: g.factor(Table(FactorGraph().parameter("B", PAIR)), g["z"][:-1], g["z"][1:]),
+        GraphError,
+        "another graph",
+    ),
 ]
 
 
@@ -98,6 +110,7 @@ def test_single_precision_is_kept(g):
     assert g.observe("single", np.zeros(2, np.float32)).value.dtype == np.float32
     assert g.parameter("half", np.zeros(2, np.float16)).value.dtype == np.float64
     assert g.observe("whole", [0.0, 2.0], states=3).value.dtype == np.int64
+    assert g.observe("gappy", [0.0, np.nan], states=3).value.tolist() == [0, -1]
 
 
 def test_factor_instances(g):
@@ -143,7 +156,9 @@ def test_to_networkx_has_every_node_and_factor():
     assert set(drawn.to_undirected().edges) == {("z", "link"), ("A", "link")}
 
 
-@pytest.mark.parametrize("other", [Quadratic.prior(np.zeros(2), np.eye(2)), Loss(lambda v: (0.0, (None,))), Step(lambda v: v)])
+@pytest.mark.parametrize(
+    "other", [Quadratic.prior(np.zeros(2), np.eye(2)), Loss(lambda v: (0.0, (None,))), Step(lambda v: v)]
+)
 def test_potentials_of_real_variables_refuse_discrete_ones(g, other):
     with pytest.raises(GraphError):
         g.factor(other, g["z"][0], out=g["v"] if isinstance(other, Step) else None)

@@ -1,20 +1,29 @@
-"""Laws of the Gaussian algebra under every exact schedule, on sliced and on flat graphs, against one dense solve."""
+"""Laws of the Gaussian algebra under every exact schedule, on sliced and on flat graphs, against one dense
+solve."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.msgpass.gaussian_models import chains, covariance, gaps, trees
-from tests.msgpass.laws import latent_instances, neighbours
-from tests.msgpass.table_models import seeds
-from tests.oracles import along, condition_moments, dense_gaussian, finite_difference, linear_gaussian_joint, random_direction
 
 from msgpass import Checkpointed, FactorGraph, ForwardOnly, Quadratic, Sequential, run
 from msgpass.nodes import Parameter
+from tests.msgpass.gaussian_models import chains, covariance, gaps, trees
+from tests.msgpass.laws import latent_instances, neighbours
+from tests.msgpass.table_models import seeds
+from tests.oracles import (
+    along,
+    condition_moments,
+    dense_gaussian,
+    finite_difference,
+    linear_gaussian_joint,
+    random_direction,
+)
 
 TOLERANCE = {"rtol": 1e-7, "atol": 1e-8}
 GRADIENT = {"rtol": 2e-5, "atol": 1e-6}
 
+laws = settings(max_examples=25)
 models = st.one_of(chains(), trees())
 
 
@@ -34,6 +43,7 @@ def moments(belief, key, size):
     return row(belief.mean).reshape(size), row(belief.cov).reshape(size, size)
 
 
+@laws
 @given(models)
 def test_total(schedule, layout, graph):
     graph, wanted = layout(graph), dense_gaussian(graph).total
@@ -41,6 +51,7 @@ def test_total(schedule, layout, graph):
     np.testing.assert_allclose(run(graph, schedule=ForwardOnly()).total, wanted, **TOLERANCE)
 
 
+@laws
 @given(models)
 def test_beliefs_of_variables(schedule, layout, graph):
     graph = layout(graph)
@@ -51,6 +62,7 @@ def test_beliefs_of_variables(schedule, layout, graph):
         np.testing.assert_allclose(cov, dense.cov(key), **TOLERANCE)
 
 
+@laws
 @given(models)
 def test_beliefs_of_factors(schedule, layout, graph):
     graph = layout(graph)
@@ -66,6 +78,7 @@ def test_beliefs_of_factors(schedule, layout, graph):
 SYMMETRIC = {"cov", "Q", "R", "S", "W", "precision"}  # these move symmetrically only
 
 
+@settings(max_examples=12)
 @given(models, seeds)
 def test_what_arrives_at_a_parameter_is_the_derivative_of_total(schedule, layout, graph, seed):
     graph, rng = layout(graph), np.random.default_rng(seed)
@@ -73,9 +86,12 @@ def test_what_arrives_at_a_parameter_is_the_derivative_of_total(schedule, layout
     for name, node in graph.nodes.items():
         if isinstance(node, Parameter):
             direction = random_direction(rng, node.value, symmetric=name in SYMMETRIC)
-            np.testing.assert_allclose((m.parameters[name] * direction).sum(), along(graph, name, direction), **GRADIENT)
+            np.testing.assert_allclose(
+                (m.parameters[name] * direction).sum(), along(graph, name, direction), **GRADIENT
+            )
 
 
+@settings(max_examples=12)
 @given(chains())
 def test_gradient_of_observations(graph):
     m = run(graph)
@@ -83,6 +99,7 @@ def test_gradient_of_observations(graph):
         np.testing.assert_allclose(m.gradient[name], finite_difference(graph, name), **GRADIENT)
 
 
+@laws
 @given(models)
 def test_messages_at_a_variable_add_to_its_belief(schedule, layout, graph):
     graph = layout(graph)
@@ -92,15 +109,27 @@ def test_messages_at_a_variable_add_to_its_belief(schedule, layout, graph):
         n = graph[key[0]].size
         arriving = {f: m.message(graph.factors[f[0]][f[1]], handle) for f in of_variable[key]}
         precision = np.linalg.inv(dense.cov(key))
-        np.testing.assert_allclose(sum(a.precision.reshape(n, n) for a in arriving.values()), precision, rtol=1e-6, atol=1e-7)
-        np.testing.assert_allclose(sum(a.h.reshape(n) for a in arriving.values()), precision @ dense.mean(key), rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(
+            sum(a.precision.reshape(n, n) for a in arriving.values()), precision, rtol=1e-6, atol=1e-7
+        )
+        np.testing.assert_allclose(
+            sum(a.h.reshape(n) for a in arriving.values()), precision @ dense.mean(key), rtol=1e-6, atol=1e-7
+        )
         for f in arriving:
             sent = m.message(handle, graph.factors[f[0]][f[1]])
             others = [a for o, a in arriving.items() if o != f]
-            np.testing.assert_allclose(sent.precision, sum((a.precision for a in others), np.zeros_like(sent.precision)), rtol=1e-6, atol=1e-7)
-            np.testing.assert_allclose(sent.h, sum((a.h for a in others), np.zeros_like(sent.h)), rtol=1e-6, atol=1e-7)
+            np.testing.assert_allclose(
+                sent.precision,
+                sum((a.precision for a in others), np.zeros_like(sent.precision)),
+                rtol=1e-6,
+                atol=1e-7,
+            )
+            np.testing.assert_allclose(
+                sent.h, sum((a.h for a in others), np.zeros_like(sent.h)), rtol=1e-6, atol=1e-7
+            )
 
 
+@laws
 @given(chains())
 def test_forward_is_the_filter_and_backward_the_rest(graph):
     m = run(graph)
@@ -108,21 +137,35 @@ def test_forward_is_the_filter_and_backward_the_rest(graph):
     forward, backward, belief = m.forward["x"], m.backward["x"], m.belief["x"]
     for first, length in zip(x.clock.offsets, x.clock.lengths, strict=False):
         for t in range(first, first + length):
-            past = dense_gaussian(graph, keep=lambda keys, t=t, first=first: all(first <= k[1] <= t for k in keys))
+            past = dense_gaussian(
+                graph, keep=lambda keys, t=t, first=first: all(first <= k[1] <= t for k in keys)
+            )
             np.testing.assert_allclose(forward.mean[t].reshape(n), past.mean(("x", t)), **TOLERANCE)
             np.testing.assert_allclose(forward.cov[t].reshape(n, n), past.cov(("x", t)), **TOLERANCE)
             both = (forward.precision[t] + backward.precision[t]).reshape(n, n)
             np.testing.assert_allclose(both, np.linalg.inv(belief.cov[t].reshape(n, n)), rtol=1e-6, atol=1e-7)
-            np.testing.assert_allclose((forward.h[t] + backward.h[t]).reshape(n), both @ belief.mean[t].reshape(n), rtol=1e-6, atol=1e-7)
+            np.testing.assert_allclose(
+                (forward.h[t] + backward.h[t]).reshape(n),
+                both @ belief.mean[t].reshape(n),
+                rtol=1e-6,
+                atol=1e-7,
+            )
         assert not np.any(backward.h[first + length - 1]), "nothing comes after the last step"
 
 
+@laws
 @given(seeds, st.integers(1, 5), st.integers(0, 2), st.booleans())
 def test_singular_transition_noise_and_a_known_start(schedule, layout, seed, T, rank, known):
     """Q of rank 0, 1 or 2 and a start without spread: against the joint moments, which invert neither."""
     rng = np.random.default_rng(seed)
     half = rng.normal(size=(2, rank))
-    F, Q, b, H, R = 0.8 * rng.normal(size=(2, 2)), half @ half.T, rng.normal(size=2), rng.normal(size=(1, 2)), covariance(rng, 1)
+    F, Q, b, H, R = (
+        0.8 * rng.normal(size=(2, 2)),
+        half @ half.T,
+        rng.normal(size=2),
+        rng.normal(size=(1, 2)),
+        covariance(rng, 1),
+    )
     mean, cov = rng.normal(size=2), np.zeros((2, 2)) if known else covariance(rng, 2)
     y = gaps(rng, rng.normal(size=(T, 1)))
     g = FactorGraph()

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+
+from msgpass import FactorGraph, MaxProduct, SumProduct, Table, run
+from msgpass.errors import GraphError, UnavailableError, UnsupportedError
 from tests.msgpass import gaussian_models
 from tests.msgpass.laws import latent_instances, neighbours
 from tests.msgpass.recurrence_models import recurrence
 from tests.msgpass.table_models import chain, chains, seeds
 from tests.oracles import Enumeration, Flat
-
-from msgpass import FactorGraph, MaxProduct, SumProduct, Table, run
-from msgpass.errors import GraphError, UnavailableError, UnsupportedError
 
 
 @pytest.fixture
@@ -85,7 +85,9 @@ def test_messages_run_between_neighbours(hmm, ends, said):
 
 def test_a_factor_of_one_instance_stands_for_it(hmm):
     m = run(hmm)
-    np.testing.assert_array_equal(m.message(hmm["start"], hmm["z"][0]), m.message(hmm["start"][0], hmm["z"][0]))
+    np.testing.assert_array_equal(
+        m.message(hmm["start"], hmm["z"][0]), m.message(hmm["start"][0], hmm["z"][0])
+    )
 
 
 @given(chains(batched=False), seeds)
@@ -93,16 +95,27 @@ def test_a_factor_of_one_instance_stands_for_it(hmm):
 def test_a_clamped_variable_says_its_label(algebra, graph, seed):
     rng, z = np.random.default_rng(seed), graph["z"]
     labels = np.where(rng.random(z.clock.total) < 0.5, -1, rng.integers(0, z.states, z.clock.total))
-    m, oracle = run(graph, algebra, values={"z": labels}), Enumeration(Flat.of(graph, {"z": labels}), "max" if isinstance(algebra, MaxProduct) else "sum")
+    m, oracle = (
+        run(graph, algebra, values={"z": labels}),
+        Enumeration(Flat.of(graph, {"z": labels}), "max" if isinstance(algebra, MaxProduct) else "sum"),
+    )
     if not np.isfinite(oracle.total):
         return
     of_variable, _ = neighbours(graph, Table)
     for key, handle in latent_instances(graph):
-        label = np.zeros(z.states) if labels[key[1]] < 0 else np.where(np.arange(z.states) == labels[key[1]], 0, -np.inf)
+        label = (
+            np.zeros(z.states)
+            if labels[key[1]] < 0
+            else np.where(np.arange(z.states) == labels[key[1]], 0, -np.inf)
+        )
         for name, j in of_variable[key]:
             both = m.message(graph.factors[name][j], handle) + m.message(handle, graph.factors[name][j])
-            np.testing.assert_allclose(np.exp(both - oracle.reduce(both)), np.exp(oracle.marginal(key)), rtol=1e-9, atol=1e-9)
-            assert (m.message(handle, graph.factors[name][j])[label == -np.inf] == -np.inf).all(), "what z says holds its label"
+            np.testing.assert_allclose(
+                np.exp(both - oracle.reduce(both)), np.exp(oracle.marginal(key)), rtol=1e-9, atol=1e-9
+            )
+            assert (m.message(handle, graph.factors[name][j])[label == -np.inf] == -np.inf).all(), (
+                "what z says holds its label"
+            )
 
 
 @given(chains(batched=False))
@@ -111,16 +124,24 @@ def test_messages_of_tables_at_their_parameters_add_up(graph):
     for factor in graph.factors.values():
         parameter = factor.potential.source
         if hasattr(parameter, "value"):
-            found = sum((m.message(factor[j], parameter) for j in range(len(factor))), np.zeros(parameter.shape))
+            found = sum(
+                (m.message(factor[j], parameter) for j in range(len(factor))), np.zeros(parameter.shape)
+            )
             np.testing.assert_allclose(found, m.parameters[parameter.name], rtol=1e-9, atol=1e-12)
 
 
+@settings(max_examples=30)
 @given(gaussian_models.chains())
 def test_messages_of_quadratics_at_their_parameters_add_up(graph):
     m = run(graph)
     for name in m.parameters:
-        factors = [f for f in graph.factors.values() if any(p.name == name for p in f.potential.parameters.values())]
-        found = sum((m.message(f[j], graph[name]) for f in factors for j in range(len(f))), np.zeros(graph[name].shape))
+        factors = [
+            f for f in graph.factors.values() if any(p.name == name for p in f.potential.parameters.values())
+        ]
+        found = sum(
+            (m.message(f[j], graph[name]) for f in factors for j in range(len(f))),
+            np.zeros(graph[name].shape),
+        )
         np.testing.assert_allclose(found, m.parameters[name], rtol=1e-8, atol=1e-10)
 
 

@@ -23,7 +23,9 @@ def test_rows_of_a_range_are_those_of_python(length, start, stop):
     assert list(range(rows.start, rows.stop)) == wanted or not wanted
 
 
-@given(st.lists(st.integers(1, 5), min_size=2, max_size=4), st.integers(0, 3), st.integers(-3, -1) | st.none())
+@given(
+    st.lists(st.integers(1, 5), min_size=2, max_size=4), st.integers(0, 3), st.integers(-3, -1) | st.none()
+)
 def test_rows_of_ragged_sequences_are_sliced_within_each(lengths, start, stop):
     z = FactorGraph().sequence("z", length=lengths, states=2)
     wanted, offset, counts = [], 0, []
@@ -59,7 +61,17 @@ def test_equal_lengths_share_a_clock():
     assert Clock.of([3, 2]) == Clock.of((3, 2)) != Clock.of([2, 3])
 
 
-@pytest.mark.parametrize(("key", "said"), [(slice(None, None, 2), "stride"), (1.0, "whole number"), (True, "whole number"), ("a", "whole number"), (slice(0.5, None), "whole numbers"), (slice(None, "b"), "whole numbers")])
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (slice(None, None, 2), "stride"),
+        (1.0, "whole number"),
+        (True, "whole number"),
+        ("a", "whole number"),
+        (slice(0.5, None), "whole numbers"),
+        (slice(None, "b"), "whole numbers"),
+    ],
+)
 def test_what_is_no_slice(key, said):
     z = FactorGraph().sequence("z", length=4, states=2)
     with pytest.raises(GraphError, match=said):
@@ -74,7 +86,14 @@ def test_lengths_are_whole_numbers(length):
 
 @pytest.mark.parametrize(
     ("text", "make"),
-    [("z[0]", lambda z: z[0]), ("z[:-1]", lambda z: z[:-1]), ("z[1:]", lambda z: z[1:]), ("z[:]", lambda z: z[:]), ("z.all", lambda z: z.all), ("z.after(z[-1])", lambda z: z.after(z[-1]))],
+    [
+        ("z[0]", lambda z: z[0]),
+        ("z[:-1]", lambda z: z[:-1]),
+        ("z[1:]", lambda z: z[1:]),
+        ("z[:]", lambda z: z[:]),
+        ("z.all", lambda z: z.all),
+        ("z.after(z[-1])", lambda z: z.after(z[-1])),
+    ],
 )
 def test_slices_are_called_as_they_are_written(text, make):
     made = make(FactorGraph().sequence("z", length=4, states=2))

@@ -1,4 +1,5 @@
-"""The plan: which blocks a graph condenses into, in which order; loose, over-determined and cyclic graphs are errors."""
+"""The plan: which blocks a graph condenses into, in which order; loose, over-determined and cyclic graphs are
+errors."""
 
 import numpy as np
 import pytest
@@ -65,7 +66,10 @@ def test_tables_condense_into_chains_and_trees():
     g.factor(Table(np.zeros((2, 2))), z[:-1], z[1:])
     g.factor(Table(np.zeros((2, 2))), w[:-1], w[1:])
     g.factor(Table(np.zeros((2, 2))), w[-1], u)
-    assert sorted(blocks(g)) == [("TableChain", ("z",)), ("Tree", ("u", "w"))] or sorted(blocks(g)) == [("TableChain", ("z",)), ("Tree", ("w", "u"))]
+    assert sorted(blocks(g)) == [("TableChain", ("z",)), ("Tree", ("u", "w"))] or sorted(blocks(g)) == [
+        ("TableChain", ("z",)),
+        ("Tree", ("w", "u")),
+    ]
 
 
 def read_loose(g):
@@ -125,7 +129,7 @@ def test_an_unconnected_variable():
     g = FactorGraph()
     g.factor(Table([0.0, 1.0]), g.variable("u", states=2))
     g.variable("lonely", states=3)
-    with pytest.raises(GraphError, match="'lonely'.*not connected"):
+    with pytest.raises(GraphError, match=r"'lonely'.*not connected"):
         run(g)
 
 
@@ -173,7 +177,7 @@ def test_a_computed_variable_is_not_gaussian(g):
     g.factor(Step(mix), g["x"][:], out=g["a"][:])
     g.factor(Quadratic(np.zeros(2), np.eye(2)), g["a"][:])
     del g.nodes["b"], g.nodes["c"]
-    with pytest.raises(UnsupportedError, match="deterministic.*or Gaussian"):
+    with pytest.raises(UnsupportedError, match=r"deterministic.*or Gaussian"):
         run(g)
 
 

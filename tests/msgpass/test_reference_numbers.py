@@ -15,7 +15,11 @@ def hmm(initial, transition, emission, observed):
     g = FactorGraph()
     z = g.sequence("z", length=len(observed), states=len(initial))
     y = g.observe("y", observed, states=np.shape(emission)[1])
-    for name, table, slices in (("initial", initial, (z[0],)), ("transition", transition, (z[:-1], z[1:])), ("emission", emission, (z[:], y[:]))):
+    for name, table, slices in (
+        ("initial", initial, (z[0],)),
+        ("transition", transition, (z[:-1], z[1:])),
+        ("emission", emission, (z[:], y[:])),
+    ):
         g.factor(Table(g.parameter(name, np.log(table))), *slices, name=f"{name} factor")
     return g
 
@@ -33,12 +37,25 @@ def normalised(logs):
 def test_umbrella_filter_and_smoother(umbrella):
     m = run(umbrella)
     assert m.total == pytest.approx(-3.372502044332175, abs=1e-14)
-    np.testing.assert_allclose(normalised(m.forward["z"])[:, 0], [0.8181818182, 0.8833570413, 0.1906679397, 0.7307940046, 0.8673388896], **TIGHT)
-    np.testing.assert_allclose(np.exp(m.belief["z"][:, 0]), [0.8673388896, 0.8204190536, 0.3074835760, 0.8204190536, 0.8673388896], **TIGHT)
+    np.testing.assert_allclose(
+        normalised(m.forward["z"])[:, 0],
+        [0.8181818182, 0.8833570413, 0.1906679397, 0.7307940046, 0.8673388896],
+        **TIGHT,
+    )
+    np.testing.assert_allclose(
+        np.exp(m.belief["z"][:, 0]),
+        [0.8673388896, 0.8204190536, 0.3074835760, 0.8204190536, 0.8673388896],
+        **TIGHT,
+    )
 
 
 def test_umbrella_expected_transitions(umbrella):
-    np.testing.assert_allclose(run(umbrella).parameters["transition"], [[2.0801861887, 0.73547438], [0.73547438, 0.44886504]], rtol=0, atol=5e-9)
+    np.testing.assert_allclose(
+        run(umbrella).parameters["transition"],
+        [[2.0801861887, 0.73547438], [0.73547438, 0.44886504]],
+        rtol=0,
+        atol=5e-9,
+    )
 
 
 def test_umbrella_best_path(umbrella):
@@ -48,32 +65,49 @@ def test_umbrella_best_path(umbrella):
 
 
 def test_umbrella_path_entropy(umbrella):
-    """H = log Z − E[log joint] = log Z − Σ counts · log tables; the value is the enumeration over the 32 paths in fractions."""
+    """H = log Z − E[log joint] = log Z − Σ counts · log tables; the value is the enumeration over the 32
+    paths in fractions."""
     m = run(umbrella)
     expected = sum((m.parameters[name] * umbrella[name].value).sum() for name in m.parameters)
     assert m.total - expected == pytest.approx(2.2169288313, abs=5e-11)
 
 
 def test_umbrella_one_step_of_baum_welch():
-    """From B = ((.9, .1), (.2, .8)) and y = 0, 0, 1, 0, 0: the normalised counts, and the log-likelihood that they reach."""
+    """From B = ((.9, .1), (.2, .8)) and y = 0, 0, 1, 0, 0: the normalised counts, and the log-likelihood that
+    they reach."""
     g = hmm([0.5, 0.5], [[0.7, 0.3], [0.3, 0.7]], [[0.9, 0.1], [0.2, 0.8]], [0, 0, 1, 0, 0])
     counts = run(g).parameters
     new = {name: counts[name] / counts[name].sum(axis=-1, keepdims=True) for name in counts}
-    np.testing.assert_allclose(new["transition"], [[0.7387915322, 0.2612084678], [0.6209996622, 0.3790003378]], **TIGHT)
-    np.testing.assert_allclose(new["emission"], [[0.9165127285, 0.0834872715], [0.4741714948, 0.5258285052]], **TIGHT)
-    assert run(g, values={name: np.log(p) for name, p in new.items()}).total == pytest.approx(-2.4583851294, abs=5e-11)
+    np.testing.assert_allclose(
+        new["transition"], [[0.7387915322, 0.2612084678], [0.6209996622, 0.3790003378]], **TIGHT
+    )
+    np.testing.assert_allclose(
+        new["emission"], [[0.9165127285, 0.0834872715], [0.4741714948, 0.5258285052]], **TIGHT
+    )
+    assert run(g, values={name: np.log(p) for name, p in new.items()}).total == pytest.approx(
+        -2.4583851294, abs=5e-11
+    )
 
 
 def test_rainy_sunny():
     g = hmm([0.6, 0.4], [[0.7, 0.3], [0.4, 0.6]], [[0.1, 0.4, 0.5], [0.6, 0.3, 0.1]], [0, 1, 2])
     m, best = run(g), run(g, MaxProduct())
     assert np.exp(m.total) == pytest.approx(0.033612, abs=1e-15)
-    np.testing.assert_allclose(np.exp(m.belief["z"][:, 0]), [0.23170296, 0.62406283, 0.86397715], rtol=0, atol=5e-9)
+    np.testing.assert_allclose(
+        np.exp(m.belief["z"][:, 0]), [0.23170296, 0.62406283, 0.86397715], rtol=0, atol=5e-9
+    )
     assert best.assignment["z"].tolist() == [1, 0, 0]
     assert np.exp(best.total) == pytest.approx(0.01344, abs=1e-15)
     transition, emission = m.parameters["transition"], m.parameters["emission"]
-    np.testing.assert_allclose(transition / transition.sum(axis=1, keepdims=True), [[0.89361702, 0.10638298], [0.63213729, 0.36786271]], rtol=0, atol=6e-9)
-    np.testing.assert_allclose(emission[0] / emission[0].sum(), [0.13473116, 0.36288146, 0.50238738], rtol=0, atol=5e-9)
+    np.testing.assert_allclose(
+        transition / transition.sum(axis=1, keepdims=True),
+        [[0.89361702, 0.10638298], [0.63213729, 0.36786271]],
+        rtol=0,
+        atol=6e-9,
+    )
+    np.testing.assert_allclose(
+        emission[0] / emission[0].sum(), [0.13473116, 0.36288146, 0.50238738], rtol=0, atol=5e-9
+    )
 
 
 def test_long_chain_of_many_states_stays_finite():
@@ -99,8 +133,12 @@ def test_local_level():
     g.factor(Quadratic.linear_gaussian(1.0, 1.0), x[:-1], x[1:], name="walk")
     g.factor(Quadratic.observation(1.0, 2.0), x[:], g.observe("y", [1.0, 3, 2, 5])[:])
     m = run(g, Gaussian())
-    np.testing.assert_allclose(m.belief["x"].mean, [1.8482905983, 2.4572649573, 2.7948717949, 3.5299145299], **TIGHT)
-    np.testing.assert_allclose(m.belief["x"].cov, [0.9188034188, 0.7521367521, 0.7692307692, 1.0085470085], **TIGHT)
+    np.testing.assert_allclose(
+        m.belief["x"].mean, [1.8482905983, 2.4572649573, 2.7948717949, 3.5299145299], **TIGHT
+    )
+    np.testing.assert_allclose(
+        m.belief["x"].cov, [0.9188034188, 0.7521367521, 0.7692307692, 1.0085470085], **TIGHT
+    )
     assert m.belief["walk"].cov[0, 0, 1] == pytest.approx(0.4700854701, abs=5e-11)
     assert m.total == pytest.approx(-8.73171144370706, abs=1e-13)
 
@@ -115,7 +153,11 @@ def test_ising_open_chain():
     s = g.sequence("s", length=10, states=2)
     g.factor(Table(COUPLING * np.outer(SPIN, SPIN)), s[:-1], s[1:])
     assert run(g).total == pytest.approx(8.01250236822395, abs=1e-13)
-    signs = [run(g, values={"s": np.where(np.arange(10) == 0, a, np.where(np.arange(10) == 3, b, -1))}).total for a in (0, 1) for b in (0, 1)]
+    signs = [
+        run(g, values={"s": np.where(np.arange(10) == 0, a, np.where(np.arange(10) == 3, b, -1))}).total
+        for a in (0, 1)
+        for b in (0, 1)
+    ]
     weights = np.exp(np.array(signs) - np.logaddexp.reduce(signs))
     assert weights @ [1, -1, -1, 1] == pytest.approx(0.0986861665682, abs=1e-12)
 
@@ -143,9 +185,13 @@ def test_tanh_network(vectorized):
     g.factor(Loss(lambda h: (0.5 * (v @ h - 0.3) ** 2, ((v @ h - 0.3) * v,))), h[-1])
     m = run(g)
     np.testing.assert_allclose(m.parameters["h0"], [0.0001054171, 0.0002533021], **TIGHT)
-    np.testing.assert_allclose(m.parameters["W"], [[-0.0014038343, -0.0004834026], [0.0025334047, -0.0005838964]], **TIGHT)
+    np.testing.assert_allclose(
+        m.parameters["W"], [[-0.0014038343, -0.0004834026], [0.0025334047, -0.0005838964]], **TIGHT
+    )
     direction = np.array([[1.0, 2.0], [-1.0, 0.5]])
-    assert run(g, Tangent({"W": direction})).total.tangent == pytest.approx((m.parameters["W"] * direction).sum(), rel=1e-12)
+    assert run(g, Tangent({"W": direction})).total.tangent == pytest.approx(
+        (m.parameters["W"] * direction).sum(), rel=1e-12
+    )
 
 
 @given(st.integers(1, 12), st.floats(0.1, 1.5))

@@ -1,13 +1,10 @@
-"""The verb: what it takes, what a run leaves alone, `values`, impossible evidence, and depth without recursion."""
+"""The verb: what it takes, what a run leaves alone, `values`, impossible evidence, and depth without
+recursion."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.msgpass import gaussian_models
-from tests.msgpass.recurrence_models import recurrence
-from tests.msgpass.table_models import chain, chains, seeds, trees
-from tests.oracles import Enumeration, Flat
 
 from msgpass import (
     Adjoint,
@@ -28,7 +25,19 @@ from msgpass import (
     Truncated,
     run,
 )
-from msgpass.errors import DataError, GraphError, ImpossibleEvidenceError, NumericalError, ShapeError, UnavailableError, UnsupportedError
+from msgpass.errors import (
+    DataError,
+    GraphError,
+    ImpossibleEvidenceError,
+    NumericalError,
+    ShapeError,
+    UnavailableError,
+    UnsupportedError,
+)
+from tests.msgpass import gaussian_models
+from tests.msgpass.recurrence_models import recurrence
+from tests.msgpass.table_models import chain, chains, seeds, trees
+from tests.oracles import Enumeration, Flat
 
 PAIR = np.log([[0.7, 0.3], [0.4, 0.6]])
 
@@ -49,7 +58,7 @@ def kalman():
     return gaussian_models.chain(np.random.default_rng(3))
 
 
-# -- arguments -----------------------------------------------------------------------------------------------------------
+# -- arguments
 
 
 @pytest.mark.parametrize(
@@ -58,17 +67,33 @@ def kalman():
         (lambda g: run("graph"), GraphError, "takes a FactorGraph, got str"),
         (lambda g: run(g, "sum"), UnsupportedError, "algebra must be"),
         (lambda g: run(g, Tangent), UnsupportedError, "needs a direction"),
-        (lambda g: run(g, Gaussian()), UnsupportedError, r"component of discrete variables; use SumProduct\(\) or MaxProduct\(\)"),
+        (
+            lambda g: run(g, Gaussian()),
+            UnsupportedError,
+            r"component of discrete variables; use SumProduct\(\) or MaxProduct\(\)",
+        ),
         (lambda g: run(g, Adjoint()), UnsupportedError, "fits nothing"),
         (lambda g: run(g, {"z": Gaussian()}), UnsupportedError, "Gaussian does not fit 'z'"),
-        (lambda g: run(g, {"nobody": SumProduct()}), UnavailableError, "no latent variable of that name; it has z"),
+        (
+            lambda g: run(g, {"nobody": SumProduct()}),
+            UnavailableError,
+            "no latent variable of that name; it has z",
+        ),
         (lambda g: run(g, {"x": SumProduct()}), UnavailableError, "no latent variable"),
         (lambda g: run(g, {"z": "max"}), UnsupportedError, "algebra must be"),
         (lambda g: run(g, schedule="sequential"), UnsupportedError, "schedule must be"),
         (lambda g: run(g, schedule=3), UnsupportedError, "schedule must be"),
         (lambda g: run(g, values=[1]), DataError, "dict from names"),
-        (lambda g: run(g, values={"transitions": PAIR}), UnavailableError, "'transitions', which the graph does not"),
-        (lambda g: run(g, values={"transition": np.zeros((3, 3))}), ShapeError, r"shape \(3, 3\), but the graph was built for \(2, 2\)"),
+        (
+            lambda g: run(g, values={"transitions": PAIR}),
+            UnavailableError,
+            "'transitions', which the graph does not",
+        ),
+        (
+            lambda g: run(g, values={"transition": np.zeros((3, 3))}),
+            ShapeError,
+            r"shape \(3, 3\), but the graph was built for \(2, 2\)",
+        ),
         (lambda g: run(g, values={"transition": np.full((2, 2), np.nan)}), DataError, "NaN"),
         (lambda g: run(g, values={"transition": np.full((2, 2), np.inf)}), DataError, "∞"),
         (lambda g: run(g, values={"transition": "none"}), DataError, "numbers"),
@@ -77,9 +102,17 @@ def kalman():
         (lambda g: run(g, values={"z": [0, 1]}), ShapeError, r"shape \(2,\), wanted \(4,\)"),
         (lambda g: run(g, values={"z": [0, 1, 2, 0]}), DataError, "holds the state 2"),
         (lambda g: run(g, Tangent({"nobody": 1.0})), DataError, "no parameter or real observation"),
-        (lambda g: run(g, Tangent({"transition": np.zeros(2)})), DataError, "direction of 'transition' has shape"),
+        (
+            lambda g: run(g, Tangent({"transition": np.zeros(2)})),
+            DataError,
+            "direction of 'transition' has shape",
+        ),
         (lambda g: run(g, Tangent({})), GraphError, "directions by name"),
-        (lambda g: run(g, Tangent({"transition": PAIR}), Checkpointed(2)), UnsupportedError, "Tangent runs forward only"),
+        (
+            lambda g: run(g, Tangent({"transition": PAIR}), Checkpointed(2)),
+            UnsupportedError,
+            "Tangent runs forward only",
+        ),
     ],
 )
 def test_bad_arguments_are_one_typed_error(hmm, call, error, said):
@@ -116,7 +149,7 @@ def test_a_dict_gives_each_component_its_algebra():
     np.testing.assert_allclose(np.exp(m.belief["b"]).sum(axis=1), 1)
 
 
-# -- what a run leaves alone -----------------------------------------------------------------------------------------
+# -- what a run leaves alone
 
 
 def readings(m):
@@ -154,7 +187,11 @@ def test_values_are_the_graph_built_with_them(graph, seed, algebra):
     values = {}
     for name, node in graph.nodes.items():
         if hasattr(node, "value") and rng.random() < 0.6:
-            values[name] = rng.integers(-1, node.states, node.value.shape) if node.discrete else rng.normal(size=node.value.shape)
+            values[name] = (
+                rng.integers(-1, node.states, node.value.shape)
+                if node.discrete
+                else rng.normal(size=node.value.shape)
+            )
     m = run(graph, algebra, values=values)
     for name, value in values.items():
         graph.nodes[name].value, values[name] = np.asarray(value), graph.nodes[name].value
@@ -199,7 +236,7 @@ def test_single_precision_is_honoured():
     assert m.forward["h"].dtype == m.parameters["W"].dtype == np.float32
 
 
-# -- impossible evidence ---------------------------------------------------------------------------------------------
+# -- impossible evidence
 
 
 def impossible_chain(lengths, bad):
@@ -210,7 +247,12 @@ def impossible_chain(lengths, bad):
     x[bad] = 1
     g.factor(Table(g.parameter("initial", [0.0, -np.inf])), z[0])
     g.factor(Table(g.parameter("A", [[0.0, -np.inf], [-1.0, -1.0]])), z[:-1], z[1:], name="link")
-    g.factor(Table(g.parameter("B", [[0.0, -np.inf], [-1.0, -1.0]])), z[:], g.observe("x", x, states=2)[:], name="emit")
+    g.factor(
+        Table(g.parameter("B", [[0.0, -np.inf], [-1.0, -1.0]])),
+        z[:],
+        g.observe("x", x, states=2)[:],
+        name="emit",
+    )
     return g
 
 
@@ -226,10 +268,14 @@ READ = [
 @pytest.mark.parametrize("algebra", [SumProduct(), MaxProduct()], ids=["sum", "max"])
 @pytest.mark.parametrize("schedule", [Sequential(), Checkpointed(2)], ids=["sequential", "checkpointed"])
 @pytest.mark.parametrize(("lengths", "bad", "step"), [(5, 3, 3), (5, 0, 0), ([2, 4], 5, 3)])
-def test_impossible_evidence_has_total_minus_infinity_and_names_its_first_step(schedule, algebra, lengths, bad, step, read):
+def test_impossible_evidence_has_total_minus_infinity_and_names_its_first_step(
+    schedule, algebra, lengths, bad, step, read
+):
     m = run(impossible_chain(lengths, bad), algebra, schedule)
     assert m.total == -np.inf
-    with pytest.raises(ImpossibleEvidenceError, match=f"step {step}.*probability|probability zero.*step {step}") as caught:
+    with pytest.raises(
+        ImpossibleEvidenceError, match=f"step {step}.*probability|probability zero.*step {step}"
+    ) as caught:
         read(m)
     assert caught.value.step == step
 
@@ -256,7 +302,7 @@ def test_forbidden_labels_are_named():
     g.factor(Table([[0.0, -np.inf], [0.0, 0.0]]), z[:-1], z[1:])
     g.condition(z, [0, 1, 1])
     assert run(g, schedule=ForwardOnly()).total == np.inf, "no weight is left to the labels"
-    with pytest.raises(ImpossibleEvidenceError, match="'z'.*step 1") as caught:
+    with pytest.raises(ImpossibleEvidenceError, match=r"'z'.*step 1") as caught:
         run(g).parameters["v"]
     assert caught.value.step == 1
 
@@ -270,7 +316,7 @@ def test_free_and_clamped_evidence_both_impossible():
         _ = run(g).parameters and run(g).total
 
 
-# -- schedules -------------------------------------------------------------------------------------------------------
+# -- schedules
 
 
 def test_what_a_schedule_dropped_is_an_error_that_names_another(hmm, net):
@@ -287,7 +333,9 @@ def test_what_a_schedule_dropped_is_an_error_that_names_another(hmm, net):
 
 
 def test_forward_only_filters(hmm):
-    np.testing.assert_allclose(run(hmm, schedule=ForwardOnly()).forward["z"], run(hmm).forward["z"], rtol=1e-12)
+    np.testing.assert_allclose(
+        run(hmm, schedule=ForwardOnly()).forward["z"], run(hmm).forward["z"], rtol=1e-12
+    )
 
 
 def test_schedules_are_values():
@@ -296,7 +344,7 @@ def test_schedules_are_values():
     assert repr(FixedLag(3)) == "FixedLag(3)"
 
 
-# -- depth -----------------------------------------------------------------------------------------------------------
+# -- depth
 
 DEEP = 3000
 
@@ -310,7 +358,9 @@ def test_a_deep_flat_chain_of_tables_does_not_recurse():
     m = run(flat)
     assert m.total == pytest.approx(run(g).total, rel=1e-11)
     np.testing.assert_allclose(m.belief[f"z[{DEEP - 1}]"], run(g).belief["z"][-1], rtol=1e-9)
-    assert run(flat, MaxProduct(), Checkpointed(4)).total == pytest.approx(run(g, MaxProduct()).total, rel=1e-11)
+    assert run(flat, MaxProduct(), Checkpointed(4)).total == pytest.approx(
+        run(g, MaxProduct()).total, rel=1e-11
+    )
 
 
 def test_a_deep_flat_chain_of_gaussians_does_not_recurse():

@@ -39,7 +39,7 @@ def test_fit_lowers_the_loss_and_is_deterministic(optimizer, dtype):
         assert history.best < 0.2 * before
         # One graph may run the reference and the other the compiled sweep.
         assert bptt(net, x, loss).total == pytest.approx(
-            history.best, rel=1e-12 if dtype == "float64" else 1e-5
+            history.best, rel=1e-12 if dtype == "float64" else 1e-3
         )
         assert {w.dtype.name for w in (*net.weights.values(), *loss.weights.values())} == {dtype}
         found.append((history.losses, net.state_dict(), loss.readout.state_dict()))

@@ -1,12 +1,20 @@
-"""Step and Loss: their own derivatives and autograd's, what they may read and compute, and what goes wrong in user code."""
+"""Step and Loss: their own derivatives and autograd's, what they may read and compute, and what goes wrong in
+user code."""
 
 import numpy as np
 import pytest
 from hypothesis import given
-from tests.msgpass.table_models import seeds
 
 from msgpass import FactorGraph, Loss, Step, Tangent, run
-from msgpass.errors import DataError, GraphError, MessagePassingError, NumericalError, ShapeError, UnsupportedError
+from msgpass.errors import (
+    DataError,
+    GraphError,
+    MessagePassingError,
+    NumericalError,
+    ShapeError,
+    UnsupportedError,
+)
+from tests.msgpass.table_models import seeds
 
 
 def cell(h, x, W):
@@ -45,7 +53,9 @@ def test_own_derivatives_and_autograd_agree(vectorized, seed):
     for name in m.gradient:
         np.testing.assert_allclose(m.gradient[name], wanted.gradient[name], rtol=1e-9, atol=1e-12)
     direction = {"W": rng.normal(size=(2, 2)), "h0": rng.normal(size=2)}
-    np.testing.assert_allclose(run(own, Tangent(direction)).total, run(traced, Tangent(direction)).total, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        run(own, Tangent(direction)).total, run(traced, Tangent(direction)).total, rtol=1e-9, atol=1e-12
+    )
 
 
 def test_a_vjp_may_say_none_where_nothing_flows():
@@ -82,11 +92,23 @@ def g():
         (lambda g: g.factor(Step(np.tanh), g["x"][:], out=g["z"][:]), GraphError, "discrete"),
         (lambda g: g.factor(Step(np.tanh), g["x"][:], out=g["h0"]), GraphError, "which is given"),
         (lambda g: g.factor(Step(np.tanh), g["x"][:], out=g["v"]), GraphError, "all would compute v"),
-        (lambda g: g.factor(Step(np.tanh), g["x"][:], out=g["h"].after(g["h0"])), GraphError, "computes rows"),
-        (lambda g: g.factor(Step(np.tanh), g["h"].after(g["wrong"]), out=g["h"][:]), ShapeError, r"shape \(3,\), but one row of 'h' has \(2,\)"),
+        (
+            lambda g: g.factor(Step(np.tanh), g["x"][:], out=g["h"].after(g["h0"])),
+            GraphError,
+            "computes rows",
+        ),
+        (
+            lambda g: g.factor(Step(np.tanh), g["h"].after(g["wrong"]), out=g["h"][:]),
+            ShapeError,
+            r"shape \(3,\), but one row of 'h' has \(2,\)",
+        ),
         (lambda g: g.factor(Step(np.tanh), g["h"].after(g["x"][:]), out=g["h"][:]), GraphError, "edge"),
         (lambda g: g.factor(Loss(np.sum)), GraphError, "at least one variable"),
-        (lambda g: g.factor(Loss(np.sum), g["h"].after(g["h0"])), GraphError, "after and before are for steps"),
+        (
+            lambda g: g.factor(Loss(np.sum), g["h"].after(g["h0"])),
+            GraphError,
+            "after and before are for steps",
+        ),
     ],
 )
 def test_what_does_not_fit(g, build, error, said):
@@ -98,7 +120,9 @@ def computed(step=None, loss=None, x=None):
     g = FactorGraph()
     h = g.sequence("h", length=3, shape=(2,))
     x = g.observe("x", np.ones((3, 2)) if x is None else x)
-    g.factor(step or Step(lambda h, x: h + x), h.after(g.parameter("h0", np.zeros(2))), x[:], out=h[:], name="cell")
+    g.factor(
+        step or Step(lambda h, x: h + x), h.after(g.parameter("h0", np.zeros(2))), x[:], out=h[:], name="cell"
+    )
     g.factor(loss or Loss(lambda h: (float(h.sum()), (np.ones_like(h),))), h[:], name="cost")
     return g
 
@@ -108,14 +132,38 @@ def computed(step=None, loss=None, x=None):
     [
         (lambda: computed(Step(lambda h, x: np.zeros(3))), ShapeError, r"'cell' returned shape \(3,\)"),
         (lambda: computed(Step(lambda h, x: (h, x))), ShapeError, "'cell' returned 2 outputs"),
-        (lambda: computed(Step(lambda h, x: h @ np.zeros((3, 3)))), ShapeError, "'cell' failed on inputs of shapes"),
-        (lambda: computed(Step(lambda h, x: h[0] + x[0], vectorized=True)), ShapeError, "vectorised step 'cell'"),
-        (lambda: computed(Step(lambda h, x: h + x, vjp=lambda inputs, c: (c,))), ShapeError, "1 cotangents for 2 inputs"),
-        (lambda: computed(Step(lambda h, x: np.where(x > 0, np.nan, h))), NumericalError, "'h' became NaN or infinite at step 0"),
-        (lambda: computed(x=[[1.0, 1], [np.nan, 1], [1, 1]]), DataError, r"'x', which is missing \(NaN\) at row 1"),
+        (
+            lambda: computed(Step(lambda h, x: h @ np.zeros((3, 3)))),
+            ShapeError,
+            "'cell' failed on inputs of shapes",
+        ),
+        (
+            lambda: computed(Step(lambda h, x: h[0] + x[0], vectorized=True)),
+            ShapeError,
+            "vectorised step 'cell'",
+        ),
+        (
+            lambda: computed(Step(lambda h, x: h + x, vjp=lambda inputs, c: (c,))),
+            ShapeError,
+            "1 cotangents for 2 inputs",
+        ),
+        (
+            lambda: computed(Step(lambda h, x: np.where(x > 0, np.nan, h))),
+            NumericalError,
+            "'h' became NaN or infinite at step 0",
+        ),
+        (
+            lambda: computed(x=[[1.0, 1], [np.nan, 1], [1, 1]]),
+            DataError,
+            r"'x', which is missing \(NaN\) at row 1",
+        ),
         (lambda: computed(loss=Loss(lambda h: 3.0)), ShapeError, "'cost' must return"),
         (lambda: computed(loss=Loss(lambda h: (0.0, (None, None)))), ShapeError, "2 gradients for 1 inputs"),
-        (lambda: computed(loss=Loss(lambda h: (0.0, (np.zeros(3),)))), ShapeError, r"gradient for h\[:\] has shape \(3,\)"),
+        (
+            lambda: computed(loss=Loss(lambda h: (0.0, (np.zeros(3),)))),
+            ShapeError,
+            r"gradient for h\[:\] has shape \(3,\)",
+        ),
         (lambda: computed(loss=Loss(lambda h: (np.nan, (h,)))), DataError, "'cost' is NaN"),
     ],
 )
@@ -146,5 +194,8 @@ def test_tasks_carry_one_cotangent_each():
     g.factor(Loss(lambda v: (float(v), (np.ones(()),)), task="one"), v)
     g.factor(Loss(lambda v: (2 * float(v), (np.full((), 2.0),)), task="two"), v)
     m = run(g)
-    assert {t: (m.tasks[t].total, float(m.tasks[t].parameters["w"])) for t in m.tasks} == {"one": (9.0, 6.0), "two": (18.0, 12.0)}
+    assert {t: (m.tasks[t].total, float(m.tasks[t].parameters["w"])) for t in m.tasks} == {
+        "one": (9.0, 6.0),
+        "two": (18.0, 12.0),
+    }
     assert (m.total, float(m.parameters["w"])) == (27.0, 18.0)

@@ -60,17 +60,37 @@ def g():
     ("build", "error", "said"),
     [
         (lambda g: g.factor(Table(np.zeros(2))), GraphError, "at least one variable"),
-        (lambda g: g.factor(Table(np.zeros((3, 2))), g["z"][:], g["x"][:]), ShapeError, r"shape \(3, 2\).*want \(2, 3\) or \(4, 2, 3\)"),
+        (
+            lambda g: g.factor(Table(np.zeros((3, 2))), g["z"][:], g["x"][:]),
+            ShapeError,
+            r"shape \(3, 2\).*want \(2, 3\) or \(4, 2, 3\)",
+        ),
         (lambda g: g.factor(Table(np.zeros((3, 2, 2))), g["z"][:]), ShapeError, r"want \(2,\)"),
-        (lambda g: g.factor(Table(np.zeros((4, 2, 2))), g["z"][:-1], g["z"][1:]), ShapeError, r"want \(2, 2\) or \(3, 2, 2\)"),
+        (
+            lambda g: g.factor(Table(np.zeros((4, 2, 2))), g["z"][:-1], g["z"][1:]),
+            ShapeError,
+            r"want \(2, 2\) or \(3, 2, 2\)",
+        ),
         (lambda g: g.factor(Table(np.zeros((2, 3))), g["z"][:], g["u"]), GraphError, "pairs step with step"),
         (lambda g: g.factor(Table(np.zeros((2, 2))), g["z"][:], g["z"][:]), GraphError, "twice"),
         (lambda g: g.factor(Table(np.zeros((2, 2))), g["u"], g["u"]), GraphError, "twice"),
-        (lambda g: g.factor(Table(np.zeros((2, 2))), g["z"].after(g["z"][0]), g["z"][:]), GraphError, "for steps"),
+        (
+            lambda g: g.factor(Table(np.zeros((2, 2))), g["z"].after(g["z"][0]), g["z"][:]),
+            GraphError,
+            "for steps",
+        ),
         (lambda g: g.factor(Table(np.zeros(2)), g["z"].all), GraphError, "for steps"),
         (lambda g: g.factor(Table(np.zeros(2)), g["z"][0], out=g["z"][1]), GraphError, "out= is for a Step"),
-        (lambda g: g.factor(Table(np.zeros(2)), g["h"][:]), GraphError, "real; use a Quadratic, Step or Loss"),
-        (lambda g: g.factor(Table(np.zeros((2, 2))), g["z"][:], g["b"][:]), ShapeError, "batch shapes differ"),
+        (
+            lambda g: g.factor(Table(np.zeros(2)), g["h"][:]),
+            GraphError,
+            "real; use a Quadratic, Step or Loss",
+        ),
+        (
+            lambda g: g.factor(Table(np.zeros((2, 2))), g["z"][:], g["b"][:]),
+            ShapeError,
+            "batch shapes differ",
+        ),
         (lambda g: g.factor(Table(g["h"][:]), g["z"][:-1]), ShapeError, "do not fit"),
         (lambda g: g.factor(Table(g["h"][0]), g["z"][:]), ShapeError, "one row a step"),
         (lambda g: g.factor(Table(g["h"][:]), g["u"]), (GraphError, ShapeError), "step"),
@@ -95,7 +115,8 @@ def test_a_loss_does_not_read_a_discrete_variable(g):
 
 
 def test_an_observed_table_of_reals_may_score():
-    """Emission log-likelihoods computed elsewhere come in as an observation, and get minus-free marginals back."""
+    """Emission log-likelihoods computed elsewhere come in as an observation, and get minus-free marginals
+    back."""
     g = FactorGraph()
     z = g.sequence("z", length=3, states=2)
     b = g.observe("b", np.log([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]]))

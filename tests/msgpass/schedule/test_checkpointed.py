@@ -9,7 +9,9 @@ from msgpass.errors import DataError
 from msgpass.schedule.checkpointed import reverse
 
 
-@pytest.mark.parametrize(("steps", "slots", "extra"), [(10, 3, 15), (20, 3, 45), (50, 3, 180), (1, 1, 0), (5, 1, 10)])
+@pytest.mark.parametrize(
+    ("steps", "slots", "extra"), [(10, 3, 15), (20, 3, 45), (50, 3, 180), (1, 1, 0), (5, 1, 10)]
+)
 def test_extra_steps_are_the_binomial_optimum(steps, slots, extra):
     assert Checkpointed(slots).extra_steps(steps) == extra
 
@@ -28,7 +30,13 @@ def test_reversal_visits_every_step_backward_from_its_own_state_at_the_optimal_c
         assert state == k
         visited.append(k)
 
-    advanced = reverse(steps, slots, State(0), lambda state, i, k: State(k) if state == i else pytest.fail("wrong state"), back)
+    advanced = reverse(
+        steps,
+        slots,
+        State(0),
+        lambda state, i, k: State(k) if state == i else pytest.fail("wrong state"),
+        back,
+    )
     assert visited == list(range(steps))[::-1]
     if steps:
         assert advanced == Checkpointed(slots).extra_steps(steps)

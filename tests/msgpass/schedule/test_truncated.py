@@ -1,15 +1,17 @@
-"""Truncated and FixedLag: a loss at a time in (e − k1, e] reaches factors at times in (e − k2, e], nothing else is dropped."""
+"""Truncated and FixedLag: a loss at a time in (e − k1, e] reaches factors at times in (e − k2, e], nothing
+else is dropped."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.msgpass import gaussian_models
-from tests.msgpass.table_models import chains, seeds
-from tests.oracles import Enumeration, Flat, dense_gaussian
 
 from msgpass import FactorGraph, FixedLag, Gaussian, Loss, MaxProduct, Step, SumProduct, Truncated, run
 from msgpass.errors import DataError, UnsupportedError
+from tests.msgpass import gaussian_models
+from tests.msgpass.mixed_models import mixed_graph
+from tests.msgpass.table_models import chains, seeds
+from tests.oracles import Enumeration, Flat, dense_gaussian
 
 windows = st.builds(Truncated, st.integers(1, 4), st.integers(1, 5)) | st.builds(FixedLag, st.integers(0, 4))
 
@@ -32,14 +34,26 @@ def members(z):
 @given(chains(batched=False), windows, st.sampled_from([SumProduct(), MaxProduct()]))
 def test_beliefs_of_a_table_chain_use_the_evidence_in_reach(graph, schedule, algebra):
     m, full = run(graph, algebra, schedule), Flat.of(graph)
-    assert m.total == pytest.approx(run(graph, algebra).total, rel=1e-12), "truncation drops messages, not evidence"
+    assert m.total == pytest.approx(run(graph, algebra).total, rel=1e-12), (
+        "truncation drops messages, not evidence"
+    )
     for start, length in members(graph["z"]):
         sizes = {k: s for k, s in full.sizes.items() if start <= k[1] < start + length}
         own = Flat(sizes, [t for t in full.tables if t[0][0] in sizes])
         for t in range(length):
             h = horizon(t, length, schedule)
-            seen = Enumeration(own.only(lambda keys, h=t if h is None else h, start=start: all(k[1] <= start + h for k in keys)), "max" if isinstance(algebra, MaxProduct) else "sum")
-            np.testing.assert_allclose(np.exp(m.belief["z"][start + t]), np.exp(seen.marginal(("z", start + t))), rtol=1e-9, atol=1e-9)
+            seen = Enumeration(
+                own.only(
+                    lambda keys, h=t if h is None else h, start=start: all(k[1] <= start + h for k in keys)
+                ),
+                "max" if isinstance(algebra, MaxProduct) else "sum",
+            )
+            np.testing.assert_allclose(
+                np.exp(m.belief["z"][start + t]),
+                np.exp(seen.marginal(("z", start + t))),
+                rtol=1e-9,
+                atol=1e-9,
+            )
 
 
 @given(chains(batched=False), windows)
@@ -55,7 +69,9 @@ def test_counts_of_a_table_chain_use_the_evidence_in_reach(graph, schedule):
         for t in range(1, length):
             h = horizon(t, length, schedule)
             if h is not None:
-                seen = Enumeration(own.only(lambda keys, h=h, start=start: all(k[1] <= start + h for k in keys)))
+                seen = Enumeration(
+                    own.only(lambda keys, h=h, start=start: all(k[1] <= start + h for k in keys))
+                )
                 counts += np.exp(seen.marginal(("z", start + t - 1), ("z", start + t)))
     np.testing.assert_allclose(m.parameters["transition"], counts, rtol=1e-9, atol=1e-9)
 
@@ -68,9 +84,18 @@ def test_beliefs_of_a_gaussian_chain_use_the_evidence_in_reach(graph, schedule):
     for start, length in members(x):
         for t in range(length):
             h = horizon(t, length, schedule)
-            seen = dense_gaussian(graph, keep=lambda keys, h=t if h is None else h, start=start: all(start <= k[1] <= start + h for k in keys))
-            np.testing.assert_allclose(m.belief["x"].mean[start + t].reshape(n), seen.mean(("x", start + t)), rtol=1e-7, atol=1e-8)
-            np.testing.assert_allclose(m.belief["x"].cov[start + t].reshape(n, n), seen.cov(("x", start + t)), rtol=1e-7, atol=1e-8)
+            seen = dense_gaussian(
+                graph,
+                keep=lambda keys, h=t if h is None else h, start=start: all(
+                    start <= k[1] <= start + h for k in keys
+                ),
+            )
+            np.testing.assert_allclose(
+                m.belief["x"].mean[start + t].reshape(n), seen.mean(("x", start + t)), rtol=1e-7, atol=1e-8
+            )
+            np.testing.assert_allclose(
+                m.belief["x"].cov[start + t].reshape(n, n), seen.cov(("x", start + t)), rtol=1e-7, atol=1e-8
+            )
 
 
 def cell(h, x, W, U):
@@ -87,8 +112,18 @@ def stacked_net(rng, lengths, vectorized):
     x, below = g.observe("x", rng.normal(size=(total, 2))), None
     for k in range(2):
         h = g.sequence(f"h{k}", length=lengths, shape=(2,))
-        start, W, U = (g.parameter(f"{name}{k}", 0.8 * rng.normal(size=size)) for name, size in (("start", 2), ("W", (2, 2)), ("U", (2, 2))))
-        g.factor(Step(cell, vectorized=vectorized), h.after(start), x[:] if below is None else below[:], W, U, out=h[:])
+        start, W, U = (
+            g.parameter(f"{name}{k}", 0.8 * rng.normal(size=size))
+            for name, size in (("start", 2), ("W", (2, 2)), ("U", (2, 2)))
+        )
+        g.factor(
+            Step(cell, vectorized=vectorized),
+            h.after(start),
+            x[:] if below is None else below[:],
+            W,
+            U,
+            out=h[:],
+        )
         below = h
     g.factor(Loss(squared, vectorized=vectorized), below[:], g.observe("y", rng.normal(size=(total, 2)))[:])
     return g
@@ -117,8 +152,13 @@ def test_truncated_gradients_hold_what_lies_before_the_window(lengths, schedule,
     m = run(graph, schedule=schedule)
     for name in ("start0", "W0", "U0", "start1", "W1", "U1", "x"):
         direction = rng.normal(size=graph[name].value.shape)
-        ahead, behind = (windowed_loss(graph, m, schedule, {name: graph[name].value + s * direction}) for s in (1e-5, -1e-5))
-        np.testing.assert_allclose((m.gradient[name] * direction).sum(), (ahead - behind) / 2e-5, rtol=1e-6, atol=1e-7)
+        ahead, behind = (
+            windowed_loss(graph, m, schedule, {name: graph[name].value + s * direction})
+            for s in (1e-5, -1e-5)
+        )
+        np.testing.assert_allclose(
+            (m.gradient[name] * direction).sum(), (ahead - behind) / 2e-5, rtol=1e-6, atol=1e-7
+        )
     assert m.total == pytest.approx(run(graph).total, rel=1e-12)
 
 
@@ -128,6 +168,30 @@ def test_windows_over_everything_are_exact(lengths, k1, vectorized, seed):
     m, whole = run(graph), run(graph, schedule=Truncated(k1, int(np.max(lengths)) + k1))
     for name in m.gradient:
         np.testing.assert_allclose(whole.gradient[name], m.gradient[name], rtol=1e-9, atol=1e-12)
+
+
+@given(st.sampled_from([1, 4, [3, 1, 2]]), windows, seeds)
+def test_windows_of_a_neural_hmm_give_its_scores_marginals_of_the_evidence_in_reach(lengths, schedule, seed):
+    graph = mixed_graph(np.random.default_rng(seed), lengths, "local", "chain", "none", False)
+    m = run(graph, schedule=schedule)
+    full = Flat.of(graph, {"s": m.forward["s"]})
+    for start, length in members(graph["z"]):
+        sizes = {k: n for k, n in full.sizes.items() if start <= k[1] < start + length}
+        own = Flat(sizes, [t for t in full.tables if t[0][0] in sizes])
+        for t in range(length):
+            h, wanted = horizon(t, length, schedule), 0.0
+            if h is not None:
+                seen = own.only(lambda keys, h=h, start=start: all(k[1] <= start + h for k in keys))
+                wanted = -np.exp(Enumeration(seen).marginal(("z", start + t)))
+            np.testing.assert_allclose(m.gradient["s"][start + t], wanted, rtol=1e-9, atol=1e-9)
+
+
+@given(st.sampled_from([1, 4, [3, 1, 2]]), st.sampled_from(["none", "some", "all"]), st.integers(1, 4), seeds)
+def test_windows_over_everything_are_exact_in_mixed_graphs(lengths, labels, k1, seed):
+    graph = mixed_graph(np.random.default_rng(seed), lengths, "both", "chain", labels, True)
+    m, whole = run(graph), run(graph, schedule=Truncated(k1, int(np.max(lengths)) + k1))
+    for name in m.gradient:
+        np.testing.assert_allclose(whole.gradient[name], m.gradient[name], rtol=1e-9, atol=1e-10)
 
 
 def test_fixed_lag_is_the_truncation_by_one_step():
@@ -147,14 +211,20 @@ def test_windows_are_whole_numbers(bad):
 def test_what_runs_against_the_clock_is_not_truncated():
     g = FactorGraph()
     h = g.sequence("h", length=4, shape=(2,))
-    g.factor(Step(lambda h, W: np.tanh(W @ h)), h.before(g.parameter("end", np.ones(2))), g.parameter("W", np.eye(2)), out=h[:])
+    g.factor(
+        Step(lambda h, W: np.tanh(W @ h)),
+        h.before(g.parameter("end", np.ones(2))),
+        g.parameter("W", np.eye(2)),
+        out=h[:],
+    )
     g.factor(Loss(lambda h: (0.5 * h @ h, (h,))), h[0])
     with pytest.raises(UnsupportedError, match="against the clock"):
         run(g, schedule=Truncated(2, 2))
 
 
 def test_truncation_trap():
-    """h ← w h, w = .2, h₀ = .9, loss h₃: ∂h₃/∂w = 3 w² h₀ = .108 over the whole past, w² h₀ times the steps in reach otherwise."""
+    """h ← w h, w = .2, h₀ = .9, loss h₃: ∂h₃/∂w = 3 w² h₀ = .108 over the whole past, w² h₀ times the steps
+    in reach otherwise."""
     g = FactorGraph()
     h = g.sequence("h", length=3, shape=())
     g.factor(Step(lambda h, w: w * h), h.after(g.parameter("h0", 0.9)), g.parameter("w", 0.2), out=h[:])
