@@ -1,8 +1,8 @@
 """msgpass: forward-backward and back-propagation are one backward message passing on a factor graph.
 
 A *message* is a function of one variable: what the rest of the graph says about it through one edge. An
-*algebra* chooses
-how that function is written down and how it crosses a factor; a *schedule* says which messages are computed,
+*algebra* chooses how that function is written down and how it crosses a factor; a *schedule* says which
+messages are computed,
 in which
 order, and what is kept. Build a :class:`FactorGraph`, :func:`run` it, read the :class:`Messages`.
 """

@@ -135,17 +135,17 @@ def compare(
 @app.command(name="data")
 def list_data() -> None:
     """List the bundled series, their sources and licences."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
 
-    table = Table(box=SIMPLE_HEAD)
-    for title in ("name", "series", "values", "steps", "source", "licence"):
-        table.add_column(title, justify="right" if title == "steps" else "left", overflow="fold")
+    console = Console(highlight=False)
     for name in data.names():
         series = data.load(name)
-        table.add_row(name, series.title, series.kind, str(len(series)), series.source, series.licence)
-    Console().print(table, highlight=False)
+        values = f"{series.kind}: {', '.join(series.categories)}" if series.categories else series.kind
+        about = f"{len(series)} steps, {series.index[0]} to {series.index[-1]}; {values}"
+        console.print(f"[bold]{name}[/bold]  {series.title}")
+        for line in (about, f"Source: {series.source}", f"Licence: {series.licence}"):
+            console.print(Padding(line, (0, 0, 0, 4)), style="dim", markup=False)
 
 
 @app.command()

@@ -178,8 +178,7 @@ class Comparison:
             f"<th>{t}</th>" for t in ("kind", "name", "gap", "relative", "cosine", "scale", "compared")
         )
         cells = "".join(
-            f"<tr><td>{kind}</td><td>{escape(name)}</td><td>{gap:.1e}</td><td>{relative:.1e}</td><td>{cosine:.5f}</td>"
-            f"<td>{scale:.5g}</td><td>{how}</td></tr>"
+            f"<tr><td>{kind}</td><td>{escape(name)}</td><td>{gap:.1e}</td><td>{relative:.1e}</td><td>{cosine:.5f}</td><td>{scale:.5g}</td><td>{how}</td></tr>"
             for kind, name, how, gap, relative, cosine, scale in self.rows()
         )
         notes = "".join(f"<p>{escape(line)}</p>" for line in self._missing())

@@ -39,7 +39,8 @@ class UnavailableError(UnsupportedError, KeyError):
 
 class ImpossibleEvidenceError(MessagePassingError, ValueError):
     """The evidence has probability zero, so that no posterior exists. ``step`` is the first impossible time
-    step."""
+    step.
+    """
 
     def __init__(self, message: str, step: int | None = None):
         super().__init__(message)

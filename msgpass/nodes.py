@@ -166,7 +166,8 @@ def _slice_text(s) -> str:
 @dataclass(frozen=True)
 class Slice:
     """Rows of a node. ``kind`` is one of single, index, range, after, before, all; made by slicing, not by
-    hand."""
+    hand.
+    """
 
     node: Any
     kind: str

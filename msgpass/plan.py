@@ -65,7 +65,8 @@ class Family:
     @cached_property
     def table_layout(self) -> tuple[tuple[int, ...], tuple[int, ...], list[int], bool]:
         """Of a table: states of its variables, aligned batch, positions of the observed ones, whether its
-        first axis is the step."""
+        first axis is the step.
+        """
         states = tuple(a.slice.node.states for a in self.args)
         batch = next((a.slice.shape for a in self.args if a.slice.shape), ())
         return (

@@ -38,7 +38,8 @@ class _Unrolling:
 
     def add_node(self, node) -> None:
         """Rows of sequences; parameters and single variables as they are; observations when a factor reads
-        them."""
+        them.
+        """
         if isinstance(node, Sequence):
             for row in range(node.clock.total):
                 self.flat.variable(f"{node.name}[{row}]", node.states, node.shape)

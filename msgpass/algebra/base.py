@@ -19,8 +19,7 @@ implements
 One new file with these six functions and a line in ``msgpass/algebra/__init__.py`` is a new algebra: the tree
 sweep, the
 chain sweep, checkpoints, lags and ``message`` come with it. Algebras over directed potentials (steps) are
-:class:`Adjoint`
-and :class:`Tangent`, whose local rules are a value, a VJP and a JVP.
+:class:`Adjoint` and :class:`Tangent`, whose local rules are a value, a VJP and a JVP.
 """
 
 from __future__ import annotations

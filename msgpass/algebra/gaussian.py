@@ -6,8 +6,8 @@ A message is kept in one of two forms of the same function of x:
     information  exp(g + hᵀx − ½ xᵀΛx)      Λ may be singular ("says nothing about some direction")
     moments      exp(g) N(x; m, P)           P may be singular ("knows some direction exactly")
 
-Priors enter as moments and stay so forward; evidence and everything backward is information. Crossing
-N(x′; F x + b, Q):
+Priors enter as moments and stay so forward; evidence and everything backward is information. Crossing N(x′; F
+x + b, Q):
 
     forward   m′ = F m + b,  P′ = F P Fᵀ + Q
     backward  Λ = FᵀΛ′(I + QΛ′)⁻¹F,  h = Fᵀ(I + Λ′Q)⁻¹(h′ − Λ′b)        (right for singular Q)
@@ -62,7 +62,8 @@ class Linear(NamedTuple):
 
 class Gaussian(Algebra):
     """Gaussian messages; ``total`` is log Z; what arrives at a parameter are expected sufficient
-    statistics."""
+    statistics.
+    """
 
     potentials = frozenset({"quadratic"})
 
@@ -147,7 +148,8 @@ def symmetric(matrix: np.ndarray) -> np.ndarray:
 
 def condition(known: Moments, said: Information) -> Moments:
     """N(m, P) times exp(hᵀx − ½xᵀΛx): P′ = P(I + ΛP)⁻¹, m′ = m + P′(h − Λm). Neither P nor Λ need be
-    invertible."""
+    invertible.
+    """
     m, P = known.mean, known.cov
     S = np.eye(m.size) + said.precision @ P
     sign, logdet = np.linalg.slogdet(S)

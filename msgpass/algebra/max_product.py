@@ -1,5 +1,6 @@
 """``MaxProduct``: SumProduct with max for the sum (its limit at temperature zero). Gradients of the best
-score are counts along the best path."""
+score are counts along the best path.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from msgpass.algebra.tables import TableAlgebra
 
 class MaxProduct(TableAlgebra):
     """Crossing a table is a maximum; ``total`` is the best score; ``assignment`` is traced back, so it is
-    right under ties."""
+    right under ties.
+    """
 
     def reduce(self, logs, axes):
         """max over ``axes``."""

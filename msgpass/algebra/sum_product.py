@@ -1,5 +1,6 @@
 """``SumProduct``: messages are log tables, states are summed out. Gradients of ``total`` = log Z are
-marginals."""
+marginals.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from msgpass.algebra.tables import TableAlgebra
 
 class SumProduct(TableAlgebra):
     """Crossing a table is log-sum-exp; ``total`` is log Z; what arrives at a parameter are expected
-    counts."""
+    counts.
+    """
 
     def reduce(self, logs, axes):
         """log Σ exp over ``axes``."""

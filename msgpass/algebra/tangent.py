@@ -1,5 +1,6 @@
 """``Tangent``: (value, tangent) pairs forward; crossing a step is a JVP. ``total`` is (loss, directional
-derivative)."""
+derivative).
+"""
 
 from __future__ import annotations
 

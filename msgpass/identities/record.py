@@ -77,10 +77,8 @@ class Identity:
         left, right = self.example
         verdict = "holds" if self.holds else "DOES NOT HOLD"
         return (
-            f"Identity {self.number}: {self.statement}\n"
-            f"  {self.left_is}: {left:.12g}\n"
-            f"  {self.right_is}: {right:.12g}\n"
-            f"  {verdict}: gap {self.gap:.1e} over {np.size(self.left)} numbers, relative "
+            f"Identity {self.number}: {self.statement}\n  {self.left_is}: {left:.12g}\n  {self.right_is}: "
+            f"{right:.12g}\n  {verdict}: gap {self.gap:.1e} over {np.size(self.left)} numbers, relative "
             f"{self.relative:.1e} ({self.source})"
         )
 
@@ -120,8 +118,8 @@ class IdentityTable(tuple):
     def __repr__(self) -> str:
         head = f"{'':>2}  {'identity':<66} {'left':>13} {'right':>13} {'gap':>8}"
         rows = [
-            f"{i.number:>2}  {i.statement:<66} {i.example[0]:>13.6g} {i.example[1]:>13.6g} {i.gap:>8.0e}"
-            f"{'' if i.holds else '  does not hold'}"
+            f"{i.number:>2}  {i.statement:<66} {i.example[0]:>13.6g} {i.example[1]:>13.6g} "
+            f"{i.gap:>8.0e}{'' if i.holds else '  does not hold'}"
             for i in self
         ]
         return "\n".join([head, *rows])
@@ -129,10 +127,11 @@ class IdentityTable(tuple):
     def _repr_html_(self) -> str:
         from html import escape
 
-        cells = "".join(
-            f"<tr><td>{i.number}</td><td>{escape(i.statement)}</td><td>{i.example[0]:.6g}</td><td>{i.example[1]:.6g}</td>"
-            f"<td>{i.gap:.0e}</td><td>{'holds' if i.holds else '<b>does not hold</b>'}</td></tr>"
-            for i in self
-        )
+        cells = ""
+        for i in self:
+            left, right = i.example
+            verdict = "holds" if i.holds else "<b>does not hold</b>"
+            cells += f"<tr><td>{i.number}</td><td>{escape(i.statement)}</td><td>{left:.6g}</td><td>{right:.6g}</td>"
+            cells += f"<td>{i.gap:.0e}</td><td>{verdict}</td></tr>"
         head = "".join(f"<th>{title}</th>" for title in ("", "identity", "left", "right", "gap", ""))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"

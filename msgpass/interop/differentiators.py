@@ -1,8 +1,7 @@
 """Local derivatives of user functions: HIPS autograd by default, JAX and torch functions on request.
 
 Only *local* derivatives are taken here, of one step (or of many instances at once); propagation is the
-engine's. Each
-differentiator is a pair ``vjp(inputs, cotangent)``, ``jvp(inputs, tangents)``.
+engine's. Each differentiator is a pair ``vjp(inputs, cotangent)``, ``jvp(inputs, tangents)``.
 """
 
 from __future__ import annotations
@@ -20,9 +19,8 @@ def autograd_box():
     be traced.
 
     autograd traces calls to ``autograd.numpy``. NumPy's own functions hand an argument that defines
-    ``__array_ufunc__`` or
-    ``__array_function__`` to that argument, which passes the call on to the function of the same name that
-    autograd knows.
+    ``__array_ufunc__`` or ``__array_function__`` to that argument, which passes the call on to the function
+    of the same name that autograd knows.
     """
     import autograd.numpy as anp
     from autograd.numpy.numpy_boxes import ArrayBox
@@ -92,7 +90,8 @@ def _as_float(value):
 
 def autograd_jvp(f, inputs, tangents):
     """(output, tangent) by two reverse passes: the VJP is linear in its cotangent, so its transpose is the
-    JVP."""
+    JVP.
+    """
     wanted = [k for k, t in enumerate(tangents) if t is not None]
     output, _pull = autograd_vjp(f, inputs, wanted)
     several = isinstance(output, tuple | list)

@@ -1,5 +1,6 @@
 """A graph as a bipartite ``networkx.Graph``: one node a variable, parameter or observation, one a factor
-(over slices)."""
+(over slices).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ def to_networkx(graph):
     -------
     networkx.DiGraph
         Node attributes ``kind`` ("variable", "sequence", "parameter", "observation" or "factor"),
-        ``bipartite`` (0 for what has
-        a value, 1 for factors) and ``item`` (the object). An edge runs from a factor's inputs to the factor
+        ``bipartite`` (0 for what has a value, 1 for factors) and ``item`` (the object). An edge runs from a
+        factor's inputs to the factor
         and from the factor
         to what it computes; its attribute ``slices`` names the rows.
 

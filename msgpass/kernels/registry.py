@@ -1,8 +1,8 @@
 """Compiled sweeps by the name that ``Step(kernel=…)`` takes.
 
 A sweep is ``make(plan, block number, block, values)`` → an object with ``forward()`` and ``backward(store,
-later)``, or None
-while the reference is quicker. The plan verifies lags before a kernel is asked; a kernel also verifies on one
+later)``, or None while the reference is quicker. The plan verifies lags before a kernel is asked; a kernel
+also verifies on one
 random input
 that the step's own function is what it computes, so that a wrong name is an error and never a wrong number. A
 new compiled

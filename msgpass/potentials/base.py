@@ -1,8 +1,8 @@
 """What every potential tells the graph.
 
 A potential implements ``check(factor)`` (raise a typed error when the factor's slices do not fit it),
-``parts`` (its own
-arrays, parameters or slices by role), ``reads`` (slices among the parts) and ``default_name``.
+``parts`` (its own arrays, parameters or slices by role), ``reads`` (slices among the parts) and
+``default_name``.
 """
 
 from __future__ import annotations

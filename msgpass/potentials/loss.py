@@ -16,8 +16,7 @@ class Loss(Potential):
     value_and_grad : callable
     vectorized : bool
         Also takes a leading axis of instances on stepped inputs and returns the summed value with stacked
-        gradients (summed
-        for shared inputs).
+        gradients (summed for shared inputs).
     task : str, optional
         Losses of one task share a cotangent; :attr:`Messages.tasks` holds each task's messages.
 

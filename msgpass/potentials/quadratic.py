@@ -1,5 +1,6 @@
 """``Quadratic``: a log potential g + hᵀx − ½ xᵀΛx over real variables, also given as a linear-Gaussian
-relation."""
+relation.
+"""
 
 from __future__ import annotations
 

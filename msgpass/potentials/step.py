@@ -17,12 +17,10 @@ class Step(Potential):
     ----------
     f : callable
         Maps input arrays to the output array, or to a tuple of them. Plain NumPy code is fine: with no
-        ``vjp`` given, a local
-        derivative is taken by HIPS autograd; the engine itself propagates.
+        ``vjp`` given, a local derivative is taken by HIPS autograd; the engine itself propagates.
     vjp : callable, optional
         ``vjp(inputs, cotangent)`` → one cotangent an input (None where there is none). With several outputs
-        ``cotangent`` is a
-        tuple.
+        ``cotangent`` is a tuple.
     jvp : callable, optional
         ``jvp(inputs, tangents)`` → tangent of the output (a tuple with several outputs).
     vectorized : bool

@@ -16,9 +16,8 @@ class Table(Potential):
     ----------
     log_values : array, Parameter, or slice of a real sequence
         With one axis more than the factor has variables, the first is the step. Over an aligned batch,
-        (batch…, states…)
-        gives each member its own table where that cannot be read as one table a step; (steps, batch…,
-        states…) gives both.
+        (batch…, states…) gives each member its own table where that cannot be read as one table a step;
+        (steps, batch…, states…) gives both.
 
     Examples
     --------
@@ -92,7 +91,8 @@ class Table(Potential):
 
     def stepped(self, factor) -> bool:
         """The table's first axis is the step; where it could also be the aligned batch, the step has
-        precedence."""
+        precedence.
+        """
         states = tuple(s.node.states for s in factor.args)
         if isinstance(self.source, Slice):
             return self.source.stepped

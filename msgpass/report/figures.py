@@ -33,53 +33,49 @@ def figures(study: Study) -> list[Captioned]:
     window = _window(study)
     part = f" The last {SHOWN} of {len(study.series)} steps are shown." if window.start else ""
     best = (
-        "the probability that each model gave to the value that came"
+        "the probability that each model gave to the value that came (mean over 15 steps)"
         if kind == "categorical"
-        else "what each model expected one step ahead"
+        else "the data and what each model expected one step ahead"
     )
     chosen = [
         Captioned(
             "series",
             "The series, and what both models expected",
-            f"Above: the data and {best}, from the steps before it alone. Below: the HMM's posterior γ_t = "
-            "p(z_t | y), which is "
-            "∂log Z/∂log b_t, what arrives at the local evidence of every step." + part,
+            f"Above: {best}, from the steps before it alone. Below: the HMM's posterior γ_t = p(z_t | y), "
+            "which is ∂log Z/∂log b_t, what arrives at the local evidence of every step." + part,
             _series,
         ),
         Captioned(
             "forward",
             "Forward messages: what the past says",
             "The HMM's forward message α_t, normalised, is the filter p(z_t | y_0, …, y_t): a distribution "
-            "over states. The net's "
-            "forward message is a single point, the values of its hidden units." + part,
+            "over states. The net's forward message is a single point, the values of its hidden "
+            "units." + part,
             _forward,
         ),
         Captioned(
             "backward",
             "Backward messages: what the future says",
             "Top: the HMM's β_t, normalised over states; where all shares are equal the future has nothing "
-            "to say about the state. "
-            "Middle: the net's λ_t, the part of ∂loss/∂h_t that later losses send back. Bottom: how large "
-            "both are: the range "
-            "of log β_t over the states and the norm of λ_t, each divided by its largest value." + part,
+            "to say about the state. Middle: the net's λ_t, the part of ∂loss/∂h_t that later losses send "
+            "back. Bottom: how large both are: the range of log β_t over the states and the norm of λ_t, "
+            "each divided by its largest value." + part,
             _backward,
         ),
         Captioned(
             "look-back",
             "How far each looks back",
             "How much of a message is left k steps before the step that sent it, on average over the series. "
-            "The worst message "
-            "and the bound are those of the thirteenth identity: Dobrushin coefficients multiply in the HMM, "
-            "Jacobian norms in "
-            "the net. A bound that rises promises nothing; with two states the HMM's bound is attained.",
+            "The worst message and the bound are those of the thirteenth identity: Dobrushin coefficients "
+            "multiply in the HMM, Jacobian norms in the net. A bound that rises promises nothing; with two "
+            "states the HMM's bound is attained.",
             _look_back,
         ),
         Captioned(
             "learning",
             "Learning is reading the messages at the parameters",
             "Baum-Welch divides the expected counts that arrive at the HMM's tables; L-BFGS follows the "
-            "gradient that arrives at "
-            "the net's weights. One engine delivers both.",
+            "gradient that arrives at the net's weights. One engine delivers both.",
             _learning,
         ),
     ]
@@ -118,7 +114,12 @@ def _axis(ax, study: Study, x: np.ndarray) -> None:
         )
         return
     places = x[:: max(1, len(x) // 7)]
-    ax.set_xticks(places, [index[k] for k in places])
+    ax.set_xticks(places, [_literal(index[k]) for k in places])
+
+
+def _literal(text) -> str:
+    """The user's words, not matplotlib's formulas."""
+    return str(text).replace("$", r"\$")
 
 
 def _state_names(study: Study) -> list[str]:
@@ -126,7 +127,9 @@ def _state_names(study: Study) -> list[str]:
     if hmm.kind == "categorical":
         return [f"state {k}" for k in range(hmm.states)]
     centre = hmm.emission["rate" if hmm.kind == "counts" else "mean"]
-    return [f"state {k}: {c:.3g}".replace("-", "−") for k, c in enumerate(centre)]
+    # More than three long labels would run into the title.
+    lead = [f"state {k}: " if hmm.states <= 3 else "" for k in range(hmm.states)]
+    return [f"{text}{c:.3g}".replace("-", "−") for text, c in zip(lead, centre, strict=True)]
 
 
 def _series(study: Study):
@@ -139,13 +142,12 @@ def _series(study: Study):
         top.plot(x, _smooth(np.exp(hmm.log_density))[window], color=FIRST, label="HMM")
         top.plot(x, _smooth(np.exp(rnn.log_density))[window], color=SECOND, label="recurrent net")
         top.set(ylabel="probability of what came", ylim=(0, None))
-        top.set_title("mean over 15 steps")
     else:
         data = np.asarray(series.values, float)
         top.plot(x, data[window], "o", color=INK, markersize=2.6, markeredgewidth=0, label="data")
         top.plot(x, hmm.mean[window], color=FIRST, label="HMM, one step ahead")
         top.plot(x, rnn.mean[window], color=SECOND, label="recurrent net, one step ahead")
-        top.set_ylabel(series.unit or series.name)
+        top.set_ylabel(_literal(series.unit or series.name))
     top.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.1)
     draw_states(bottom, x, study.posterior[window])
     bottom.set_ylabel("posterior")
@@ -168,7 +170,7 @@ def _emissions(study: Study):
     for k, (ax, row) in enumerate(zip(axes, table, strict=True)):
         ax.bar(np.arange(len(row)), row, color=FIRST, width=0.75)
         ax.set_ylabel(f"state {k}")
-    axes[-1].set_xticks(np.arange(table.shape[1]), study.series.categories)
+    axes[-1].set_xticks(np.arange(table.shape[1]), map(_literal, study.series.categories))
     return fig
 
 

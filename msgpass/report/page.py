@@ -57,15 +57,13 @@ def page(study: Study, figures: list[tuple[Captioned, str]]) -> str:
         "<h2>The identities, measured</h2>",
         _identities(study),
         f"<footer>Made by msgpass {__version__}, seed {study.seed}. Every number on this page and behind its "
-        "figures is in "
-        "<code>numbers.json</code> beside it, every figure in <code>figures</code>.</footer>",
+        "figures is in <code>numbers.json</code> beside it, every figure in <code>figures</code>.</footer>",
     ]
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" '
+        'content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(series.title)}: an HMM and a recurrent net, side by "
-        f"side</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n{chr(10).join(parts)}\n</body>\n</html>\n"
+        f"side</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{chr(10).join(parts)}\n</body>\n</html>\n"
     )
 
 
@@ -78,25 +76,18 @@ def _opening(study: Study) -> str:
         f'<p>Two models have read this series. A <b class="hmm">hidden Markov model</b> with {hmm.states} '
         "states was fitted by "
         f'Baum-Welch, and a <b class="rnn">recurrent net</b> with {net.hidden} hidden units was trained by '
-        "back-propagation "
-        "through time. They are usually taught as two subjects. Here both are factor graphs, and one engine "
-        "has passed messages "
-        "over both: <i>forward</i>, what the past says about each step, and <i>backward</i>, what the future "
-        "says.</p>"
-        "<p>The HMM's backward message β<sub>t</sub> is a function of the state: how well each state "
-        "explains all that comes "
-        "later. The net's state is a single known point, so that of its backward message only the slope at "
-        "that point is left: "
-        "the adjoint λ<sub>t</sub> that back-propagation carries. And β<sub>t</sub> itself is an adjoint, "
-        "∂Z/∂α<sub>t</sub>, of "
-        "the forward recursion. What arrives at a parameter is in either model the derivative of the total: "
-        "expected counts "
-        "for Baum-Welch, the gradient for descent.</p>"
-        "<p>Read the figures with three questions. What does each model know before a value comes? What does "
-        "the future add? "
-        "And from how far does it still speak? The table at the end computes both sides of nine statements "
-        "of the theory by "
-        f"different routes, on these very models. {verdict}; the largest relative gap is {largest}.</p>"
+        "back-propagation through time. They are usually taught as two subjects. Here both are factor "
+        "graphs, and one engine has passed messages over both: <i>forward</i>, what the past says about each "
+        "step, and <i>backward</i>, what the future says.</p><p>The HMM's backward message β<sub>t</sub> is "
+        "a function of the state: how well each state explains all that comes later. The net's state is a "
+        "single known point, so that of its backward message only the slope at that point is left: the "
+        "adjoint λ<sub>t</sub> that back-propagation carries. And β<sub>t</sub> itself is an adjoint, "
+        "∂Z/∂α<sub>t</sub>, of the forward recursion. What arrives at a parameter is in either model the "
+        "derivative of the total: expected counts for Baum-Welch, the gradient for descent.</p><p>Read the "
+        "figures with three questions. What does each model know before a value comes? What does the future "
+        "add? And from how far does it still speak? The table at the end computes both sides of nine "
+        f"statements of the theory by different routes, on these very models. {verdict}; the largest "
+        f"relative gap is {largest}.</p>"
     )
 
 
@@ -136,18 +127,17 @@ def _identities(study: Study) -> str:
         rows.append(
             f"<tr><td>{one.number}</td><td>{_formula(one.statement)}<small>{_formula(one.left_is)} | "
             f"{_formula(one.right_is)}. "
-            f'{escape(one.source)}.</small></td><td class="n">{wording.short(left, 6)}</td>'
-            f'<td class="n">{wording.short(right, 6)}</td><td class="n">{verdict}</td></tr>'
+            f'{escape(one.source)}.</small></td><td class="n">{wording.short(left, 6)}</td><td '
+            f'class="n">{wording.short(right, 6)}</td><td class="n">{verdict}</td></tr>'
         )
     head = '<th></th><th>identity</th><th class="n">left</th><th class="n">right</th><th class="n">gap</th>'
     return (
         "<div "
-        f'class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-        '<p class="note">Left and right are one of the numbers compared, as either route has it; the '
-        "gap is the largest "
-        "absolute difference over all of them. Identities 5 and 6 are about linear-Gaussian chains and use "
-        "random ones; the "
-        "others use the two models above on the first steps of the series.</p>"
+        f'class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div><p '
+        'class="note">Left and right are one of the numbers compared, as either route has it; the '
+        "gap is the largest absolute difference over all of them. Identities 5 and 6 are about "
+        "linear-Gaussian chains and use random ones; the others use the two models above on the first steps "
+        "of the series.</p>"
     )
 
 

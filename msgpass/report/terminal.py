@@ -6,6 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from msgpass.report import wording
 from msgpass.report.study import Study
@@ -15,16 +16,16 @@ def show(study: Study, console: Console) -> None:
     """Print what both models found, what they say to each other, and the identities."""
     series = study.series
     console.print()
-    console.print(f"[bold]{series.title}[/bold]", highlight=False)
+    console.print(series.title, style="bold", highlight=False, markup=False)
     about = f"{len(series)} steps, {series.index[0]} to {series.index[-1]}; {series.kind}"
-    console.print(f"{about}. {series.source}".rstrip(". ") + ".", style="dim", highlight=False)
+    console.print(f"{about}. {series.source}".rstrip(". ") + ".", style="dim", highlight=False, markup=False)
     _pairs(console, "Side by side", wording.fit_rows(study))
     _states(console, study)
     _messages(console, study)
     _pairs(console, "How far each looks back", wording.reach(study))
     _identities(console, study)
     for note in wording.notes(study):
-        console.print(Padding(note, (0, 1)), style="dim", highlight=False)
+        console.print(Padding(Text(note), (0, 1)), style="dim", highlight=False)
 
 
 def _table(title: str) -> Table:
@@ -37,7 +38,7 @@ def _pairs(console: Console, title: str, rows) -> None:
     table.add_column("hidden Markov model", justify="right")
     table.add_column("recurrent net", justify="right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console.print(table, highlight=False)
 
 
@@ -48,7 +49,7 @@ def _states(console: Console, study: Study) -> None:
     table.add_column("share of steps", justify="right")
     share = study.posterior.mean(axis=0)
     for k, phrase in enumerate(wording.emissions(study)):
-        table.add_row(str(k), phrase, f"{share[k]:.0%}")
+        table.add_row(str(k), Text(phrase), f"{share[k]:.0%}")
     console.print(table, highlight=False)
 
 
@@ -70,7 +71,10 @@ def _messages(console: Console, study: Study) -> None:
     for t in range(first, min(first + 5, len(beta))):
         rows = (study.filtered[t], study.backward[t], study.posterior[t])
         table.add_row(
-            str(study.series.index[t]), *(_shares(row) for row in rows), f"{beta[t]:.3f}", f"{adjoint[t]:.3f}"
+            Text(str(study.series.index[t])),
+            *(_shares(row) for row in rows),
+            f"{beta[t]:.3f}",
+            f"{adjoint[t]:.3f}",
         )
     console.print(table, highlight=False)
     cosine = study.comparison["backward", "z ~ h"].cosine
@@ -95,7 +99,7 @@ def _identities(console: Console, study: Study) -> None:
     table.add_column("gap", justify="right")
     for one in study.identities:
         left, right = one.example
-        verdict = wording.gap(one.gap) if one.holds else f"[red]{wording.gap(one.gap)}[/red]"
+        verdict = Text(wording.gap(one.gap), style="" if one.holds else "red")
         table.add_row(
             str(one.number), one.statement, wording.short(left, 6), wording.short(right, 6), verdict
         )

@@ -120,13 +120,11 @@ def notes(study: Study) -> list[str]:
     if study.missing:
         found.append(
             f"{study.missing} of {len(study.series)} values are missing. The HMM sums them out; the net is "
-            "given the last known "
-            "value as its input and has no loss there."
+            "given the last known value as its input and has no loss there."
         )
     held = study.held_out["independent"]
     found.append(
         f"A model without dynamics, fitted to the same steps, has on the held-out ones: {error_name(study)} "
-        f"{short(held.error)}, "
-        f"mean log-density {short(held.log_density)}."
+        f"{short(held.error)}, mean log-density {short(held.log_density)}."
     )
     return found

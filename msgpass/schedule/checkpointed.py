@@ -2,8 +2,8 @@
 recomputed.
 
 With s states kept and every step run forward at most r times, chains of up to β(s, r) = C(s + r, s) steps can
-be reversed;
-the fewest extra forward steps for n steps are r n − β(s + 1, r − 1), with β(s, r − 1) < n ≤ β(s, r).
+be reversed; the fewest extra forward steps for n steps are r n − β(s + 1, r − 1), with β(s, r − 1) < n ≤ β(s,
+r).
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def repetitions(n: int, slots: int) -> int:
 
 def split(n: int, slots: int) -> int:
     """Where the next checkpoint of a stretch of n steps goes: any point that keeps both parts within their
-    reach."""
+    reach.
+    """
     r = repetitions(n, slots)
     return max(reach(slots, r - 2), n - reach(slots - 1, r), 1)
 
@@ -70,8 +71,7 @@ def reverse(
     """Call ``back(state before step k, k)`` for k = n − 1, …, 0 with at most ``slots`` states kept.
 
     ``advance(state, i, k)`` returns the state before step k from the state before step i, without changing
-    its argument.
-    Returns the number of steps advanced.
+    its argument. Returns the number of steps advanced.
     """
     kept: list[tuple[int, int, Any]] = [(0, n, start)]  # (first step, one past its last, state before it)
     advanced = 0

@@ -3,8 +3,8 @@
 With window ends e = k1 − 1, 2 k1 − 1, … and the last step: a loss at a time in (e − k1, e] reaches factors at
 times in
 (e − k2, e]. Truncated back-propagation through time (Williams & Peng 1990) is this under ``Adjoint``;
-fixed-lag smoothing is
-k1 = 1 under ``SumProduct``, whose belief at t uses the evidence up to the last window end before t + k2.
+fixed-lag smoothing is k1 = 1 under ``SumProduct``, whose belief at t uses the evidence up to the last window
+end before t + k2.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Truncated(Schedule):
 
     def window(self, j: int, lengths) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(first loss time, first factor time, end) of window j in sequences of ``lengths``; empty windows
-        have end = first."""
+        have end = first.
+        """
         lengths = np.asarray(lengths)
         end = np.minimum((j + 1) * self.k1, lengths)
         first_loss = np.minimum(j * self.k1, lengths)

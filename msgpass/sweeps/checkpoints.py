@@ -40,7 +40,8 @@ def run_checkpointed(x) -> None:
 
 class CheckpointedTree:
     """Total and parameter messages of a component with few forward messages kept; anything else runs it in
-    full."""
+    full.
+    """
 
     def __init__(self, x, k: int, block):
         self.x, self.k, self.block = x, k, block
@@ -162,7 +163,8 @@ def _causal(plan) -> bool:
 
 class CheckpointedSteps:
     """A causal plan step by step: rows are kept while later steps read them, states of a few steps as
-    checkpoints."""
+    checkpoints.
+    """
 
     def __init__(self, x):
         self.x, self.plan = x, x.plan

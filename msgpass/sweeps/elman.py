@@ -1,8 +1,8 @@
 """The compiled sweep behind ``Step(kernel="tanh" | "relu")``: h_t = act(W_ih x_t + b + W_hh h_{t−1}).
 
 Which parameter is which, and whether it is transposed, is found by evaluating the step's own function on one
-random input:
-a step that computes something else is an error. Small work runs the reference until enough of it has come by
+random input: a step that computes something else is an error. Small work runs the reference until enough of
+it has come by
 on the same
 graph, so that nobody waits for a compiler; the choice depends on sizes and on the number of runs alone.
 """
@@ -24,7 +24,8 @@ from msgpass.sweeps.rows import add_edge, edge_value
 
 PATIENCE = 10e-3
 """Seconds of reference work (estimated from sizes) that a graph runs before its sweep is compiled or
-loaded."""
+loaded.
+"""
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ def _oriented(weight: np.ndarray, flip: bool, hidden: int, width: int) -> np.nda
 
 class ElmanSweep:
     """Forward and backward over all steps in compiled code; adjoints and input gradients are made when asked
-    for."""
+    for.
+    """
 
     def __init__(self, block: Recurrence, roles: Roles, values):
         self.block, self.roles, self.values = block, roles, values

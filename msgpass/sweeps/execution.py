@@ -110,7 +110,8 @@ class Execution:
 
     def chain(self, k: int, block: TableChain, algebra, clamp):
         """A TableChain through its kernels; tables that no value of this run touches are kept with the
-        plan."""
+        plan.
+        """
         from msgpass.sweeps.table_chain import ChainLayout, ChainRun, ChainTables
 
         cache = self.plan.cache

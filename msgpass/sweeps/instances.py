@@ -219,7 +219,8 @@ class QuadraticInstances:
 
     def potential(self, j: int, out: int | None):
         """Instance j over its latent variables, ``out`` (an index into the latent ones) last; a message for
-        one variable."""
+        one variable.
+        """
         if self.form == "prior":
             return Moments(self.part("mean", j), self.part("cov", j), 0.0)
         if self.form in ("linear", "observation"):
@@ -278,7 +279,8 @@ class QuadraticInstances:
 
     def add_statistics(self, j: int, mean: np.ndarray, cov: np.ndarray, store, names: dict[str, str]) -> None:
         """Add ∂log Z/∂part of instance j, from the posterior moments of its latent variables in the factor's
-        order."""
+        order.
+        """
         owner = np.repeat(np.arange(len(self.sizes)), self.sizes)
         if self.form == "prior":
             self._add_affine(j, None, mean, cov, np.zeros((mean.size, 0)), store, names)

@@ -1,5 +1,6 @@
 """Calling a step on some of its instances: values, VJPs and JVPs, vectorised where the step says that it can
-be."""
+be.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +106,8 @@ def vjp_many(family: Family, inputs, stacked, cotangents, n: int) -> list:
 
 def jacobians(family: Family, inputs, wanted: list[int], n: int) -> list[list[np.ndarray]]:
     """∂out_k/∂input_a of every instance, each (n, size of out, size of in), for a vectorised step: one VJP an
-    output number."""
+    output number.
+    """
     step = family.potential
     shapes = [o.slice.shape for o in family.outs]
     dtype = np.asarray(inputs[wanted[0]]).dtype

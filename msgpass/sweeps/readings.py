@@ -1,5 +1,6 @@
 """Reading a finished run: forward and backward messages, beliefs, gradients, assignments, and any single
-message."""
+message.
+"""
 
 from __future__ import annotations
 

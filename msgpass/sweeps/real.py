@@ -72,7 +72,8 @@ class Store(dict):
 
 def lagged(family: Family, arg) -> bool:
     """The argument's row is earlier (in the sweep's direction) than the instance: its message comes from a
-    later slice."""
+    later slice.
+    """
     if arg.slice.stepped:
         return arg.first != family.first
     if arg.slice.kind != "index" or family.factor.stepped or isinstance(arg.slice.node, Observation):

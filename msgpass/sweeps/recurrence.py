@@ -155,7 +155,8 @@ class Sweep:
 
     def backward(self, store: Store, later: Store, window=None, chosen=None) -> None:
         """Cotangents from the local ones already in ``store``; ``window`` bounds the local times, ``chosen``
-        its instances."""
+        its instances.
+        """
         if self.can_linearise():
             self.affine(store, later, window, chosen)
             return
@@ -218,7 +219,8 @@ class Sweep:
 
     def deliver_inner(self, family, arg, message, store, later, chosen) -> None:
         """The sweep has added the inner rows to ``store`` already: only edges, and what later slices say,
-        remain."""
+        remain.
+        """
         if lagged(family, arg):
             add_rows(family, _without_edge(arg), later, *_inner_rows(family, arg, message, chosen))
         if arg.edge is not None and arg.edge.name in store:

@@ -53,7 +53,8 @@ def edges_of(family: Family, arg: Arg) -> tuple[np.ndarray, np.ndarray]:
 
 def read(family: Family, arg: Arg, values, chosen=None) -> np.ndarray:
     """Value of an argument: stacked over the chosen instances (all by default) if they have rows of their
-    own."""
+    own.
+    """
     array = values[arg.name]
     if arg.rows is None:
         return array
@@ -84,7 +85,8 @@ def edge_value(family: Family, arg: Arg, values) -> np.ndarray:
 
 def add_rows(family: Family, arg: Arg, store, message, chosen=None) -> None:
     """Add an argument's message onto the accumulators in ``store`` (name → array), instances summed where
-    they share."""
+    they share.
+    """
     if message is None or (arg.name not in store and arg.edge is None):
         return
     if arg.rows is None:

@@ -4,8 +4,7 @@ messages.
     α_t(j) = b_t(j) Σ_i α_{t−1}(i) A(i, j)      β_t(i) = Σ_j A(i, j) b_{t+1}(j) β_{t+1}(j)      γ_t ∝ α_t β_t
 
 Evidence of one categorical observation stays a table and an index, (R, K) and (T,): no (T, K) table is made
-of it. An
-aligned batch is laid end to end like ragged sequences.
+of it. An aligned batch is laid end to end like ragged sequences.
 """
 
 from __future__ import annotations
@@ -97,7 +96,8 @@ def _total(arrays: list, otherwise):
 
 class ChainTables:
     """The log tables of a chain in one run: init (K,), transition (K, K) or (P, K, K), evidence (R, K) with
-    rows."""
+    rows.
+    """
 
     def __init__(
         self, block: TableChain, layout: ChainLayout, values, clamp=None, symbols: Symbols | None = None
@@ -231,7 +231,8 @@ class ChainTables:
 
 def scaled_whole(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """exp(logs − max) of each table over its last two axes (of a vector: its one), and the maxima (0 where
-    all is −∞)."""
+    all is −∞).
+    """
     top = logs.max(axis=(-2, -1) if logs.ndim > 1 else -1, keepdims=True, initial=-np.inf)
     top = np.where(top == -np.inf, 0, top)
     return np.exp(logs - top), top.reshape(logs.shape[:-2] if logs.ndim > 1 else ())

@@ -1,8 +1,8 @@
 """Two passes over a tree of factor instances, in any algebra over undirected potentials, without recursion.
 
 Every instance is oriented towards a root. Forward, from the leaves: the message at ``out`` from the messages
-at ``ins``.
-Backward, from the root: the message at each in, from what ``out`` and the other ins say. A variable's forward
+at ``ins``. Backward, from the root: the message at each in, from what ``out`` and the other ins say. A
+variable's forward
 message is
 what lies behind it, its backward message what lies ahead; together they are its belief.
 """
@@ -25,7 +25,8 @@ from msgpass.sweeps.rows import rows_of
 @dataclass(frozen=True)
 class Part:
     """One factor instance: its family's number, its own, and where (ins…, out) stand among the factor's
-    latent variables."""
+    latent variables.
+    """
 
     family: int
     j: int
@@ -35,7 +36,8 @@ class Part:
 @dataclass(frozen=True)
 class Instance:
     """Factor instances over the same variables, taken together and oriented: variable ids of the ins and of
-    the out."""
+    the out.
+    """
 
     parts: tuple[Part, ...]
     ins: tuple[int, ...]
@@ -54,7 +56,8 @@ class Orientation:
 
 def orient(block: Tree) -> Orientation:
     """Direct every instance towards the last variable of its component; a loop is an error that names its
-    factors."""
+    factors.
+    """
     index: dict[tuple[str, int], int] = {}
     touched: list[list[tuple[int, int]]] = []
     members: dict[tuple[int, int], list[int]] = {}
@@ -226,7 +229,8 @@ class TreeRun:
 
     def spread(self, v: int) -> None:
         """What v says to each instance that points at it: everything but that instance (prefix and suffix
-        products)."""
+        products).
+        """
         ids = self.into[v]
         base = self.algebra.add(self.backward[v], self.local[v])
         prefix = [base]
@@ -267,7 +271,8 @@ class TreeRun:
 
     def counts(self, k: int, assignment=None) -> np.ndarray:
         """Expected counts of a table instance (along the best path: one where the assignment goes), in the
-        order ins, out."""
+        order ins, out.
+        """
         if assignment is None:
             return np.exp(self.joint(k))
         inst = self.o.instances[k]
@@ -341,7 +346,8 @@ class TreeRun:
 
 def table_target(made: TableInstances, store):
     """Accumulator behind a table: its parameter's, or that of the rows of a real sequence; None for a
-    constant."""
+    constant.
+    """
     from msgpass.nodes import Parameter, Slice
 
     source = made.family.potential.source

@@ -66,7 +66,8 @@ def backward_windows(x, task, store: Store, later: Store) -> None:
 
 def _component_window(x, k: int, j: int, store: Store) -> None:
     """What window j's share of a component's log Z says to its parameters and to the real rows behind its
-    tables."""
+    tables.
+    """
     made = x.runs[k]
     if not isinstance(made, WindowedChain):
         if j == 0:
@@ -84,7 +85,8 @@ def _component_window(x, k: int, j: int, store: Store) -> None:
 
 def _collect(x, j, longest, moved, source, target) -> None:
     """Add the window's cotangents of computed variables to the sum, without those that left it, and clear
-    them."""
+    them.
+    """
     for name in moved:
         if not source.has(name):
             continue
@@ -246,7 +248,8 @@ class WindowedChain:
 
     def pair_logs(self) -> tuple[np.ndarray, np.ndarray]:
         """(later row, normalised log joint) of every pair, with the evidence that reaches the later of the
-        two."""
+        two.
+        """
         inside = np.ones(len(self.alpha), bool)
         inside[self.layout.offsets[:-1]] = False
         after = np.flatnonzero(inside)
@@ -265,7 +268,8 @@ class WindowedChain:
 
     def add_parameters(self, store, sign: float = 1.0) -> None:
         """What the windows' gradients of the normalised filter add up to; factors that no window reaches
-        count nothing."""
+        count nothing.
+        """
         if self.maximise:
             raise UnsupportedError(
                 "counts along a fixed-lag Viterbi path are not defined; read m.belief and "

@@ -151,6 +151,21 @@ def test_own_categories(csv):
     assert "softmax" in result.stdout and "share of wrong guesses" in result.stdout
 
 
+def test_names_are_words_not_markup(tmp_path):
+    path = tmp_path / "prices.csv"
+    cells = ["[red]", "$x^$", "<b>&", "[/bold]"] * 8
+    path.write_text(
+        "$t_$,[/bold] $a^$_<i>\n" + "\n".join(f"[{k}],{c}" for k, c in enumerate(cells)), encoding="utf-8"
+    )
+    result = invoke(
+        "compare", "--csv", path, "--kind", "categorical", "--hidden", 1, "--out", tmp_path / "out"
+    )
+    assert result.exit_code == 0, result.output
+    assert "[/bold] $a^$_<i>" in result.stdout and "[red]" in result.stdout
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "&lt;b&gt;&amp;" in page and "<b>&" not in page
+
+
 def test_more_states_than_two(csv):
     result = invoke(
         "compare",
