@@ -2,9 +2,8 @@
 
 A *message* is a function of one variable: what the rest of the graph says about it through one edge. An
 *algebra* chooses how that function is written down and how it crosses a factor; a *schedule* says which
-messages are computed,
-in which
-order, and what is kept. Build a :class:`FactorGraph`, :func:`run` it, read the :class:`Messages`.
+messages are computed, in which order, and what is kept. Build a :class:`FactorGraph`, :func:`run` it, read
+the :class:`Messages`.
 """
 
 from msgpass.algebra import Adjoint, Gaussian, MaxProduct, SumProduct, Tangent

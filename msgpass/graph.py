@@ -367,14 +367,12 @@ def _alignment(slices: tuple[Slice, ...]) -> tuple[Clock | None, np.ndarray | No
     if not stepped:
         for s in slices:
             if s.kind == "index":
-                for length in set(clock.lengths):
-                    s.index_row(length)
+                s.index_row(int(clock.sizes.min()))
         return clock, np.ones(len(clock.lengths), np.int64)
-    lengths = np.asarray(clock.lengths)
     counts: Any = None
     for s in stepped:
         first, last = s.span(clock.lengths)
-        these = np.maximum(0, lengths + last - first)
+        these = np.maximum(0, clock.sizes + last - first)
         if counts is not None and not np.array_equal(counts, these):
             raise ShapeError(
                 f"the slices do not fit: {stepped[0].name} has {int(counts.sum())} steps and "

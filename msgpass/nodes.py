@@ -23,10 +23,15 @@ class Clock:
     """The lengths of the sequences that lie end to end; two sequences with equal lengths share a clock."""
 
     lengths: tuple[int, ...]
+    sizes: np.ndarray = field(init=False, repr=False, compare=False)  # the lengths again, as an array
     offsets: np.ndarray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "offsets", np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64))
+        sizes = np.asarray(self.lengths, np.int64)
+        offsets = np.zeros(len(sizes) + 1, np.int64)
+        np.cumsum(sizes, out=offsets[1:])
+        object.__setattr__(self, "sizes", sizes)
+        object.__setattr__(self, "offsets", offsets)
 
     @property
     def total(self) -> int:
@@ -41,16 +46,12 @@ class Clock:
     @classmethod
     def of(cls, length: int | Iterable[int]) -> Clock:
         """Read ``length=`` of :meth:`FactorGraph.sequence`."""
-        lengths = tuple(_as_length(n) for n in (length if np.iterable(length) else [length]))
-        if not lengths:
+        sizes = np.atleast_1d(np.asarray(list(length) if np.iterable(length) else length))
+        if sizes.size == 0:
             raise ShapeError("length=[] names no sequence; give one length or a non-empty list of lengths")
-        return cls(lengths)
-
-
-def _as_length(n) -> int:
-    if isinstance(n, bool | np.bool_) or not isinstance(n, int | np.integer) or n < 1:
-        raise ShapeError(f"a sequence's length must be a whole number ≥ 1, got {n!r}")
-    return int(n)
+        if sizes.ndim > 1 or sizes.dtype.kind not in "iu" or sizes.min() < 1:
+            raise ShapeError(f"a sequence's length must be a whole number ≥ 1, got {length!r}")
+        return cls(tuple(sizes.tolist()))
 
 
 class Node:
@@ -222,9 +223,8 @@ class Slice:
             return start, stop
         if len(set(lengths)) > 1:
             raise ShapeError(
-                f"{self.name} picks different stretches of sequences of different lengths; use a "
-                "start counted from the "
-                "front and a stop counted from the back, such as [1:] or [:-1]"
+                f"{self.name} picks different stretches of sequences of unequal length; use a start counted "
+                "from the front and a stop counted from the back, such as [1:] or [:-1]"
             )
         first, last, _ = slice(self.start, self.stop).indices(lengths[0])
         return first, max(first, last) - lengths[0]
@@ -236,12 +236,15 @@ class Slice:
         by the edge.
         """
         if self.kind == "index":
-            k = [o + self.index_row(n) for o, n in zip(clock.offsets[:-1], clock.lengths, strict=True)]
-            return slice(k[0], k[0] + 1) if len(k) == 1 else np.asarray(k)
+            if not clock.ragged:
+                k = self.index_row(clock.lengths[0])
+                return slice(k, k + 1)
+            self.index_row(int(clock.sizes.min()))
+            return (clock.offsets[:-1] if self.start >= 0 else clock.offsets[1:]) + self.start
         first, _ = self.span(clock.lengths)
         if not clock.ragged:
             return slice(first, first + int(counts[0]))
-        if first == 0 and np.array_equal(counts, clock.lengths):
+        if first == 0 and np.array_equal(counts, clock.sizes):
             return slice(0, clock.total)
         ends = np.cumsum(counts)
         return np.arange(ends[-1] if len(ends) else 0) + np.repeat(

@@ -131,7 +131,7 @@ class IdentityTable(tuple):
         for i in self:
             left, right = i.example
             verdict = "holds" if i.holds else "<b>does not hold</b>"
-            cells += f"<tr><td>{i.number}</td><td>{escape(i.statement)}</td><td>{left:.6g}</td><td>{right:.6g}</td>"
-            cells += f"<td>{i.gap:.0e}</td><td>{verdict}</td></tr>"
+            cells += f"<tr><td>{i.number}</td><td>{escape(i.statement)}</td><td>{left:.6g}</td>"
+            cells += f"<td>{right:.6g}</td><td>{i.gap:.0e}</td><td>{verdict}</td></tr>"
         head = "".join(f"<th>{title}</th>" for title in ("", "identity", "left", "right", "gap", ""))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"

@@ -105,8 +105,8 @@ class Table(Potential):
         if len(shapes) > 1:
             given = ", ".join(f"{s.name} {s.shape}" for s in factor.args)
             raise ShapeError(
-                f"factor {factor.name!r}: batch shapes differ: {given}; an aligned batch has one member of every "
-                "variable and observation in each place"
+                f"factor {factor.name!r}: batch shapes differ: {given}; an aligned batch has one member of "
+                "every variable and observation in each place"
             )
         return shapes.pop() if shapes else ()
 

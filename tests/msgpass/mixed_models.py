@@ -1,4 +1,4 @@
-"""Random graphs for the laws in which a recurrence scores the tables of a chain or a comb, with and without labels."""
+"""Random graphs in which a recurrence scores the tables of a chain or a comb, with and without labels."""
 
 import numpy as np
 from hypothesis import strategies as st

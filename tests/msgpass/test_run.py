@@ -301,7 +301,7 @@ def test_forbidden_labels_are_named():
     g.factor(Table(v), z[:])
     g.factor(Table([[0.0, -np.inf], [0.0, 0.0]]), z[:-1], z[1:])
     g.condition(z, [0, 1, 1])
-    assert run(g, schedule=ForwardOnly()).total == np.inf, "no weight is left to the labels"
+    assert run(g).total == np.inf, "no weight is left to the labels"
     with pytest.raises(ImpossibleEvidenceError, match=r"'z'.*step 1") as caught:
         run(g).parameters["v"]
     assert caught.value.step == 1
@@ -312,7 +312,7 @@ def test_free_and_clamped_evidence_both_impossible():
     u = g.variable("u", states=2)
     g.factor(Table([-np.inf, -np.inf]), u)
     g.condition(u, 0)
-    with pytest.raises((NumericalError, ImpossibleEvidenceError), match="probability zero"):
+    with pytest.raises(NumericalError, match="probability zero"):
         _ = run(g).total
 
 
