@@ -6,7 +6,9 @@ messages are computed, in which order, and what is kept. Build a :class:`FactorG
 the :class:`Messages`.
 """
 
+from msgpass import identities
 from msgpass.algebra import Adjoint, Gaussian, MaxProduct, SumProduct, Tangent
+from msgpass.compare import compare
 from msgpass.errors import MessagePassingError
 from msgpass.graph import FactorGraph
 from msgpass.messages import Messages
@@ -34,5 +36,7 @@ __all__ = [
     "Table",
     "Tangent",
     "Truncated",
+    "compare",
+    "identities",
     "run",
 ]

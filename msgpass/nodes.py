@@ -223,8 +223,8 @@ class Slice:
             return start, stop
         if len(set(lengths)) > 1:
             raise ShapeError(
-                f"{self.name} picks different stretches of sequences of unequal length; use a start counted "
-                "from the front and a stop counted from the back, such as [1:] or [:-1]"
+                f"{self.name} picks different stretches of sequences of different lengths; use a start "
+                "counted from the front and a stop counted from the back, such as [1:] or [:-1]"
             )
         first, last, _ = slice(self.start, self.stop).indices(lengths[0])
         return first, max(first, last) - lengths[0]

@@ -95,7 +95,7 @@ class Table(Potential):
         """
         states = tuple(s.node.states for s in factor.args)
         if isinstance(self.source, Slice):
-            return self.source.stepped
+            return self.source.kind != "single"
         return self.source.shape in {(factor.n, *states), (factor.n, *self.batch(factor), *states)} - {states}
 
     @staticmethod

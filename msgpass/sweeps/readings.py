@@ -175,13 +175,13 @@ def _factor_belief(x, name: str):
     run = x.runs[k]
     run.impossible()
     place = block.families.index(family)
-    found = sorted(
+    parts = sorted(
         (part.j, i, part)
         for i, inst in enumerate(run.o.instances)
         for part in inst.parts
         if part.family == place
     )
-    joints = [run.as_factor(run.o.instances[i], part, run.joint(i)) for _, i, part in found]
+    joints = [run.as_factor(run.o.instances[i], part, run.joint(i)) for _, i, part in parts]
     if block.gaussian:
         belief = GaussianBelief(np.stack([j.mean for j in joints]), np.stack([j.cov for j in joints]))
         return belief if family.counts is not None else GaussianBelief(belief.mean[0], belief.cov[0])

@@ -69,6 +69,10 @@ class ChainLayout:
         return result.reshape(self.clock.total, *shape, *flat.shape[1:])
 
 
+EXACT_LOGS = 1 << 20
+"""Entries T·K up to which log marginals that underflow are made from the log messages."""
+
+
 class Symbols(NamedTuple):
     """The one categorical observation of a chain in kernel order, missing ones as one symbol more."""
 
@@ -323,12 +327,17 @@ class ChainRun:
     def log_belief(self) -> np.ndarray:
         """Normalised log marginals; max-marginals with the best at 0."""
         self.impossible()
-        if self.maximise:
-            alpha, beta = self.log_alpha_beta
-            both = alpha + beta
-            return self.stacked(both - both.max(axis=1, keepdims=True))
-        with np.errstate(divide="ignore"):
-            return self.stacked(np.log(self.counts.gamma))
+        gamma = None if self.maximise else self.counts.gamma
+        if gamma is not None and (gamma.size > EXACT_LOGS or gamma.all()):
+            with np.errstate(divide="ignore"):
+                return self.stacked(np.log(gamma))
+        # Marginals that underflow still have finite logarithms, α + β.
+        alpha, beta = self.log_alpha_beta
+        both = alpha + beta
+        top = both.max(axis=1, keepdims=True)
+        if not self.maximise:
+            top = top + np.log(np.exp(both - top).sum(axis=1, keepdims=True))
+        return self.stacked(both - top)
 
     def add_parameters(self, store, sign: float = 1.0) -> None:
         """Expected counts at parameters, marginals at real sequences behind tables."""

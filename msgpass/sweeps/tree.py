@@ -65,8 +65,9 @@ def orient(block: Tree) -> Orientation:
     spines: set[str] = (
         set()
     )  # sequences linked to themselves across time: a root at their end is forward in time
+    nodes = block.families[0].factor.graph.nodes
     for node_name in block.nodes:
-        node = next(a.slice.node for f in block.families for a in f.args if a.name == node_name)
+        node = nodes[node_name]
         for row in range(node.clock.total) if isinstance(node, Sequence) else (-1,):
             index[(node_name, row)] = len(touched)
             touched.append([])

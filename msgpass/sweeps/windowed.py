@@ -80,7 +80,8 @@ def _component_window(x, k: int, j: int, store: Store) -> None:
             "SumProduct, or Sequential()"
         )
     for part, sign in x.shares(k):
-        deliver_counts(part.tables, *part.window_counts(x.schedule, j), None, store, sign)
+        gamma, xi = part.window_counts(x.schedule, j)
+        deliver_counts(part.tables, gamma, xi, None, store, sign)
 
 
 def _collect(x, j, longest, moved, source, target) -> None:

@@ -37,7 +37,7 @@ def squared_error(output: np.ndarray, target: np.ndarray, *count: np.ndarray):
         residual[np.isnan(target)] = 0
         total = 0.5 * _sum_of_squares(residual)
     for n in count:
-        total, residual = total / n, residual / n
+        total, residual = total / float(n), residual / n
     return total, (residual, None, *(None for _ in count))
 
 
