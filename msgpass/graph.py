@@ -93,6 +93,7 @@ class FactorGraph:
         self.conditions: dict[str, np.ndarray] = {}
         self.version = 0  # counts the additions, so that a cached plan knows when it is stale
         self._plan: Any = None
+        self._numbers: dict[str, int] = {}  # where to look for the next free default name
 
     # -- nodes
     # ---------------------------------------------------------------------------------------------------
@@ -215,10 +216,12 @@ class FactorGraph:
                 )
             return name
         base = potential.default_name
-        taken, k = {*self.factors, *self.nodes}, 1
-        while (fresh := f"{base} {k}") in taken:
+        fresh, k = base, self._numbers.get(base, 0)
+        while fresh in self.factors or fresh in self.nodes:
             k += 1
-        return base if base not in taken else fresh
+            fresh = f"{base} {k}"
+        self._numbers[base] = k
+        return fresh
 
     def __getitem__(self, name: str):
         if name in self.nodes:

@@ -31,10 +31,11 @@ def mixed_graphs(draw, scored=("local", "transition", "both"), labels=("none", "
         draw(st.sampled_from(["chain", "comb"])),
         draw(st.sampled_from(labels)),
         draw(st.booleans()),
+        draw(st.booleans()),
     )
 
 
-def mixed_graph(rng, lengths, scored, shape, labels, vectorized) -> FactorGraph:
+def mixed_graph(rng, lengths, scored, shape, labels, vectorized, crossed=False) -> FactorGraph:
     """See :func:`mixed_graphs`."""
     g, total = FactorGraph(), int(np.sum(lengths))
 
@@ -58,6 +59,8 @@ def mixed_graph(rng, lengths, scored, shape, labels, vectorized) -> FactorGraph:
     z = g.sequence("z", length=lengths, states=K)
     if scored != "transition":
         g.factor(Table(sequence_of("s", scores, parameter("V", K, H), K)[:]), z[:], name="local")
+    if crossed:
+        g.factor(Table(h[-1]), z[0], name="last state at the start")
     if scored != "local":
         a = sequence_of("a", score_tables, parameter("V2", K * K, H), K, K)
         g.factor(Table(a[1:]), z[:-1], z[1:], name="scored link")

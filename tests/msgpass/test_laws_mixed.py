@@ -23,7 +23,7 @@ def algebra(request):
 def enumerations(m, algebra):
     """The free enumeration at the run's own scores, and the one with the labels clamped (None: no labels)."""
     reduction = "max" if isinstance(algebra, MaxProduct) else "sum"
-    values = {n: v for n, v in values_of(m).items() if n in ("s", "a")}
+    values = {n: v for n, v in values_of(m).items() if n in ("s", "a", "h")}
     labels = m.graph.conditions
     free = Enumeration(Flat.of(m.graph, values), reduction)
     return free, Enumeration(Flat.of(m.graph, {**values, **labels}), reduction) if labels else None
