@@ -147,15 +147,11 @@ class Messages:
         return readings.message(self._x, source, target)
 
     def _task(self, name: str) -> TaskMessages:
-        store = self._x.stores[name][0]
-        nodes = self.graph.nodes
-        total = sum(
-            v
-            for k, (v, _) in self._x.losses.items()
-            if self._x.plan.blocks[k].families[0].potential.task == name
-        )
-        parameters = {n: store[n] for n, v in nodes.items() if isinstance(v, Parameter)}
-        return TaskMessages(total, parameters, {n: store[n] for n in readings.real_names(self._x)})
+        x = readings.full(self._x)
+        store, blocks = x.stores[name][0], x.plan.blocks
+        total = sum(v for k, (v, _) in x.losses.items() if blocks[k].families[0].potential.task == name)
+        gradient = {n: store.complete(n) for n in readings.real_names(x)}
+        return TaskMessages(total, {n: gradient[n] for n in self.parameters}, gradient)
 
     def to_frame(self):
         """Tidy pandas frame: one row a variable, step, index and quantity."""

@@ -100,10 +100,6 @@ class Flat:
         """The tables whose keys pass ``keep``; all variables stay."""
         return Flat(self.sizes, [(k, v) for k, v in self.tables if keep(k)])
 
-    def plus(self, *tables) -> Flat:
-        """With further tables."""
-        return Flat(self.sizes, [*self.tables, *tables])
-
 
 def clamped(node, labels, member=()) -> list[tuple[tuple[Key, ...], np.ndarray]]:
     """Tables that allow the given states only (−1: every state)."""
@@ -198,11 +194,6 @@ class Enumeration:
         return float(self.joint[tuple(assignment[k] for k in self.keys)])
 
 
-def enumerate_graph(graph, reduction: str = "sum", values=None, member: tuple[int, ...] = ()) -> Enumeration:
-    """The enumeration of a graph's tables."""
-    return Enumeration(Flat.of(graph, values, member), reduction)
-
-
 def enumerate_chain(init, transition, local, reduction: str = "sum") -> Enumeration:
     """The enumeration of a chain from plain log arrays: (K,), (K, K) or (T−1, K, K), (T, K); keys are
     times."""
@@ -228,13 +219,6 @@ class DenseGaussian:
     def index(self, *keys: Key) -> np.ndarray:
         """Positions of the keys' numbers."""
         return np.concatenate([np.arange(self.blocks[k].start, self.blocks[k].stop) for k in keys])
-
-    def add(self, keys, h, precision, log_scale: float) -> None:
-        """Multiply by a quadratic potential over ``keys`` end to end."""
-        at = self.index(*keys)
-        self.h[at] += h
-        self.precision[np.ix_(at, at)] += precision
-        self.log_scale += log_scale
 
     @cached_property
     def cov_all(self) -> np.ndarray:

@@ -143,18 +143,23 @@ class TableInstances:
         symbols = np.broadcast_to(self.data(k, chosen), weights.shape[: 1 + len(self.batch)]).ravel()
         flat = weights.reshape(len(symbols), -1)
         n_symbols = self.states[k]
-        counts = np.stack([np.bincount(symbols + 1, column, n_symbols + 1) for column in flat.T], axis=0)
-        self.add_symbol_counts(counts[:, 1:], counts[:, 0], target)
+        counts = np.stack(
+            [np.bincount(np.where(symbols < 0, n_symbols, symbols), w, n_symbols + 1) for w in flat.T]
+        )
+        target += self.symbol_counts(counts)
 
-    def add_symbol_counts(self, counts, missing, target) -> None:
-        """Add counts (latent, symbol), and the counts of missing symbols spread by what the table expects."""
-        k = self.observed[0]
+    def symbol_counts(self, counts: np.ndarray) -> np.ndarray:
+        """Counts (latent, symbol) in the table's own axes; those of missing symbols, the last column where
+        there is
+        one, are spread by what the table expects.
+        """
+        k, n_symbols = self.observed[0], self.states[self.observed[0]]
         latent_shape = tuple(s for j, s in enumerate(self.states) if j != k)
-        full = counts.reshape(*latent_shape, self.states[k])
-        if missing.any():
+        full = counts[:, :n_symbols].reshape(*latent_shape, n_symbols)
+        if counts.shape[1] > n_symbols and counts[:, n_symbols].any():
             table = np.moveaxis(self.array, k, -1)
-            full = full + missing.reshape(*latent_shape, 1) * _softmax(table)
-        target += np.moveaxis(full, -1, k)
+            full = full + counts[:, n_symbols].reshape(*latent_shape, 1) * _softmax(table)
+        return full if k == len(self.states) - 1 else np.moveaxis(full, -1, k)
 
     def _scatter_slow(self, place, weight, target, chosen) -> None:
         j = place[0] if chosen is None else np.arange(self.family.factor.n)[chosen][place[0]]

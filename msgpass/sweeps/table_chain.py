@@ -17,6 +17,7 @@ import numpy as np
 from msgpass.errors import ImpossibleEvidenceError
 from msgpass.kernels.table_chain import ChainProblem, best_path, expected_counts, forward_scale, log_messages
 from msgpass.kernels.table_chain_exponentiate import scaled_exponentials
+from msgpass.nodes import Parameter
 from msgpass.plan import TableChain
 from msgpass.sweeps.instances import TableInstances
 from msgpass.sweeps.rows import rows_of
@@ -39,7 +40,7 @@ class ChainLayout:
             )
             lengths = np.repeat(lengths, batch)
         self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        self.n = len(lengths)
+        self.n, self.lengths = len(lengths), lengths
         self.pairs = int(self.offsets[-1]) - self.n
 
     def into(self, stacked: np.ndarray) -> np.ndarray:
@@ -222,9 +223,8 @@ class ChainTables:
         removed = init_top + (
             np.add.reduceat(per_step, offsets[:-1]) if len(offsets) > 2 else per_step.sum(keepdims=True)
         )
-        lengths = np.diff(offsets)
         if transition.ndim == 2:
-            removed = removed + trans_top * (lengths - 1)
+            removed = removed + trans_top * (self.layout.lengths - 1)
         else:
             sums = np.concatenate([[0.0], np.cumsum(trans_top)])
             pairs = offsets - np.arange(len(offsets))
@@ -233,13 +233,15 @@ class ChainTables:
         return ChainProblem(init, transition, evidence, self.rows, offsets, logs), removed
 
 
-def scaled_whole(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """exp(logs − max) of each table over its last two axes (of a vector: its one), and the maxima (0 where
-    all is −∞).
-    """
-    top = logs.max(axis=(-2, -1) if logs.ndim > 1 else -1, keepdims=True, initial=-np.inf)
+def scaled_whole(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
+    """exp(logs − max) of a table, or of each of a stack of them, and the maxima (0 where all is −∞)."""
+    if logs.ndim < 3:
+        peak = float(logs.max())
+        peak = peak if peak > -np.inf else 0.0
+        return np.exp(logs - peak), peak
+    top = logs.max(axis=(-2, -1), keepdims=True, initial=-np.inf)
     top = np.where(top == -np.inf, 0, top)
-    return np.exp(logs - top), top.reshape(logs.shape[:-2] if logs.ndim > 1 else ())
+    return np.exp(logs - top), top[:, 0, 0]
 
 
 def _latent_position(m: TableInstances) -> int:
@@ -383,28 +385,44 @@ def deliver_counts(
     layout, shape = tables.layout, tables.node.shape
     stacked = None
     for m in tables.unaries:
-        target = table_target(m, store)
-        if target is None:
+        if isinstance(m.family.potential.source, np.ndarray):
             continue
         if any(m is i for i in tables.initial):
-            target += sign * gamma[layout.offsets[:-1]].sum(axis=0)
+            first = gamma[:1] if layout.n == 1 else gamma[layout.offsets[:-1]]
+            arrive(m, store, first.sum(axis=0), sign)
         elif m is tables.indexed:
             if row_counts is None:
                 row_counts = np.stack(
                     [np.bincount(tables.rows, column, len(tables.log_evidence)) for column in gamma.T], axis=1
                 )
-            counts, n_symbols = row_counts.T, m.states[m.observed[0]]
-            missing = counts[:, n_symbols] if counts.shape[1] > n_symbols else np.zeros(len(counts))
-            m.add_symbol_counts(sign * counts[:, :n_symbols], sign * missing, target)
+            arrive(m, store, m.symbol_counts(row_counts.T), sign)
         else:
             stacked = layout.out_of(gamma, shape) if stacked is None else stacked
-            m.add_counts(sign * stacked[rows_of(m.family, m.family.args[_latent_position(m)])], target)
+            own = stacked[rows_of(m.family, m.family.args[_latent_position(m)])]
+            if own.shape == m.array.shape:
+                arrive(m, store, own, sign)
+            else:
+                m.add_counts(sign * own, table_target(m, store))
     for m, flipped in tables.pairs:
-        target = table_target(m, store)
-        if target is None:
+        if isinstance(m.family.potential.source, np.ndarray):
             continue
-        if xi.ndim == 2:
-            target += sign * (xi.T if flipped else xi)
-            continue
-        pairs = layout.pairs_out_of(xi, shape)
-        m.add_counts(sign * (np.swapaxes(pairs, -1, -2) if flipped else pairs), target)
+        pairs = layout.pairs_out_of(xi, shape) if xi.ndim == 3 else xi
+        pairs = np.swapaxes(pairs, -1, -2) if flipped else pairs
+        if pairs.shape == m.array.shape:
+            arrive(m, store, pairs, sign)
+        else:
+            m.add_counts(sign * pairs, table_target(m, store))
+
+
+def arrive(m: TableInstances, store, counts: np.ndarray, sign: float) -> None:
+    """Add counts that have the shape of the table itself onto its parameter, or the real rows behind it."""
+    counts = counts if sign == 1 else sign * counts
+    source = m.family.potential.source
+    if isinstance(source, Parameter):
+        if not store.lend(source.name, counts):
+            store[source.name] += counts
+        return
+    rows = source.rows(m.family.clock, m.family.counts)
+    if len(counts) == len(store.values_of[source.node.name]) and store.lend(source.node.name, counts):
+        return
+    store[source.node.name][rows] += counts

@@ -37,12 +37,6 @@ def neighbours(graph, potential):
     return of_variable, of_instance
 
 
-def flat_key(key):
-    """(name, row) of the sliced graph → (name, −1) of the flat one."""
-    name, row = key
-    return key if row < 0 else (f"{name}[{row}]", -1)
-
-
 def free_of_constant(logs):
     """A log message with its largest entry at 0: messages are free up to a constant."""
     top = np.max(logs, axis=-1, keepdims=True)

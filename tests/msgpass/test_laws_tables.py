@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msgpass import Checkpointed, ForwardOnly, MaxProduct, Sequential, SumProduct, Table, run
+from msgpass import Checkpointed, FactorGraph, ForwardOnly, MaxProduct, Sequential, SumProduct, Table, run
 from tests.msgpass.laws import free_of_constant, latent_instances, neighbours
 from tests.msgpass.table_models import chains, seeds, sliced_trees, trees
-from tests.oracles import Enumeration, Flat, along, random_direction
+from tests.oracles import Enumeration, Flat, along, enumerate_chain, random_direction
 
 TOLERANCE = {"rtol": 1e-9, "atol": 1e-9}
 GRADIENT = {"rtol": 2e-6, "atol": 1e-6}
@@ -205,3 +205,25 @@ def test_ties_are_traced_back_to_one_best_assignment(layout, graph, seed):
             {key: int(read(m.assignment, handle)[b]) for key, handle in latent_instances(graph)}
         )
     np.testing.assert_allclose(scores, m.total, **TOLERANCE)
+
+
+@laws
+@given(st.integers(1, 3), st.integers(1, 5), st.booleans(), seeds)
+def test_a_chain_of_plain_arrays(algebra, states, length, varying, seed):
+    """The same chain without a graph on the other side: arrays to enumeration."""
+    rng = np.random.default_rng(seed)
+    init, local = rng.normal(size=states), rng.normal(size=(length, states))
+    transition = rng.normal(size=(length - 1, states, states) if varying and length > 1 else (states, states))
+    g = FactorGraph()
+    z = g.sequence("z", length=length, states=states)
+    g.factor(Table(init), z[0])
+    g.factor(Table(transition), z[:-1], z[1:], name="link")
+    g.factor(Table(local), z[:])
+    m, e = run(g, algebra), enumerate_chain(init, transition, local, reduction(algebra))
+    np.testing.assert_allclose(m.total, e.total, **TOLERANCE)
+    for t in range(length):
+        np.testing.assert_allclose(m.belief["z"][t], e.marginal(t), **TOLERANCE)
+        if t:
+            np.testing.assert_allclose(m.belief["link"][t - 1], e.marginal(t - 1, t), **TOLERANCE)
+    if isinstance(algebra, MaxProduct):
+        assert m.assignment["z"].tolist() == [e.best[t] for t in range(length)]

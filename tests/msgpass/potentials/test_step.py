@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from msgpass import FactorGraph, Loss, Step, Tangent, run
+from msgpass import Checkpointed, FactorGraph, Loss, Sequential, Step, Tangent, Truncated, run
 from msgpass.errors import (
     DataError,
     GraphError,
@@ -187,15 +187,31 @@ def test_tangent_wants_a_jvp_where_a_vjp_is_given():
         run(g, Tangent({"h0": np.ones(2)}))
 
 
-def test_tasks_carry_one_cotangent_each():
-    g = FactorGraph()
-    v, w = g.variable("v", shape=()), g.parameter("w", 3.0)
-    g.factor(Step(lambda w: w**2), w, out=v)
-    g.factor(Loss(lambda v: (float(v), (np.ones(()),)), task="one"), v)
-    g.factor(Loss(lambda v: (2 * float(v), (np.full((), 2.0),)), task="two"), v)
-    m = run(g)
-    assert {t: (m.tasks[t].total, float(m.tasks[t].parameters["w"])) for t in m.tasks} == {
-        "one": (9.0, 6.0),
-        "two": (18.0, 12.0),
-    }
-    assert (m.total, float(m.parameters["w"])) == (27.0, 18.0)
+@pytest.mark.parametrize("schedule", [Sequential(), Checkpointed(2), Truncated(3, 3)], ids=repr)
+@pytest.mark.parametrize("kernel", [None, "tanh"])
+def test_tasks_carry_one_cotangent_each(monkeypatch, kernel, schedule):
+    """Each task's messages are those of the graph with its losses alone."""
+    monkeypatch.setattr("msgpass.sweeps.elman.PATIENCE", 0.0)
+
+    def graph(*tasks):
+        rng, g = np.random.default_rng(2), FactorGraph()
+        h, x = g.sequence("h", length=4, shape=(2,)), g.observe("x", rng.normal(size=(4, 3)))
+        W, U = g.parameter("W", rng.normal(size=(2, 2))), g.parameter("U", rng.normal(size=(2, 3)))
+        step = Step(lambda h, x, W, U: np.tanh(h @ W.T + x @ U.T), vectorized=True, kernel=kernel)
+        g.factor(step, h.after(g.parameter("h0", rng.normal(size=2))), x[:], W, U, out=h[:])
+        for k, task in enumerate(tasks):
+            where = h[:] if task == "every step" else h[-1]
+            g.factor(Loss(lambda h, k=k: ((k + 1) * h.sum(), ((k + 1) * np.ones_like(h),)), task=task), where)
+        return g
+
+    m = run(graph("every step", "at the end"), schedule=schedule)
+    assert set(m.tasks) == {"every step", "at the end"}
+    assert m.total == pytest.approx(sum(m.tasks[t].total for t in m.tasks), rel=1e-12)
+    alone = run(graph("every step"), schedule=schedule)
+    assert m.tasks["every step"].total == pytest.approx(alone.total, rel=1e-12)
+    for name in m.gradient:
+        both = m.tasks["every step"].gradient[name] + m.tasks["at the end"].gradient[name]
+        np.testing.assert_allclose(m.gradient[name], both, rtol=1e-10, atol=1e-12)
+        found = m.tasks["every step"].gradient[name]
+        np.testing.assert_allclose(found, alone.gradient[name], rtol=1e-10, atol=1e-12)
+    assert set(m.tasks["at the end"].parameters) == {"W", "U", "h0"}
