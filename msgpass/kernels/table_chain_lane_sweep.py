@@ -174,6 +174,24 @@ def backward(
     store(summary, LARGEST, largest)
 
 
+@jit(forceinline=True, _nrt=False)
+def _unfold(evidence, rows, first, length, n_states, out, row):
+    """The evidence of ``length`` steps from ``first`` on, row after row from ``row`` of ``out`` on."""
+    p = row * n_states
+    for t in range(first, first + length):
+        q = rows[t] * n_states
+        if n_states == 2:
+            out[p], out[p + 1] = evidence[q], evidence[q + 1]
+        else:
+            out[p], out[p + 1], out[p + 2], out[p + 3] = (
+                evidence[q],
+                evidence[q + 1],
+                evidence[q + 2],
+                evidence[q + 3],
+            )
+        p += n_states
+
+
 @jit
 def expected_counts(
     start,
@@ -198,6 +216,7 @@ def expected_counts(
     outgoing,
     beta,
     marginal,
+    unfolded,
 ):
     """γ and Σ ξ of the groups ``part``, ``part + 2``, … of eight sequences.
 
@@ -218,10 +237,15 @@ def expected_counts(
         Added to: Σ α w by lane, without the factor A.
     alpha, outgoing : (longest, width, 8) flat
     beta, marginal : (width, 8) and (max(width, 8), 8) flat
+    unfolded : (8, longest, K) flat, or empty
+        Where there is room, a group's rows of evidence are copied here in the order of time first: eight
+        gathers a state and step cost more than that and the transpose of a block.
     """
     step = LANES * width
     at, first_row, last_row = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
     summary = np.empty(4 * LANES)
+    unfolded_first, unfolded_last = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    in_order = rows[:0]
     total_lanes = lengths.size
     for g in range(part * LANES, total_lanes, 2 * LANES):
         mine = lengths[g : g + LANES]
@@ -231,6 +255,12 @@ def expected_counts(
             last_row[lane] = starts[g + lane] + max(mine[lane] - 1, 0)
             summary[LARGEST + lane] = mine[lane] - 1
         first, final = start[g // LANES * start_step :], end[g // LANES * end_step :]
+        unfold = unfolded.size > 0
+        if unfold:
+            for lane in range(LANES):
+                unfolded_first[lane] = lane * longest
+                unfolded_last[lane] = lane * longest + max(mine[lane] - 1, 0)
+                _unfold(evidence, rows, first_row[lane], mine[lane], n_states, unfolded, lane * longest)
         forward(
             first,
             absorbed,
@@ -238,10 +268,10 @@ def expected_counts(
             table,
             n_states,
             width,
-            evidence,
-            rows,
-            first_row,
-            last_row,
+            unfolded if unfold else evidence,
+            in_order if unfold else rows,
+            unfolded_first if unfold else first_row,
+            unfolded_last if unfold else last_row,
             longest,
             shortest,
             alpha,

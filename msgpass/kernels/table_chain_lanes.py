@@ -78,6 +78,7 @@ def run(
             gamma.ravel(),
             xi[part],
             *work,
+            aligned_empty(longest * n_states * LANES if len(rows) and n_states in (2, 4) else 0),
         )
 
     if threaded:
