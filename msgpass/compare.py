@@ -107,7 +107,7 @@ def _normalised(log_message: np.ndarray) -> np.ndarray:
     return shifted - np.where(np.isfinite(constant), constant, 0.0)
 
 
-# -- runs ----------------------------------------------------------------------------------------------
+# -- runs ------------------------------------------------------------------------------------------------
 
 
 def _compare_runs(left: Messages, right: Messages, align: Mapping | None) -> Comparison:

@@ -9,7 +9,6 @@ it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 
 from msgpass.errors import DataError, GraphError, ShapeError, UnavailableError
 from msgpass.nodes import Clock, Observation, Parameter, Sequence, Slice, Variable, as_slice
+from msgpass.values import all_finite
 
 
 class Factor:
@@ -95,8 +95,7 @@ class FactorGraph:
         self._plan: Any = None
         self._numbers: dict[str, int] = {}  # where to look for the next free default name
 
-    # -- nodes
-    # ---------------------------------------------------------------------------------------------------
+    # -- nodes -------------------------------------------------------------------------------------------
 
     def variable(self, name: str, states: int | None = None, shape: tuple[int, ...] = ()) -> Variable:
         """Add one latent variable: ``states=K``, or real of ``shape``; both together make an aligned
@@ -162,8 +161,7 @@ class FactorGraph:
         self.version += 1
         self._plan = None
 
-    # -- factors
-    # -------------------------------------------------------------------------------------------------
+    # -- factors -----------------------------------------------------------------------------------------
 
     def factor(self, potential, *variables, out=None, name: str | None = None) -> Factor:
         """Add ``potential`` over ``variables``; with slices, one instance a step.
@@ -237,8 +235,7 @@ class FactorGraph:
         instances = sum(f.n for f in self.factors.values())
         return f"<FactorGraph: {len(self.nodes)} nodes, {len(self.factors)} factors ({instances} instances)>"
 
-    # -- the whole
-    # -----------------------------------------------------------------------------------------------
+    # -- the whole ---------------------------------------------------------------------------------------
 
     def check(self) -> FactorGraph:
         """Raise a :class:`GraphError` where the graph is loose, over-determined or cyclic; return it
@@ -274,15 +271,23 @@ class FactorGraph:
         return plot_graph(self, ax)
 
 
-def check_observation(name: str, value, states: int | None, copy: bool = True) -> np.ndarray:
-    """Data as an array: integers in −1 … states−1, or real numbers with NaN for missing."""
+def check_observation(
+    name: str, value, states: int | None, copy: bool = True, complete: dict[str, bool] | None = None
+) -> np.ndarray:
+    """Data as an array: integers in −1 … states−1, or real numbers with NaN for missing.
+
+    Whether real data are complete is noted in ``complete``.
+    """
     if states is None:
         array = _real_array(f"observation {name!r}", value, copy)
-        if not all_finite(array) and np.isinf(array).any():
+        finite = all_finite(array)
+        if not finite and np.isinf(array).any():
             raise DataError(
                 f"observation {name!r} holds an infinite value at {_where(np.isinf(array))}; "
                 "missing values are NaN"
             )
+        if complete is not None:
+            complete[name] = finite
         return array
     if isinstance(states, bool) or not isinstance(states, int | np.integer) or states < 1:
         raise ShapeError(f"observation {name!r}: states must be a whole number ≥ 1, got {states!r}")
@@ -302,14 +307,6 @@ def check_observation(name: str, value, states: int | None, copy: bool = True) -
             f"from 0 to {states - 1}, −1 is missing"
         )
     return np.array(array, dtype=np.int64)
-
-
-def all_finite(array: np.ndarray) -> bool:
-    """No NaN and no infinity, told by the sum: one pass without a temporary (an overflow is looked at
-    again).
-    """
-    with np.errstate(all="ignore"):
-        return math.isfinite(float(array.sum())) or bool(np.isfinite(array).all())
 
 
 def _real_array(what: str, value, copy: bool = True) -> np.ndarray:

@@ -280,8 +280,7 @@ def _producers(graph, steps, undirected) -> dict[str, list[Family]]:
     return produced
 
 
-# -- steps
-# -----------------------------------------------------------------------------------------------------------
+# -- steps -----------------------------------------------------------------------------------------------
 
 
 def _inputs(f: Family):
@@ -369,8 +368,7 @@ def _row_times(a: Arg, f: Family) -> np.ndarray:
     return np.concatenate([a.first + np.arange(c) for c in f.counts])
 
 
-# -- undirected components
-# -------------------------------------------------------------------------------------------
+# -- undirected components -------------------------------------------------------------------------------
 
 
 def latent(a: Arg) -> bool:

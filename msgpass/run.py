@@ -16,6 +16,7 @@ from msgpass.plan import Plan, TableChain, Tree
 from msgpass.schedule.base import Schedule
 from msgpass.schedule.sequential import Sequential
 from msgpass.sweeps.execution import Execution
+from msgpass.values import Values
 
 _SEQUENTIAL = Sequential()
 _SUM, _GAUSSIAN, _ADJOINT = SumProduct(), Gaussian(), Adjoint()
@@ -162,7 +163,7 @@ def _which(block) -> str:
     return "Adjoint() or Tangent({…}); to put a state on a grid, write its transitions as a Table"
 
 
-def resolve_values(plan: Plan, values: dict | None) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def resolve_values(plan: Plan, values: dict | None) -> tuple[Values, dict[str, np.ndarray]]:
     """Arrays of all given nodes in this run, and clamped latent variables."""
     defaults = plan.cache.get("defaults")
     if defaults is None:
@@ -170,10 +171,13 @@ def resolve_values(plan: Plan, values: dict | None) -> tuple[dict[str, np.ndarra
             n.name: n.value for n in plan.graph.nodes.values() if isinstance(n, Parameter | Observation)
         }
         plan.cache["defaults"] = defaults
-    arrays = dict(defaults)
+        plan.cache["complete"] = {}
     clamp: dict[str, np.ndarray] = {}
     if values is None:
-        return arrays, clamp
+        return Values(defaults, plan.cache["complete"]), clamp
+    # What is known of the graph's own data stays known; what this run gives is looked through anew.
+    given_names = {getattr(key, "name", key) for key in values} if isinstance(values, dict) else set()
+    arrays = Values(defaults, {n: c for n, c in plan.cache["complete"].items() if n not in given_names})
     if not isinstance(values, dict):
         raise DataError(f"values is a dict from names to arrays, got {type(values).__name__}")
     for key, value in values.items():
@@ -189,7 +193,7 @@ def resolve_values(plan: Plan, values: dict | None) -> tuple[dict[str, np.ndarra
             arrays[name] = _parameter(node, value)
         elif isinstance(node, Observation):
             # Not copied: a run reads its data, and keeps them only as long as its messages.
-            array = check_observation(name, value, node.states, copy=False)
+            array = check_observation(name, value, node.states, copy=False, complete=arrays.known)
             _same_shape(name, array, node.value)
             arrays[name] = array
         elif node.discrete and isinstance(node, Variable | Sequence):

@@ -200,7 +200,7 @@ def _start(values, kind, hidden, rng, categories) -> Recurrent:
     return Recurrent(kind, {**weights, "bias_out": bias_out}, location, spread, categories)
 
 
-# -- local functions -----------------------------------------------------------------------------------
+# -- local functions -------------------------------------------------------------------------------------
 
 
 def _elman(h, x, w_ih, w_hh, b):

@@ -16,12 +16,12 @@ import numpy as np
 from msgpass.algebra import Gaussian, MaxProduct, SumProduct, Tangent
 from msgpass.algebra.tangent import Dual
 from msgpass.errors import DataError, ImpossibleEvidenceError, NumericalError, UnsupportedError
-from msgpass.graph import all_finite
 from msgpass.nodes import Observation, Sequence, Slice
 from msgpass.plan import Losses, Map, Plan, Recurrence, TableChain, Tree
 from msgpass.sweeps import real
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
+from msgpass.values import Values
 
 
 class Execution:
@@ -49,13 +49,11 @@ class Execution:
         elif self.plan.real and schedule.backward:
             self.backward()
 
-    # -- forward
-    # ---------------------------------------------------------------------------------------------------
+    # -- forward -----------------------------------------------------------------------------------------
 
     def forward(self) -> None:
         """Values of all steps, sweeps of all components, all losses."""
-        # Overflow is told by check_finite, with the variable and the step; NumPy's warnings would only repeat
-        # it.
+        # Overflow is told by check_finite, with the variable and the step; NumPy would only repeat it.
         with np.errstate(over="ignore", invalid="ignore"):
             self._forward()
 
@@ -182,18 +180,17 @@ class Execution:
     def _require_present(self, block) -> None:
         for family in block.families:
             for arg in family.args:
-                name, value = arg.name, self.values.get(arg.name)
-                if not isinstance(arg.slice.node, Observation) or value is None or value.dtype.kind != "f":
+                name = arg.name
+                if not isinstance(arg.slice.node, Observation) or self.values.complete(name):
                     continue
-                if all_finite(value):
-                    continue
-                row = int(np.argmax(np.isnan(value.reshape(len(value), -1)).any(axis=1))) if value.ndim else 0
+                value = self.values[name]
+                real_valued = value.dtype.kind == "f"
+                gone = np.isnan(value) if real_valued else value < 0
+                row = int(np.argmax(gone.reshape(len(value), -1).any(axis=1))) if value.ndim else 0
                 raise DataError(
-                    f"step {family.name!r} reads {name!r}, which is missing (NaN) at row {row}: a "
-                    "deterministic "
-                    "step cannot integrate a missing input out. Fill it in, or give the step a "
-                    "mask as a second "
-                    "input (targets of a Loss may be missing)"
+                    f"step {family.name!r} reads {name!r}, which is missing ({'NaN' if real_valued else '−1'}) at "
+                    f"row {row}: a deterministic step cannot integrate a missing input out. Fill it in, or give "
+                    "the step a mask as a second input (targets of a Loss may be missing)"
                 )
 
     @property
@@ -215,8 +212,7 @@ class Execution:
         value = float(value)
         return value if self.tangents is None else Dual(value, self.tangents.total)
 
-    # -- backward
-    # --------------------------------------------------------------------------------------------------
+    # -- backward ----------------------------------------------------------------------------------------
 
     @property
     def tasks(self) -> list[str | None]:
@@ -298,11 +294,10 @@ class Execution:
         """The same run with every message kept (for what a checkpointed run has dropped)."""
         from msgpass.schedule.sequential import Sequential
 
-        given = {n: v for n, v in self.values.items() if n not in self.plan.owner}
+        given = Values({n: v for n, v in self.values.items() if n not in self.plan.owner})
         return Execution(self.plan, self.algebras, Sequential(), given, self.clamp, self.overridden)
 
-    # -- tangents
-    # --------------------------------------------------------------------------------------------------
+    # -- tangents ----------------------------------------------------------------------------------------
 
     def _check_tangent(self) -> None:
         if self.tangent_algebra is None:

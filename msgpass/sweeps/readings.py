@@ -265,8 +265,7 @@ def assignment(x, name: str) -> np.ndarray:
     return run.assigned[run.o.index[(name, -1)]]
 
 
-# -- single messages
-# ---------------------------------------------------------------------------------------------------
+# -- single messages -------------------------------------------------------------------------------------
 
 
 def message(x, source, target):

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from msgpass.errors import DataError, ShapeError
-from msgpass.graph import all_finite
 from msgpass.nodes import Observation
 from msgpass.plan import Family
 from msgpass.sweeps.local import call_many, call_one, check_finite, jvp_one, vjp_many, vjp_one
@@ -198,7 +197,7 @@ def evaluate_loss(block, values) -> tuple[float, list[np.ndarray | None]]:
     n = next(len(v) for v, s in zip(inputs, stacked, strict=True) if s)
     present = np.ones(n, bool)
     for arg, value, s in zip(family.args, inputs, stacked, strict=True):
-        if s and isinstance(arg.slice.node, Observation) and not _complete(value):
+        if s and isinstance(arg.slice.node, Observation) and not values.complete(arg.name):
             flat = value.reshape(n, -1)
             gone = np.isnan(flat).all(axis=1) if value.dtype.kind == "f" else (flat == -1).all(axis=1)
             present &= ~gone
@@ -247,11 +246,6 @@ def loss_messages(block, values, j: int) -> list[np.ndarray]:
     _, grads = _checked(family, family.potential.value_and_grad(*part), part)
     grads = [g[0] if s and leading and g is not None else g for g, s in zip(grads, stacked, strict=True)]
     return [np.zeros_like(v) if g is None else g for g, v in zip(grads, own, strict=True)]
-
-
-def _complete(value: np.ndarray) -> bool:
-    """Nothing is missing."""
-    return all_finite(value) if value.dtype.kind == "f" else value.size == 0 or int(value.min()) >= 0
 
 
 def _spread(gradient, present):

@@ -49,8 +49,7 @@ class Sweep:
         self.edges: dict[tuple[str, int], np.ndarray] = {}
         self.linear: Any = None
 
-    # -- forward
-    # ---------------------------------------------------------------------------------------------------
+    # -- forward -----------------------------------------------------------------------------------------
 
     def forward(self) -> None:
         """Run every step in order."""
@@ -150,8 +149,7 @@ class Sweep:
             return self.one(family, arg, int(sequences[0]), t)[None]
         return np.stack([self.one(family, arg, int(n), t) for n in sequences])
 
-    # -- backward
-    # --------------------------------------------------------------------------------------------------
+    # -- backward ----------------------------------------------------------------------------------------
 
     def backward(self, store: Store, later: Store, window=None, chosen=None) -> None:
         """Cotangents from the local ones already in ``store``; ``window`` bounds the local times, ``chosen``
@@ -270,8 +268,7 @@ class Sweep:
             if lagged(family, arg):
                 later[arg.name][row] += message
 
-    # -- tangents
-    # --------------------------------------------------------------------------------------------------
+    # -- tangents ----------------------------------------------------------------------------------------
 
     def tangent(self, tangents) -> None:
         """Push tangents forward in the order of time (the values are there already)."""

@@ -245,8 +245,7 @@ class TreeRun:
             )
             suffix = self.sent[k] if suffix is None else self.algebra.add(self.sent[k], suffix)
 
-    # -- readings
-    # --------------------------------------------------------------------------------------------------
+    # -- readings ----------------------------------------------------------------------------------------
 
     def belief(self, v: int):
         """Everything that is known about a variable."""

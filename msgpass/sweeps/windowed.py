@@ -18,8 +18,7 @@ from msgpass.sweeps import real
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.table_chain import deliver_counts
 
-# -- steps
-# -----------------------------------------------------------------------------------------------------------
+# -- steps -----------------------------------------------------------------------------------------------
 
 
 def backward_windows(x, task, store: Store, later: Store) -> None:
@@ -156,8 +155,7 @@ def _check_causal(x) -> None:
                     )
 
 
-# -- chains
-# ----------------------------------------------------------------------------------------------------------
+# -- chains ----------------------------------------------------------------------------------------------
 
 
 class WindowedChain:
