@@ -187,10 +187,13 @@ class Execution:
                 real_valued = value.dtype.kind == "f"
                 gone = np.isnan(value) if real_valued else value < 0
                 row = int(np.argmax(gone.reshape(len(value), -1).any(axis=1))) if value.ndim else 0
+                mark = "NaN" if real_valued else "−1"
                 raise DataError(
-                    f"step {family.name!r} reads {name!r}, which is missing ({'NaN' if real_valued else '−1'}) at "
-                    f"row {row}: a deterministic step cannot integrate a missing input out. Fill it in, or give "
-                    "the step a mask as a second input (targets of a Loss may be missing)"
+                    f"step {family.name!r} reads {name!r}, which is missing ({mark}) at row {row}: "
+                    "a deterministic "
+                    "step cannot integrate a missing input out. Fill it in, or give the step a "
+                    "mask as a second "
+                    "input (targets of a Loss may be missing)"
                 )
 
     @property

@@ -399,7 +399,7 @@ def deliver_counts(
         else:
             stacked = layout.out_of(gamma, shape) if stacked is None else stacked
             own = stacked[rows_of(m.family, m.family.args[_latent_position(m)])]
-            if own.shape == m.array.shape:
+            if m.stepped and not m.observed and own.shape == m.array.shape:
                 arrive(m, store, own, sign)
             else:
                 m.add_counts(sign * own, table_target(m, store))
@@ -408,7 +408,7 @@ def deliver_counts(
             continue
         pairs = layout.pairs_out_of(xi, shape) if xi.ndim == 3 else xi
         pairs = np.swapaxes(pairs, -1, -2) if flipped else pairs
-        if pairs.shape == m.array.shape:
+        if not m.observed and pairs.shape == m.array.shape and m.stepped == (xi.ndim == 3):
             arrive(m, store, pairs, sign)
         else:
             m.add_counts(sign * pairs, table_target(m, store))
