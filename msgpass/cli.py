@@ -14,6 +14,7 @@ from msgpass import __version__, data
 from msgpass.errors import DataError, MessagePassingError
 
 BAD_INPUT = 2
+DEFAULT_SERIES = "earthquakes"
 
 
 class Commands(TyperGroup):
@@ -75,8 +76,14 @@ def _options(
 @app.command()
 def compare(
     name: Annotated[
-        str, typer.Option("--data", metavar="NAME", help="A bundled series; `msgpass data` lists them.")
-    ] = "earthquakes",
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME",
+            help="A bundled series; `msgpass data` lists them.",
+            show_default=DEFAULT_SERIES,
+        ),
+    ] = None,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -84,7 +91,11 @@ def compare(
         ),
     ] = None,
     column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The column of --csv that holds the values.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The column of --csv that holds the values; by default the only one, or the second of two.",
+        ),
     ] = None,
     kind: Annotated[
         Kind | None,
@@ -189,15 +200,17 @@ def bench(ctx: typer.Context) -> None:
     raise typer.Exit(run_benchmarks(ctx.args))
 
 
-def _series(name: str, csv: Path | None, column: str | None, kind: Kind | None) -> data.Series:
+def _series(name: str | None, csv: Path | None, column: str | None, kind: Kind | None) -> data.Series:
     if csv is not None:
+        if name is not None:
+            raise DataError("give a bundled series with --data or a file of your own with --csv, not both")
         return data.read_csv(csv, column, kind=kind.value if kind else None)
     given = next(
         (option for option, value in (("--column", column), ("--kind", kind)) if value is not None), None
     )
     if given:
         raise DataError(f"{given} says how to read a file of your own; give the file with --csv")
-    return data.load(name)
+    return data.load(DEFAULT_SERIES if name is None else name)
 
 
 def _require_figures() -> None:

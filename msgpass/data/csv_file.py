@@ -75,8 +75,9 @@ def read_csv(
         observed = int(np.sum(~np.isnan(values)))
     if observed < max(minimum, 1):
         raise DataError(
-            f"Column {column!r} of {path} has {observed} values ({len(cells) - observed} missing); "
-            f"at least {max(minimum, 1)} are needed."
+            f"Column {column!r} of {path} has too few values: {observed} of {len(cells)} cells "
+            "hold one, and at "
+            f"least {max(minimum, 1)} are needed."
         )
     labels = _labels([row[label_place] for row in rows]) if label_place != place else np.arange(len(rows))
     return Series(column, f"{column} ({path.name})", values, labels, "", kind, categories, source=path.name)
@@ -101,12 +102,25 @@ def _table(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
     header = numbered[0][1]
     if any("\0" in cell for cell in header):
         raise DataError(f"{path} is not a CSV file in UTF-8 (it holds NUL bytes). Export it as CSV first.")
+    if header and all(_is_number(cell) for cell in header):
+        raise DataError(
+            f"The first line of {path} must name the columns, but holds {_listed(header)}. Put a "
+            "line such as "
+            "'value' in front."
+        )
     if len(set(header)) < len(header):
         raise DataError(f"{path} has two columns of one name: {_listed(header)}. Rename one.")
     for line, row in numbered[1:]:
         if len(row) != len(header):
             raise DataError(f"Line {line} of {path} has {len(row)} cells, but the header has {len(header)}.")
     return header, [line for line, _ in numbered[1:]], [row for _, row in numbered[1:]]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def _place(header: list[str], column: str, path: Path) -> int:
@@ -126,7 +140,7 @@ def _numbers(cells: list[str], lines: list[int], kind: Kind | None, where: str) 
         first = int(np.argmin(whole))
         raise DataError(
             f"Line {lines[first]}, {where}: {cells[first]!r} is not a count (0, 1, 2, …). "
-            "For real numbers give kind='real'."
+            "For real numbers give the kind real (kind='real', --kind real)."
         )
     kind = kind or ("counts" if whole.all() else "real")
     return (values.astype(np.int64) if kind == "counts" and not missing.any() else values), kind
@@ -141,7 +155,8 @@ def _number(cell: str, line: int, where: str) -> float:
     if not math.isfinite(value):
         raise DataError(
             f"Line {line}, {where}: {cell!r} is not a finite number. Leave the cell empty if the value is "
-            "missing, or give kind='categorical' for a column of categories."
+            "missing; for a column of categories give the kind categorical (kind='categorical', "
+            "--kind categorical)."
         )
     return value
 

@@ -25,6 +25,10 @@ SMALLEST_SPREAD = 1e-3
 to zero."""
 
 
+SMALLEST_COUNT = 1e-3
+"""What a category counts that no step shows: steps held out may show it."""
+
+
 @dataclass(frozen=True)
 class HiddenMarkov:
     """Fitted parameters, in probabilities; ``emission`` is {"rate"}, {"mean", "variance"} or
@@ -192,10 +196,11 @@ def _gaussian_update(values, gamma, old):
 def _categorical_update(values, gamma, old):
     counts = np.zeros_like(old["probability"])
     np.add.at(counts.T, values[values >= 0], gamma[values >= 0])
-    weight = counts.sum(axis=1, keepdims=True)
-    return {
-        "probability": np.where(weight > 0, counts / np.where(weight > 0, weight, 1.0), old["probability"])
-    }
+    unseen = gamma[values >= 0].sum(axis=0) == 0
+    counts[:, counts.sum(axis=0) == 0] = SMALLEST_COUNT
+    probability = counts / counts.sum(axis=1, keepdims=True)
+    probability[unseen] = old["probability"][unseen]
+    return {"probability": probability}
 
 
 _DENSITY = {"counts": _poisson, "real": _gaussian, "categorical": _categorical}

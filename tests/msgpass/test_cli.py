@@ -193,6 +193,14 @@ def test_bad_series(csv, tmp_path):
     assert "give the file with --csv" in refuse("compare", "--column", "y")
 
 
+def test_two_sources_and_no_header(csv, tmp_path):
+    file = csv([1, 2, 3])
+    assert "not both" in refuse("compare", "--csv", file, "--data", "nile")
+    bare = tmp_path / "bare.csv"
+    bare.write_text("7\n8\n9\n")
+    assert "must name the columns" in refuse("compare", "--csv", bare)
+
+
 def test_bad_settings(csv, tmp_path):
     assert "--states must be at least 1" in refuse("compare", "--states", 0)
     assert "--hidden must be at least 1" in refuse("compare", "--hidden", 0)
