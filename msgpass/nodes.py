@@ -105,6 +105,14 @@ class Parameter(Node):
 class _Sliceable(Node):
     __slots__ = ()
 
+    # Otherwise Python would iterate by z[0], z[1], … for ever: not every slice is checked before it is used.
+    __iter__ = None
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """What an index must fit, as far as is known before a factor uses it."""
+        return ()
+
     def __getitem__(self, key) -> Slice:
         if isinstance(key, slice):
             if key.step not in (None, 1):
@@ -116,7 +124,10 @@ class _Sliceable(Node):
             raise GraphError(
                 f"{self.name}[{key!r}]: index a sequence with a whole number or a slice such as [:-1]"
             )
-        return Slice(self, "index", int(key))
+        found = Slice(self, "index", int(key))
+        for length in self.lengths:
+            found.index_row(length)
+        return found
 
     def after(self, start) -> Slice:
         """Rows one step earlier, with ``start`` standing before the first: start, v[0], …, v[T−2]."""
@@ -140,6 +151,14 @@ class Sequence(_Sliceable):
     def __init__(self, graph, name: str, clock: Clock, shape: tuple[int, ...], states: int | None):
         super().__init__(graph, name, shape, states)
         self.clock = clock
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """What an index must fit at least: a factor asks more of it over ragged sequences."""
+        return (self.clock.total,)
+
+    def __len__(self) -> int:
+        return self.clock.total
 
 
 class Observation(_Sliceable):

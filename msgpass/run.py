@@ -82,7 +82,12 @@ def _as_schedule(schedule) -> Schedule:
     if schedule is None:
         return _SEQUENTIAL
     if isinstance(schedule, type) and issubclass(schedule, Schedule):
-        schedule = schedule()
+        try:
+            schedule = schedule()
+        except TypeError:
+            raise UnsupportedError(
+                f"{schedule.__name__} needs numbers: FixedLag(lag), Truncated(k1, k2), Checkpointed(slots)"
+            ) from None
     if not isinstance(schedule, Schedule):
         raise UnsupportedError(
             "schedule must be one of Sequential(), ForwardOnly(), FixedLag(lag), Truncated(k1, "

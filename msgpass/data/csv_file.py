@@ -14,6 +14,7 @@ from msgpass.errors import DataError
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "?"})
 DELIMITERS = ",;\t"
+DISPERSION = 1000.0  # variance over mean beyond which whole numbers are taken for measurements
 EXACT = 2**53  # whole numbers up to here are exact in float64
 
 
@@ -40,7 +41,8 @@ def read_csv(
         the steps.
     kind : {"counts", "real", "categorical"}, optional
         "categorical" takes every distinct text as a category, in sorted order. By default a column of
-        non-negative whole numbers is "counts" and any other column of numbers is "real".
+        non-negative whole numbers is "counts", unless their variance is a thousand times their mean, and any
+        other column of numbers is "real".
     index : str, optional
         The column that labels the steps; by default the first one if it is not `column`, else the steps are
         numbered from 0.
@@ -142,8 +144,13 @@ def _numbers(cells: list[str], lines: list[int], kind: Kind | None, where: str) 
             f"Line {lines[first]}, {where}: {cells[first]!r} is not a count (0, 1, 2, …). "
             "For real numbers give the kind real (kind='real', --kind real)."
         )
-    kind = kind or ("counts" if whole.all() else "real")
+    kind = kind or ("counts" if whole.all() and _like_counts(values[~missing]) else "real")
     return (values.astype(np.int64) if kind == "counts" and not missing.any() else values), kind
+
+
+def _like_counts(values: np.ndarray) -> bool:
+    """Not so scattered that no mixture of Poisson distributions of nearby rates could show them."""
+    return values.size == 0 or float(values.var()) <= DISPERSION * max(float(values.mean()), 1.0)
 
 
 def _number(cell: str, line: int, where: str) -> float:

@@ -160,12 +160,12 @@ def _poisson(values, emission):
     from scipy.special import gammaln
 
     rate, y = emission["rate"], np.asarray(values, float)[:, None]
-    return np.nan_to_num(y * np.log(rate) - rate - gammaln(y + 1), nan=0.0)
+    return np.where(np.isnan(y), 0.0, y * np.log(rate) - rate - gammaln(y + 1))
 
 
 def _gaussian(values, emission):
     mean, variance, y = emission["mean"], emission["variance"], np.asarray(values, float)[:, None]
-    return np.nan_to_num(-0.5 * (np.log(2 * np.pi * variance) + (y - mean) ** 2 / variance), nan=0.0)
+    return np.where(np.isnan(y), 0.0, -0.5 * (np.log(2 * np.pi * variance) + (y - mean) ** 2 / variance))
 
 
 def _categorical(values, emission):

@@ -33,6 +33,9 @@ from msgpass.run import run
 SHORTEST = 12
 """Values that a series must have: two models are fitted to the first four fifths of it."""
 
+SMALLEST_SPREAD, LARGEST_VALUE = 1e-100, 1e100
+"""Standard deviation and size of values whose squares, and sums of squares, are finite numbers."""
+
 IDENTITY_STEPS = 100
 """Steps of the series on which the identities are measured; the loss still to come is run from every one of
 them."""
@@ -117,6 +120,13 @@ def check(series: Series) -> None:
         value = series.categories[known[0]] if series.categories else f"{known[0]:g}"
         raise DataError(
             f"all values of {series.name!r} are {value}; a model of change needs a series that changes"
+        )
+    if series.kind != "categorical" and not (
+        np.abs(known).max() < LARGEST_VALUE and np.std(known.astype(float)) > SMALLEST_SPREAD
+    ):
+        raise DataError(
+            f"the values of {series.name!r} run from {known.min():g} to {known.max():g}: their squares do "
+            "not fit into floating-point numbers; give them in another unit"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
@@ -78,11 +79,9 @@ def _messages(console: Console, study: Study) -> None:
         )
     console.print(table, highlight=False)
     cosine = study.comparison["backward", "z ~ h"].cosine
-    console.print(
-        Padding(f"Over all steps the two sizes have a cosine of {cosine:.2f}.", (0, 1)),
-        style="dim",
-        highlight=False,
-    )
+    if np.isfinite(cosine):  # with one state the HMM's messages have no size
+        text = f"Over all steps the two sizes have a cosine of {cosine:.2f}."
+        console.print(Padding(text, (0, 1)), style="dim", highlight=False)
     console.print()
 
 

@@ -64,8 +64,8 @@ def fit_rows(study: Study) -> list[tuple[str, str, str]]:
     rows = [
         (
             "emissions, loss",
-            f"{MODEL[hmm.kind]}, {hmm.states} states",
-            f"{LOSS[net.kind]}, {net.hidden} hidden units",
+            f"{MODEL[hmm.kind]}, {_many(hmm.states, 'state')}",
+            f"{LOSS[net.kind]}, {_many(net.hidden, 'hidden unit')}",
         ),
         ("learned by", "Baum-Welch", "L-BFGS on BPTT's gradient"),
         ("free parameters", str(hmm.free_parameters), str(net.free_parameters)),
@@ -128,3 +128,7 @@ def notes(study: Study) -> list[str]:
         f"{short(held.error)}, mean log-density {short(held.log_density)}."
     )
     return found
+
+
+def _many(n: int, thing: str) -> str:
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"

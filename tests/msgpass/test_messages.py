@@ -72,7 +72,7 @@ def test_what_is_not_there_says_what_is(request, graph, read, error, said):
         (lambda g: (g["link"][0], g["emission"]), "not neighbours"),
         (lambda g: (g["link"][0], g["z"][:-1]), "names several rows"),
         (lambda g: (g["link"][0], g["z"]), "which rows"),
-        (lambda g: (g["link"][0], g["z"][7]), "rows"),
+        (lambda g: (g["link"][0], g["z"][7]), "indices run"),
         (lambda g: (chain(np.random.default_rng(0), 2, [4])["link"][0], g["z"][0]), "another graph"),
         (lambda g: (g["link"][0], chain(np.random.default_rng(0), 2, [4])["z"][0]), "another graph"),
         (lambda g: (g["link"][0], "z"), "variables"),

@@ -99,3 +99,13 @@ def test_slices_are_called_as_they_are_written(text, make):
     made = make(FactorGraph().sequence("z", length=4, states=2))
     assert isinstance(made, Slice)
     assert made.name == text
+
+
+def test_a_sequence_is_no_iterator():
+    g = FactorGraph()
+    z = g.sequence("z", length=3, states=2)
+    with pytest.raises(TypeError):
+        list(z)
+    with pytest.raises(ShapeError, match="indices run from -3 to 2"):
+        z[3]
+    assert len(z) == 3
