@@ -276,8 +276,10 @@ def check_observation(
 ) -> np.ndarray:
     """Data as an array: integers in −1 … states−1, or real numbers with NaN for missing.
 
-    Whether real data are complete is noted in ``complete``.
+    Whether real data are complete is noted in ``complete``. Masked entries of a masked array are missing.
     """
+    if np.ma.isMaskedArray(value):
+        value = np.ma.filled(value.astype(float), np.nan)
     if states is None:
         array = _real_array(f"observation {name!r}", value, copy)
         finite = all_finite(array)
@@ -291,7 +293,10 @@ def check_observation(
         return array
     if isinstance(states, bool) or not isinstance(states, int | np.integer) or states < 1:
         raise ShapeError(f"observation {name!r}: states must be a whole number ≥ 1, got {states!r}")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as problem:
+        raise DataError(f"observation {name!r} is not an array of whole numbers: {problem}") from None
     if array.dtype.kind == "f" and not np.isinf(array).any():
         array = np.where(np.isnan(array), -1, array)
         array = array.astype(np.int64) if (array == np.floor(array)).all() else array

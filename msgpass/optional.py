@@ -13,7 +13,7 @@ def _require(module: str, package: str, what: str):
     except ImportError as problem:
         raise MissingDependencyError(
             f"{what} need {package}, which cannot be imported ({problem}); install it with: pip install "
-            "'msgpass[plot]'"
+            f"{package}"
         ) from None
 
 

@@ -20,6 +20,10 @@ class Potential:
 
     parts: dict[str, np.ndarray | Parameter | Slice]
 
+    def __repr__(self) -> str:
+        parts = (f"{role}={_brief(part)}" for role, part in self.parts.items())
+        return f"{type(self).__name__}({', '.join(parts)})"
+
     @property
     def parameters(self) -> dict[str, Parameter]:
         """Parameters of the graph among the parts, by role."""
@@ -39,6 +43,10 @@ class Potential:
         """The array behind a part in this run."""
         part = self.parts[role]
         return values[part.name] if isinstance(part, Parameter) else part
+
+
+def _brief(part) -> str:
+    return part.name if isinstance(part, Parameter | Slice) else f"array {part.shape}"
 
 
 def as_part(what: str, value, *, allow_minus_inf: bool = False) -> np.ndarray | Parameter | Slice:
