@@ -57,6 +57,18 @@ class RecurrentNetwork:
         self._graphs: OrderedDict[tuple, FactorGraph] = OrderedDict()
         self.reset(random_state)
 
+    def __getstate__(self) -> dict:
+        """Everything but the cell, which a network finds by its own name, and the graphs, which are made
+        anew."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("cell", "_graphs")}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self.cell, self._graphs = self._cell(), OrderedDict()
+
+    def _cell(self) -> Cell:
+        raise TypeError(f"{type(self).__name__} has no cell; use RNN")
+
     # -- weights -----------------------------------------------------------------------------------
 
     def reset(self, random_state=None) -> RecurrentNetwork:
@@ -249,6 +261,9 @@ class RNN(RecurrentNetwork):
         cell = ELMAN[nonlinearity]
         sizes = input_size, hidden_size, num_layers
         super().__init__(cell, *sizes, bias, batch_first, bidirectional, dtype, random_state)
+
+    def _cell(self) -> Cell:
+        return ELMAN[self.nonlinearity]
 
     def __repr__(self) -> str:
         sizes = f"{self.input_size}, {self.hidden_size}, {self.num_layers}, {self.nonlinearity!r}"

@@ -21,7 +21,7 @@ from msgpass.plan import Losses, Map, Plan, Recurrence, TableChain, Tree
 from msgpass.sweeps import real
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
-from msgpass.values import Values
+from msgpass.values import Values, all_finite
 
 
 class Execution:
@@ -229,17 +229,44 @@ class Execution:
         for task in self.tasks:
             store, later = Store(self.values), Store(self.values)
             self.stores[task] = store, later
-            if self.schedule.windowed:
-                from msgpass.sweeps.windowed import backward_windows
-
-                backward_windows(self, task, store, later)
-                continue
             try:
-                self.local_cotangents(task, store, later)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    self._backward(task, store, later)
             except ImpossibleEvidenceError as problem:
                 self.impossible = problem  # total is infinite; whoever asks for a gradient is told
                 return
-            self.pull_back(store, later)
+            self._check_gradients(store)
+
+    def _backward(self, task, store: Store, later: Store) -> None:
+        if self.schedule.windowed:
+            from msgpass.sweeps.windowed import backward_windows
+
+            backward_windows(self, task, store, later)
+            return
+        self.local_cotangents(task, store, later)
+        self.pull_back(store, later)
+
+    def _check_gradients(self, store: Store) -> None:
+        """No NaN leaves in a gradient: look where it came in."""
+        given = [n for n in self.values if n not in self.plan.owner and store.has(n)]
+        bad = next((n for n in given if not all_finite(store.peek(n))), None)
+        if bad is None:
+            return
+        for k, (_, grads) in self.losses.items():
+            family = self.plan.blocks[k].families[0]
+            for arg, g in zip(family.args, grads, strict=True):
+                if g is not None and not all_finite(np.asarray(g)):
+                    rows = np.isfinite(g).reshape(len(g) if g.ndim else 1, -1).all(axis=1)
+                    where = f" at row {int(np.argmin(rows))}" if g.ndim else ""
+                    raise NumericalError(
+                        f"loss {family.name!r} returned a gradient that is NaN or infinite for "
+                        f"{arg.slice.name}{where}"
+                    )
+        raise NumericalError(
+            f"∂total/∂{bad} is NaN or infinite, though every value and every loss is finite: the "
+            "cotangents overflow "
+            "(clip the weights, shorten the sequence or truncate), or a step's vjp returns NaN"
+        )
 
     def local_cotangents(self, task, store: Store, later: Store) -> None:
         """What losses and components say to what they read."""

@@ -276,7 +276,10 @@ def _checked(family: Family, result, inputs):
             f"loss {family.name!r} returned {len(grads)} gradients for {len(inputs)} inputs; give "
             "None where there is none"
         )
-    total = float(np.sum(value))
+    try:
+        total = float(np.sum(value))
+    except (TypeError, ValueError):
+        raise ShapeError(f"loss {family.name!r} must return a number first, got {value!r}") from None
     if np.isnan(total):
         raise DataError(
             f"loss {family.name!r} is NaN; look for missing values among "

@@ -382,3 +382,25 @@ def test_a_deep_flat_chain_of_steps_does_not_recurse():
         m = run(graph)
         assert m.total == pytest.approx(0.999**DEEP, rel=1e-9)
         assert m.parameters["w"] == pytest.approx(DEEP * 0.999 ** (DEEP - 1), rel=1e-9)
+
+
+def test_a_gradient_that_is_nan_is_named():
+    g = FactorGraph()
+    h, w = g.sequence("h", length=3, shape=()), g.parameter("w", 0.5)
+    g.factor(Step(lambda h, w: w * h), h.after(g.observe("h0", 1.0)), w, out=h[:])
+    g.factor(Loss(lambda v: (v, np.nan if v < 0.2 else 1.0)), h[:], name="bad")
+    with pytest.raises(NumericalError, match=r"'bad'.*NaN.*row 2"):
+        run(g)
+
+
+@pytest.mark.parametrize("lengths", [[1, 1], [2]])
+def test_counts_where_steps_states_and_symbols_are_equally_many(lengths):
+    """A (states, symbols) table must not be taken for one table a step."""
+    rng = np.random.default_rng(0)
+    g = FactorGraph()
+    z, x = g.sequence("z", length=lengths, states=2), g.observe("x", [1, 0], states=2)
+    emission = g.parameter("emission", rng.normal(size=(2, 2)))
+    g.factor(Table(emission), z[:], x[:])
+    g.factor(Table(rng.normal(size=2)), z[-1])
+    counts, gamma = run(g).parameters["emission"], np.exp(run(g).belief["z"])
+    np.testing.assert_allclose(counts, gamma[[1, 0]].T, rtol=1e-12)

@@ -1,5 +1,8 @@
 """RNN: its outputs against plain loops, its axes, its state dict, its graph, and what it refuses."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -270,3 +273,11 @@ def test_an_exploding_state_is_named(hidden):
     ):
         for _ in range(3):
             net(np.ones((1000, 1)))
+
+
+def test_a_used_network_can_be_copied_and_pickled():
+    net = RNN(2, 3, num_layers=2, bidirectional=True, nonlinearity="relu", random_state=0)
+    x = np.random.default_rng(0).normal(size=(4, 2, 2))
+    output, _ = net(x)
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert np.array_equal(other(x)[0], output)

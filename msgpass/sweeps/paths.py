@@ -1,0 +1,143 @@
+"""Readings of whole assignments of a discrete component: draws, the best k, their entropy, and the total of
+each part.
+
+A part is what nothing connects with the rest: one sequence of a ragged chain, one member of an aligned batch,
+one tree of a forest. Parts are independent given the evidence, so each has a list of its own.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from msgpass.algebra import MaxProduct, SumProduct
+from msgpass.errors import DataError, UnavailableError, UnsupportedError
+from msgpass.kernels.chain_paths import draw_paths, path_entropies, ranked_paths
+from msgpass.sweeps import tree_paths
+from msgpass.sweeps.readings import full, on_chain, owner
+from msgpass.sweeps.windowed import WindowedChain
+
+
+class Ranked(NamedTuple):
+    """The best assignments of every part, best first.
+
+    Attributes
+    ----------
+    scores : array, (parts, k)
+        Log scores; −∞ where a part has fewer possible assignments.
+    states : array of int, (k, …)
+        States of the variable, shaped as in ``assignment``; −1 where a part has fewer.
+    """
+
+    scores: np.ndarray
+    states: np.ndarray
+
+
+def totals(x, name: str) -> np.ndarray:
+    """log Z (or best score) of every part, (parts,)."""
+    run, _ = _component(x, name)
+    if on_chain(run):
+        return np.array(_plain(run).per_sequence, np.float64)
+    return tree_paths.totals(run, name)
+
+
+def sample(x, name: str, rng, n: int | None) -> np.ndarray:
+    """Draws of a variable's states from the posterior over whole assignments."""
+    run, algebra = _component(x, name)
+    if type(algebra) is not SumProduct:
+        raise UnsupportedError(
+            f"assignments of {name!r} are drawn from sum-product messages; this run was {algebra.name}: use "
+            "SumProduct()"
+        )
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1):
+        raise DataError(f"the number of draws must be a whole number ≥ 1, got {n!r}")
+    rng = np.random.default_rng(rng)
+    run.impossible()
+    if not on_chain(run):
+        draws = tree_paths.sample(run, name, rng, n or 1)
+        return draws if n is not None else draws[0]
+    chain = _plain(run)
+    T = int(chain.layout.offsets[-1])
+    paths = draw_paths(
+        chain.log_alpha_beta[0],
+        chain.tables.log_transition,
+        chain.layout.offsets,
+        rng.random((n or 1, T)),
+    )
+    draws = _stacked(chain, paths)
+    return draws if n is not None else draws[0]
+
+
+def k_best(x, name: str, k: int) -> Ranked:
+    """The k best assignments of every part, and this variable's states in them."""
+    run, algebra = _component(x, name)
+    if not isinstance(algebra, MaxProduct):
+        raise UnsupportedError(
+            f"the best assignments of {name!r} are read from max-product messages; this run was "
+            f"{algebra.name}: use MaxProduct()"
+        )
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise DataError(f"k must be a whole number ≥ 1, got {k!r}")
+    _whole(x, name)
+    run.impossible()
+    if not on_chain(run):
+        return Ranked(*tree_paths.k_best(run, name, int(k)))
+    offsets, alpha, table = run.layout.offsets, run.log_alpha_beta[0], run.tables.log_transition
+    scores = np.full((run.layout.n, k), -np.inf)
+    paths = np.full((k, int(offsets[-1])), -1, np.int64)
+    for n, (a, b) in enumerate(pairwise(offsets)):
+        own = table if table.ndim == 2 else table[a - n : b - n - 1]
+        found, states = ranked_paths(alpha[a:b], own, int(k))
+        scores[n, : len(found)] = found
+        paths[: len(found), a:b] = states
+    return Ranked(scores, _stacked(run, paths))
+
+
+def entropy(x, name: str) -> np.ndarray:
+    """Entropy in nats of the assignments of every part given the evidence, (parts,)."""
+    run, algebra = _component(x, name)
+    if type(algebra) is not SumProduct:
+        raise UnsupportedError(
+            f"the entropy of {name!r} is read from sum-product messages; this run was {algebra.name}: use "
+            "SumProduct()"
+        )
+    if not x.schedule.backward:
+        raise UnavailableError("ForwardOnly has no posteriors; entropies need Sequential()")
+    _whole(x, name)
+    run.impossible()
+    if not on_chain(run):
+        return tree_paths.entropy(run, name)
+    return path_entropies(run.log_alpha_beta[0], run.gamma, run.tables.log_transition, run.layout.offsets)
+
+
+def _component(x, name: str):
+    """(run, algebra) of the discrete component that holds a variable."""
+    if name not in x.plan.owner or not x.plan.graph.nodes[name].discrete:
+        names = [n for n in x.plan.owner if x.plan.graph.nodes[n].discrete]
+        raise UnavailableError(
+            f"{name!r} is not a latent discrete variable; this graph has {', '.join(names) or 'none'}"
+        )
+    x = full(x)
+    k, _ = owner(x, name)
+    algebra = x.algebras[k]
+    return x.runs[k], SumProduct() if "step" in algebra.potentials else algebra
+
+
+def _whole(x, name: str) -> None:
+    if x.schedule.windowed:
+        raise UnsupportedError(
+            f"{x.schedule!r} gives each step of {name!r} evidence of its own, so no one distribution "
+            "over whole assignments exists; use Sequential()"
+        )
+
+
+def _plain(run):
+    """A windowed chain's forward messages and totals are those of the exact run."""
+    return run.run if isinstance(run, WindowedChain) else run
+
+
+def _stacked(run, paths: np.ndarray) -> np.ndarray:
+    """(n, kernel order) → (n, T, *batch)."""
+    return np.moveaxis(run.stacked(np.ascontiguousarray(paths.T)), -1, 0)
