@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,7 @@ from typer.core import TyperGroup
 from msgpass import __version__, data
 from msgpass.errors import DataError, MessagePassingError
 
-BAD_INPUT = 2
+BAD_INPUT, INTERRUPTED = 2, 130
 DEFAULT_SERIES = "earthquakes"
 
 
@@ -27,6 +28,9 @@ class Commands(TyperGroup):
         except MessagePassingError as problem:
             typer.echo(f"msgpass: {problem}", err=True)
             raise typer.Exit(BAD_INPUT) from None
+        except KeyboardInterrupt:
+            typer.echo("msgpass: interrupted; nothing was written", err=True)
+            raise typer.Exit(INTERRUPTED) from None
 
     def list_commands(self, ctx) -> list[str]:
         """In the order in which a newcomer needs them."""
@@ -55,6 +59,9 @@ class Kind(StrEnum):
 
 def main() -> None:
     """Entry point of the command ``msgpass``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # Greek letters on a terminal that has none
     app(prog_name="msgpass")
 
 

@@ -76,7 +76,10 @@ def compare(left, right, align=None) -> Comparison:
 
 def _array(value, side: str) -> np.ndarray:
     try:
-        return np.asarray(value, dtype=float)
+        array = np.asarray(value, dtype=float)
+        if array.size == 0:
+            raise DataError(f"the {side} side is empty (shape {array.shape}): there is nothing to compare")
+        return array
     except (TypeError, ValueError) as problem:
         raise DataError(f"the {side} side is not an array of numbers: {problem}") from None
 

@@ -8,6 +8,9 @@ MODEL = {"counts": "Poisson", "real": "Gaussian", "categorical": "categorical"}
 LOSS = {"counts": "Poisson", "real": "Gaussian (squared error)", "categorical": "softmax (cross-entropy)"}
 
 
+ROUNDING = 1e-15
+
+
 def short(value: float, digits: int = 4) -> str:
     """A number for a table; a true minus sign, no needless zeros.
 
@@ -42,7 +45,9 @@ def emissions(study: Study) -> list[str]:
             what = "mostly " + " ".join(study.series.categories[j] for j in best)
         stay = hmm.transition[k, k]
         phrases.append(
-            f"{what}; lasts {short(1 / (1 - stay), 3)} steps" if stay < 1 - 1e-9 else f"{what}; is never left"
+            f"{what}; lasts {_many(short(1 / (1 - stay), 3), 'step')}"
+            if stay < 1 - 1e-9
+            else f"{what}; is never left"
         )
     return phrases
 
@@ -104,13 +109,17 @@ def reach(study: Study) -> list[tuple[str, str, str]]:
 
     def steps(values):
         below = [int(k) for k, v in zip(hmm.lag, values, strict=False) if v < 0.1]
-        return f"{below[0]} steps" if below else f"more than {len(values) - 1} steps"
+        return _many(below[0], "step") if below else f"more than {len(values) - 1} steps"
+
+    def size(value) -> str:
+        # What is left of a message is a difference of numbers of order 1: rounding is all there is below.
+        return short(value, 2) if value > ROUNDING else "< 1e−15"
 
     rows = [("messages fall below a tenth after", steps(hmm.actual), steps(rnn.actual))]
     lag = min(5, len(hmm.lag) - 1)
-    rows.append((f"left after {lag} steps", short(hmm.actual[lag], 2), short(rnn.actual[lag], 2)))
-    rows.append((f"worst message after {lag} steps", short(hmm.worst[lag], 2), short(rnn.worst[lag], 2)))
-    rows.append((f"bound after {lag} steps", short(hmm.bound[lag], 2), short(rnn.bound[lag], 2)))
+    rows.append((f"left after {lag} steps", size(hmm.actual[lag]), size(rnn.actual[lag])))
+    rows.append((f"worst message after {lag} steps", size(hmm.worst[lag]), size(rnn.worst[lag])))
+    rows.append((f"bound after {lag} steps", size(hmm.bound[lag]), size(rnn.bound[lag])))
     return rows
 
 
@@ -130,5 +139,5 @@ def notes(study: Study) -> list[str]:
     return found
 
 
-def _many(n: int, thing: str) -> str:
-    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+def _many(n: int | str, thing: str) -> str:
+    return f"{n} {thing}" if str(n) == "1" else f"{n} {thing}s"

@@ -63,12 +63,7 @@ def vjp_one(family: Family, inputs, cotangents) -> list:
     step = family.potential
     cotangent = tuple(cotangents) if len(family.outs) > 1 else cotangents[0]
     if step.vjp is not None:
-        found = _guard(family, step.vjp, (tuple(inputs), cotangent))
-        if len(found) != len(inputs):
-            raise ShapeError(
-                f"the vjp of step {family.name!r} returned {len(found)} cotangents for {len(inputs)} inputs"
-            )
-        return list(found)
+        return _checked_cotangents(family, _guard(family, step.vjp, (tuple(inputs), cotangent)), inputs)
     from msgpass.interop.differentiators import autograd_vjp
 
     wanted = differentiable(inputs)
@@ -77,6 +72,24 @@ def vjp_one(family: Family, inputs, cotangents) -> list:
     for k, g in zip(wanted, pull(cotangent), strict=True):
         result[k] = np.asarray(g)
     return result
+
+
+def _checked_cotangents(family: Family, found, inputs) -> list:
+    """What a user's vjp returned: one cotangent an input, of its shape."""
+    if not isinstance(found, tuple | list) or len(found) != len(inputs):
+        got = f"{len(found)} cotangents" if isinstance(found, tuple | list) else type(found).__name__
+        raise ShapeError(
+            f"the vjp of step {family.name!r} must return a tuple of {len(inputs)} cotangents "
+            "(None where there "
+            f"is none), one for each input, got {got}"
+        )
+    for arg, g, value in zip(family.args, found, inputs, strict=True):
+        if g is not None and np.shape(g) != np.shape(value):
+            raise ShapeError(
+                f"the vjp of step {family.name!r} returned a cotangent of shape {np.shape(g)} for "
+                f"{arg.slice.name}, whose value has shape {np.shape(value)}"
+            )
+    return list(found)
 
 
 def vjp_many(family: Family, inputs, stacked, cotangents, n: int) -> list:

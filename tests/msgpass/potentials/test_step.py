@@ -145,7 +145,7 @@ def computed(step=None, loss=None, x=None):
         (
             lambda: computed(Step(lambda h, x: h + x, vjp=lambda inputs, c: (c,))),
             ShapeError,
-            "1 cotangents for 2 inputs",
+            "2 cotangents .* got 1 cotangents",
         ),
         (
             lambda: computed(Step(lambda h, x: np.where(x > 0, np.nan, h))),
