@@ -25,6 +25,7 @@ Contender = Callable[[], Results]
 TURN = (
     0.02  # seconds; shorter calls are repeated within a turn, so that the clock and cold caches do not count
 )
+WARM_UP, MOST_WARM_UP_CALLS, VERY_LONG = 3.0, 1000, 10.0  # turns, calls, seconds
 SETTLE = 0.005  # seconds between turns: idle worker threads of the last contender stop spinning
 
 
@@ -178,8 +179,17 @@ def _gap(key: str, results: Mapping[str, np.ndarray], reference: Mapping[str, np
 
 
 def _repeats(call: Contender, first: float, turn: float) -> int:
-    """Calls that fill a turn. The first call may have compiled; a second one tells, unless it is long."""
-    return max(1, round(turn / max(_seconds(call, 1), 1e-9))) if first < 10 else 1
+    """Calls that fill a turn; one where the first call took very long.
+
+    Otherwise that call tells nothing: it compiles, and some sweeps start with a reference that they leave
+    once enough work has come by. So calls are made for some turns, and the median of the later half tells.
+    """
+    if first > VERY_LONG:
+        return 1
+    taken = [_seconds(call, 1)]
+    while sum(taken) < WARM_UP * turn and len(taken) < MOST_WARM_UP_CALLS:
+        taken.append(_seconds(call, 1))
+    return max(1, round(turn / max(float(np.median(taken[len(taken) // 2 :])), 1e-9)))
 
 
 def _seconds(call: Contender, repeats: int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.nodes import Parameter, Sequence
-from msgpass.sweeps import readings
+from msgpass.sweeps import paths, readings
 
 
 class Reading(Mapping):
@@ -59,6 +59,15 @@ class TaskMessages(NamedTuple):
     total: float
     parameters: dict[str, np.ndarray]
     gradient: dict[str, np.ndarray]
+
+
+def _task(execution, name: str) -> TaskMessages:
+    x = readings.full(execution)
+    store, blocks = x.stores[name][0], x.plan.blocks
+    total = sum(v for k, (v, _) in x.losses.items() if blocks[k].families[0].potential.task == name)
+    gradient = {n: store.complete(n) for n in readings.real_names(x)}
+    parameters = {n: gradient[n] for n, v in x.plan.graph.nodes.items() if isinstance(v, Parameter)}
+    return TaskMessages(total, parameters, gradient)
 
 
 class Messages:
@@ -113,7 +122,10 @@ class Messages:
             lambda: readings.discrete_names(execution),
             lambda n: readings.assignment(execution, n),
         )
-        self.tasks = Reading("task", lambda: [t for t in execution.tasks if t is not None], self._task)
+        # No reading refers to self: a run's arrays are freed with it, without waiting for the collector.
+        self.tasks = Reading(
+            "task", lambda: [t for t in execution.tasks if t is not None], lambda n: _task(execution, n)
+        )
 
     @property
     def graph(self):
@@ -146,12 +158,65 @@ class Messages:
         """
         return readings.message(self._x, source, target)
 
-    def _task(self, name: str) -> TaskMessages:
-        x = readings.full(self._x)
-        store, blocks = x.stores[name][0], x.plan.blocks
-        total = sum(v for k, (v, _) in x.losses.items() if blocks[k].families[0].potential.task == name)
-        gradient = {n: store.complete(n) for n in readings.real_names(x)}
-        return TaskMessages(total, {n: gradient[n] for n in self.parameters}, gradient)
+    def totals(self, name) -> np.ndarray:
+        """log Z (or best score) of every independent part of a discrete variable's component, (parts,).
+
+        Parts are the sequences of a ragged chain, the members of an aligned batch, the trees of a forest.
+        """
+        return paths.totals(self._x, getattr(name, "name", name))
+
+    def sample(self, name, rng=None, n: int | None = None) -> np.ndarray:
+        """Draw a discrete variable from the posterior over whole assignments.
+
+        Parameters
+        ----------
+        name : str or variable
+        rng : numpy.random.Generator or seed
+        n : int, optional
+            Independent draws on a first axis; one without that axis by default.
+
+        Returns
+        -------
+        array of int, (T,) or (n, T)
+
+        Raises
+        ------
+        UnsupportedError
+            Unless the run was SumProduct. Forward messages are enough: ForwardOnly() will do.
+        ImpossibleEvidenceError
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Table, run
+        >>> g = FactorGraph()
+        >>> z = g.sequence("z", length=3, states=2)
+        >>> _ = g.factor(Table(np.log([0.5, 0.5])), z[0])
+        >>> _ = g.factor(Table([[0, -np.inf], [-np.inf, 0]]), z[:-1], z[1:])
+        >>> draws = run(g).sample("z", 0, n=1000)
+        >>> draws.shape, bool((draws == draws[:, :1]).all())
+        ((1000, 3), True)
+        """
+        return paths.sample(self._x, getattr(name, "name", name), rng, n)
+
+    def k_best(self, name, k: int) -> paths.Ranked:
+        """The k best assignments of every part under MaxProduct, best first: scores (parts, k) and the
+        variable's states (k, …).
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, MaxProduct, Table, run
+        >>> g = FactorGraph()
+        >>> z = g.sequence("z", length=2, states=2)
+        >>> _ = g.factor(Table([[3.0, 1.0], [2.0, 0.0]]), z[:-1], z[1:])
+        >>> best = run(g, MaxProduct()).k_best("z", 3)
+        >>> best.scores.tolist(), best.states.tolist()
+        ([[3.0, 2.0, 1.0]], [[0, 0], [1, 0], [0, 1]])
+        """
+        return paths.k_best(self._x, getattr(name, "name", name), k)
+
+    def entropy(self, name) -> np.ndarray:
+        """Posterior entropy in nats of the assignments of every part, (parts,)."""
+        return paths.entropy(self._x, getattr(name, "name", name))
 
     def to_frame(self):
         """Tidy pandas frame: one row a variable, step, index and quantity."""

@@ -73,8 +73,9 @@ def problems(effort: Effort) -> Iterator[Problem]:
             )
 
 
-def msgpass_estep(data: Data) -> Contender:
-    from msgpass import FactorGraph, Table, run
+def msgpass_graph(data: Data):
+    """The model as a factor graph, kept from call to call."""
+    from msgpass import FactorGraph, Table
 
     sequences, length = data.symbols.shape
     g = FactorGraph()
@@ -83,6 +84,13 @@ def msgpass_estep(data: Data) -> Contender:
     g.factor(Table(g.parameter("initial", np.log(data.initial))), z[0])
     g.factor(Table(g.parameter("transition", np.log(data.transition))), z[:-1], z[1:])
     g.factor(Table(g.parameter("emission", np.log(data.emission))), z[:], x[:])
+    return g
+
+
+def msgpass_estep(data: Data) -> Contender:
+    from msgpass import run
+
+    g = msgpass_graph(data)
 
     def estep() -> dict[str, object]:
         m = run(g)

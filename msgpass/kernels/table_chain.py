@@ -18,8 +18,10 @@ from msgpass.kernels.table_chain_types import LN2, LOST, ChainCounts, ChainProbl
 
 __all__ = ["ChainCounts", "ChainProblem", "best_path", "expected_counts", "forward_scale", "log_messages"]
 
-VECTORISED = 16_384
-"""Entries T·K from which on a chain with one shared transition goes to the vectorised families."""
+VECTORISED, VECTORISED_WHERE_LANES_FILL = 16_384, 4096
+"""Entries T·K from which on a chain with one shared transition goes to the vectorised families: in general,
+and where eight sequences or the segments of one fill their lanes. Lanes then take 35 µs for K = 2 and one
+sequence after another 50."""
 
 _NO_ROWS = np.empty(0, np.int64)
 
@@ -39,11 +41,20 @@ def _prepare(problem: ChainProblem) -> tuple:
 
 def _vectorised(tables: tuple) -> bool:
     init, transition, _, _, offsets = tables
-    return len(init) >= 2 and len(transition) == 1 and int(offsets[-1]) * len(init) >= VECTORISED
+    n_states, steps, n_sequences = len(init), int(offsets[-1]), len(offsets) - 1
+    if n_states < 2 or len(transition) != 1 or steps * n_states < VECTORISED_WHERE_LANES_FILL:
+        return False
+    return (
+        steps * n_states >= VECTORISED
+        or n_sequences >= 8
+        or (n_sequences == 1 and n_states <= 8 and steps >= 1024)
+    )
 
 
 def _sweep(tables: tuple, lost: float) -> tuple:
-    """(mantissa, exponent, γ, ξ without its factor A, failed) by the family that the size selects."""
+    """(mantissa, exponent, γ, ξ without its factor A, failed, row counts if they come with it), by the family
+    that the size selects.
+    """
     init, transition, evidence, rows, offsets = tables
     steps, n_states = int(offsets[-1]), len(init)
     if _vectorised(tables):
@@ -52,7 +63,7 @@ def _sweep(tables: tuple, lost: float) -> tuple:
         index = _NO_ROWS if rows is None else rows
         return table_chain_large.scaled_sweep(init, transition[0], evidence, index, offsets, lost)
     if not policy.prefer_kernel(steps, n_states):
-        return reference.scaled_sweep(*tables, lost)
+        return *reference.scaled_sweep(*tables, lost), None
     from msgpass.kernels import runtime, table_chain_scalar
 
     n_sequences = len(offsets) - 1
@@ -74,7 +85,7 @@ def _sweep(tables: tuple, lost: float) -> tuple:
             xi,
             failed,
         )
-    return mantissa, exponent, gamma, xi, failed
+    return mantissa, exponent, gamma, xi, failed, None
 
 
 def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCounts:
@@ -105,7 +116,7 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
     dtype = problem.evidence.dtype
     tables = _prepare(problem)
     _init, transition, evidence, rows, offsets = tables
-    mantissa, exponent, gamma, xi, failed = _sweep(tables, LOST[dtype])
+    mantissa, exponent, gamma, xi, failed, counts = _sweep(tables, LOST[dtype])
     xi *= transition
     impossible: list[tuple[int, int]] = []
     log_scale = _log_scale(mantissa, exponent, failed)
@@ -115,7 +126,9 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
         log_scale[chosen], steps, own, pairs, pairwise, impossible = counts_in_log_space(problem, chosen)
         gamma[steps] = own
         xi[pairs] += pairwise
-    counts = None if rows is None else _count_rows(rows, gamma, len(evidence)).astype(dtype, copy=False)
+    if rows is not None:
+        counts = _count_rows(rows, gamma, len(evidence)) if counts is None else counts
+        counts = counts.astype(dtype, copy=False)
     return ChainCounts(
         log_scale.astype(dtype, copy=False),
         gamma.astype(dtype, copy=False) if want_gamma else None,
@@ -151,18 +164,24 @@ def forward_scale(problem: ChainProblem) -> np.ndarray:
     dtype = problem.evidence.dtype
     tables = _prepare(problem)
     offsets, rows = tables[4], tables[3]
-    if not policy.prefer_kernel(int(offsets[-1]), len(problem.init)):
-        return expected_counts(problem, want_gamma=False).log_scale
-    from msgpass.kernels import runtime, table_chain_scalar
+    index = _NO_ROWS if rows is None else rows
+    if _vectorised(tables):
+        from msgpass.kernels import table_chain_large
 
-    n_sequences = len(offsets) - 1
-    mantissa, exponent = np.zeros(n_sequences), np.zeros(n_sequences, np.int64)
-    failed = np.zeros(n_sequences, np.bool_)
-    kernel = table_chain_scalar.scaled_forward
-    with runtime.compiling("the forward chain sweep", kernel):
-        kernel(
-            *tables[:3], _NO_ROWS if rows is None else rows, offsets, LOST[dtype], mantissa, exponent, failed
+        mantissa, exponent, failed = table_chain_large.forward_scale(
+            tables[0], tables[1][0], tables[2], index, offsets, LOST[dtype]
         )
+    elif not policy.prefer_kernel(int(offsets[-1]), len(problem.init)):
+        return expected_counts(problem, want_gamma=False).log_scale
+    else:
+        from msgpass.kernels import runtime, table_chain_scalar
+
+        n_sequences = len(offsets) - 1
+        mantissa, exponent = np.zeros(n_sequences), np.zeros(n_sequences, np.int64)
+        failed = np.zeros(n_sequences, np.bool_)
+        kernel = table_chain_scalar.scaled_forward
+        with runtime.compiling("the forward chain sweep", kernel):
+            kernel(*tables[:3], index, offsets, LOST[dtype], mantissa, exponent, failed)
     log_scale = _log_scale(mantissa, exponent, failed)
     if failed.any():
         chosen = np.flatnonzero(failed)

@@ -4,11 +4,14 @@ the lanes.
 The sum of a step is known one step late, so that neither a division nor a logarithm stands in the recursion:
 α_t is scaled by the power of two of Σ α_{t−1}, the same factor is folded into the evidence, and β, which ends
 at 1/Z, then needs no scaling of its own, since Σ α_t β_t = 1 at every t. A lane whose sequence has ended goes
-on with garbage that β = 0 hides.
+on with garbage that β = 0 hides. Where eight sequences are not there, spare lanes repeat the last one with
+β = 0; lanes are written from the last to the first, so that nothing of a spare one is left.
 """
 
 import numpy as np
 
+from msgpass.kernels import table_chain_lane_four as four
+from msgpass.kernels import table_chain_lane_two as two
 from msgpass.kernels.runtime import jit
 from msgpass.kernels.simd import (
     any_lane,
@@ -23,15 +26,18 @@ from msgpass.kernels.simd import (
 )
 from msgpass.kernels.table_chain_gather import LANES, fetch, locate, spread
 from msgpass.kernels.table_chain_lane_blocks import add_pairs, cross
-
-
-@jit(forceinline=True, _nrt=False)
-def rows_in_a_vector(n_states):
-    """Time steps that one transpose moves: 2 and 4 states fill a row of eight with four and two of them."""
-    return 8 // n_states if n_states == 2 or n_states == 4 else 1
-
-
-MANTISSA, EXPONENT, SMALLEST, LARGEST = 0, 8, 16, 24  # places in a group's ``summary``, a vector each
+from msgpass.kernels.table_chain_lane_places import (
+    ALIVE,
+    EXPONENT,
+    LARGEST,
+    LAST,
+    MANTISSA,
+    SIZE,
+    SMALLEST,
+    TOTAL,
+    closing_of,
+    smallest_of_sound,
+)
 
 
 @jit(forceinline=True, _nrt=False)
@@ -56,6 +62,7 @@ def forward(
     rows,
     first_row,
     last_row,
+    begin,
     longest,
     shortest,
     alpha,
@@ -63,26 +70,26 @@ def forward(
     at,
     summary,
 ):
-    """α of a group into ``alpha`` and the evidence, scaled as α was, into ``outgoing``.
+    """α of a group into ``alpha`` and the evidence, scaled as α was, into ``outgoing``, from ``begin`` on.
 
     ``start`` and ``end`` are (K, 8), the others as in :func:`expected_counts`. Leaves Z and the smallest sum
-    of α in ``summary``.
+    of α in ``summary``, where steps before ``begin`` have left their sums.
     """
     step = LANES * width
-    last, inverse, exponent = load(summary, LARGEST), splat(1.0), splat(0.0)
+    last, inverse, exponent = load(summary, LAST), splat(1.0), splat(0.0)
     mantissas, exponents, smallest = splat(0.0), splat(0.0), splat(1.0)
-    opening, block = 1 if absorbed else 0, rows_in_a_vector(n_states)
-    whole = 0 if rows.size else opening + max(shortest - opening, 0) // block * block
-    for t in range(longest):
+    if begin > 0:
+        inverse, shift = split_exponent(load(summary, TOTAL))
+        exponent, smallest = load(summary, EXPONENT), load(summary, SMALLEST)
+        if begin == longest:
+            exponents = exponent - shift
+            for k in range(0, LANES * n_states, LANES):
+                mantissas = fma(load(alpha, (longest - 1) * step + k), load(end, k), mantissas)
+    for t in range(begin, longest):
         now = t * step
-        if t >= opening:
-            if t >= whole:
-                locate(at, first_row, last_row, t, rows, n_states)
-                fetch(evidence, at, n_states, outgoing, now)
-            elif (t - opening) % block == 0:
-                for lane in range(LANES):
-                    at[lane] = (first_row[lane] + t) * n_states
-                fetch(evidence, at, block * n_states, outgoing, now)
+        if t > 0 or not absorbed:
+            locate(at, first_row, last_row, t, rows, n_states)
+            fetch(evidence, at, n_states, outgoing, now)
         total = splat(0.0)
         if t == 0:
             for k in range(0, LANES * n_states, LANES):
@@ -127,10 +134,13 @@ def backward(
     width,
     first_row,
     lengths,
+    begin,
     longest,
     shortest,
     lost,
     gamma,
+    rows,
+    counts,
     alpha,
     outgoing,
     beta,
@@ -138,16 +148,15 @@ def backward(
     at,
     summary,
 ):
-    """γ of a group into ``gamma``, w = evidence · β into ``outgoing``, and the largest β into ``summary``."""
+    """γ of a group into ``gamma``, w = evidence · β into ``outgoing``, and the largest β into ``summary``.
+
+    Down to step ``begin``.
+    """
     step = LANES * width
-    last, low, largest = load(summary, LARGEST), splat(lost), splat(0.0)
-    sound = load(summary, SMALLEST) >= low
-    closing = select(sound, splat(1.0) / select(sound, load(summary, MANTISSA), low), splat(0.0))
-    opening, block = 1 if absorbed else 0, rows_in_a_vector(n_states)
-    whole = opening + max(shortest - opening, 0) // block * block
+    last, largest, closing = load(summary, LAST), splat(0.0), closing_of(summary, lost)
     for k in range(0, LANES * n_states, LANES):
         store(beta, k, splat(0.0))
-    for t in range(longest - 1, opening - 1, -1):
+    for t in range(longest - 1, max(begin, 1 if absorbed else 0) - 1, -1):
         now = t * step
         if t < longest - 1:
             cross(outgoing, now + step, n_states, transposed, width, beta, 0)
@@ -155,41 +164,23 @@ def backward(
             ends = splat(float(t)) == last
             for k in range(0, LANES * n_states, LANES):
                 store(beta, k, select(ends, load(end, k) * closing, load(beta, k)))
-        slot = (t - opening) % block * step if t < whole else 0
         for k in range(0, LANES * n_states, LANES):
             value = load(beta, k)
             largest = maximum(value, largest)
             store(outgoing, now + k, load(outgoing, now + k) * value)
-            store(marginal, slot + k, load(alpha, now + k) * value)
-        if t < whole:
-            if slot == 0:
-                for lane in range(LANES):
-                    at[lane] = (first_row[lane] + t) * n_states
-                spread(marginal, 0, at, block * n_states, gamma)
-        else:
+            store(marginal, k, load(alpha, now + k) * value)
+        if t < shortest:
             for lane in range(LANES):
-                if t < lengths[lane]:
-                    for k in range(n_states):
-                        gamma[(first_row[lane] + t) * n_states + k] = marginal[LANES * k + lane]
+                at[lane] = (first_row[lane] + t) * n_states
+            spread(marginal, 0, at, n_states, gamma)
+        for lane in range(LANES - 1, -1, -1):
+            if t < lengths[lane] and (t >= shortest or counts.size > 0):
+                row = first_row[lane] + t
+                for k in range(n_states):
+                    gamma[row * n_states + k] = marginal[LANES * k + lane]
+                    if counts.size:
+                        counts[rows[row] * n_states + k] += marginal[LANES * k + lane]
     store(summary, LARGEST, largest)
-
-
-@jit(forceinline=True, _nrt=False)
-def _unfold(evidence, rows, first, length, n_states, out, row):
-    """The evidence of ``length`` steps from ``first`` on, row after row from ``row`` of ``out`` on."""
-    p = row * n_states
-    for t in range(first, first + length):
-        q = rows[t] * n_states
-        if n_states == 2:
-            out[p], out[p + 1] = evidence[q], evidence[q + 1]
-        else:
-            out[p], out[p + 1], out[p + 2], out[p + 3] = (
-                evidence[q],
-                evidence[q + 1],
-                evidence[q + 2],
-                evidence[q + 3],
-            )
-        p += n_states
 
 
 @jit
@@ -207,18 +198,15 @@ def expected_counts(
     rows,
     starts,
     lengths,
-    part,
+    parts,
     lost,
     z,
     gamma,
+    counts,
     xi,
-    alpha,
-    outgoing,
-    beta,
-    marginal,
-    unfolded,
+    work,
 ):
-    """γ and Σ ξ of the groups ``part``, ``part + 2``, … of eight sequences.
+    """γ and Σ ξ of groups of eight sequences: ``parts`` 0 those of even number, 1 of odd number, 2 both.
 
     Parameters
     ----------
@@ -229,49 +217,61 @@ def expected_counts(
     table, transposed : (K, width) flat
         Transition and its transpose, columns padded with zeros.
     evidence, gamma : (R, K) and (T, K) flat
+        Without ``gamma`` (empty) only ``z`` is computed.
     starts, lengths : (8 · groups,)
-        First row and length of each lane; a length of 0 is an empty lane.
+        First row and length of each lane; a length of 0 is a spare lane.
     z : (3, 8 · groups) flat
         Out: mantissa and exponent of Z, and 0 or 1 when a scale was lost, by lane.
-    xi : (width, width, 8) flat
-        Added to: Σ α w by lane, without the factor A.
-    alpha, outgoing : (longest, width, 8) flat
-    beta, marginal : (width, 8) and (max(width, 8), 8) flat
-    unfolded : (8, longest, K) flat, or empty
-        Where there is room, a group's rows of evidence are copied here in the order of time first: eight
-        gathers a state and step cost more than that and the transpose of a block.
+    counts : (2, 4 R K), or (2, 0)
+        Added to for 2 or 4 states: γ by row of evidence, by part and in four tables, garbage if a scale was
+        lost.
+    xi : (2, width · width · 8)
+        Added to, by part: Σ α w by lane, without the factor A.
+    work : (longest · 2 width · 8 + width · 8 + max(width, 8) · 8,)
+        Memory; what pads out α must not be subnormal, which would slow the products down.
     """
     step = LANES * width
+    size = (work.size - step - LANES * max(width, LANES)) // 2
+    alpha, outgoing = work[:size], work[size : 2 * size]
+    beta, marginal = work[2 * size : 2 * size + step], work[2 * size + step :]
     at, first_row, last_row = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
-    summary = np.empty(4 * LANES)
-    unfolded_first, unfolded_last = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
-    in_order = rows[:0]
-    total_lanes = lengths.size
-    for g in range(part * LANES, total_lanes, 2 * LANES):
-        mine = lengths[g : g + LANES]
-        longest, shortest = mine.max(), mine.min()
+    summary, mine = np.empty(SIZE), np.empty(LANES, np.int64)
+    total_lanes, opening = lengths.size, 1 if absorbed else 0
+    steps = two.STEPS if n_states == 2 else four.STEPS
+    zero, low = splat(0.0), splat(lost)
+    for g in range(LANES if parts == 1 else 0, total_lanes, LANES if parts == 2 else 2 * LANES):
+        part = g // LANES % 2
+        tables, pairs = counts[part], xi[part]
         for lane in range(LANES):
-            first_row[lane] = starts[g + lane]
-            last_row[lane] = starts[g + lane] + max(mine[lane] - 1, 0)
-            summary[LARGEST + lane] = mine[lane] - 1
-        first, final = start[g // LANES * start_step :], end[g // LANES * end_step :]
-        unfold = unfolded.size > 0
-        if unfold:
-            for lane in range(LANES):
-                unfolded_first[lane] = lane * longest
-                unfolded_last[lane] = lane * longest + max(mine[lane] - 1, 0)
-                _unfold(evidence, rows, first_row[lane], mine[lane], n_states, unfolded, lane * longest)
+            length, first = lengths[g + lane], starts[g + lane]
+            summary[ALIVE + lane] = 1.0 if length else 0.0
+            if not length:
+                length, first = mine[lane - 1], first_row[lane - 1]
+            mine[lane], first_row[lane], last_row[lane] = length, first, first + length - 1
+            summary[LAST + lane] = length - 1
+        longest, shortest = mine.max(), mine.min()
+        here, final = start[g // LANES * start_step :], end[g // LANES * end_step :]
+        begin = 0
+        if n_states == 2 or n_states == 4:
+            alive = shortest if shortest == longest else shortest - 1
+            blocks = max(alive - opening, 0) // steps
+            begin = opening + blocks * steps if blocks else 0
+        if begin > 0 and n_states == 2:
+            two.forward(here, absorbed, table, evidence, rows, first_row, begin, alpha, outgoing, summary)
+        elif begin > 0:
+            four.forward(here, absorbed, table, evidence, rows, first_row, begin, alpha, outgoing, summary)
         forward(
-            first,
+            here,
             absorbed,
             final,
             table,
             n_states,
             width,
-            unfolded if unfold else evidence,
-            in_order if unfold else rows,
-            unfolded_first if unfold else first_row,
-            unfolded_last if unfold else last_row,
+            evidence,
+            rows,
+            first_row,
+            last_row,
+            begin,
             longest,
             shortest,
             alpha,
@@ -279,6 +279,11 @@ def expected_counts(
             at,
             summary,
         )
+        if gamma.size == 0:
+            store(z, g, load(summary, MANTISSA))
+            store(z, total_lanes + g, load(summary, EXPONENT))
+            store(z, 2 * total_lanes + g, select(load(summary, SMALLEST) >= low, zero, splat(1.0)))
+            continue
         backward(
             absorbed,
             final,
@@ -287,10 +292,13 @@ def expected_counts(
             width,
             first_row,
             mine,
+            begin,
             longest,
             shortest,
             lost,
             gamma,
+            rows,
+            tables,
             alpha,
             outgoing,
             beta,
@@ -298,17 +306,37 @@ def expected_counts(
             at,
             summary,
         )
-        zero = splat(0.0)
-        sound = select(load(summary, LARGEST) <= splat(1.0 / lost), load(summary, SMALLEST), zero) >= splat(
-            lost
+        rest = (
+            absorbed,
+            final,
+            transposed,
+            first_row,
+            begin,
+            longest,
+            lost,
+            gamma,
+            rows,
+            tables,
+            alpha,
+            outgoing,
+            summary,
         )
+        if begin > 0 and n_states == 2:
+            two.backward(*rest, pairs)
+        elif begin > 0:
+            four.backward(*rest)
+        sound = smallest_of_sound(summary, lost) >= low
         given_up = select(sound, zero, splat(1.0))
         store(z, g, load(summary, MANTISSA))
         store(z, total_lanes + g, load(summary, EXPONENT))
         store(z, 2 * total_lanes + g, given_up)
-        if any_lane(given_up > zero):
-            for t in range(1, longest):
-                for p in range(t * step, t * step + LANES * n_states, LANES):
-                    store(outgoing, p, select(sound, load(outgoing, p), zero))
-                    store(alpha, p - step, select(sound, load(alpha, p - step), zero))
-        add_pairs(alpha, outgoing, longest, n_states, width, xi)
+        paired = begin if n_states == 2 else 0  # from here on pairs are still to be added up
+        if longest - paired > 1:
+            if any_lane(given_up > zero):
+                for t in range(paired, longest):
+                    for p in range(t * step, t * step + LANES * n_states, LANES):
+                        store(outgoing, p, select(sound, load(outgoing, p), zero))
+                        store(alpha, p, select(sound, load(alpha, p), zero))
+            add_pairs(
+                alpha[paired * step :], outgoing[paired * step :], longest - paired, n_states, width, pairs
+            )

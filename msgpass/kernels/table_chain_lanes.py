@@ -8,6 +8,7 @@ import numpy as np
 
 from msgpass.kernels.runtime import aligned_empty, aligned_zeros, run_pair
 from msgpass.kernels.table_chain_gather import LANES
+from msgpass.kernels.table_chain_lane_places import TABLES
 from msgpass.kernels.table_chain_lane_sweep import expected_counts
 
 
@@ -35,8 +36,11 @@ def run(
     lost: float,
     gamma: np.ndarray,
     threaded: bool,
+    counts: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """:func:`expected_counts` over all groups in two fixed parts.
+
+    For 2 and 4 states ``counts`` (R, K) may be given: γ by row of evidence is added to it.
 
     Returns
     -------
@@ -47,45 +51,38 @@ def run(
     """
     n_states = len(transition)
     width = padded_width(n_states)
-    longest = int(lengths.max())
+    step = width * LANES
     z = np.zeros((3, len(lengths)))
-    table, transposed = padded(transition, width), padded(transition.T, width)
-    steps = [n_states * LANES if len(x) > 1 else 0 for x in (start, end)]
-    xi = aligned_zeros((2, width * width * LANES))
-
-    def arguments(part: int) -> tuple:
-        size = longest * width * LANES
-        messages = aligned_empty(width * LANES), aligned_empty(max(width, 8) * LANES)
-        # The evidence's padding is never written, and subnormals there would slow the products down.
-        work = aligned_empty(size), (aligned_empty if width == n_states else aligned_zeros)(size), *messages
-        return (
-            start.ravel(),
-            steps[0],
-            absorbed,
-            end.ravel(),
-            steps[1],
-            table,
-            transposed,
-            n_states,
-            width,
-            evidence.ravel(),
-            rows,
-            starts,
-            lengths,
-            part,
-            lost,
-            z.ravel(),
-            gamma.ravel(),
-            xi[part],
-            *work,
-            aligned_empty(longest * n_states * LANES if len(rows) and n_states in (2, 4) else 0),
-        )
-
+    pairs, by_row = 2 * width * step, 0 if counts is None else 2 * TABLES * evidence.size
+    memory = aligned_zeros(pairs + by_row + 2 * n_states * width)  # each allocation costs some microseconds
+    xi, by_row = memory[:pairs].reshape(2, -1), memory[pairs : pairs + by_row].reshape(2, -1)
+    tables = memory[xi.size + by_row.size :].reshape(2, n_states, width)
+    tables[0, :, :n_states], tables[1, :, :n_states] = transition, transition.T
+    before = (
+        start.ravel(),
+        n_states * LANES if len(start) > 1 else 0,
+        absorbed,
+        end.ravel(),
+        n_states * LANES if len(end) > 1 else 0,
+        tables[0].ravel(),
+        tables[1].ravel(),
+        n_states,
+        width,
+        evidence.ravel(),
+        rows,
+        starts,
+        lengths,
+    )
+    after = (lost, z.ravel(), gamma.ravel(), by_row, xi)
+    size = 2 * int(lengths.max()) * step + step + max(width, LANES) * LANES
+    work = aligned_empty if width == n_states else aligned_zeros  # padding is read, though without effect
     if threaded:
-        run_pair(expected_counts, arguments(0), expected_counts, arguments(1))
+        first, second = ((*before, part, *after, work(size)) for part in (0, 1))
+        run_pair(expected_counts, first, expected_counts, second)
     else:
-        expected_counts(*arguments(0))
-        expected_counts(*arguments(1))
+        expected_counts(*before, 2, *after, work(size))
+    if counts is not None:
+        counts += by_row.reshape(2 * TABLES, *evidence.shape).sum(axis=0)
     pairs = xi.reshape(2, width, width, LANES)[:, :n_states, :n_states]  # what pads it out is garbage
     return z, (pairs[0] + pairs[1]).sum(axis=2)
 
@@ -93,9 +90,9 @@ def run(
 def grouped(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(order, starts, lengths) of sequences by falling length, with empty lanes to fill the last group."""
     order = np.argsort(-lengths, kind="stable")
-    empty = -len(order) % LANES
-    padding = np.zeros(empty, np.int64)
-    return order, np.concatenate((starts[order], padding)), np.concatenate((lengths[order], padding))
+    padded_starts, padded_lengths = np.zeros((2, -(-len(order) // LANES) * LANES), np.int64)
+    padded_starts[: len(order)], padded_lengths[: len(order)] = starts[order], lengths[order]
+    return order, padded_starts, padded_lengths
 
 
 def ungrouped(z: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -116,8 +113,12 @@ def many(
     lost: float,
     gamma: np.ndarray,
     threaded: bool,
+    counts: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Many sequences with one transition (K, K), whose rows of ``gamma`` are written in place.
+
+    Without ``gamma`` (empty) only the scales are computed. For 2 and 4 states ``counts`` (R, K) may be given:
+    γ by row of evidence is added to it, garbage if a sequence fails.
 
     Returns
     -------
@@ -128,6 +129,6 @@ def many(
     """
     order, starts, lengths = grouped(starts, lengths)
     start, end = np.repeat(init[None, :, None], LANES, axis=2), np.ones((1, len(init), LANES))
-    z, xi = run(start, False, end, transition, evidence, rows, starts, lengths, lost, gamma, threaded)
+    z, xi = run(start, False, end, transition, evidence, rows, starts, lengths, lost, gamma, threaded, counts)
     mantissa, exponent, failed = ungrouped(z, order)
     return mantissa, exponent, xi, failed

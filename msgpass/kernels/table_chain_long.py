@@ -7,6 +7,8 @@ horizontal sum and the division off the recursion. Σ ξ is added up 32 time ste
 product.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from msgpass.kernels.runtime import aligned_zeros, jit, run_pair
@@ -117,7 +119,7 @@ def _add_pairs(alpha, outgoing, count, width, xi):
 def forward_half(
     init, table, depth, width, n_states, evidence, rows, start, middle, lost, gamma, a, work, state
 ):
-    """α of ``start:middle`` into ``gamma``; the last one stays in ``a``."""
+    """α of ``start:middle`` into ``gamma``, if there is one; the last stays in ``a``."""
     local, y = work[:width], work[width : 2 * width]
     inverse, exponent = splat(1.0), splat(0.0)
     kept = True
@@ -131,7 +133,8 @@ def forward_half(
             value = before * (load(local, k) * inverse)
             store(a, k, value)
             total = total + value
-        _write(gamma, t * n_states, n_states, a)
+        if gamma.size:
+            _write(gamma, t * n_states, n_states, a)
         mass = horizontal_sum(total)
         kept &= mass >= lost
         inverse, shift = split_exponent(splat(mass))
@@ -144,15 +147,16 @@ def forward_half(
 def backward_half(
     transposed, depth, width, n_states, evidence, rows, middle, stop, lost, gamma, b, work, state
 ):
-    """β of ``stop − 1`` down to ``middle`` into ``gamma``; that of ``middle − 1`` stays in ``b``."""
+    """β of ``stop − 1`` down to ``middle`` into ``gamma``, if there is one; the next one stays in ``b``."""
     local, w = work[:width], work[width : 2 * width]
-    inverse = splat(1.0)
+    inverse, exponent = splat(1.0), splat(0.0)
     kept = True
     for k in range(width):
         b[k] = 1.0 if k < n_states else 0.0
     for t in range(stop - 1, middle - 1, -1):
         _read(evidence, _row(rows, t, n_states), n_states, local)
-        _write(gamma, t * n_states, n_states, b)
+        if gamma.size:
+            _write(gamma, t * n_states, n_states, b)
         for k in range(0, width, 8):
             store(w, k, load(b, k) * (load(local, k) * inverse))
         _through(w, depth, transposed, width, b)
@@ -161,8 +165,9 @@ def backward_half(
             total = total + load(b, k)
         mass = horizontal_sum(total)
         kept &= mass >= lost
-        inverse, _ = split_exponent(splat(mass))
-    store(state, INVERSE, inverse)
+        inverse, shift = split_exponent(splat(mass))
+        exponent = exponent + shift
+    store(state, INVERSE, inverse), store(state, EXPONENT, exponent)
     state[LOST] = 0.0 if kept else 1.0
 
 
@@ -251,6 +256,55 @@ def backward_rest(
     state[LOST] = state[LOST] if kept else 1.0
 
 
+class _Halves(NamedTuple):
+    """What the two directions have left in the middle."""
+
+    tables: tuple  # transition and transpose, padded and flat; and their depth
+    shared: tuple
+    middle: int
+    messages: tuple  # the last α, the last β
+    work: np.ndarray
+    state: np.ndarray
+
+
+def _halves(init, transition, evidence, rows, start, stop, lost, gamma) -> _Halves:
+    """Both directions up to the middle; their messages are kept in the flat ``gamma``, unless it is empty."""
+    n_states = len(init)
+    width, depth = -(-n_states // COLUMNS) * COLUMNS, -(-n_states // 4) * 4
+    both = aligned_zeros((2, depth, width))
+    both[0, :n_states, :n_states], both[1, :n_states, :n_states] = transition, transition.T
+    first, a, b = aligned_zeros((3, width))
+    first[:n_states] = init
+    work, state = aligned_zeros((2, 3 * width)), aligned_zeros((2, 24))
+    middle = (start + stop + 1) // 2
+    shared = (width, n_states, evidence.ravel(), rows)
+    table, transposed = both[0].ravel(), both[1].ravel()
+    run_pair(
+        forward_half,
+        (first, table, depth, *shared, start, middle, lost, gamma, a, work[0], state[0]),
+        backward_half,
+        (transposed, depth, *shared, middle, stop, lost, gamma, b, work[1], state[1]),
+    )
+    return _Halves((table, transposed, depth), shared, middle, (a, b), work, state)
+
+
+def scale(
+    init: np.ndarray,
+    transition: np.ndarray,
+    evidence: np.ndarray,
+    rows: np.ndarray,
+    start: int,
+    stop: int,
+    lost: float,
+) -> tuple[float, float, bool]:
+    """(mantissa, exponent, failed) of Z of sequence ``start:stop``, of two steps or more: Z = Σ α β."""
+    halves = _halves(init, transition, evidence, rows, start, stop, lost, np.empty(0))
+    (a, b), state = halves.messages, halves.state
+    mantissa = float((a * state[0, INVERSE]) @ (b * state[1, INVERSE]))
+    failed = bool(state[:, LOST].any()) or not mantissa >= lost
+    return mantissa, state[0, EXPONENT] + state[1, EXPONENT], failed
+
+
 def one(
     init: np.ndarray,
     transition: np.ndarray,
@@ -270,23 +324,12 @@ def one(
         Without the factor A.
     failed : bool
     """
-    n_states = len(init)
-    width, depth = -(-n_states // COLUMNS) * COLUMNS, -(-n_states // 4) * 4
-    table, transposed = aligned_zeros((depth, width)), aligned_zeros((depth, width))
-    table[:n_states, :n_states], transposed[:n_states, :n_states] = transition, transition.T
-    first, a, b = aligned_zeros(width), aligned_zeros(width), aligned_zeros(width)
-    first[:n_states] = init
-    work, state = aligned_zeros((2, 3 * width)), aligned_zeros((2, 24))
+    n_states, flat = len(init), gamma.ravel()
+    halves = _halves(init, transition, evidence, rows, start, stop, lost, flat)
+    (table, transposed, depth), (a, b) = halves.tables, halves.messages
+    here, middle, work, state = halves.shared, halves.middle, halves.work, halves.state
+    width = here[0]
     pairs, xi = aligned_zeros((2, 2 * BLOCK * width)), aligned_zeros((2, width * width))
-    middle = (start + stop + 1) // 2
-    here = (width, n_states, evidence.ravel(), rows)
-    flat, table, transposed = gamma.ravel(), table.ravel(), transposed.ravel()
-    run_pair(
-        forward_half,
-        (first, table, depth, *here, start, middle, lost, flat, a, work[0], state[0]),
-        backward_half,
-        (transposed, depth, *here, middle, stop, lost, flat, b, work[1], state[1]),
-    )
     work[:] = 0.0
     mantissa, _ = run_pair(
         forward_rest,

@@ -7,8 +7,7 @@ keep them apart.
 import numpy as np
 
 from msgpass.kernels.runtime import jit, run_pair
-
-TABLES = 4
+from msgpass.kernels.table_chain_lane_places import TABLES
 
 
 @jit

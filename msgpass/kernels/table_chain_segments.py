@@ -7,12 +7,14 @@ arithmetic for 3, but all of it in vectors and with no recursion to wait for, wh
 times faster than going step by step.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from msgpass.kernels import table_chain_lanes as lanes
 from msgpass.kernels.runtime import aligned_empty, jit, run_pair
 from msgpass.kernels.simd import load, select, splat, split_exponent, store
-from msgpass.kernels.table_chain_gather import LANES, fetch, locate
+from msgpass.kernels.table_chain_gather import LANES, fetch, fetch_steps, locate, rows_in_a_vector
 from msgpass.kernels.table_chain_lane_blocks import cross
 from msgpass.kernels.table_chain_scalar import power_exponent, power_of_two
 
@@ -30,9 +32,9 @@ def transfers(table, n_states, width, evidence, rows, starts, lengths, part, mat
         First row, which belongs to the segment before, and length with it.
     matrices : (groups, K, width, 8) flat
     exponents : (8 · groups,)
-    local : (width, 8) flat
+    local : (max(width, 8), 8) flat
     """
-    row = LANES * width
+    row, block = LANES * width, rows_in_a_vector(n_states)
     one, zero = splat(1.0), splat(0.0)
     at, first_row, last_row = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
     length_of = np.empty(LANES)
@@ -46,22 +48,29 @@ def transfers(table, n_states, width, evidence, rows, starts, lengths, part, mat
             first_row[lane] = starts[g + lane]
             last_row[lane] = starts[g + lane] + max(lengths[g + lane] - 1, 0)
         ends = load(length_of, 0)
+        whole = 1 + (shortest - 1) // block * block if block > 1 else 0
         for i in range(n_states):
             for j in range(width):
                 store(matrices, m + i * row + LANES * j, one if i == j else zero)
         inverse, exponent = one, zero
         for t in range(1, longest):
-            locate(at, first_row, last_row, t, rows, n_states)
-            fetch(evidence, at, n_states, local, 0)
-            for k in range(n_states):
-                store(local, LANES * k, load(local, LANES * k) * inverse)
+            slot = 0
+            if t >= whole:
+                locate(at, first_row, last_row, t, rows, n_states)
+                fetch(evidence, at, n_states, local, 0)
+            else:
+                slot = (t - 1) % block * row
+                if slot == 0:
+                    fetch_steps(evidence, rows, first_row, t, n_states, local)
+            for k in range(slot, slot + LANES * n_states, LANES):
+                store(local, k, load(local, k) * inverse)
             running = splat(float(t)) < ends
             total = zero
             for i in range(n_states):
                 p = m + i * row
                 cross(matrices, p, n_states, table, width, fresh, 0)
                 for k in range(n_states):
-                    value = load(fresh, LANES * k) * load(local, LANES * k)
+                    value = load(fresh, LANES * k) * load(local, slot + LANES * k)
                     value = select(running, value, load(matrices, p + LANES * k))
                     store(matrices, p + LANES * k, value)
                     total = total + value
@@ -127,7 +136,18 @@ def in_lanes(messages: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(messages.reshape(-1, LANES, messages.shape[1]).transpose(0, 2, 1))
 
 
-def one(
+class Cuts(NamedTuple):
+    """A chain cut into segments: where they lie, and the messages between them."""
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    alpha: np.ndarray
+    beta: np.ndarray
+    mantissa: float
+    exponent: float
+
+
+def cut(
     init: np.ndarray,
     transition: np.ndarray,
     evidence: np.ndarray,
@@ -135,18 +155,9 @@ def one(
     start: int,
     stop: int,
     lost: float,
-    gamma: np.ndarray,
     threaded: bool,
-) -> tuple[float, float, np.ndarray, bool]:
-    """Sequence ``start:stop`` of at least 256 steps; γ is written in place.
-
-    Returns
-    -------
-    mantissa, exponent : float
-    xi : ndarray, shape (K, K)
-        Without the factor A.
-    failed : bool
-    """
+) -> Cuts:
+    """α, with its evidence, and β at every cut of ``start:stop``; a mantissa of −1 when a scale is lost."""
     n_states = len(init)
     width = lanes.padded_width(n_states)
     starts, lengths = segments_of(start, stop, width)
@@ -166,7 +177,7 @@ def one(
             part,
             matrices,
             exponents,
-            aligned_empty(width * LANES),
+            aligned_empty(max(width, LANES) * LANES),
         )
 
     if threaded:
@@ -176,11 +187,54 @@ def one(
         transfers(*arguments(1))
     alpha, beta = np.empty((segments + 1, n_states)), np.empty((segments + 1, n_states))
     alpha[0] = init * evidence[rows[start] if rows.size else start]
-    mantissa, exponent = boundaries(matrices, exponents, n_states, width, segments, lost, alpha, beta)
-    if mantissa <= 0:
-        return 0.0, 0, np.zeros((n_states, n_states)), True
+    z = boundaries(matrices, exponents, n_states, width, segments, lost, alpha, beta)
+    return Cuts(starts, lengths, alpha, beta, *z)
+
+
+def scale(
+    init: np.ndarray,
+    transition: np.ndarray,
+    evidence: np.ndarray,
+    rows: np.ndarray,
+    start: int,
+    stop: int,
+    lost: float,
+    threaded: bool,
+) -> tuple[float, float, bool]:
+    """(mantissa, exponent, failed) of Z of sequence ``start:stop``, of at least 256 steps."""
+    cuts = cut(init, transition, evidence, rows, start, stop, lost, threaded)
+    return cuts.mantissa, cuts.exponent, not cuts.mantissa > 0
+
+
+def one(
+    init: np.ndarray,
+    transition: np.ndarray,
+    evidence: np.ndarray,
+    rows: np.ndarray,
+    start: int,
+    stop: int,
+    lost: float,
+    gamma: np.ndarray,
+    threaded: bool,
+    counts: np.ndarray | None = None,
+) -> tuple[float, float, np.ndarray, bool]:
+    """Sequence ``start:stop`` of at least 256 steps; γ is written in place, ``counts`` as in ``lanes.many``.
+
+    Returns
+    -------
+    mantissa, exponent : float
+    xi : ndarray, shape (K, K)
+        Without the factor A.
+    failed : bool
+    """
+    cuts = cut(init, transition, evidence, rows, start, stop, lost, threaded)
+    alpha, beta = cuts.alpha, cuts.beta
+    if cuts.mantissa <= 0:
+        return 0.0, 0, np.zeros(transition.shape), True
     joint = alpha[0] * beta[0]
     gamma[start] = joint / joint.sum()
+    if counts is not None:
+        counts[rows[start]] += gamma[start]
     z, xi = lanes.run(
         in_lanes(alpha[:-1]),
         True,
@@ -188,10 +242,11 @@ def one(
         transition,
         evidence,
         rows,
-        starts,
-        lengths,
+        cuts.starts,
+        cuts.lengths,
         lost,
         gamma,
         threaded,
+        counts,
     )
-    return mantissa, exponent, xi, bool(z[2].any())
+    return cuts.mantissa, cuts.exponent, xi, bool(z[2].any())

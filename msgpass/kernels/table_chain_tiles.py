@@ -80,6 +80,7 @@ def expected_counts(
     panels, transposed : (width / 16, K, 16) flat
         The transition and its transpose, packed.
     evidence, gamma : (R, K) and (T, K) flat
+        Without ``gamma`` (empty) only ``z`` is computed.
     starts, lengths : (8 · groups,)
         First row and length of each sequence; a length of 0 is an empty place.
     z : (3, 8 · groups)
@@ -135,6 +136,10 @@ def expected_counts(
                         z[0, g + r], z[1, g + r] = totals[r], exponents[r]
                 exponents[r] += closing[r]
 
+        if gamma.size == 0:
+            for r in range(LANES):
+                z[2, g + r] = 0.0 if smallest[r] >= lost else 1.0
+            continue
         for r in range(LANES):
             alive = lengths[g + r] > 0 and smallest[r] >= lost
             closing[r] = 1.0 / z[0, g + r] if alive else 0.0
@@ -213,6 +218,8 @@ def many(
     threaded: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Many sequences with one transition (K, K), whose rows of ``gamma`` are written in place.
+
+    Without ``gamma`` (empty) only the scales are computed.
 
     Returns
     -------

@@ -10,8 +10,7 @@ import numpy as np
 
 from msgpass.kernels.runtime import aligned_empty, jit, run_pair
 from msgpass.kernels.simd import broadcast, load, maximum, select, splat, store
-from msgpass.kernels.table_chain_gather import LANES, fetch, gather, locate
-from msgpass.kernels.table_chain_lane_sweep import rows_in_a_vector
+from msgpass.kernels.table_chain_gather import LANES, fetch, fetch_steps, gather, locate, rows_in_a_vector
 from msgpass.kernels.table_chain_lanes import grouped, padded, padded_width
 
 
@@ -94,7 +93,7 @@ def best_paths(
             last_row[lane] = starts[g + lane] + max(lengths[g + lane] - 1, 0)
             last_of[lane] = lengths[g + lane] - 1
         first = (g // LANES) * start_step
-        whole = 0 if rows.size else opening + max(shortest - opening, 0) // block * block
+        whole = opening + max(shortest - opening, 0) // block * block if block > 1 else 0
         for t in range(longest):
             now = t * step
             if t == 0:
@@ -110,9 +109,7 @@ def best_paths(
                 else:
                     slot = (t - opening) % block * step
                     if slot == 0:
-                        for lane in range(LANES):
-                            at[lane] = (first_row[lane] + t) * n_states
-                        fetch(log_evidence, at, block * n_states, local, 0)
+                        fetch_steps(log_evidence, rows, first_row, t, n_states, local)
                 for k in range(n_states):
                     p = now + LANES * k
                     store(delta, p, load(delta, p) + load(local, slot + LANES * k))

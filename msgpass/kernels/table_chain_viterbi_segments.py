@@ -10,7 +10,7 @@ import numpy as np
 from msgpass.kernels import table_chain_viterbi as viterbi
 from msgpass.kernels.runtime import aligned_empty, jit, run_pair
 from msgpass.kernels.simd import load, select, splat, store
-from msgpass.kernels.table_chain_gather import LANES, fetch, locate
+from msgpass.kernels.table_chain_gather import LANES, fetch, fetch_steps, locate, rows_in_a_vector
 from msgpass.kernels.table_chain_lanes import padded, padded_width
 from msgpass.kernels.table_chain_segments import in_lanes, segments_of
 
@@ -18,30 +18,37 @@ from msgpass.kernels.table_chain_segments import in_lanes, segments_of
 @jit
 def transfers(table, n_states, width, log_evidence, rows, starts, lengths, part, matrices, local):
     """Max-plus transfer matrices (groups, K, width, 8) of the groups ``part``, ``part + 2``, …"""
-    row = LANES * width
+    row, block = LANES * width, rows_in_a_vector(n_states)
     at, first_row, last_row = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
     length_of, fresh = np.empty(LANES), np.empty(row)
     for g in range(part * LANES, lengths.size, 2 * LANES):
         m = (g // LANES) * n_states * row
-        longest = 0
+        longest, shortest = lengths[g], lengths[g]
         for lane in range(LANES):
-            longest = max(longest, lengths[g + lane])
+            longest, shortest = max(longest, lengths[g + lane]), min(shortest, lengths[g + lane])
             length_of[lane] = lengths[g + lane]
             first_row[lane] = starts[g + lane]
             last_row[lane] = starts[g + lane] + lengths[g + lane] - 1
         ends = load(length_of, 0)
+        whole = 1 + (shortest - 1) // block * block if block > 1 else 0
         for i in range(n_states):
             for j in range(width):
                 store(matrices, m + i * row + LANES * j, splat(0.0) if i == j else splat(-np.inf))
         for t in range(1, longest):
-            locate(at, first_row, last_row, t, rows, n_states)
-            fetch(log_evidence, at, n_states, local, 0)
+            slot = 0
+            if t >= whole:
+                locate(at, first_row, last_row, t, rows, n_states)
+                fetch(log_evidence, at, n_states, local, 0)
+            else:
+                slot = (t - 1) % block * row
+                if slot == 0:
+                    fetch_steps(log_evidence, rows, first_row, t, n_states, local)
             running = splat(float(t)) < ends
             for i in range(n_states):
                 p = m + i * row
                 viterbi.cross(matrices, p, n_states, table, width, fresh, 0)
                 for k in range(n_states):
-                    value = load(fresh, LANES * k) + load(local, LANES * k)
+                    value = load(fresh, LANES * k) + load(local, slot + LANES * k)
                     store(matrices, p + LANES * k, select(running, value, load(matrices, p + LANES * k)))
 
 
@@ -92,7 +99,7 @@ def one(
     matrices = aligned_empty(segments * n_states * width)
 
     def arguments(part: int) -> tuple:
-        local = aligned_empty(width * LANES)
+        local = aligned_empty(max(width, LANES) * LANES)
         return (table, n_states, width, log_evidence.ravel(), rows, starts, lengths, part, matrices, local)
 
     if threaded:

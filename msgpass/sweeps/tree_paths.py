@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,8 @@ def sample(run: TreeRun, name: str, rng: np.random.Generator, n: int) -> np.ndar
                 states |= zip(variables, np.unravel_index(chosen, sizes), strict=True)
             for place, v in enumerate(rows):
                 if v in states:
-                    draws[(slice(None), place, *member)] = states[v]
+                    at: Any = (slice(None), place, *member)
+                    draws[at] = states[v]
     return draws.reshape(n, *shape)
 
 

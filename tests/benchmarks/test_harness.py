@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import cases, environment, peers, report
+from benchmarks import cases, environment, harness, peers, report
 from benchmarks.__main__ import main
-from benchmarks.cases import estep, rnn_step
+from benchmarks.cases import estep, rnn_step, score, viterbi
 from benchmarks.harness import DisagreementError, Problem, measure
 from benchmarks.machine import Limits
 
@@ -41,6 +41,21 @@ def test_contenders_take_turns():
     assert len(calls) >= 3 * 4 and calls == list("abc") * (len(calls) // 3)
     assert {len(timing.rounds) for timing in found.timings.values()} == {4}
     np.testing.assert_array_equal(found.ratios("a"), 1.0)
+
+
+def test_warm_calls_say_how_many_fill_a_turn(monkeypatch):
+    """The first calls of a contender that compiles, or starts with a reference, are much longer."""
+    clock, taken = [0.0], iter([3.0, 0.5, 0.01, *[0.001] * 10_000])
+    monkeypatch.setattr(harness.time, "perf_counter", lambda: clock[0])
+
+    def call():
+        clock[0] += next(taken)
+        return {"x": 1.0}
+
+    call()
+    assert harness._repeats(call, 3.0, 0.02) == 1  # the turn was over after one call of half a second
+    assert harness._repeats(call, 3.0, 0.02) == 20
+    assert harness._repeats(call, 11.0, 0.02) == 1
 
 
 @given(st.floats(0.5, 2.0), st.floats(-1e-3, 1e-3))
@@ -134,6 +149,18 @@ def test_expected_counts_add_up(sequences):
     assert np.sum(results["transition"]) == pytest.approx(sequences * 4)
     symbols = np.bincount(data.symbols.ravel(), minlength=estep.SYMBOLS)
     np.testing.assert_allclose(np.sum(results["emission"], axis=0), symbols, atol=1e-12)
+
+
+def test_scores_and_paths_agree_with_the_expected_counts():
+    data = estep.Data.random(states=3, sequences=2, length=6)
+    total = estep.msgpass_estep(data)()["log_likelihood"]
+    assert score.msgpass_score(data)()["log_likelihood"] == pytest.approx(total)
+    best = viterbi.msgpass_viterbi(data)()
+    path = best["path"].reshape(data.symbols.shape)
+    along = np.log(data.initial[path[:, 0]]).sum() + np.log(data.emission[path, data.symbols]).sum()
+    along += np.log(data.transition[path[:, :-1], path[:, 1:]]).sum()
+    assert best["score"] == pytest.approx(along)
+    assert best["score"] < total
 
 
 def test_the_recurrent_step_is_a_gradient():

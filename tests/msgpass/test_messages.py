@@ -1,5 +1,8 @@
 """Reading a result: what is there by name, what is not and why, and single messages at their borders."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -171,3 +174,20 @@ def test_an_empty_product_of_messages_is_a_constant():
     m = run(g)
     np.testing.assert_array_equal(m.message(u, f), np.zeros(3))
     np.testing.assert_array_equal(m.message(f, u), [0.0, 1.0, 2.0])
+
+
+def test_a_result_is_freed_without_the_collector():
+    """Its arrays may be large, and a loop of runs would pile them up."""
+    g = FactorGraph()
+    z = g.sequence("z", length=3, states=2)
+    g.factor(Table(g.parameter("table", np.zeros((2, 2)))), z[:-1], z[1:])
+    m = run(g)
+    assert m.total > 0
+    assert m.parameters["table"].sum() == pytest.approx(2)
+    gone = weakref.ref(m)
+    gc.disable()
+    try:
+        del m
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -18,7 +18,7 @@ from msgpass.kernels import (
     table_chain_viterbi_long,
     table_chain_viterbi_segments,
 )
-from msgpass.kernels.table_chain import best_path, expected_counts, log_messages
+from msgpass.kernels.table_chain import best_path, expected_counts, forward_scale, log_messages
 from msgpass.kernels.table_chain_types import LN2, LOST
 from tests.msgpass.kernels.chain_models import random_problem, with_logs
 
@@ -58,6 +58,42 @@ def test_many_sequences(family, seed, n_states, lengths, categories, sparsity):
     )
     gamma[np.repeat(failed, np.diff(offsets))] = 0.0
     assert_same_counts((mantissa, exponent, gamma, xi[None], failed), expected)
+
+
+@pytest.mark.parametrize("n_states", [2, 4])
+@given(
+    seed=st.integers(0, 2**32),
+    length=st.integers(1, 21),
+    shorter=st.integers(0, 6),
+    n_sequences=st.integers(1, 19),
+    categories=categories,
+    sparsity=sparsity,
+)
+def test_messages_in_registers(n_states, seed, length, shorter, n_sequences, categories, sparsity):
+    """Groups alike, or nearly, with spare lanes; γ is also counted by row of evidence on the way."""
+    ragged = np.maximum(length - np.random.default_rng(seed).integers(0, shorter + 1, n_sequences), 1)
+    problem = random_problem(seed, n_states, list(ragged), categories=categories, sparsity=sparsity)
+    init, transition, evidence, rows, offsets, _ = problem
+    expected = reference.scaled_sweep(init, transition[None], evidence, rows, offsets, LOWEST)
+    gamma = np.full((offsets[-1], n_states), np.nan)
+    counts = None if rows is None else np.zeros(evidence.shape)
+    mantissa, exponent, xi, failed = table_chain_lanes.many(
+        init,
+        transition,
+        evidence,
+        NO_ROWS if rows is None else rows,
+        offsets[:-1],
+        np.diff(offsets),
+        LOWEST,
+        gamma,
+        False,
+        counts,
+    )
+    gamma[np.repeat(failed, np.diff(offsets))] = 0.0
+    assert_same_counts((mantissa, exponent, gamma, xi[None], failed), expected)
+    if rows is not None and not failed.any():
+        by_row = np.stack([np.bincount(rows, column, len(evidence)) for column in expected[2].T], axis=1)
+        np.testing.assert_allclose(counts, by_row, rtol=1e-11, atol=1e-12)
 
 
 def one_sequence(family, problem, start, stop):
@@ -133,10 +169,35 @@ def test_the_best_path_of_one_long_sequence_is_the_references(seed, n_states, le
     init, transition, evidence, rows, _ = tables
     path = np.full(length, -1)
     index = NO_ROWS if rows is None else rows
-    score = table_chain_viterbi_long.one(init, transition, evidence, index, 0, length, path)
+    score = table_chain_viterbi_long.one(init, transition, evidence, index, 0, length, path, False)
     expected, expected_path = reference_paths(*tables)
     assert score == expected[0]
     assert np.array_equal(path, expected_path)
+
+
+def ties_of_rounded_tables(seed, n_states, length, categories):
+    """Halves add up without rounding, so that many paths have the very same score."""
+    rng = np.random.default_rng(seed)
+    init, transition = -rng.integers(0, 3, n_states) / 2, -rng.integers(0, 3, (n_states, n_states)) / 2
+    rows = None if categories is None else rng.integers(0, categories, length)
+    evidence = -rng.integers(0, 3, (length if rows is None else categories, n_states)) / 2
+    return init, transition, evidence, rows, np.array([0, length])
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32), st.integers(2, 20), st.integers(1, 60), categories, st.booleans())
+def test_a_best_path_from_both_ends_breaks_ties_as_the_reference(seed, n_states, length, categories, forbids):
+    tables = ties_of_rounded_tables(seed, n_states, length, categories)
+    init, transition, evidence, rows, _ = tables
+    if forbids:
+        transition[transition < -0.9] = -np.inf
+    path = np.full(length, -1)
+    index = NO_ROWS if rows is None else rows
+    score = table_chain_viterbi_long.one(init, transition, evidence, index, 0, length, path, False)
+    expected, expected_path = reference_paths(*tables)
+    assert score == expected[0]
+    if score > -np.inf:
+        assert np.array_equal(path, expected_path)
 
 
 @settings(max_examples=30)
@@ -205,6 +266,24 @@ def test_large_work_gives_the_same_bits_each_time_and_on_one_thread(n_states, le
     assert np.array_equal(path[1], path_alone[1])
 
 
+@pytest.mark.parametrize(("n_states", "lengths"), SHAPES)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_forward_half_gives_the_scale_of_the_counts(n_states, lengths, dtype, monkeypatch):
+    problem = random_problem(13, n_states, lengths, categories=5, dtype=dtype)
+    problem.evidence[0] = 0.0
+    problem.rows[: problem.offsets[-2]] = 1 + problem.rows[: problem.offsets[-2]] % 4
+    scale = forward_scale(problem)
+    assert scale.dtype == dtype
+    np.testing.assert_allclose(
+        scale, expected_counts(problem).log_scale, rtol=1e-11 if dtype == np.float64 else 1e-6
+    )
+    assert np.isneginf(scale[-1])
+    assert np.isfinite(scale[:-1]).all()
+    for threshold in (0, np.inf):
+        monkeypatch.setattr(table_chain_large, "THREADED", threshold)
+        assert np.array_equal(forward_scale(problem), scale)
+
+
 @pytest.mark.parametrize("n_states", [2, 6, 12, 20])
 @pytest.mark.parametrize("lengths", [[3000], [60] * 60])
 def test_a_lost_scale_in_large_work_is_redone_in_log_space(n_states, lengths):
@@ -229,6 +308,7 @@ def test_a_lost_scale_in_large_work_is_redone_in_log_space(n_states, lengths):
     peaks = np.add.reduceat(evidence.max(axis=1), offsets[:-1])
     np.testing.assert_allclose(counts.log_scale + peaks, log_z, rtol=1e-10)
     assert not counts.gamma[:41, :half].any()
+    np.testing.assert_allclose(forward_scale(problem), counts.log_scale, rtol=1e-12)
 
 
 def test_a_path_with_ties_at_the_cuts_takes_the_lowest_states():
