@@ -11,18 +11,68 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hmm.keeping import load
+    from hmm.models.autoregressive import AutoregressiveHMM
+    from hmm.models.bernoulli import BernoulliHMM
     from hmm.models.categorical import CategoricalHMM
+    from hmm.models.exponential import ExponentialHMM
+    from hmm.models.gamma import GammaHMM
     from hmm.models.gaussian import GaussianHMM
+    from hmm.models.gaussian_mixture import GMMHMM
+    from hmm.models.linear_regression import LinearRegressionHMM
+    from hmm.models.log_normal import LogNormalHMM
+    from hmm.models.logistic_regression import LogisticRegressionHMM
+    from hmm.models.mixed import MixedHMM
+    from hmm.models.multinomial import MultinomialHMM
+    from hmm.models.negative_binomial import NegativeBinomialHMM
     from hmm.models.poisson import PoissonHMM
+    from hmm.models.scipy_stats import ScipyHMM
+    from hmm.models.student_t import StudentTHMM
+    from hmm.models.von_mises import VonMisesHMM
     from hmm.monitor import ConvergenceMonitor
 
-__all__ = ["CategoricalHMM", "ConvergenceMonitor", "GaussianHMM", "PoissonHMM"]
+__all__ = [
+    "GMMHMM",
+    "AutoregressiveHMM",
+    "BernoulliHMM",
+    "CategoricalHMM",
+    "ConvergenceMonitor",
+    "ExponentialHMM",
+    "GammaHMM",
+    "GaussianHMM",
+    "LinearRegressionHMM",
+    "LogNormalHMM",
+    "LogisticRegressionHMM",
+    "MixedHMM",
+    "MultinomialHMM",
+    "NegativeBinomialHMM",
+    "PoissonHMM",
+    "ScipyHMM",
+    "StudentTHMM",
+    "VonMisesHMM",
+    "load",
+]
 
 _HOMES = {
+    "AutoregressiveHMM": "hmm.models.autoregressive",
+    "BernoulliHMM": "hmm.models.bernoulli",
     "CategoricalHMM": "hmm.models.categorical",
     "ConvergenceMonitor": "hmm.monitor",
+    "ExponentialHMM": "hmm.models.exponential",
+    "GMMHMM": "hmm.models.gaussian_mixture",
+    "GammaHMM": "hmm.models.gamma",
     "GaussianHMM": "hmm.models.gaussian",
+    "LinearRegressionHMM": "hmm.models.linear_regression",
+    "LogNormalHMM": "hmm.models.log_normal",
+    "LogisticRegressionHMM": "hmm.models.logistic_regression",
+    "MixedHMM": "hmm.models.mixed",
+    "MultinomialHMM": "hmm.models.multinomial",
+    "NegativeBinomialHMM": "hmm.models.negative_binomial",
     "PoissonHMM": "hmm.models.poisson",
+    "ScipyHMM": "hmm.models.scipy_stats",
+    "StudentTHMM": "hmm.models.student_t",
+    "VonMisesHMM": "hmm.models.von_mises",
+    "load": "hmm.keeping",
 }
 
 

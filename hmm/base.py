@@ -12,10 +12,14 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from hmm import inference
 from hmm.chain import Chain
 from hmm.emissions.base import Emission
+from hmm.keeping import save
 from hmm.learning import baum_welch
 from hmm.monitor import ConvergenceMonitor
+from hmm.online import OnlineFilter
+from hmm.sequences import column_names, end_to_end, is_list_of_sequences, lengths_or_target, same_names
 from hmm.starting import ALGORITHMS, check_settings, fields, free_parameters, starting_chain
 from hmm.validation import (
     NotFittedError,
@@ -27,7 +31,7 @@ from hmm.validation import (
     sequence_lengths,
     whole,
 )
-from msgpass import FactorGraph, ForwardOnly, MaxProduct, Messages, run
+from msgpass import FactorGraph, FixedLag, ForwardOnly, MaxProduct, Messages, run
 from msgpass.errors import ConvergenceWarning, DataError
 
 
@@ -41,6 +45,8 @@ class BaseHMM(BaseEstimator):
     EMISSION: ClassVar[type[Emission]]
     FLAT: ClassVar[bool] = False
     """Whether X of shape (T,) stands for (T, 1)."""
+    memory: int = 0
+    """Earlier rows that the density of an observation reads."""
 
     # -- what a model adds ------------------------------------------------------------------------------
 
@@ -67,17 +73,25 @@ class BaseHMM(BaseEstimator):
         """(T, D) data of the kind that the emission wants."""
         return X
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
     # -- learning ---------------------------------------------------------------------------------------
 
-    def fit(self, X, lengths=None):
+    def fit(self, X, y=None, lengths=None):
         """Estimate the parameters by Baum-Welch.
 
         Parameters
         ----------
-        X : array-like, (T, D)
-            Sequences end to end; NaN is missing.
+        X : array-like or frame, (T, D), or a list of these
+            Sequences end to end, or a list with one array a sequence; NaN is missing.
+        y : ignored, or lengths
+            scikit-learn's place for a target, and hmmlearn's for ``lengths``: whole numbers ≥ 1 that sum to T
+            are lengths; anything else with T entries is ignored.
         lengths : array-like of int, optional
-            Their lengths, summing to T; one sequence by default.
+            Lengths of the sequences, summing to T; one sequence by default.
 
         Returns
         -------
@@ -96,10 +110,16 @@ class BaseHMM(BaseEstimator):
             If ``n_iter`` iterations were not enough to gain less than ``tol > 0`` in one.
         """
         priors = check_settings(self)
+        names = column_names(X)
+        X, lengths = end_to_end(X, lengths, flat=self.FLAT)
         X = self.check_data(rows_of_numbers(X, flat=self.FLAT))
-        lengths = sequence_lengths(lengths, len(X))
+        lengths = sequence_lengths(lengths_or_target(y, lengths, len(X)), len(X))
         chain = starting_chain(self, X)
         self.n_features_in_ = X.shape[1]
+        if names is not None:
+            self.feature_names_in_ = names
+        else:
+            self.__dict__.pop("feature_names_in_", None)
         monitor = self._fresh_monitor()
         self._store(chain)
         for better in baum_welch(chain, chain.emission.prepare(X), lengths, self.params, priors, monitor):
@@ -157,8 +177,10 @@ class BaseHMM(BaseEstimator):
 
     def _ready(self, X, lengths) -> tuple[Chain, np.ndarray, list[int]]:
         chain = self.chain()
+        same_names(self.__dict__.get("feature_names_in_"), column_names(X), type(self).__name__)
+        X, lengths = end_to_end(X, lengths, flat=self.FLAT)
         X = rows_of_numbers(X, flat=self.FLAT)
-        same_width(X, chain.emission.n_features)
+        same_width(X, chain.emission.n_features, type(self).__name__)
         return chain, self.check_data(X), sequence_lengths(lengths, len(X))
 
     def graph(self, X, lengths=None) -> FactorGraph:
@@ -180,9 +202,23 @@ class BaseHMM(BaseEstimator):
 
     # -- inference --------------------------------------------------------------------------------------
 
-    def score(self, X, lengths=None) -> float:
-        """Log-likelihood log p(X), summed over sequences."""
+    def score(self, X, y=None, lengths=None) -> float:
+        """Log-likelihood log p(X), summed over sequences; ``y`` is ignored, or lengths, as in ``fit``."""
+        if y is not None:
+            X, lengths = end_to_end(X, lengths, flat=self.FLAT)
+            lengths = lengths_or_target(y, lengths, len(rows_of_numbers(X, flat=self.FLAT)))
         return self.messages(X, lengths, schedule=ForwardOnly()).total
+
+    def score_sequences(self, X, lengths=None) -> np.ndarray:
+        """Log-likelihood of every sequence, (N,)."""
+        return self.messages(X, lengths, schedule=ForwardOnly()).totals("z")
+
+    def predictive_log_density(self, X, lengths=None) -> np.ndarray:
+        """log p(x_t | x_0 … x_{t−1}) of every observation given those before it, (T,).
+
+        They sum to ``score``; missing observations have 0.
+        """
+        return inference.predictive_log_densities(self.messages(X, lengths, schedule=ForwardOnly()))
 
     def score_samples(self, X, lengths=None) -> tuple[float, np.ndarray]:
         """Log-likelihood and posteriors p(z_t | X), (T, K)."""
@@ -195,15 +231,39 @@ class BaseHMM(BaseEstimator):
 
     def filter(self, X, lengths=None) -> np.ndarray:
         """Causal posteriors p(z_t | x_0 … x_t), (T, K)."""
-        m = self.messages(X, lengths, schedule=ForwardOnly())
-        log_alpha = m.forward["z"]
-        top = log_alpha.max(axis=1, keepdims=True)
-        if np.isneginf(top).any():
-            self.messages(X, lengths).belief[
-                "z"
-            ]  # raises the engine's error, which names the first impossible step
-        alpha = np.exp(log_alpha - top)
-        return alpha / alpha.sum(axis=1, keepdims=True)
+        return inference.filtered(self.messages(X, lengths, schedule=ForwardOnly()))
+
+    def online(self) -> OnlineFilter:
+        """A filter that takes one observation at a time, with constant memory; it gives what ``filter``
+        gives."""
+        return OnlineFilter(self, self.chain())
+
+    def forecast(self, X, lengths=None, steps: int = 1) -> inference.Forecast:
+        """Distributions of the states and observations of the next ``steps`` steps.
+
+        Parameters
+        ----------
+        X, lengths
+        steps : int
+            How far ahead, h.
+
+        Returns
+        -------
+        Forecast
+            ``states`` (h, K), ``mean`` and ``variance`` (h, D) or ``probabilities`` (h, M); with ``lengths``,
+            or a list of sequences, each with the sequences in front.
+        """
+        if is_list_of_sequences(X, flat=self.FLAT) or lengths is not None:
+            X, lengths = end_to_end(X, lengths, flat=self.FLAT)
+        return inference.forecast(self, X, lengths, steps)
+
+    def smooth(self, X, lengths=None, lag: int | None = None) -> np.ndarray:
+        """Posteriors given all of X, or with a lag given what comes up to ``lag`` steps later, (T, K).
+
+        p(z_t | x_0 … x_{t+lag}); lag 0 is ``filter``, None is ``predict_proba``.
+        """
+        schedule = None if lag is None else FixedLag(whole("lag", lag, 0))
+        return np.exp(self.messages(X, lengths, schedule=schedule).belief["z"])
 
     def decode(self, X, lengths=None, algorithm=None) -> tuple[float, np.ndarray]:
         """A path of states and its log-probability log p(X, path).
@@ -227,6 +287,52 @@ class BaseHMM(BaseEstimator):
     def predict(self, X, lengths=None) -> np.ndarray:
         """States by ``decode``, (T,)."""
         return self.decode(X, lengths)[1]
+
+    def k_best_paths(self, X, k: int, lengths=None) -> tuple[np.ndarray, np.ndarray]:
+        """The k most likely paths of every sequence, best first.
+
+        Parameters
+        ----------
+        X
+        k : int
+        lengths
+
+        Returns
+        -------
+        log_probs : array, (k,), or (N, k) with ``lengths`` or a list of sequences
+            log p(X, path); −∞ where a sequence has fewer possible paths.
+        paths : array of int, (k, T)
+            −1 where a sequence has fewer.
+        """
+        single = lengths is None and not is_list_of_sequences(X, flat=self.FLAT)
+        best = self.messages(X, lengths, MaxProduct()).k_best("z", k)
+        return (best.scores[0] if single else best.scores), best.states
+
+    def sample_paths(self, X, n: int = 1, lengths=None, random_state=None) -> np.ndarray:
+        """Draw paths of states from their posterior p(z | X), (n, T)."""
+        rng = generator(self.random_state if random_state is None else random_state)
+        return self.messages(X, lengths, schedule=ForwardOnly()).sample("z", rng, whole("n", n, 1))
+
+    def posterior_entropy(self, X, lengths=None) -> float:
+        """Entropy of the path given the data, H(z | X) in nats, summed over sequences; 0 is certainty."""
+        return float(self.messages(X, lengths).entropy("z").sum())
+
+    def expected_visits(self, X, lengths=None) -> np.ndarray:
+        """Expected number of separate visits to each state given the data, (K,)."""
+        return inference.expected_visits(self.messages(X, lengths))
+
+    def expected_sojourn(self, X=None, lengths=None) -> np.ndarray:
+        """Mean number of steps of a visit to each state, (K,).
+
+        With data, expected steps there by expected visits; without, the model's own 1/(1 − a_kk), ∞ for a
+        state that is never left.
+        """
+        if X is None:
+            leaves = 1 - np.diagonal(self.chain().transition)
+            return np.where(leaves > 0, 1 / np.where(leaves > 0, leaves, 1), np.inf)
+        m = self.messages(X, lengths)
+        visits = inference.expected_visits(m)
+        return inference.expected_steps(m) / np.where(visits > 0, visits, 1)
 
     # -- the model itself -------------------------------------------------------------------------------
 
@@ -254,15 +360,38 @@ class BaseHMM(BaseEstimator):
             whole("n_samples", n_samples, 1), rng, None if currstate is None else int(currstate)
         )
 
+    def save(self, path) -> None:
+        """Write the model to a safetensors file, atomically; :func:`hmm.load` reads it."""
+        save(self, path)
+
+    def plot_states(self, X, lengths=None, labels=None):
+        """Figure of the data over the most likely states; see :func:`hmm.plot.plot_states`."""
+        from hmm.plot import plot_states
+
+        return plot_states(self, X, lengths, labels)
+
+    def plot_posterior(self, X, lengths=None, labels=None):
+        """Figure of the posteriors as a heat map; see :func:`hmm.plot.plot_posterior`."""
+        from hmm.plot import plot_posterior
+
+        return plot_posterior(self, X, lengths, labels)
+
+    def plot_transitions(self, labels=None):
+        """Figure of the transition graph; see :func:`hmm.plot.plot_transitions`."""
+        from hmm.plot import plot_transitions
+
+        return plot_transitions(self, labels)
+
     def get_stationary_distribution(self) -> np.ndarray:
         """The distribution π with π A = π, (K,)."""
         return self.chain().stationary()
 
     def aic(self, X, lengths=None) -> float:
         """Akaike's criterion, −2 log p(X) + 2·(free parameters); lower is better."""
-        return -2 * self.score(X, lengths) + 2 * sum(free_parameters(self.chain()).values())
+        return -2 * self.score(X, lengths=lengths) + 2 * sum(free_parameters(self.chain()).values())
 
     def bic(self, X, lengths=None) -> float:
         """Schwarz's criterion, −2 log p(X) + log T·(free parameters); lower is better."""
         free = sum(free_parameters(self.chain()).values())
-        return -2 * self.score(X, lengths) + free * float(np.log(len(X)))
+        X, lengths = end_to_end(X, lengths, flat=self.FLAT)
+        return -2 * self.score(X, lengths=lengths) + free * float(np.log(len(X)))

@@ -39,9 +39,13 @@ def rows_of_numbers(X, *, flat: bool = False) -> np.ndarray:
             array = array.astype(np.float64)
     except (TypeError, ValueError) as problem:
         raise DataError(
-            f"X is not an array of numbers ({problem}); a list of sequences goes in as "
-            "np.concatenate(sequences) with lengths=[len(s) for s in sequences]"
+            f"X is not an array of numbers ({problem}); sequences go in as a list of arrays (T, D) "
+            "or as np.concatenate(sequences) with lengths=[len(s) for s in sequences]"
         ) from None
+    if array.dtype.kind == "c":
+        raise DataError(
+            f"X holds {array.dtype}. Complex data not supported; give real and imaginary parts apart"
+        )
     if array.dtype.kind not in "iubf":
         raise DataError(
             f"X holds {array.dtype}, wanted numbers; "
@@ -51,11 +55,12 @@ def rows_of_numbers(X, *, flat: bool = False) -> np.ndarray:
         array = array[:, None]
     if array.ndim != 2:
         wanted = "(T, D), one row a time step" + (", or (T,)" if flat else "")
-        hint = "; one feature goes in as X.reshape(-1, 1)" if array.ndim == 1 else ""
+        hint = ". Reshape your data: one feature goes in as X.reshape(-1, 1)" if array.ndim == 1 else ""
         raise ShapeError(f"X has shape {array.shape}, wanted {wanted}{hint}")
     if 0 in array.shape:
         raise ShapeError(
-            f"X has shape {array.shape}: there is nothing in it; wanted at least one row and one column"
+            f"X has {array.shape[0]} sample(s) and {array.shape[1]} feature(s) (shape={array.shape}) while a "
+            "minimum of 1 is required: there is nothing in it"
         )
     if array.dtype.kind == "f" and np.isinf(array).any():
         t, d = np.argwhere(np.isinf(array))[0]
@@ -67,7 +72,10 @@ def sequence_lengths(lengths, n_rows: int) -> list[int]:
     """``lengths`` as a list of whole numbers that sums to ``n_rows`` (None: one sequence)."""
     if lengths is None:
         return [n_rows]
-    array = np.atleast_1d(np.asarray(lengths))
+    try:
+        array = np.atleast_1d(np.asarray(lengths))
+    except (TypeError, ValueError):
+        array = np.empty((0, 0))
     if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array) or array.min() < 1:
         raise ShapeError(f"lengths must be a non-empty list of whole numbers ≥ 1, got {lengths!r}")
     if array.sum() != n_rows:
@@ -77,11 +85,11 @@ def sequence_lengths(lengths, n_rows: int) -> list[int]:
     return array.tolist()
 
 
-def same_width(X: np.ndarray, n_features: int) -> None:
+def same_width(X: np.ndarray, n_features: int, model: str = "the model") -> None:
     """As many columns as the model was fitted to."""
     if X.shape[1] != n_features:
         raise ShapeError(
-            f"X has {X.shape[1]} columns, but the model has {n_features} features; "
+            f"X has {X.shape[1]} features, but {model} is expecting {n_features} features as input; "
             "give the columns it was fitted to"
         )
 

@@ -1,5 +1,6 @@
 """The tutorials run from end to end; what they state is asserted in them."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import pytest
 TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("[0-9]*.py"))
 
 
-def test_there_are_four():
-    assert [path.name[:2] for path in TUTORIALS] == ["01", "02", "03", "04"]
+def test_they_are_numbered_and_all_on_the_index_page():
+    assert [int(path.name[:2]) for path in TUTORIALS] == list(range(1, len(TUTORIALS) + 1))
+    index = (TUTORIALS[0].parents[1] / "docs" / "index.md").read_text(encoding="utf-8")
+    assert [path.name for path in TUTORIALS] == re.findall(
+        r"^\d+\. .*/tutorials/(\w+\.py)\)", index, re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)

@@ -7,7 +7,10 @@ write
 - ``sample(states, rng)`` → (n, D), one draw for each state;
 - ``fit(data, weights, params)`` → the emission that maximises Σ_tk weights[t, k] log p(x_t | k) + log prior;
 - ``n_parameters()``, ``n_features``, ``check()`` and ``LETTERS``;
-- ``prepare(X)`` where something is worth computing once a data set.
+- ``prepare(X)`` where something is worth computing once a data set;
+- ``gradient(data, weights)`` where a formula is better than the differences that every emission inherits.
+
+Where features are independent given the state, :class:`hmm.emissions.independent.Independent` asks for less.
 
 It then works in every model: the log densities enter the graph as one parameter, and what arrives there,
 ∂log Z/∂log p(x_t | k), is the posterior γ_t(k) that ``fit`` wants as weights.
@@ -16,11 +19,15 @@ It then works in every model: the log densities enter the graph as one parameter
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from msgpass import FactorGraph, Messages, Table
+
+DIFFERENCE = 6e-6
+"""Step of a central difference, relative to the number that moves: about the cube root of a rounding."""
 
 
 class Emission(ABC):
@@ -66,6 +73,29 @@ class Emission(ABC):
         """Log prior density of the parameters, up to a constant; 0 under maximum likelihood."""
         return 0.0
 
+    def gradient(self, data, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Σ_tk weights[t, k] ∂log p(x_t | k)/∂θ for each field θ, in the field's own shape.
+
+        With posteriors as weights this is ∂log Z/∂θ (Fisher's identity). The numbers of a field are moved one
+        by one, without regard to what they sum to. A symmetric matrix moves symmetrically: its gradient G is
+        the symmetric one with d log p = tr(G dΣ).
+
+        By central differences here; an emission with a formula overrides it.
+        """
+        slopes = {}
+        for field in self.LETTERS.values():
+            value = np.asarray(getattr(self, field), np.float64)
+            slopes[field] = np.empty(value.shape)
+            for index in np.ndindex(value.shape):
+                step = DIFFERENCE * max(0.01, abs(float(value[index])))
+                ends: list[float] = []
+                for moved in (value.copy(), value.copy()):
+                    moved[index] += step if not ends else -step
+                    other = replace(cast(Any, self), **{field: moved})
+                    ends.append(float(weighted(weights, other.log_density(data)).sum()))
+                slopes[field][index] = (ends[0] - ends[1]) / (2 * step)
+        return slopes
+
     # -- its place in the graph -------------------------------------------------------------------------
 
     def attach(self, graph: FactorGraph, z, data) -> None:
@@ -80,6 +110,11 @@ class Emission(ABC):
     def learn(self, data, messages: Messages, params: str) -> Emission:
         """M-step: ``fit`` with the posteriors that arrived at the graph's parameter."""
         return self.fit(data, messages.parameters["log_density"], params)
+
+
+def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """``weights · values``, where no weight times −∞ is nothing."""
+    return np.multiply(weights, values, out=np.zeros(np.broadcast(weights, values).shape), where=weights > 0)
 
 
 def observed_cells(X: np.ndarray) -> np.ndarray | None:

@@ -58,7 +58,7 @@ class Categorical(Emission):
 
     def prepare(self, X: np.ndarray) -> np.ndarray:
         """Symbols (T,), −1 where missing."""
-        return X[:, 0]
+        return X[:, 0].astype(np.int64, copy=False)
 
     def log_density(self, data: np.ndarray) -> np.ndarray:
         columns = np.concatenate([log(self.emissionprob).T, np.zeros((1, len(self.emissionprob)))])
@@ -70,11 +70,18 @@ class Categorical(Emission):
         return symbols[:, None]
 
     def fit(self, data: np.ndarray, weights: np.ndarray, params: str) -> Categorical:
+        return self._from_counts(self._counts(data, weights), params)
+
+    def _counts(self, data: np.ndarray, weights: np.ndarray) -> np.ndarray:
         seen = data >= 0
         n_symbols = self.emissionprob.shape[1]
-        return self._from_counts(
-            np.stack([np.bincount(data[seen], w, n_symbols) for w in weights[seen].T]), params
-        )
+        return np.stack([np.bincount(data[seen], w, n_symbols) for w in weights[seen].T])
+
+    def gradient(self, data: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        counts = self._counts(data, weights)
+        return {
+            "emissionprob": np.divide(counts, self.emissionprob, out=np.zeros_like(counts), where=counts > 0)
+        }
 
     def _from_counts(self, counts: np.ndarray, params: str) -> Categorical:
         if "e" not in params:

@@ -38,6 +38,15 @@ def scatter(data: Cells, weights: np.ndarray, centres: np.ndarray) -> np.ndarray
     return np.stack([np.einsum("kt,kt->k", by_state, gap) for gap in gaps], axis=1)
 
 
+def gradient(
+    data: Cells, weights: np.ndarray, means: np.ndarray, variances: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Σ_t w_tk ∂log p/∂μ_kd and ∂log p/∂σ²_kd, both (K, D)."""
+    mass, sums = moments(data, weights)
+    gaps = scatter(data, weights, means)
+    return (sums - mass * means) / variances, 0.5 * (gaps / variances - mass) / variances
+
+
 def _squared_gap(data: Cells, d: int, centres: np.ndarray) -> np.ndarray:
     """(x_td − c_kd)², (K, T), 0 where missing."""
     gap = data.filled[d] - centres[:, d, None]

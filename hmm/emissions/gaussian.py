@@ -116,6 +116,17 @@ class Gaussian(Emission):
         fitted = self._fit_matrices if self.matrices else self._fit_variances
         return fitted(data, weights, params)
 
+    def gradient(self, data: Cells, weights: np.ndarray) -> dict[str, np.ndarray]:
+        if not self.matrices:
+            slopes = diagonal_normal.gradient(data, weights, self.means, self._stacked())
+            if self.covariance_type == "spherical":
+                return {"means": slopes[0], "covars": slopes[1].sum(axis=1)}
+        else:
+            slopes = matrix_normal.gradient(data, weights, self.means, self._stacked())
+            if self.covariance_type == "tied":
+                return {"means": slopes[0], "covars": slopes[1].sum(axis=0)}
+        return {"means": slopes[0], "covars": slopes[1]}
+
     def n_parameters(self) -> dict[str, int]:
         K, D = self.means.shape
         covars = {"spherical": K, "diag": K * D, "full": K * D * (D + 1) // 2, "tied": D * (D + 1) // 2}

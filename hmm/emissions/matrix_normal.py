@@ -47,3 +47,21 @@ def completed(
         left = covariance[np.ix_(hidden, hidden)] - cross.T @ regression
         uncertainty[np.ix_(hidden, hidden)] += weights[rows].sum() * left
     return rows_of_data, uncertainty
+
+
+def gradient(
+    data: Cells, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Σ_t w_tk ∂log p/∂μ_k, (K, D), and the same of Σ_k, (K, D, D).
+
+    With g = Σ_oo⁻¹ (x_o − μ_o) they add up g and ½ (g gᵀ − Σ_oo⁻¹).
+    """
+    by_mean, by_covariance = np.zeros(means.shape), np.zeros(covariances.shape)
+    for rows, shown in data.patterns:
+        columns, block = data.filled[shown][:, rows], np.ix_(shown, shown)
+        for k, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
+            precision = np.linalg.inv(covariance[block])
+            own, pull = weights[rows, k], precision @ (columns - mean[shown, None])
+            by_mean[k, shown] += pull @ own
+            by_covariance[k][block] += 0.5 * ((pull * own) @ pull.T - own.sum() * precision)
+    return by_mean, by_covariance

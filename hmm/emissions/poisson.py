@@ -119,6 +119,12 @@ class Poisson(Emission):
         rates = (weights.T @ data.filled.T + self.total) / np.where(known, mass, 1)
         return replace(self, lambdas=np.where(known, rates, self.lambdas))
 
+    def gradient(self, data: Counts, weights: np.ndarray) -> dict[str, np.ndarray]:
+        counts = weights.T @ data.filled.T
+        shown = weights.sum(axis=0)[:, None] if data.observed is None else weights.T @ data.observed.T
+        slope = np.divide(counts, self.lambdas, out=np.zeros_like(counts), where=counts > 0)
+        return {"lambdas": slope - shown}
+
     def n_parameters(self) -> dict[str, int]:
         return {"l": self.lambdas.size}
 

@@ -12,6 +12,9 @@ from msgpass.kernels.simd import LANES, fma, horizontal_sum, load, splat_like, s
 BLOCK = 4096
 """Numbers whose squares are added in the data's own precision before the sum goes on in float64."""
 
+PAIRED = 1 << 20
+"""Numbers from which on a second thread is worth waking."""
+
 
 @jit
 def _residual(output, target, first, last, lanes, residual, sums):
@@ -57,11 +60,12 @@ def half_square(output: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, flo
     lanes = LANES[output.dtype]
     middle = output.size // (2 * BLOCK) * BLOCK
     flat = output.reshape(-1), target.reshape(-1)
+    first = (*flat, 0, middle, lanes, residual.reshape(-1), sums[0])
+    second = (*flat, middle, output.size, lanes, residual.reshape(-1), sums[1])
     with compiling("the squared error", _residual):
-        run_pair(
-            _residual,
-            (*flat, 0, middle, lanes, residual.reshape(-1), sums[0]),
-            _residual,
-            (*flat, middle, output.size, lanes, residual.reshape(-1), sums[1]),
-        )
+        if output.size < PAIRED:
+            _residual(*first)
+            _residual(*second)
+        else:
+            run_pair(_residual, first, _residual, second)
     return residual, 0.5 * float(sums.sum())

@@ -317,7 +317,7 @@ def test_attributes_are_checked(attribute, value, error, text, rng):
 
 
 def test_other_columns_than_fitted(rng):
-    with pytest.raises(ShapeError, match="2 columns, but the model has 3 features"):
+    with pytest.raises(ShapeError, match="2 features, but GaussianHMM is expecting 3 features"):
         make("diag", 2, 3, rng).score(np.zeros((4, 2)))
 
 

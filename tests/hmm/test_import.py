@@ -19,5 +19,5 @@ def test_every_name_is_there():
 
 
 def test_an_unknown_name():
-    with pytest.raises(AttributeError, match="it has CategoricalHMM"):
+    with pytest.raises(AttributeError, match="it has GMMHMM"):
         _ = hmm.GaussHMM

@@ -1,0 +1,97 @@
+"""What the messages of a model say beyond posteriors and paths: forecasts, predictive densities, sojourns.
+
+Everything here is a reading of one run of the model's graph. A forecast is the filter carried over steps
+whose observations are missing; log p(x_t | x_0 … x_{t−1}) is what the forward message's sum gains at step t.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hmm.predictive import moments, symbols
+from hmm.validation import rows_of_numbers, sequence_lengths, whole
+from msgpass import ForwardOnly, Messages, run
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """Distributions of what comes after the last observation, one row a step ahead.
+
+    Attributes
+    ----------
+    states : array, (h, K)
+        p(z_{T−1+s} | x_0 … x_{T−1}) for s = 1 … h. With ``lengths``, or a list of sequences, all arrays have
+        the sequences in front: (N, h, K).
+    mean, variance : array, (h, D), or None
+        Of the observations, where the emission has them.
+    probabilities : array, (h, M), or None
+        Of the symbols of a categorical model.
+    """
+
+    states: np.ndarray
+    mean: np.ndarray | None
+    variance: np.ndarray | None
+    probabilities: np.ndarray | None
+
+
+def normalised(log_alpha: np.ndarray) -> np.ndarray:
+    """Rows of log weights as probabilities."""
+    alpha = np.exp(log_alpha - log_alpha.max(axis=-1, keepdims=True))
+    return alpha / alpha.sum(axis=-1, keepdims=True)
+
+
+def filtered(m: Messages) -> np.ndarray:
+    """p(z_t | x_0 … x_t), (T, K), from the forward messages."""
+    log_alpha = m.forward["z"]
+    if np.isneginf(log_alpha.max(axis=1)).any():
+        _ = run(m.graph).belief["z"]  # raises the engine's error, which names the first impossible step
+    return normalised(log_alpha)
+
+
+def predictive_log_densities(m: Messages) -> np.ndarray:
+    """log p(x_t | x_0 … x_{t−1}), (T,); they sum to the log-likelihood."""
+    log_alpha = m.forward["z"]
+    top = log_alpha.max(axis=1)
+    if np.isneginf(top).any():
+        _ = run(m.graph).belief["z"]
+    evidence = top + np.log(np.exp(log_alpha - top[:, None]).sum(axis=1))
+    gains = np.diff(evidence, prepend=0.0)
+    firsts = np.asarray(m.graph["z"].clock.offsets)[:-1]
+    gains[firsts] = evidence[firsts]
+    return gains
+
+
+def forecast(model, X, lengths, steps: int) -> Forecast:
+    """See :meth:`hmm.base.BaseHMM.forecast`; ``lengths`` None stands for one sequence without an axis."""
+    steps = whole("steps", steps, 1)
+    X = rows_of_numbers(X, flat=model.FLAT)
+    sizes = sequence_lengths(lengths, len(X))
+    ahead = np.full((steps, X.shape[1]), np.nan)
+    parts = [part for x in np.split(X, np.cumsum(sizes)[:-1]) for part in (x, ahead)]
+    m = model.messages(np.concatenate(parts), [n + steps for n in sizes], schedule=ForwardOnly())
+    last = np.cumsum([n + steps for n in sizes])
+    states = filtered(m)[last[:, None] - steps + np.arange(steps)]
+    states = states[0] if lengths is None else states
+    emission = model.chain().emission
+    mean, variance = moments(emission)
+    expected = None if mean is None else states @ mean
+    spread = None
+    if mean is not None and variance is not None and expected is not None:
+        # Var x = E Var[x | z] + Var E[x | z], the second by gaps, so that nothing cancels.
+        gap = mean - expected[..., None, :]
+        spread = states @ variance + np.einsum("...k,...kd->...d", states, gap**2)
+    table = symbols(emission)
+    return Forecast(states, expected, spread, None if table is None else states @ table)
+
+
+def expected_visits(m: Messages) -> np.ndarray:
+    """Expected number of separate visits to each state, (K,): entries from elsewhere, and starts."""
+    xi = m.parameters["transition"]
+    return m.parameters["initial"] + xi.sum(axis=0) - np.diagonal(xi)
+
+
+def expected_steps(m: Messages) -> np.ndarray:
+    """Expected number of time steps in each state, (K,)."""
+    return np.exp(m.belief["z"]).sum(axis=0)

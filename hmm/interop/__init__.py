@@ -1,0 +1,14 @@
+"""Models from and to other libraries, each imported only when a model goes there."""
+
+from hmm.interop.dynamax import from_dynamax, to_dynamax
+from hmm.interop.hmmlearn import from_hmmlearn, to_hmmlearn
+from hmm.interop.pomegranate import from_pomegranate, to_pomegranate
+
+__all__ = [
+    "from_dynamax",
+    "from_hmmlearn",
+    "from_pomegranate",
+    "to_dynamax",
+    "to_hmmlearn",
+    "to_pomegranate",
+]

@@ -1,0 +1,314 @@
+"""Models in files: safetensors for the arrays, JSON in its header for everything else, and nothing that runs.
+
+A file holds the class's name, the constructor's arguments, the fitted attributes (names that end in ``_``)
+and the history of the fit. Arrays stand in the JSON as ``{"array": name}``, emissions as
+``{"emission": class, "fields": …}``, models within models likewise. Reading one creates numbers and strings,
+and a model only of a class that is already known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from hmm.emissions.base import Emission
+from hmm.monitor import ConvergenceMonitor
+from msgpass.errors import DataError, MessagePassingError
+
+FORMAT, VERSION = "msgpass-hmm", 1
+
+ATTRIBUTE = re.compile(r"_?[a-z][a-z0-9_]*_")
+"""What a fitted attribute is called; the leading underscore is of arrays behind a property."""
+
+DTYPES = ("F64", "F32", "I64", "I32", "I16", "I8", "U8", "BOOL")
+
+
+def save(model, path) -> None:
+    """Write a model with parameters to a file, in one step: a reader sees the old file or the new one.
+
+    Parameters
+    ----------
+    model : any model of ``hmm``
+        ``random_state`` is kept if it is a seed, not if it is a generator.
+    path : str or path
+
+    Raises
+    ------
+    NotFittedError
+        If the model has no parameters yet.
+    DataError
+        If it holds something that is neither number, string, array, emission, model nor a list or dict of
+        these.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    model.chain()
+    writer = _Writer()
+    document = writer.model(model, "")
+    header = {"format": FORMAT, "version": str(VERSION), "model": json.dumps(document, allow_nan=False)}
+    _replace(Path(path), to_bytes(writer.arrays, metadata=header))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the target and rename over it."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)  # mkstemp's files are the owner's alone
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+class _Writer:
+    """Values as JSON, with arrays set aside."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+
+    def model(self, model, prefix: str) -> dict[str, Any]:
+        """Class, arguments, fitted attributes and history."""
+        params = model.get_params(deep=False)
+        if not isinstance(params.get("random_state"), int | np.integer | type(None)):
+            params["random_state"] = None
+        attributes = {name: value for name, value in vars(model).items() if ATTRIBUTE.fullmatch(name)}
+        return {
+            "class": type(model).__name__,
+            "params": {name: self.plain(value, prefix + name) for name, value in params.items()},
+            "attributes": {name: self.plain(value, prefix + name) for name, value in attributes.items()},
+            "history": [float(value) for value in model.monitor_.history],
+        }
+
+    def plain(self, value, name: str) -> Any:
+        """JSON for a value; ``name`` is for messages and for the arrays in it."""
+        from hmm.base import BaseHMM
+
+        if value is None or isinstance(value, bool | str):
+            return value
+        if isinstance(value, np.generic):
+            return self.plain(value.item(), name)
+        if isinstance(value, int):
+            return value
+        if isinstance(value, float):
+            return value if np.isfinite(value) else {"float": repr(value)}
+        if isinstance(value, np.ndarray):
+            return self._array(value, name)
+        if isinstance(value, Emission):
+            parts = dataclasses.fields(cast(Any, value))
+            fields = {f.name: getattr(value, f.name) for f in parts if f.init}
+            plain = {k: self.plain(v, f"{name}.{k}") for k, v in fields.items()}
+            return {"emission": type(value).__name__, "fields": plain}
+        if isinstance(value, BaseHMM):
+            return {"model": self.model(value, f"{name}.")}
+        if isinstance(value, list | tuple):
+            items = [self.plain(v, f"{name}.{k}") for k, v in enumerate(value)]
+            return items if isinstance(value, list) else {"tuple": items}
+        if isinstance(value, dict) and all(isinstance(k, str) for k in value):
+            return {"dict": {k: self.plain(v, f"{name}.{k}") for k, v in value.items()}}
+        raise DataError(
+            f"{name} is a {type(value).__name__}, which has no place in a file; models keep numbers, "
+            "strings, arrays, emissions, models, and lists and dicts of these"
+        )
+
+    def _array(self, value: np.ndarray, name: str) -> Any:
+        if value.dtype.kind in "OU":
+            return {"strings": [self.plain(v, name) for v in value.tolist()]}
+        if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
+            raise DataError(f"{name} holds {value.dtype}, which has no place in a file")
+        kept = value if value.dtype.kind in "fb" else value.astype(np.int64)
+        key = name
+        while key in self.arrays:
+            key += "'"
+        self.arrays[key] = np.ascontiguousarray(kept, dtype=None if kept.dtype.kind == "b" else kept.dtype)
+        return {"array": key}
+
+
+def load(path):
+    """Read a model that ``model.save(path)`` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    A model of the class that was saved, which scores and predicts to the bit as it did.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it is not a model's; a file can do nothing but fail to load.
+
+    Examples
+    --------
+    >>> import tempfile, hmm
+    >>> model = hmm.PoissonHMM(n_components=1, random_state=0).fit([3, 4, 5])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/counts.safetensors")
+    ...     load(f"{folder}/counts.safetensors").lambdas_
+    array([[4.]])
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as problem:
+        raise DataError(f"cannot read {path}: {problem}") from None
+    header, arrays = _unpack(content, path)
+    version = header.get("version", "")
+    if header.get("format") != FORMAT or not version.isdigit():
+        raise DataError(f"{path} is a safetensors file, but not of a model; model.save(path) writes one")
+    if int(version[:9]) > VERSION:
+        raise DataError(
+            f"{path} was written in version {version} of the format, and this release reads up to {VERSION}; "
+            "upgrade msgpass"
+        )
+    try:
+        document = json.loads(header.get("model", ""), parse_constant=_no_constant)
+        return _model(document, _Reader(arrays))
+    except MessagePassingError as problem:
+        raise DataError(f"{path} does not hold a model that works: {problem}") from None
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as problem:
+        raise DataError(f"{path} is damaged: {type(problem).__name__}: {problem}") from None
+
+
+def _unpack(content: bytes, path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """(header's strings, arrays) of a safetensors file, in memory so that it cannot change meanwhile."""
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        found = deserialize(content)
+        metadata = (
+            json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__") or {}
+        )
+    except (SafetensorError, ValueError, RecursionError) as problem:
+        raise DataError(f"{path} is not a safetensors file, or it is damaged: {problem}") from None
+    arrays = {}
+    for name, entry in found:
+        if entry["dtype"] not in DTYPES:
+            raise DataError(
+                f"{path}: array {name!r} has dtype {entry['dtype']}; models keep {', '.join(DTYPES)}"
+            )
+        arrays[name] = np.frombuffer(bytes(entry["data"]), _numpy_dtype(entry["dtype"])).reshape(
+            entry["shape"]
+        )
+    return metadata, arrays
+
+
+def _numpy_dtype(name: str) -> np.dtype:
+    if name == "BOOL":
+        return np.dtype(bool)
+    return np.dtype({"F": "<f", "I": "<i", "U": "<u"}[name[0]] + str(int(name[1:]) // 8))
+
+
+def _no_constant(name: str):
+    raise ValueError(f"the header holds {name}")
+
+
+class _Reader:
+    """The inverse of :class:`_Writer`."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]):
+        self.arrays = arrays
+
+    def value(self, plain) -> Any:
+        """A value from its JSON."""
+        if isinstance(plain, list):
+            return [self.value(v) for v in plain]
+        if not isinstance(plain, dict):
+            return plain
+        if set(plain) == {"emission", "fields"}:
+            return _emission(plain["emission"], {k: self.value(v) for k, v in plain["fields"].items()})
+        ((kind, inside),) = plain.items()
+        if kind == "model":
+            return _unchecked(inside, self)
+        if kind == "array":
+            return np.array(self.arrays[inside])
+        if kind == "strings":
+            return np.array([self.value(v) for v in inside], dtype=object)
+        if kind == "tuple":
+            return tuple(self.value(v) for v in inside)
+        if kind == "float" and inside in ("inf", "-inf", "nan"):
+            return float(inside)
+        if kind == "dict":
+            return {k: self.value(v) for k, v in inside.items()}
+        raise ValueError(f"{kind!r} is not a kind of value")
+
+
+def _model(document: dict, reader: _Reader):
+    """Make the model and let it check itself."""
+    from hmm.starting import check_settings
+
+    model = _unchecked(document, reader)
+    check_settings(model)
+    chain = model.chain()
+    if vars(model).get("n_features_in_", chain.emission.n_features) != chain.emission.n_features:
+        raise ValueError("n_features_in_ contradicts the parameters")
+    return model
+
+
+def _unchecked(document: dict, reader: _Reader):
+    cls = _model_class(document["class"])
+    model = cls(**{name: reader.value(value) for name, value in document["params"].items()})
+    for name, value in document["attributes"].items():
+        if not ATTRIBUTE.fullmatch(name) or "__" in name or hasattr(cls, name):
+            raise ValueError(f"{name!r} is not the name of a fitted attribute")
+        vars(model)[name] = reader.value(value)
+    history = [float(value) for value in document["history"]]
+    model._monitor = ConvergenceMonitor(model.tol, model.n_iter, model.verbose)
+    model._monitor.history, model._monitor.iter = history, len(history)
+    return model
+
+
+def _model_class(name) -> type:
+    """A model of ``hmm``, or one of the user's own that is defined by now."""
+    import hmm
+    from hmm.base import BaseHMM
+
+    if isinstance(name, str) and name in hmm.__all__:
+        found = getattr(hmm, name)
+        if isinstance(found, type) and issubclass(found, BaseHMM):
+            return found
+    return _named(BaseHMM, name, "model")
+
+
+def _emission(name, fields: dict) -> Emission:
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    import hmm.emissions
+
+    for module in iter_modules(hmm.emissions.__path__):
+        import_module(f"hmm.emissions.{module.name}")  # a class is known once its module is loaded
+    cls = _named(Emission, name, "emission")
+    return cls(**fields)
+
+
+def _named(base: type, name, what: str) -> Any:
+    """A subclass that exists, by name."""
+    waiting = [base]
+    while waiting:
+        cls = waiting.pop()
+        if cls.__name__ == name and cls is not base:
+            return cls
+        waiting += cls.__subclasses__()
+    raise DataError(f"the {what} {name!r} is not known here; define or import its class before loading")

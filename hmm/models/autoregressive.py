@@ -1,0 +1,124 @@
+"""``AutoregressiveHMM``: states that are autoregressions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hmm.base import BaseHMM
+from hmm.chain import Chain
+from hmm.emissions.autoregressive import Autoregressive, with_lags
+from hmm.sequences import column_names, end_to_end, lengths_or_target
+from hmm.validation import rows_of_numbers, sequence_lengths, whole
+
+
+class AutoregressiveHMM(BaseHMM):
+    """Markov-switching autoregression: x_t | k ~ N(a_k + Σ_i A_ki x_{t−i}, diag σ²_k).
+
+    X is (T, D), or (T,) for one feature. Likelihoods are conditional on the first ``order`` rows of each
+    sequence. NaN is missing; the row itself loses the missing cell, and rows that need it as their past are
+    conditioned on, too.
+
+    Parameters
+    ----------
+    n_components : int
+        States K.
+    order : int
+        Lags p.
+    startprob_prior, transmat_prior : float or array
+        Concentrations of Dirichlet priors; 1, the default, is maximum likelihood.
+    algorithm : {"viterbi", "map"}
+        What ``decode`` does.
+    random_state : int, numpy.random.Generator or None
+    n_iter, tol : int, float
+        EM stops after ``n_iter`` iterations, or when one gains less than ``tol``.
+    verbose : bool
+        Whether every iteration prints a line.
+    params, init_params : str
+        What ``fit`` estimates and what it starts anew: "s" startprob, "t" transmat, "b" coef, "i" intercept,
+        "c" covars.
+    implementation : {"log", "scaling"}
+        Taken for hmmlearn's sake; the engine is scaled, and turns to logarithms where that would underflow.
+
+    Attributes
+    ----------
+    startprob_ : array, (K,)
+    transmat_ : array, (K, K), row = from
+    coef_ : array, (K, D, D·order)
+        Columns D·(i − 1) to D·i belong to lag i.
+    intercept_ : array, (K, D)
+    covars_ : array, (K, D)
+        Variances of the noise.
+    monitor_ : ConvergenceMonitor
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = np.zeros(1000)
+    >>> for t in range(1, 1000):
+    ...     x[t] = (0.9 if t < 500 else -0.9) * x[t - 1] + rng.normal()
+    >>> model = AutoregressiveHMM(n_components=2, random_state=0).fit(x)
+    >>> np.sort(model.coef_.ravel()).round(1)
+    array([-0.9,  0.9])
+    """
+
+    EMISSION = Autoregressive
+    FLAT = True
+
+    def __init__(
+        self,
+        n_components=1,
+        order=1,
+        startprob_prior=1.0,
+        transmat_prior=1.0,
+        algorithm="viterbi",
+        random_state=None,
+        n_iter=1000,
+        tol=1e-4,
+        verbose=False,
+        params="stbic",
+        init_params="stbic",
+        implementation="log",
+    ):
+        self.n_components = n_components
+        self.order = order
+        self.startprob_prior = startprob_prior
+        self.transmat_prior = transmat_prior
+        self.algorithm = algorithm
+        self.random_state = random_state
+        self.n_iter = n_iter
+        self.tol = tol
+        self.verbose = verbose
+        self.params = params
+        self.init_params = init_params
+        self.implementation = implementation
+
+    @property
+    def n_features(self) -> int:
+        """Numbers D in an observation."""
+        return self.chain().emission.n_features
+
+    @property
+    def memory(self) -> int:  # type: ignore[override]
+        """Earlier rows that the density of an observation reads: ``order``."""
+        return whole("order", self.order, 1)
+
+    def fit(self, X, y=None, lengths=None):
+        names = column_names(X)
+        X, lengths = end_to_end(X, lengths, flat=True)
+        X = rows_of_numbers(X, flat=True)
+        lengths = sequence_lengths(lengths_or_target(y, lengths, len(X)), len(X))
+        super().fit(with_lags(X, lengths, self.memory), lengths=lengths)
+        self.n_features_in_ = X.shape[1]
+        if names is not None:
+            self.feature_names_in_ = names
+        return self
+
+    def _ready(self, X, lengths) -> tuple[Chain, np.ndarray, list[int]]:
+        chain, X, lengths = super()._ready(X, lengths)
+        return chain, with_lags(X, lengths, self.memory), lengths
+
+    def emission(self, X: np.ndarray | None = None) -> Autoregressive:
+        return Autoregressive(self.coef_, self.intercept_, self.covars_)
+
+    def start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Autoregressive:
+        return Autoregressive.start(X, self.n_components, X.shape[1] // (self.memory + 1), rng)

@@ -1,0 +1,136 @@
+"""``GMMHMM``: states that emit mixtures of normal vectors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hmm.base import BaseHMM
+from hmm.emissions.covariance import COVARIANCE_TYPES, variance_floor
+from hmm.emissions.gaussian_mixture import GaussianMixture
+from hmm.emissions.gaussian_prior import GaussianPrior
+from hmm.validation import one_of, whole
+
+
+class GMMHMM(BaseHMM):
+    """Hidden Markov model of real vectors, each state a mixture of normal distributions.
+
+    X is (T, D); NaN cells are missing and are integrated out, whatever the covariance type.
+
+    Parameters
+    ----------
+    n_components : int
+        States K.
+    n_mix : int
+        Components M of each state.
+    min_covar : float, optional
+        Least variance of a component; by default a millionth of each feature's variance, which keeps a
+        component from collapsing onto one row.
+    startprob_prior, transmat_prior : float or array
+        Concentrations of Dirichlet priors; 1, the default, is maximum likelihood.
+    weights_prior : float or array that broadcasts to (K, M)
+        Concentrations of a Dirichlet prior on the weights; 1, the default, is maximum likelihood.
+    means_prior, means_weight, covars_prior, covars_weight : float or array
+        Priors as :class:`GaussianHMM` has them, on each component; arrays are for all components: (K, M, D),
+        (K, M) and the shape of ``covars_``. The defaults are maximum likelihood.
+    covariance_type : {"diag", "spherical", "full", "tied"}
+        "tied" is one matrix for the components of a state.
+    algorithm : {"viterbi", "map"}
+        What ``decode`` does.
+    random_state : int, numpy.random.Generator or None
+    n_iter, tol : int, float
+        EM stops after ``n_iter`` iterations, or when one gains less than ``tol``.
+    verbose : bool
+        Whether every iteration prints a line.
+    params, init_params : str
+        What ``fit`` estimates and what it starts anew: "s" startprob, "t" transmat, "m" means, "c" covars,
+        "w" weights.
+    implementation : {"log", "scaling"}
+        Taken for hmmlearn's sake; the engine is scaled, and turns to logarithms where that would underflow.
+
+    Attributes
+    ----------
+    startprob_ : array, (K,)
+    transmat_ : array, (K, K), row = from
+    weights_ : array, (K, M)
+    means_ : array, (K, M, D)
+    covars_ : array
+        (K, M) spherical, (K, M, D) diag, (K, M, D, D) full, (K, D, D) tied.
+    monitor_ : ConvergenceMonitor
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> two_humps = np.where(rng.random(200) < 0.5, -3.0, 3.0) + rng.normal(size=200)
+    >>> X = np.concatenate([two_humps, rng.normal(20, 1, 200)]).reshape(-1, 1)
+    >>> model = GMMHMM(n_components=2, n_mix=2, random_state=0).fit(X)
+    >>> k = model.predict(X)[0]
+    >>> np.sort(model.means_[k].ravel()).round()
+    array([-3.,  3.])
+    """
+
+    EMISSION = GaussianMixture
+
+    def __init__(
+        self,
+        n_components=1,
+        n_mix=1,
+        min_covar=None,
+        startprob_prior=1.0,
+        transmat_prior=1.0,
+        weights_prior=1.0,
+        means_prior=0.0,
+        means_weight=0.0,
+        covars_prior=None,
+        covars_weight=None,
+        algorithm="viterbi",
+        covariance_type="diag",
+        random_state=None,
+        n_iter=1000,
+        tol=1e-4,
+        verbose=False,
+        params="stmcw",
+        init_params="stmcw",
+        implementation="log",
+    ):
+        self.n_components = n_components
+        self.n_mix = n_mix
+        self.min_covar = min_covar
+        self.startprob_prior = startprob_prior
+        self.transmat_prior = transmat_prior
+        self.weights_prior = weights_prior
+        self.means_prior = means_prior
+        self.means_weight = means_weight
+        self.covars_prior = covars_prior
+        self.covars_weight = covars_weight
+        self.algorithm = algorithm
+        self.covariance_type = covariance_type
+        self.random_state = random_state
+        self.n_iter = n_iter
+        self.tol = tol
+        self.verbose = verbose
+        self.params = params
+        self.init_params = init_params
+        self.implementation = implementation
+
+    @property
+    def n_features(self) -> int:
+        """Numbers D in an observation."""
+        return self.chain().emission.n_features
+
+    def emission(self, X: np.ndarray | None = None) -> GaussianMixture:
+        one_of("covariance_type", self.covariance_type, COVARIANCE_TYPES)
+        prior = GaussianPrior(
+            self.means_prior,
+            self.means_weight,
+            0.0 if self.covars_prior is None else self.covars_prior,
+            1.0 if self.covars_weight is None else self.covars_weight,
+        )
+        floor = 0.0 if X is None else variance_floor(X, self.min_covar)
+        return GaussianMixture(
+            self.weights_, self.means_, self.covars_, self.covariance_type, floor, self.weights_prior, prior
+        )
+
+    def start_emission(self, X: np.ndarray, rng: np.random.Generator) -> GaussianMixture:
+        one_of("covariance_type", self.covariance_type, COVARIANCE_TYPES)
+        M, floor = whole("n_mix", self.n_mix, 1), variance_floor(X, self.min_covar)
+        return GaussianMixture.start(X, self.n_components, M, rng, self.covariance_type, floor)
