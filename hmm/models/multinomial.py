@@ -66,8 +66,6 @@ class MultinomialHMM(BaseHMM):
         n_trials=None,
         startprob_prior=1.0,
         transmat_prior=1.0,
-        *,
-        emissionprob_prior=1.0,
         algorithm="viterbi",
         random_state=None,
         n_iter=1000,
@@ -76,6 +74,8 @@ class MultinomialHMM(BaseHMM):
         params="ste",
         init_params="ste",
         implementation="log",
+        *,
+        emissionprob_prior=1.0,
     ):
         self.n_components = n_components
         self.n_trials = n_trials
