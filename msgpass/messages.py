@@ -9,7 +9,7 @@ import numpy as np
 
 from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.nodes import Parameter, Sequence
-from msgpass.sweeps import paths, readings
+from msgpass.sweeps import paths, readings, single_messages
 
 
 class Reading(Mapping):
@@ -156,7 +156,7 @@ class Messages:
             A log table; (h, precision) of a Gaussian variable; a value along a step's arrow and a cotangent
             against it.
         """
-        return readings.message(self._x, source, target)
+        return single_messages.message(self._x, source, target)
 
     def totals(self, name) -> np.ndarray:
         """log Z (or best score) of every independent part of a discrete variable's component, (parts,).
