@@ -1,8 +1,7 @@
 """One directed message between a factor instance and its neighbour, made when it is asked for.
 
 A chain's messages are made from α, β and its tables, a tree's are kept by its run, and a step's are values
-along its
-arrow and cotangents against it.
+along its arrow and cotangents against it.
 """
 
 from __future__ import annotations
