@@ -3,7 +3,7 @@ time.
 
 At z[t] the factors split by what else they touch: one that reaches a row after t speaks for the later slices,
 every other for the slices up to and including t. Their messages, added up, are the backward and the forward
-message of the sliced graph.
+message of the sliced graph. Where a recurrence runs against the clock, later means later in its sweep.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def _messages(m: Messages, names: list[str]) -> dict:
             # Along a step's arrow goes a value, and values do not add up: the forward message is the value
             # itself.
             if not (real and any(s.node.name == name for s in factor.out)):
-                said[last > t].append(_canonical(m.message(factor, g[name])))
+                later = last > t or (real and _feeds_own_sequence(factor, name))
+                said[later].append(_canonical(m.message(factor, g[name])))
         zero = _zero(g.nodes[name], said)
         backward.append(sum(said[True], zero))
         forward.append(sum(said[False], zero))
@@ -83,6 +84,13 @@ def _messages(m: Messages, names: list[str]) -> dict:
         kind: _gaussian(stack) if stack[0].ndim == 2 else np.stack(stack)
         for kind, stack in (("forward", forward), ("backward", backward))
     }
+
+
+def _feeds_own_sequence(factor, name: str) -> bool:
+    """Computes another row of the row's sequence: a recurrence, which may run against the clock."""
+    own = row_of(name)
+    made = [row_of(s.node.name) for s in factor.out]
+    return own is not None and any(row and row[0] == own[0] and row != own for row in made)
 
 
 def _value(m: Messages, name: str) -> np.ndarray:

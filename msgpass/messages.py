@@ -79,8 +79,9 @@ class Messages:
         log Z, best score, or loss (with Tangent: value and directional derivative).
     forward, backward : mapping from a sequence's name to an array, first axis time
         ``forward`` holds what slices up to and including t say, ``backward`` what later slices say: log
-        tables for discrete
-        variables, (h, precision) for Gaussian ones, values and cotangents for real ones.
+        tables
+        for discrete variables, (h, precision) for Gaussian ones, values and cotangents for real ones. Where a
+        recurrence runs against the clock, later means later in its sweep.
     belief : mapping from a variable's or a factor's name
         Normalised log marginals (max-marginals with the best at 0; Gaussian: mean and cov); of a factor its
         joint belief.

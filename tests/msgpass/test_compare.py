@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msgpass import Checkpointed, FactorGraph, ForwardOnly, Quadratic, Table, Tangent, run
+from msgpass import Checkpointed, FactorGraph, ForwardOnly, Loss, Quadratic, Step, Table, Tangent, run
 from msgpass.compare import compare
 from msgpass.errors import DataError, ShapeError, UnavailableError
 from msgpass.identities.chains import random_chain, table_graph
@@ -198,3 +198,20 @@ def test_gaussian_variables_compare_by_their_fields():
     x = g.variable("x", shape=(2,))
     g.factor(Quadratic.prior(np.zeros(2), np.eye(2)), x)
     assert {part.name for part in compare(run(g), run(g))} == {"x.mean", "x.cov", "total"}
+
+
+def test_a_recurrence_against_the_clock_has_its_backward_messages_in_a_flat_graph(rng):
+    g = FactorGraph()
+    r, w = g.sequence("r", length=4, shape=()), g.parameter("w", 0.7)
+    g.factor(
+        Step(lambda h, x, w: np.tanh(w * h + x)),
+        r.before(g.parameter("end", 0.3)),
+        g.observe("x", rng.normal(size=4))[:],
+        w,
+        out=r[:],
+    )
+    g.factor(Loss(lambda v: (0.5 * v**2, v)), r[:])
+    m = run(g)
+    assert m.backward["r"][0] == 0
+    assert np.abs(m.backward["r"][1:]).min() > 0
+    assert compare(m, run(g.unroll())).gap < 1e-14
