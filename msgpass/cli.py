@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,7 @@ from typer.core import TyperGroup
 from msgpass import __version__, data
 from msgpass.errors import DataError, MessagePassingError
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 DEFAULT_SERIES = "earthquakes"
 
 
@@ -59,6 +60,8 @@ class Kind(StrEnum):
 
 def main() -> None:
     """Entry point of the command ``msgpass``."""
+    # So that a folder that is being written is removed when a batch system ends the command, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # Greek letters on a terminal that has none

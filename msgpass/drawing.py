@@ -96,6 +96,9 @@ def state_legend(ax, states: int, labels=None) -> None:
     from matplotlib.patches import Patch
 
     labels = labels or [f"state {k}" for k in range(states)]
+    crowded = states > 3  # the title stands on the left of the same line
+    if crowded:
+        labels = [label.removeprefix("state ").split(":")[0] for label in labels]
     if states <= 8:
         handles = [Patch(color=c, label=label) for c, label in zip(shades(states), labels, strict=True)]
         ax.legend(
@@ -105,4 +108,6 @@ def state_legend(ax, states: int, labels=None) -> None:
             ncols=states,
             borderaxespad=0.1,
             handlelength=1,
+            title="state" if crowded else None,
+            columnspacing=0.9 if crowded else None,
         )
