@@ -61,7 +61,3 @@ class NotFittedError(MessagePassingError, ValueError, AttributeError):
 
 class ConvergenceWarning(UserWarning):
     """An iteration stopped before it met its tolerance."""
-
-
-class CompilationNotice(UserWarning):
-    """A kernel is being compiled for the first time and this takes more than a second."""

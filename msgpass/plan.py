@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from msgpass.errors import GraphError, UnsupportedError
-from msgpass.nodes import Clock, Observation, Parameter, Sequence, Slice, Variable
+from msgpass.nodes import Clock, Sequence, Slice, Variable
 from msgpass.potentials import Loss, Quadratic, Step, Table
 
 
@@ -424,8 +424,3 @@ def _as_chain(node: Sequence, families) -> TableChain | None:
             return None
         pairs.append((f, firsts == [1, 0]))
     return TableChain(families, (node.name,), node, tuple(unaries), tuple(pairs))
-
-
-def has_parameter(value) -> bool:
-    """A part that a run may override."""
-    return isinstance(value, Parameter | Observation)

@@ -16,35 +16,14 @@ implements
 ``close(message)``
     what a complete message at a root adds to ``total``.
 
-One new file with these six functions and a line in ``msgpass/algebra/__init__.py`` is a new algebra: the tree
-sweep, the
-chain sweep, checkpoints, lags and ``message`` come with it. Algebras over directed potentials (steps) are
+Over tables, :class:`~msgpass.algebra.tables.TableAlgebra` has all of these but ``joint``, made from
+``reduce``, and with them ``normalise`` (beliefs) and ``combine`` (the trace-back). ``potentials`` says what
+an algebra crosses. One new file and a line in ``msgpass/algebra/__init__.py`` is a new algebra: the tree
+sweep, checkpoints, lags and ``message`` come with it. Algebras over directed potentials (steps) are
 :class:`Adjoint` and :class:`Tangent`, whose local rules are a value, a VJP and a JVP.
 """
 
 from __future__ import annotations
-
-from typing import Any, Protocol
-
-Message = Any
-
-
-class UndirectedAlgebra(Protocol):
-    """What the tree and chain sweeps need; see the module's text."""
-
-    name: str
-
-    def unit(self, size: int, dtype) -> Message: ...
-
-    def add(self, a: Message, b: Message) -> Message: ...
-
-    def forward(self, potential, ins: list[Message]) -> Message: ...
-
-    def backward(self, potential, ins: list[Message], at_out: Message) -> list[Message]: ...
-
-    def joint(self, potential, ins: list[Message], at_out: Message): ...
-
-    def close(self, message: Message) -> float: ...
 
 
 class Algebra:

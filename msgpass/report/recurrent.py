@@ -21,7 +21,6 @@ from msgpass.potentials import Loss, Step
 from msgpass.run import run
 
 WEIGHTS = ("weight_ih", "weight_hh", "bias", "weight_out", "bias_out")
-DECAYED = ("weight_ih", "weight_hh", "weight_out")
 
 
 @dataclass(frozen=True)
