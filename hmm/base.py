@@ -45,7 +45,7 @@ class BaseHMM(BaseEstimator):
     EMISSION: ClassVar[type[Emission]]
     FLAT: ClassVar[bool] = False
     """Whether X of shape (T,) stands for (T, 1)."""
-    memory: int = 0
+    memory: ClassVar[int] = 0
     """Earlier rows that the density of an observation reads."""
 
     # -- what a model adds ------------------------------------------------------------------------------

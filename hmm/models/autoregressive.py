@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from hmm.base import BaseHMM
@@ -11,6 +14,7 @@ from hmm.sequences import column_names, end_to_end, lengths_or_target
 from hmm.validation import rows_of_numbers, sequence_lengths, whole
 
 
+@dataclass(eq=False, repr=False)
 class AutoregressiveHMM(BaseHMM):
     """Markov-switching autoregression: x_t | k ~ N(a_k + Σ_i A_ki x_{t−i}, diag σ²_k).
 
@@ -64,33 +68,18 @@ class AutoregressiveHMM(BaseHMM):
     EMISSION = Autoregressive
     FLAT = True
 
-    def __init__(
-        self,
-        n_components=1,
-        order=1,
-        startprob_prior=1.0,
-        transmat_prior=1.0,
-        algorithm="viterbi",
-        random_state=None,
-        n_iter=1000,
-        tol=1e-4,
-        verbose=False,
-        params="stbic",
-        init_params="stbic",
-        implementation="log",
-    ):
-        self.n_components = n_components
-        self.order = order
-        self.startprob_prior = startprob_prior
-        self.transmat_prior = transmat_prior
-        self.algorithm = algorithm
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.params = params
-        self.init_params = init_params
-        self.implementation = implementation
+    n_components: int = 1
+    order: int = 1
+    startprob_prior: Any = 1.0
+    transmat_prior: Any = 1.0
+    algorithm: str = "viterbi"
+    random_state: Any = None
+    n_iter: int = 1000
+    tol: float = 1e-4
+    verbose: bool = False
+    params: str = "stbic"
+    init_params: str = "stbic"
+    implementation: str = "log"
 
     @property
     def n_features(self) -> int:

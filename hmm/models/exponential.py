@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from hmm.emissions.exponential import Exponential
 from hmm.models.independent import IndependentHMM
 
 
+@dataclass(eq=False, repr=False)
 class ExponentialHMM(IndependentHMM):
     """Hidden Markov model of waiting times.
 
@@ -54,35 +56,19 @@ class ExponentialHMM(IndependentHMM):
 
     EMISSION = Exponential
 
-    def __init__(
-        self,
-        n_components=1,
-        startprob_prior=1.0,
-        transmat_prior=1.0,
-        rates_prior=0.0,
-        rates_weight=0.0,
-        algorithm="viterbi",
-        random_state=None,
-        n_iter=1000,
-        tol=1e-4,
-        verbose=False,
-        params="str",
-        init_params="str",
-        implementation="log",
-    ):
-        self.n_components = n_components
-        self.startprob_prior = startprob_prior
-        self.transmat_prior = transmat_prior
-        self.rates_prior = rates_prior
-        self.rates_weight = rates_weight
-        self.algorithm = algorithm
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.params = params
-        self.init_params = init_params
-        self.implementation = implementation
+    n_components: int = 1
+    startprob_prior: Any = 1.0
+    transmat_prior: Any = 1.0
+    rates_prior: Any = 0.0
+    rates_weight: Any = 0.0
+    algorithm: str = "viterbi"
+    random_state: Any = None
+    n_iter: int = 1000
+    tol: float = 1e-4
+    verbose: bool = False
+    params: str = "str"
+    init_params: str = "str"
+    implementation: str = "log"
 
     def settings(self) -> dict[str, Any]:
         return {"total": self.rates_prior, "weight": self.rates_weight}

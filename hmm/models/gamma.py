@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from hmm.emissions.gamma import Gamma
 from hmm.models.independent import IndependentHMM
 
 
+@dataclass(eq=False, repr=False)
 class GammaHMM(IndependentHMM):
     """Hidden Markov model of positive numbers with gamma distributions.
 
@@ -50,28 +54,14 @@ class GammaHMM(IndependentHMM):
 
     EMISSION = Gamma
 
-    def __init__(
-        self,
-        n_components=1,
-        startprob_prior=1.0,
-        transmat_prior=1.0,
-        algorithm="viterbi",
-        random_state=None,
-        n_iter=1000,
-        tol=1e-4,
-        verbose=False,
-        params="stab",
-        init_params="stab",
-        implementation="log",
-    ):
-        self.n_components = n_components
-        self.startprob_prior = startprob_prior
-        self.transmat_prior = transmat_prior
-        self.algorithm = algorithm
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.params = params
-        self.init_params = init_params
-        self.implementation = implementation
+    n_components: int = 1
+    startprob_prior: Any = 1.0
+    transmat_prior: Any = 1.0
+    algorithm: str = "viterbi"
+    random_state: Any = None
+    n_iter: int = 1000
+    tol: float = 1e-4
+    verbose: bool = False
+    params: str = "stab"
+    init_params: str = "stab"
+    implementation: str = "log"

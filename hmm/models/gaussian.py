@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from hmm.base import BaseHMM
@@ -11,6 +14,7 @@ from hmm.emissions.gaussian_prior import GaussianPrior
 from hmm.validation import one_of
 
 
+@dataclass(eq=False, repr=False)
 class GaussianHMM(BaseHMM):
     """Hidden Markov model of real vectors.
 
@@ -64,43 +68,23 @@ class GaussianHMM(BaseHMM):
 
     EMISSION = Gaussian
 
-    def __init__(
-        self,
-        n_components=1,
-        covariance_type="diag",
-        min_covar=None,
-        startprob_prior=1.0,
-        transmat_prior=1.0,
-        means_prior=0.0,
-        means_weight=0.0,
-        covars_prior=0.0,
-        covars_weight=1.0,
-        algorithm="viterbi",
-        random_state=None,
-        n_iter=1000,
-        tol=1e-4,
-        verbose=False,
-        params="stmc",
-        init_params="stmc",
-        implementation="log",
-    ):
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.min_covar = min_covar
-        self.startprob_prior = startprob_prior
-        self.transmat_prior = transmat_prior
-        self.means_prior = means_prior
-        self.means_weight = means_weight
-        self.covars_prior = covars_prior
-        self.covars_weight = covars_weight
-        self.algorithm = algorithm
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.params = params
-        self.init_params = init_params
-        self.implementation = implementation
+    n_components: int = 1
+    covariance_type: str = "diag"
+    min_covar: Any = None
+    startprob_prior: Any = 1.0
+    transmat_prior: Any = 1.0
+    means_prior: Any = 0.0
+    means_weight: Any = 0.0
+    covars_prior: Any = 0.0
+    covars_weight: Any = 1.0
+    algorithm: str = "viterbi"
+    random_state: Any = None
+    n_iter: int = 1000
+    tol: float = 1e-4
+    verbose: bool = False
+    params: str = "stmc"
+    init_params: str = "stmc"
+    implementation: str = "log"
 
     @property
     def n_features(self) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from hmm.base import BaseHMM
@@ -11,6 +14,7 @@ from hmm.emissions.gaussian_prior import GaussianPrior
 from hmm.validation import one_of, whole
 
 
+@dataclass(eq=False, repr=False)
 class GMMHMM(BaseHMM):
     """Hidden Markov model of real vectors, each state a mixture of normal distributions.
 
@@ -70,47 +74,25 @@ class GMMHMM(BaseHMM):
 
     EMISSION = GaussianMixture
 
-    def __init__(
-        self,
-        n_components=1,
-        n_mix=1,
-        min_covar=None,
-        startprob_prior=1.0,
-        transmat_prior=1.0,
-        weights_prior=1.0,
-        means_prior=0.0,
-        means_weight=0.0,
-        covars_prior=None,
-        covars_weight=None,
-        algorithm="viterbi",
-        covariance_type="diag",
-        random_state=None,
-        n_iter=1000,
-        tol=1e-4,
-        verbose=False,
-        params="stmcw",
-        init_params="stmcw",
-        implementation="log",
-    ):
-        self.n_components = n_components
-        self.n_mix = n_mix
-        self.min_covar = min_covar
-        self.startprob_prior = startprob_prior
-        self.transmat_prior = transmat_prior
-        self.weights_prior = weights_prior
-        self.means_prior = means_prior
-        self.means_weight = means_weight
-        self.covars_prior = covars_prior
-        self.covars_weight = covars_weight
-        self.algorithm = algorithm
-        self.covariance_type = covariance_type
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.params = params
-        self.init_params = init_params
-        self.implementation = implementation
+    n_components: int = 1
+    n_mix: int = 1
+    min_covar: Any = None
+    startprob_prior: Any = 1.0
+    transmat_prior: Any = 1.0
+    weights_prior: Any = 1.0
+    means_prior: Any = 0.0
+    means_weight: Any = 0.0
+    covars_prior: Any = None
+    covars_weight: Any = None
+    algorithm: str = "viterbi"
+    covariance_type: str = "diag"
+    random_state: Any = None
+    n_iter: int = 1000
+    tol: float = 1e-4
+    verbose: bool = False
+    params: str = "stmcw"
+    init_params: str = "stmcw"
+    implementation: str = "log"
 
     @property
     def n_features(self) -> int:

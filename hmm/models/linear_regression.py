@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from hmm.emissions.linear_regression import LinearRegression
@@ -9,6 +12,7 @@ from hmm.models.regression import RegressionHMM
 from hmm.validation import whole
 
 
+@dataclass(eq=False, repr=False)
 class LinearRegressionHMM(RegressionHMM):
     """Hidden Markov model of switching linear regressions.
 
@@ -59,33 +63,18 @@ class LinearRegressionHMM(RegressionHMM):
 
     EMISSION = LinearRegression
 
-    def __init__(
-        self,
-        n_components=1,
-        n_targets=1,
-        startprob_prior=1.0,
-        transmat_prior=1.0,
-        algorithm="viterbi",
-        random_state=None,
-        n_iter=1000,
-        tol=1e-4,
-        verbose=False,
-        params="stbic",
-        init_params="stbic",
-        implementation="log",
-    ):
-        self.n_components = n_components
-        self.n_targets = n_targets
-        self.startprob_prior = startprob_prior
-        self.transmat_prior = transmat_prior
-        self.algorithm = algorithm
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.params = params
-        self.init_params = init_params
-        self.implementation = implementation
+    n_components: int = 1
+    n_targets: int = 1
+    startprob_prior: Any = 1.0
+    transmat_prior: Any = 1.0
+    algorithm: str = "viterbi"
+    random_state: Any = None
+    n_iter: int = 1000
+    tol: float = 1e-4
+    verbose: bool = False
+    params: str = "stbic"
+    init_params: str = "stbic"
+    implementation: str = "log"
 
     def emission(self, X: np.ndarray | None = None) -> LinearRegression:
         return LinearRegression(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from hmm.emissions.logistic_regression import LogisticRegression
@@ -9,6 +12,7 @@ from hmm.models.regression import RegressionHMM
 from msgpass.errors import DataError
 
 
+@dataclass(eq=False, repr=False)
 class LogisticRegressionHMM(RegressionHMM):
     """Hidden Markov model of switching logistic regressions.
 
@@ -58,33 +62,18 @@ class LogisticRegressionHMM(RegressionHMM):
 
     EMISSION = LogisticRegression
 
-    def __init__(
-        self,
-        n_components=1,
-        startprob_prior=1.0,
-        transmat_prior=1.0,
-        l2=0.0,
-        algorithm="viterbi",
-        random_state=None,
-        n_iter=1000,
-        tol=1e-4,
-        verbose=False,
-        params="stbi",
-        init_params="stbi",
-        implementation="log",
-    ):
-        self.n_components = n_components
-        self.startprob_prior = startprob_prior
-        self.transmat_prior = transmat_prior
-        self.l2 = l2
-        self.algorithm = algorithm
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.params = params
-        self.init_params = init_params
-        self.implementation = implementation
+    n_components: int = 1
+    startprob_prior: Any = 1.0
+    transmat_prior: Any = 1.0
+    l2: float = 0.0
+    algorithm: str = "viterbi"
+    random_state: Any = None
+    n_iter: int = 1000
+    tol: float = 1e-4
+    verbose: bool = False
+    params: str = "stbi"
+    init_params: str = "stbi"
+    implementation: str = "log"
 
     def emission(self, X: np.ndarray | None = None) -> LogisticRegression:
         return LogisticRegression(self.coef_, self.intercept_, self.l2, inputs=self.__dict__.get("_inputs"))

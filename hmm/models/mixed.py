@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from sklearn.base import clone
 
@@ -18,6 +21,7 @@ ROUNDS = 3
 """M-steps at the start: parts that have no closed form get nearer with each."""
 
 
+@dataclass(eq=False, repr=False)
 class MixedHMM(BaseHMM):
     """Hidden Markov model of columns of different kinds, independent given the state.
 
@@ -70,33 +74,18 @@ class MixedHMM(BaseHMM):
 
     EMISSION = Mixed
 
-    def __init__(
-        self,
-        n_components=1,
-        models=(),
-        startprob_prior=1.0,
-        transmat_prior=1.0,
-        algorithm="viterbi",
-        random_state=None,
-        n_iter=1000,
-        tol=1e-4,
-        verbose=False,
-        params="ste",
-        init_params="ste",
-        implementation="log",
-    ):
-        self.n_components = n_components
-        self.models = models
-        self.startprob_prior = startprob_prior
-        self.transmat_prior = transmat_prior
-        self.algorithm = algorithm
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.params = params
-        self.init_params = init_params
-        self.implementation = implementation
+    n_components: int = 1
+    models: Any = ()
+    startprob_prior: Any = 1.0
+    transmat_prior: Any = 1.0
+    algorithm: str = "viterbi"
+    random_state: Any = None
+    n_iter: int = 1000
+    tol: float = 1e-4
+    verbose: bool = False
+    params: str = "ste"
+    init_params: str = "ste"
+    implementation: str = "log"
 
     @property
     def parts_(self) -> list[BaseHMM]:

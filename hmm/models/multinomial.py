@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hmm.emissions.multinomial import Multinomial
 from msgpass.errors import DataError
 
 
+@dataclass(eq=False, repr=False)
 class MultinomialHMM(BaseHMM):
     """Hidden Markov model of counts of D kinds, given how many there are.
 
@@ -60,36 +62,20 @@ class MultinomialHMM(BaseHMM):
 
     EMISSION = Multinomial
 
-    def __init__(
-        self,
-        n_components=1,
-        n_trials=None,
-        startprob_prior=1.0,
-        transmat_prior=1.0,
-        algorithm="viterbi",
-        random_state=None,
-        n_iter=1000,
-        tol=1e-4,
-        verbose=False,
-        params="ste",
-        init_params="ste",
-        implementation="log",
-        *,
-        emissionprob_prior=1.0,
-    ):
-        self.n_components = n_components
-        self.n_trials = n_trials
-        self.startprob_prior = startprob_prior
-        self.transmat_prior = transmat_prior
-        self.emissionprob_prior = emissionprob_prior
-        self.algorithm = algorithm
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.params = params
-        self.init_params = init_params
-        self.implementation = implementation
+    n_components: int = 1
+    n_trials: Any = None
+    startprob_prior: Any = 1.0
+    transmat_prior: Any = 1.0
+    algorithm: str = "viterbi"
+    random_state: Any = None
+    n_iter: int = 1000
+    tol: float = 1e-4
+    verbose: bool = False
+    params: str = "ste"
+    init_params: str = "ste"
+    implementation: str = "log"
+    _: KW_ONLY
+    emissionprob_prior: Any = 1.0
 
     @property
     def n_features(self) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from hmm.base import BaseHMM
@@ -9,6 +12,7 @@ from hmm.emissions.poisson import Poisson
 from msgpass.errors import DataError
 
 
+@dataclass(eq=False, repr=False)
 class PoissonHMM(BaseHMM):
     """Hidden Markov model of counts.
 
@@ -55,35 +59,19 @@ class PoissonHMM(BaseHMM):
     EMISSION = Poisson
     FLAT = True
 
-    def __init__(
-        self,
-        n_components=1,
-        startprob_prior=1.0,
-        transmat_prior=1.0,
-        lambdas_prior=0.0,
-        lambdas_weight=0.0,
-        algorithm="viterbi",
-        random_state=None,
-        n_iter=1000,
-        tol=1e-4,
-        verbose=False,
-        params="stl",
-        init_params="stl",
-        implementation="log",
-    ):
-        self.n_components = n_components
-        self.startprob_prior = startprob_prior
-        self.transmat_prior = transmat_prior
-        self.lambdas_prior = lambdas_prior
-        self.lambdas_weight = lambdas_weight
-        self.algorithm = algorithm
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.params = params
-        self.init_params = init_params
-        self.implementation = implementation
+    n_components: int = 1
+    startprob_prior: Any = 1.0
+    transmat_prior: Any = 1.0
+    lambdas_prior: Any = 0.0
+    lambdas_weight: Any = 0.0
+    algorithm: str = "viterbi"
+    random_state: Any = None
+    n_iter: int = 1000
+    tol: float = 1e-4
+    verbose: bool = False
+    params: str = "stl"
+    init_params: str = "stl"
+    implementation: str = "log"
 
     @property
     def n_features(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hmm.models.independent import IndependentHMM
 from msgpass.errors import DataError
 
 
+@dataclass(eq=False, repr=False)
 class ScipyHMM(IndependentHMM):
     """Hidden Markov model whose states emit a distribution of scipy.stats, by name.
 
@@ -64,35 +66,19 @@ class ScipyHMM(IndependentHMM):
 
     EMISSION = ScipyStats
 
-    def __init__(
-        self,
-        n_components=1,
-        distribution="norm",
-        fixed=None,
-        startprob_prior=1.0,
-        transmat_prior=1.0,
-        algorithm="viterbi",
-        random_state=None,
-        n_iter=1000,
-        tol=1e-4,
-        verbose=False,
-        params="stp",
-        init_params="stp",
-        implementation="log",
-    ):
-        self.n_components = n_components
-        self.distribution = distribution
-        self.fixed = fixed
-        self.startprob_prior = startprob_prior
-        self.transmat_prior = transmat_prior
-        self.algorithm = algorithm
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.params = params
-        self.init_params = init_params
-        self.implementation = implementation
+    n_components: int = 1
+    distribution: Any = "norm"
+    fixed: Any = None
+    startprob_prior: Any = 1.0
+    transmat_prior: Any = 1.0
+    algorithm: str = "viterbi"
+    random_state: Any = None
+    n_iter: int = 1000
+    tol: float = 1e-4
+    verbose: bool = False
+    params: str = "stp"
+    init_params: str = "stp"
+    implementation: str = "log"
 
     @property
     def family(self) -> Family:
