@@ -7,24 +7,40 @@ A model keeps what its user reads and sets (``startprob_``, ``means_``, …). Fo
 from __future__ import annotations
 
 import warnings
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from hmm import inference
-from hmm.chain import Chain
+from hmm.chain import Chain, Evidence
 from hmm.emissions.base import Emission
 from hmm.keeping import save
-from hmm.learning import baum_welch
-from hmm.monitor import ConvergenceMonitor
+from hmm.learning.baum_welch import baum_welch
+from hmm.learning.checkpoint import Checkpoint
+from hmm.learning.expectation import Expectation
+from hmm.learning.fitting import Fitting
+from hmm.monitor import ConvergenceMonitor, log
 from hmm.online import OnlineFilter
+from hmm.sample import Sample, checked_sample
 from hmm.sequences import column_names, end_to_end, is_list_of_sequences, lengths_or_target, same_names
-from hmm.starting import ALGORITHMS, check_settings, fields, free_parameters, starting_chain
+from hmm.starting import (
+    ALGORITHMS,
+    attributes,
+    check_settings,
+    free_parameters,
+    model_restrictions,
+    starting_chain,
+)
+from hmm.transitions.base import Transition
+from hmm.transitions.homogeneous import Homogeneous
 from hmm.validation import (
     NotFittedError,
     generator,
     one_of,
+    prior,
     probabilities,
     rows_of_numbers,
     same_width,
@@ -32,15 +48,41 @@ from hmm.validation import (
     whole,
 )
 from msgpass import FactorGraph, FixedLag, ForwardOnly, MaxProduct, Messages, run
-from msgpass.errors import ConvergenceWarning, DataError
+from msgpass.errors import ConvergenceWarning, DataError, ShapeError
 
 
+@dataclass(eq=False, repr=False)
 class BaseHMM(BaseEstimator):
     """Base of the models; a model adds its constructor, its emission, and what data it takes.
 
     A subclass writes ``EMISSION``, ``emission`` and ``start_emission``, and ``check_data`` where not every
-    number will do.
+    number will do. Where it is a dataclass (``@dataclass(eq=False, repr=False)``) whose fields are its
+    settings, it takes the following by keyword, too.
+
+    Parameters
+    ----------
+    n_init : int
+        Starts; the fit keeps the best.
+    method : {"em", "lbfgs"}
+        Baum-Welch, or L-BFGS on the same likelihood, whose gradient is read from the same messages.
+    transitions : hmm.transitions.Transition, optional
+        How states follow each other; one matrix for all steps by default.
+    topology : None, str, int or array (K, K)
+        Which transitions there may be: "ergodic" (the default), "left-right", "linear", "cyclic", a whole
+        number b (states at most b apart), or a mask. See :func:`hmm.topology.allowed_transitions`.
+    frozen : dict, optional
+        What a fit leaves as it is set: "startprob", "transmat", a parameter of the emission or "emission" →
+        states, or a mask. ``params`` freezes whole parameters.
+    tied : dict, optional
+        "transmat" or "emission" → lists of states that share their row, or what they emit.
     """
+
+    n_init: int = field(default=1, kw_only=True)
+    method: str = field(default="em", kw_only=True)
+    transitions: Any = field(default=None, kw_only=True)
+    topology: Any = field(default=None, kw_only=True)
+    frozen: Any = field(default=None, kw_only=True)
+    tied: Any = field(default=None, kw_only=True)
 
     EMISSION: ClassVar[type[Emission]]
     FLAT: ClassVar[bool] = False
@@ -58,16 +100,14 @@ class BaseHMM(BaseEstimator):
         """Where EM starts."""
         raise TypeError(f"{type(self).__name__} has no emission; use one of hmm's models")
 
-    def start_transition(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Nearly uniform, so that the data decide; drawn, so that states differ even where emissions do
-        not."""
-        K = self.n_components
-        return rng.dirichlet(np.full(K, 10.0), K) if K > 1 else np.ones((1, 1))
+    def stickiness(self, X: np.ndarray) -> float:
+        """Mass that goes to staying where one is before the rest of a transition matrix is drawn."""
+        return 0.0
 
     def store_emission(self, emission: Emission) -> None:
         """Keep an emission's fields as attributes."""
-        for field in emission.LETTERS.values():
-            setattr(self, f"{field}_", getattr(emission, field))
+        for name in emission.LETTERS.values():
+            setattr(self, f"{name}_", getattr(emission, name))
 
     def check_data(self, X: np.ndarray) -> np.ndarray:
         """(T, D) data of the kind that the emission wants."""
@@ -78,20 +118,32 @@ class BaseHMM(BaseEstimator):
         tags.input_tags.allow_nan = True
         return tags
 
+    def arranged(self, X: np.ndarray, lengths: list[int]) -> np.ndarray:
+        """Checked observations as the emission takes them."""
+        return X
+
     # -- learning ---------------------------------------------------------------------------------------
 
-    def fit(self, X, y=None, lengths=None):
-        """Estimate the parameters by Baum-Welch.
+    def fit(self, X, y=None, lengths=None, *, weights=None, labels=None, checkpoint=None):
+        """Estimate the parameters by Baum-Welch, or by the climb that ``method`` names.
 
         Parameters
         ----------
         X : array-like or frame, (T, D), or a list of these
-            Sequences end to end, or a list with one array a sequence; NaN is missing.
+            Sequences end to end, or a list with one array a sequence; NaN is missing. Inputs of the
+            transitions, if they take some, are the last columns.
         y : ignored, or lengths
             scikit-learn's place for a target, and hmmlearn's for ``lengths``: whole numbers ≥ 1 that sum to T
             are lengths; anything else with T entries is ignored.
         lengths : array-like of int, optional
             Lengths of the sequences, summing to T; one sequence by default.
+        weights : array-like, (N,), optional
+            How often each sequence counts: 2 is worth the sequence twice.
+        labels : array-like of int, (T,), optional
+            States that are known, −1 (or NaN) where they are not: what is maximised is log p(x, labels).
+        checkpoint : str or path, optional
+            A file that the fit is kept in while it runs, and from which the same call goes on after it was
+            cut short, to the bit. With ``n_iter`` raised it goes on from where it ended.
 
         Returns
         -------
@@ -103,30 +155,36 @@ class BaseHMM(BaseEstimator):
             Where an argument, the data or an attribute that the fit starts from cannot be used.
         ImpossibleEvidenceError
             If the start gives some observation probability zero.
+        KeyboardInterrupt
+            When it is interrupted; the model then holds the best parameters so far.
 
         Warns
         -----
         ConvergenceWarning
             If ``n_iter`` iterations were not enough to gain less than ``tol > 0`` in one.
         """
-        priors = check_settings(self)
+        check_settings(self)
         names = column_names(X)
-        X, lengths = end_to_end(X, lengths, flat=self.FLAT)
-        X = self.check_data(rows_of_numbers(X, flat=self.FLAT))
-        lengths = sequence_lengths(lengths_or_target(y, lengths, len(X)), len(X))
-        chain = starting_chain(self, X)
-        self.n_features_in_ = X.shape[1]
+        sample, width = self._sample(X, y, lengths, weights, labels)
+        fitting, kept = self._fitting(sample, checkpoint)
+        self.n_features_in_ = width
         if names is not None:
             self.feature_names_in_ = names
         else:
             self.__dict__.pop("feature_names_in_", None)
-        monitor = self._fresh_monitor()
-        self._store(chain)
-        for better in baum_welch(chain, chain.emission.prepare(X), lengths, self.params, priors, monitor):
-            self._store(better)
+        monitor = fitting.monitor
+        try:
+            for best in fitting:
+                self._store(best)
+        except KeyboardInterrupt:
+            fitting.settle()
+            if kept is not None:
+                kept.write(fitting.state)
+            log.warning("The fit was interrupted; the model holds the best parameters so far")
+            raise
         if monitor.iter > 1 and monitor.tol > 0 and not monitor.converged:
             warnings.warn(
-                f"EM stopped after n_iter={monitor.n_iter} iterations, the last of which gained "
+                f"the fit stopped after n_iter={monitor.n_iter} iterations, the last of which gained "
                 f"{monitor.history[-1] - monitor.history[-2]:.3g} ≥ tol={monitor.tol}; "
                 "raise n_iter, or tol, or set tol=0",
                 ConvergenceWarning,
@@ -134,8 +192,59 @@ class BaseHMM(BaseEstimator):
             )
         return self
 
+    def _sample(self, X, y=None, lengths=None, weights=None, labels=None) -> tuple[Sample, int]:
+        """Data of a fit, checked and arranged, and the columns of X."""
+        X, lengths = end_to_end(X, lengths, flat=self.FLAT)
+        rows = rows_of_numbers(X, flat=self.FLAT)
+        X, U = self._split(rows)
+        X = self.check_data(X)
+        sample = checked_sample(
+            X, U, lengths_or_target(y, lengths, len(X)), labels, weights, self.n_components
+        )
+        return replace(sample, X=self.arranged(X, sample.lengths)), rows.shape[1]
+
+    def _split(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """(observations, inputs of the transitions)."""
+        P = self.transition_kind().n_inputs
+        if not P:
+            return X, None
+        if X.shape[1] <= P:
+            raise ShapeError(
+                f"X has {X.shape[1]} columns; wanted at least one of observations, and then {P} of inputs to "
+                "the transitions"
+            )
+        return X[:, :-P], np.asarray(X[:, -P:], np.float64)
+
+    def _fitting(self, sample: Sample, checkpoint) -> tuple[Fitting, Checkpoint | None]:
+        """The climbs, and the file that keeps them."""
+        monitor, restricted = self._fresh_monitor(), model_restrictions(self)
+        rng = generator(self.random_state)
+        expectations: dict[str, Expectation] = {}
+
+        def start(rng: np.random.Generator) -> Chain:
+            return starting_chain(self, sample, rng)
+
+        def climb(chain: Chain) -> Iterator[Chain]:
+            if "of" not in expectations:
+                expectations["of"] = Expectation(sample, chain, restricted)
+            return self._climb(chain, expectations["of"], monitor)
+
+        n_init = self.n_init
+        if n_init > 1 and not set(self.init_params) and all(map(self.has, _flat(attributes(self)))):
+            log.warning("n_init=%d starts would be alike, for init_params is empty; one is made", n_init)
+            n_init = 1
+        kept = None if checkpoint is None else Checkpoint(checkpoint, self, sample)
+        state = None if kept is None else kept.load()
+        after: Callable = (lambda _: None) if kept is None else kept.after
+        return Fitting(start, climb, monitor, rng, n_init, state, after), kept
+
+    def _climb(self, chain: Chain, expectation: Expectation, monitor) -> Iterator[Chain]:
+        return baum_welch(chain, expectation, self.params, monitor)
+
     def _store(self, chain: Chain) -> None:
-        self.startprob_, self.transmat_ = chain.initial, chain.transition
+        self.startprob_ = chain.initial
+        for name in chain.transition.FIELDS:
+            setattr(self, f"{name}_", getattr(chain.transition, name))
         self.store_emission(chain.emission)
 
     @property
@@ -159,29 +268,41 @@ class BaseHMM(BaseEstimator):
     def chain(self, X: np.ndarray | None = None) -> Chain:
         """The attributes as a chain, checked."""
         K = whole("n_components", self.n_components, 1)
-        absent = [field for field in fields(self).values() if not self.has(field)]
+        kind = self.transition_kind()
+        absent = [name for name in _flat(attributes(self)) if not self.has(name)]
         if absent:
             raise NotFittedError(
                 f"this {type(self).__name__} has no {', '.join(f'{n}_' for n in absent)} yet; "
                 "call fit(X), or set these attributes"
             )
+        held: dict[str, Any] = {name: getattr(self, f"{name}_") for name in kind.FIELDS}
         return Chain(
             probabilities("startprob_", self.startprob_, (K,)),
-            probabilities("transmat_", self.transmat_, (K, K)),
+            replace(cast(Any, kind), **held).check(K),
             self.emission(X).check(K),
+            prior("startprob_prior", self.startprob_prior, (K,), positive=True),
         )
+
+    def transition_kind(self) -> Transition:
+        """The setting ``transitions``, without what is fitted."""
+        if self.transitions is None:
+            return Homogeneous(concentration=self.transmat_prior)
+        return self.transitions
 
     def has(self, field: str) -> bool:
         """Whether an attribute such as "startprob" has been fitted or set."""
         return f"{field}_" in self.__dict__ or f"_{field}_" in self.__dict__
 
-    def _ready(self, X, lengths) -> tuple[Chain, np.ndarray, list[int]]:
-        chain = self.chain()
-        same_names(self.__dict__.get("feature_names_in_"), column_names(X), type(self).__name__)
+    def _ready(self, X, lengths) -> tuple[Chain, Evidence]:
+        """The chain, and data for it."""
+        chain, names = self.chain(), column_names(X)
+        same_names(self.__dict__.get("feature_names_in_"), names, type(self).__name__)
         X, lengths = end_to_end(X, lengths, flat=self.FLAT)
         X = rows_of_numbers(X, flat=self.FLAT)
-        same_width(X, chain.emission.n_features, type(self).__name__)
-        return chain, self.check_data(X), sequence_lengths(lengths, len(X))
+        same_width(X, chain.emission.n_features + chain.transition.n_inputs, type(self).__name__)
+        X, U = self._split(X)
+        X, lengths = self.check_data(X), sequence_lengths(lengths, len(X))
+        return chain, chain.evidence(Sample(self.arranged(X, lengths), lengths, U))
 
     def graph(self, X, lengths=None) -> FactorGraph:
         """The factor graph that everything runs on.
@@ -189,8 +310,8 @@ class BaseHMM(BaseEstimator):
         States are the sequence "z", parameters are "initial", "transition" and "emission" (log probabilities
         of symbols) or "log_density" (T, K).
         """
-        chain, X, lengths = self._ready(X, lengths)
-        return chain.graph(chain.emission.prepare(X), lengths)
+        chain, evidence = self._ready(X, lengths)
+        return chain.graph(evidence)
 
     def messages(self, X, lengths=None, algebra=None, schedule=None) -> Messages:
         """Run the graph over ``X`` in an algebra under a schedule, as :func:`msgpass.run` does.
@@ -222,8 +343,9 @@ class BaseHMM(BaseEstimator):
 
     def score_samples(self, X, lengths=None) -> tuple[float, np.ndarray]:
         """Log-likelihood and posteriors p(z_t | X), (T, K)."""
-        m = self.messages(X, lengths)
-        return m.total, np.exp(m.belief["z"])
+        chain, evidence = self._ready(X, lengths)
+        m = run(chain.graph(evidence))
+        return m.total, chain.regimes(np.exp(m.belief["z"]))
 
     def predict_proba(self, X, lengths=None) -> np.ndarray:
         """Posteriors p(z_t | X), (T, K)."""
@@ -231,14 +353,15 @@ class BaseHMM(BaseEstimator):
 
     def filter(self, X, lengths=None) -> np.ndarray:
         """Causal posteriors p(z_t | x_0 … x_t), (T, K)."""
-        return inference.filtered(self.messages(X, lengths, schedule=ForwardOnly()))
+        chain, evidence = self._ready(X, lengths)
+        return chain.regimes(inference.filtered(run(chain.graph(evidence), schedule=ForwardOnly())))
 
     def online(self) -> OnlineFilter:
         """A filter that takes one observation at a time, with constant memory; it gives what ``filter``
         gives."""
         return OnlineFilter(self, self.chain())
 
-    def forecast(self, X, lengths=None, steps: int = 1) -> inference.Forecast:
+    def forecast(self, X, lengths=None, steps: int = 1, inputs=None) -> inference.Forecast:
         """Distributions of the states and observations of the next ``steps`` steps.
 
         Parameters
@@ -246,6 +369,9 @@ class BaseHMM(BaseEstimator):
         X, lengths
         steps : int
             How far ahead, h.
+        inputs : array-like, (h, P), optional
+            Inputs of the transitions for the steps to come, where they take some; (N, h, P) with several
+            sequences.
 
         Returns
         -------
@@ -255,7 +381,7 @@ class BaseHMM(BaseEstimator):
         """
         if is_list_of_sequences(X, flat=self.FLAT) or lengths is not None:
             X, lengths = end_to_end(X, lengths, flat=self.FLAT)
-        return inference.forecast(self, X, lengths, steps)
+        return inference.forecast(self, X, lengths, steps, inputs)
 
     def smooth(self, X, lengths=None, lag: int | None = None) -> np.ndarray:
         """Posteriors given all of X, or with a lag given what comes up to ``lag`` steps later, (T, K).
@@ -263,7 +389,8 @@ class BaseHMM(BaseEstimator):
         p(z_t | x_0 … x_{t+lag}); lag 0 is ``filter``, None is ``predict_proba``.
         """
         schedule = None if lag is None else FixedLag(whole("lag", lag, 0))
-        return np.exp(self.messages(X, lengths, schedule=schedule).belief["z"])
+        chain, evidence = self._ready(X, lengths)
+        return chain.regimes(np.exp(run(chain.graph(evidence), schedule=schedule).belief["z"]))
 
     def decode(self, X, lengths=None, algorithm=None) -> tuple[float, np.ndarray]:
         """A path of states and its log-probability log p(X, path).
@@ -277,12 +404,13 @@ class BaseHMM(BaseEstimator):
             there.)
         """
         algorithm = one_of("algorithm", self.algorithm if algorithm is None else algorithm, ALGORITHMS)
-        graph = self.graph(X, lengths)
+        chain, evidence = self._ready(X, lengths)
+        graph = chain.graph(evidence)
         if algorithm == "viterbi":
             m = run(graph, MaxProduct())
-            return m.total, m.assignment["z"]
-        path = run(graph).belief["z"].argmax(axis=1)
-        return run(graph, schedule=ForwardOnly(), values={"z": path}).total, path
+            return m.total, chain.regime_of(m.assignment["z"])
+        path = chain.regimes(np.exp(run(graph).belief["z"])).argmax(axis=1)
+        return run(chain.graph(replace(evidence, labels=path)), schedule=ForwardOnly()).total, path
 
     def predict(self, X, lengths=None) -> np.ndarray:
         """States by ``decode``, (T,)."""
@@ -305,13 +433,16 @@ class BaseHMM(BaseEstimator):
             −1 where a sequence has fewer.
         """
         single = lengths is None and not is_list_of_sequences(X, flat=self.FLAT)
-        best = self.messages(X, lengths, MaxProduct()).k_best("z", k)
-        return (best.scores[0] if single else best.scores), best.states
+        chain, evidence = self._ready(X, lengths)
+        best = run(chain.graph(evidence), MaxProduct()).k_best("z", k)
+        return (best.scores[0] if single else best.scores), chain.regime_of(best.states)
 
     def sample_paths(self, X, n: int = 1, lengths=None, random_state=None) -> np.ndarray:
         """Draw paths of states from their posterior p(z | X), (n, T)."""
         rng = generator(self.random_state if random_state is None else random_state)
-        return self.messages(X, lengths, schedule=ForwardOnly()).sample("z", rng, whole("n", n, 1))
+        chain, evidence = self._ready(X, lengths)
+        m = run(chain.graph(evidence), schedule=ForwardOnly())
+        return chain.regime_of(m.sample("z", rng, whole("n", n, 1)))
 
     def posterior_entropy(self, X, lengths=None) -> float:
         """Entropy of the path given the data, H(z | X) in nats, summed over sequences; 0 is certainty."""
@@ -319,24 +450,28 @@ class BaseHMM(BaseEstimator):
 
     def expected_visits(self, X, lengths=None) -> np.ndarray:
         """Expected number of separate visits to each state given the data, (K,)."""
-        return inference.expected_visits(self.messages(X, lengths))
+        chain, evidence = self._ready(X, lengths)
+        return chain.visits(run(chain.graph(evidence)), evidence)
 
     def expected_sojourn(self, X=None, lengths=None) -> np.ndarray:
         """Mean number of steps of a visit to each state, (K,).
 
-        With data, expected steps there by expected visits; without, the model's own 1/(1 − a_kk), ∞ for a
-        state that is never left.
+        With data, expected steps there by expected visits; without, the model's own: 1/(1 − a_kk) of one
+        transition matrix, ∞ for a state that is never left.
         """
         if X is None:
-            leaves = 1 - np.diagonal(self.chain().transition)
-            return np.where(leaves > 0, 1 / np.where(leaves > 0, leaves, 1), np.inf)
-        m = self.messages(X, lengths)
-        visits = inference.expected_visits(m)
-        return inference.expected_steps(m) / np.where(visits > 0, visits, 1)
+            return self.chain().transition.sojourn()
+        chain, evidence = self._ready(X, lengths)
+        m = run(chain.graph(evidence))
+        visits = chain.visits(m, evidence)
+        steps = chain.regimes(np.exp(m.belief["z"])).sum(axis=0)
+        return steps / np.where(visits > 0, visits, 1)
 
     # -- the model itself -------------------------------------------------------------------------------
 
-    def sample(self, n_samples: int = 1, random_state=None, currstate=None) -> tuple[np.ndarray, np.ndarray]:
+    def sample(
+        self, n_samples: int = 1, random_state=None, currstate=None, inputs=None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw one sequence.
 
         Parameters
@@ -346,19 +481,38 @@ class BaseHMM(BaseEstimator):
             The model's own by default.
         currstate : int, optional
             State of the first sample.
+        inputs : array-like, (n_samples, P), optional
+            Inputs of the transitions, where they take some.
 
         Returns
         -------
         X : array, (n_samples, D)
+            Observations; inputs, if there are some, are the last columns.
         states : array of int, (n_samples,)
         """
         chain = self.chain()
         rng = generator(self.random_state if random_state is None else random_state)
         if currstate is not None and whole("currstate", currstate, 0) >= self.n_components:
             raise DataError(f"currstate is {currstate}, but states run from 0 to {self.n_components - 1}")
-        return chain.sample(
-            whole("n_samples", n_samples, 1), rng, None if currstate is None else int(currstate)
-        )
+        U = self._inputs_of(chain, inputs, "sampling")
+        n = whole("n_samples", n_samples, 1) if U is None else len(U)
+        prepared = None if U is None else chain.transition.prepare(U, [n])
+        X, states = chain.sample(n, rng, None if currstate is None else int(currstate), prepared)
+        return (X if U is None else np.concatenate([X, U], axis=1)), states
+
+    @staticmethod
+    def _inputs_of(chain: Chain, inputs, what: str) -> np.ndarray | None:
+        """Rows of inputs for transitions that take some."""
+        P = chain.transition.n_inputs
+        if not P:
+            if inputs is not None:
+                raise DataError(f"{what} was given inputs, but the transitions of this model take none")
+            return None
+        if inputs is None:
+            raise DataError(f"{what} needs inputs=, one row of {P} for each step")
+        U = np.asarray(rows_of_numbers(inputs, flat=True), np.float64)
+        same_width(U, P, "the transitions")
+        return U
 
     def save(self, path) -> None:
         """Write the model to a safetensors file, atomically; :func:`hmm.load` reads it."""
@@ -395,3 +549,7 @@ class BaseHMM(BaseEstimator):
         free = sum(free_parameters(self.chain()).values())
         X, lengths = end_to_end(X, lengths, flat=self.FLAT)
         return -2 * self.score(X, lengths=lengths) + free * float(np.log(len(X)))
+
+
+def _flat(held: dict[str, tuple[str, ...]]) -> list[str]:
+    return [name for names in held.values() for name in names]

@@ -1,19 +1,40 @@
-"""One HMM as a value: initial and transition probabilities and an emission, and the factor graph that they
-make over data.
+"""One HMM as a value: initial distribution, transition and emission, and the factor graph that they make over
+evidence.
 
-p(z, x) = π[z_0] Π_t A[z_{t−1}, z_t] Π_t p(x_t | z_t)
+    p(z, x) = π[z_0] Π_t A[z_{t−1}, z_t] Π_t p(x_t | z_t)
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from hmm.emissions.base import Emission
-from hmm.simplex import log
-from msgpass import FactorGraph, Table
+from hmm.emissions.base import Emission, table
+from hmm.sample import Sample
+from hmm.simplex import dirichlet_log_density, draw, log
+from hmm.transitions.base import Transition
+from msgpass import FactorGraph, Messages, Table
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """A sample prepared for one chain.
+
+    Parameters
+    ----------
+    data, inputs
+        Observations as the emission, inputs as the transition prepared them.
+    lengths : list of int
+    labels : array of int, (T,), optional
+        Known states, −1 where unknown.
+    """
+
+    data: Any
+    inputs: Any
+    lengths: list[int]
+    labels: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,55 +44,80 @@ class Chain:
     Parameters
     ----------
     initial : array, (K,)
-    transition : array, (K, K)
-        Row = from.
+    transition : Transition
     emission : Emission
+    concentration : float or array that broadcasts to (K,)
+        Of a Dirichlet prior on the initial distribution; 1 is flat.
     """
 
     initial: np.ndarray
-    transition: np.ndarray
+    transition: Transition
     emission: Emission
+    concentration: Any = 1.0
 
-    def graph(self, data, lengths: list[int]) -> FactorGraph:
-        """Factor graph over prepared data, sequences end to end: states "z", parameters "initial",
-        "transition", …"""
+    def evidence(self, sample: Sample) -> Evidence:
+        """Observations and inputs, prepared."""
+        inputs = None if sample.U is None else self.transition.prepare(sample.U, sample.lengths)
+        return Evidence(self.emission.prepare(sample.X), inputs, sample.lengths, sample.labels)
+
+    def graph(self, evidence: Evidence) -> FactorGraph:
+        """Factor graph over the evidence: states "z", parameters "initial", "transition", …"""
         g = FactorGraph()
-        z = g.sequence("z", length=lengths if len(lengths) > 1 else lengths[0], states=len(self.initial))
-        g.factor(Table(g.parameter("initial", log(self.initial))), z[0])
-        g.factor(Table(g.parameter("transition", log(self.transition))), z[:-1], z[1:])
-        self.emission.attach(g, z, data)
+        initial, lengths = self.transition.initial(self.initial), evidence.lengths
+        z = g.sequence("z", length=lengths if len(lengths) > 1 else lengths[0], states=len(initial))
+        g.factor(Table(g.parameter("initial", log(initial))), z[0])
+        self.transition.attach(g, z, evidence.inputs)
+        groups = self.transition.regimes
+        self.emission.attach(g, z, evidence.data, groups)
+        if evidence.labels is not None:
+            known = np.where(np.eye(len(self.initial), dtype=bool), 0.0, -np.inf)
+            label = g.observe("label", evidence.labels, states=len(self.initial))
+            g.factor(table(known, groups), z[:], label[:])
         return g
 
-    def values(self, data) -> dict[str, np.ndarray]:
-        """Values that make a graph built for this data, by whatever chain, a graph of this one."""
+    def values(self, evidence: Evidence) -> dict[str, np.ndarray]:
+        """Values that make a graph built for this evidence, by whatever chain, a graph of this one."""
         return {
-            "initial": log(self.initial),
-            "transition": log(self.transition),
-            **self.emission.values(data),
+            "initial": log(self.transition.initial(self.initial)),
+            **self.transition.values(evidence.inputs),
+            **self.emission.values(evidence.data),
         }
 
+    def regimes(self, values: np.ndarray) -> np.ndarray:
+        """Probabilities over the graph's states, (…, S), as probabilities over the model's, (…, K)."""
+        groups = self.transition.regimes
+        if groups is None:
+            return values
+        return values @ (groups[:, None] == np.arange(len(self.initial))).astype(values.dtype)
+
+    def regime_of(self, states: np.ndarray) -> np.ndarray:
+        """The graph's states as the model's; −1 stays."""
+        groups = self.transition.regimes
+        return states if groups is None else np.where(states < 0, -1, groups[states])
+
+    def visits(self, m: Messages, evidence: Evidence) -> np.ndarray:
+        """Expected number of separate visits to each of the model's states, (K,)."""
+        arrived = m.parameters["transition"]
+        return self.regimes(m.parameters["initial"]) + self.transition.entries(arrived, evidence.inputs)
+
+    def log_prior(self) -> float:
+        """Log prior of all parameters, up to a constant."""
+        return (
+            dirichlet_log_density(self.initial, self.concentration)
+            + self.transition.log_prior()
+            + self.emission.log_prior()
+        )
+
     def sample(
-        self, n: int, rng: np.random.Generator, first: int | None = None
+        self, n: int, rng: np.random.Generator, first: int | None = None, inputs=None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(observations (n, D), states (n,)) of one sequence, from state ``first`` if it is given."""
-        cdfs = np.cumsum(self.transition, axis=1).tolist()
-        u = rng.random(n)
-        state = _draw(np.cumsum(self.initial).tolist(), u[0]) if first is None else first
-        states = [state]
-        for v in u[1:].tolist():
-            state = _draw(cdfs[state], v)
-            states.append(state)
-        path = np.array(states)
+        """(observations (n, D), states (n,)) of one sequence, from the model's state ``first`` if it is
+        given."""
+        initial = self.initial if first is None else np.eye(len(self.initial))[first]
+        start = draw(np.cumsum(self.transition.initial(initial)).tolist(), rng.random())
+        path = self.regime_of(self.transition.path(start, n, inputs, rng))
         return self.emission.sample(path, rng), path
 
     def stationary(self) -> np.ndarray:
         """π with π A = π; of a chain with several, a mixture of all."""
-        K = len(self.initial)
-        system = np.concatenate([self.transition.T - np.eye(K), np.ones((1, K))])
-        pi = np.maximum(np.linalg.lstsq(system, np.append(np.zeros(K), 1.0))[0], 0)
-        return pi / pi.sum()
-
-
-def _draw(cdf: list[float], u: float) -> int:
-    """Inverse of a distribution function that may end a rounding below one."""
-    return bisect_right(cdf, u * cdf[-1])
+        return self.transition.stationary()

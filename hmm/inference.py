@@ -1,4 +1,4 @@
-"""What the messages of a model say beyond posteriors and paths: forecasts, predictive densities, sojourns.
+"""What the messages of a model say beyond posteriors and paths: forecasts and predictive densities.
 
 Everything here is a reading of one run of the model's graph. A forecast is the filter carried over steps
 whose observations are missing; log p(x_t | x_0 … x_{t−1}) is what the forward message's sum gains at step t.
@@ -13,6 +13,7 @@ import numpy as np
 from hmm.predictive import moments, symbols
 from hmm.validation import rows_of_numbers, sequence_lengths, whole
 from msgpass import ForwardOnly, Messages, run
+from msgpass.errors import DataError, ShapeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,35 +64,40 @@ def predictive_log_densities(m: Messages) -> np.ndarray:
     return gains
 
 
-def forecast(model, X, lengths, steps: int) -> Forecast:
+def forecast(model, X, lengths, steps: int, inputs=None) -> Forecast:
     """See :meth:`hmm.base.BaseHMM.forecast`; ``lengths`` None stands for one sequence without an axis."""
     steps = whole("steps", steps, 1)
     X = rows_of_numbers(X, flat=model.FLAT)
     sizes = sequence_lengths(lengths, len(X))
-    ahead = np.full((steps, X.shape[1]), np.nan)
-    parts = [part for x in np.split(X, np.cumsum(sizes)[:-1]) for part in (x, ahead)]
+    ahead = np.full((len(sizes), steps, X.shape[1]), np.nan)
+    chain = model.chain()
+    P = chain.transition.n_inputs
+    if P or inputs is not None:
+        ahead[..., X.shape[1] - P :] = _inputs_ahead(inputs, (len(sizes), steps, P), lengths is None)
+    parts = [p for x, more in zip(np.split(X, np.cumsum(sizes)[:-1]), ahead, strict=True) for p in (x, more)]
     m = model.messages(np.concatenate(parts), [n + steps for n in sizes], schedule=ForwardOnly())
     last = np.cumsum([n + steps for n in sizes])
-    states = filtered(m)[last[:, None] - steps + np.arange(steps)]
+    states = chain.regimes(filtered(m)[last[:, None] - steps + np.arange(steps)])
     states = states[0] if lengths is None else states
-    emission = model.chain().emission
-    mean, variance = moments(emission)
+    mean, variance = moments(chain.emission)
     expected = None if mean is None else states @ mean
     spread = None
     if mean is not None and variance is not None and expected is not None:
         # Var x = E Var[x | z] + Var E[x | z], the second by gaps, so that nothing cancels.
         gap = mean - expected[..., None, :]
         spread = states @ variance + np.einsum("...k,...kd->...d", states, gap**2)
-    table = symbols(emission)
+    table = symbols(chain.emission)
     return Forecast(states, expected, spread, None if table is None else states @ table)
 
 
-def expected_visits(m: Messages) -> np.ndarray:
-    """Expected number of separate visits to each state, (K,): entries from elsewhere, and starts."""
-    xi = m.parameters["transition"]
-    return m.parameters["initial"] + xi.sum(axis=0) - np.diagonal(xi)
-
-
-def expected_steps(m: Messages) -> np.ndarray:
-    """Expected number of time steps in each state, (K,)."""
-    return np.exp(m.belief["z"]).sum(axis=0)
+def _inputs_ahead(inputs, shape: tuple[int, int, int], single: bool) -> np.ndarray:
+    """Inputs of the transitions for the steps to come, (N, h, P)."""
+    if not shape[2]:
+        raise DataError("forecast was given inputs, but the transitions of this model take none")
+    wanted = shape[1:] if single else shape
+    if inputs is None:
+        raise DataError(f"forecast needs inputs= of the transitions for the steps to come, {wanted}")
+    array = np.asarray(inputs, np.float64)
+    if array.shape != wanted and not (shape[2] == 1 and array.shape == wanted[:-1]):
+        raise ShapeError(f"inputs have shape {array.shape}, wanted {wanted}, one row for each step to come")
+    return array.reshape(shape)

@@ -1,10 +1,9 @@
 """Models in files: safetensors for the arrays, JSON in its header for everything else, and nothing that runs.
 
 A file holds the class's name, the constructor's arguments, the fitted attributes (names that end in ``_``)
-and the history of the fit. Arrays stand in the JSON as ``{"array": name}``, emissions as
-``{"emission": class, "fields": …}``, models within models likewise. Reading one creates numbers and strings,
-and a model only of a class that is already known.
-"""
+and the history of the fit. Arrays stand in the JSON as ``{"array": name}``, emissions as ``{"emission":
+class, "fields": …}``, transitions and models within models likewise. Reading one creates numbers and strings,
+and a model only of a class that is already known."""
 
 from __future__ import annotations
 
@@ -20,6 +19,7 @@ import numpy as np
 
 from hmm.emissions.base import Emission
 from hmm.monitor import ConvergenceMonitor
+from hmm.transitions.base import Transition
 from msgpass.errors import DataError, MessagePassingError
 
 FORMAT, VERSION = "msgpass-hmm", 1
@@ -50,13 +50,13 @@ def save(model, path) -> None:
     from safetensors.numpy import save as to_bytes
 
     model.chain()
-    writer = _Writer()
+    writer = Writer()
     document = writer.model(model, "")
     header = {"format": FORMAT, "version": str(VERSION), "model": json.dumps(document, allow_nan=False)}
-    _replace(Path(path), to_bytes(writer.arrays, metadata=header))
+    replace_file(Path(path), to_bytes(writer.arrays, metadata=header))
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write beside the target and rename over it."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -73,7 +73,7 @@ def _replace(path: Path, content: bytes) -> None:
         raise
 
 
-class _Writer:
+class Writer:
     """Values as JSON, with arrays set aside."""
 
     def __init__(self) -> None:
@@ -106,11 +106,12 @@ class _Writer:
             return value if np.isfinite(value) else {"float": repr(value)}
         if isinstance(value, np.ndarray):
             return self._array(value, name)
-        if isinstance(value, Emission):
+        if isinstance(value, Emission | Transition):
             parts = dataclasses.fields(cast(Any, value))
             fields = {f.name: getattr(value, f.name) for f in parts if f.init}
             plain = {k: self.plain(v, f"{name}.{k}") for k, v in fields.items()}
-            return {"emission": type(value).__name__, "fields": plain}
+            kind = "emission" if isinstance(value, Emission) else "transition"
+            return {kind: type(value).__name__, "fields": plain}
         if isinstance(value, BaseHMM):
             return {"model": self.model(value, f"{name}.")}
         if isinstance(value, list | tuple):
@@ -165,7 +166,7 @@ def load(path):
         content = Path(path).read_bytes()
     except OSError as problem:
         raise DataError(f"cannot read {path}: {problem}") from None
-    header, arrays = _unpack(content, path)
+    header, arrays = unpack(content, path)
     version = header.get("version", "")
     if header.get("format") != FORMAT or not version.isdigit():
         raise DataError(f"{path} is a safetensors file, but not of a model; model.save(path) writes one")
@@ -175,8 +176,8 @@ def load(path):
             "upgrade msgpass"
         )
     try:
-        document = json.loads(header.get("model", ""), parse_constant=_no_constant)
-        return _model(document, _Reader(arrays))
+        document = json.loads(header.get("model", ""), parse_constant=no_constant)
+        return _model(document, Reader(arrays))
     except MessagePassingError as problem:
         raise DataError(f"{path} does not hold a model that works: {problem}") from None
     except (
@@ -191,7 +192,7 @@ def load(path):
         raise DataError(f"{path} is damaged: {type(problem).__name__}: {problem}") from None
 
 
-def _unpack(content: bytes, path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+def unpack(content: bytes, path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """(header's strings, arrays) of a safetensors file, in memory so that it cannot change meanwhile."""
     from safetensors import SafetensorError, deserialize
 
@@ -220,12 +221,12 @@ def _numpy_dtype(name: str) -> np.dtype:
     return np.dtype({"F": "<f", "I": "<i", "U": "<u"}[name[0]] + str(int(name[1:]) // 8))
 
 
-def _no_constant(name: str):
+def no_constant(name: str):
     raise ValueError(f"the header holds {name}")
 
 
-class _Reader:
-    """The inverse of :class:`_Writer`."""
+class Reader:
+    """The inverse of :class:`Writer`."""
 
     def __init__(self, arrays: dict[str, np.ndarray]):
         self.arrays = arrays
@@ -236,11 +237,15 @@ class _Reader:
             return [self.value(v) for v in plain]
         if not isinstance(plain, dict):
             return plain
-        if set(plain) == {"emission", "fields"}:
-            return _emission(plain["emission"], {k: self.value(v) for k, v in plain["fields"].items()})
+        if set(plain) in ({"emission", "fields"}, {"transition", "fields"}):
+            fields = {k: self.value(v) for k, v in plain["fields"].items()}
+            base, package = (
+                (Emission, "hmm.emissions") if "emission" in plain else (Transition, "hmm.transitions")
+            )
+            return _value_class(base, package, plain[base.__name__.lower()])(**fields)
         ((kind, inside),) = plain.items()
         if kind == "model":
-            return _unchecked(inside, self)
+            return unchecked(inside, self)
         if kind == "array":
             return np.array(self.arrays[inside])
         if kind == "strings":
@@ -254,19 +259,20 @@ class _Reader:
         raise ValueError(f"{kind!r} is not a kind of value")
 
 
-def _model(document: dict, reader: _Reader):
+def _model(document: dict, reader: Reader):
     """Make the model and let it check itself."""
     from hmm.starting import check_settings
 
-    model = _unchecked(document, reader)
+    model = unchecked(document, reader)
     check_settings(model)
     chain = model.chain()
-    if vars(model).get("n_features_in_", chain.emission.n_features) != chain.emission.n_features:
+    width = chain.emission.n_features + chain.transition.n_inputs
+    if vars(model).get("n_features_in_", width) != width:
         raise ValueError("n_features_in_ contradicts the parameters")
     return model
 
 
-def _unchecked(document: dict, reader: _Reader):
+def unchecked(document: dict, reader: Reader):
     cls = _model_class(document["class"])
     model = cls(**{name: reader.value(value) for name, value in document["params"].items()})
     for name, value in document["attributes"].items():
@@ -291,16 +297,14 @@ def _model_class(name) -> type:
     return _named(BaseHMM, name, "model")
 
 
-def _emission(name, fields: dict) -> Emission:
+def _value_class(base: type, package: str, name) -> Any:
+    """A kind of emission or of transition by name."""
     from importlib import import_module
     from pkgutil import iter_modules
 
-    import hmm.emissions
-
-    for module in iter_modules(hmm.emissions.__path__):
-        import_module(f"hmm.emissions.{module.name}")  # a class is known once its module is loaded
-    cls = _named(Emission, name, "emission")
-    return cls(**fields)
+    for module in iter_modules(import_module(package).__path__):
+        import_module(f"{package}.{module.name}")  # a class is known once its module is loaded
+    return _named(base, name, base.__name__.lower())
 
 
 def _named(base: type, name, what: str) -> Any:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from hmm.chain import Chain
+from hmm.emissions.base import table
 from hmm.inference import normalised
 from hmm.simplex import log
 from hmm.validation import rows_of_numbers
 from msgpass import FactorGraph, ForwardOnly, Table, run
-from msgpass.errors import ImpossibleEvidenceError, ShapeError
+from msgpass.errors import ImpossibleEvidenceError, ShapeError, UnsupportedError
 
 
 class OnlineFilter:
@@ -25,7 +26,8 @@ class OnlineFilter:
     states : array, (K,)
         p(z_t | x_0 … x_t) after the last observation; before the first, the initial distribution.
     predicted : array, (K,)
-        p(z_{t+1} | x_0 … x_t): what is expected of the next observation's state.
+        p(z_{t+1} | x_0 … x_t): what is expected of the next observation's state. (Not where transitions are
+        driven by inputs: it depends on the next ones.)
     n : int
         Observations so far.
     log_density : float
@@ -48,18 +50,25 @@ class OnlineFilter:
 
     def __init__(self, model, chain: Chain):
         self._ready, self._chain, self._memory = model._ready, chain, model.memory
-        K = len(chain.initial)
-        g = FactorGraph()
-        z = g.sequence("z", length=2, states=K)
-        g.factor(Table(g.parameter("initial", np.zeros(K))), z[0])
-        g.factor(Table(g.parameter("transition", log(chain.transition))), z[:-1], z[1:])
-        g.factor(Table(g.parameter("log_density", np.zeros((2, K)))), z[:])
-        self._graph = g
+        self._graph = None if chain.transition.n_inputs else self._two_steps(None)
         self.reset()
+
+    def _two_steps(self, inputs) -> FactorGraph:
+        """The new observation and the next; inputs of the transition between them, if it takes some."""
+        chain = self._chain
+        S, K = len(chain.transition.initial(chain.initial)), len(chain.initial)
+        g = FactorGraph()
+        z = g.sequence("z", length=2, states=S)
+        g.factor(Table(g.parameter("initial", np.zeros(S))), z[0])
+        chain.transition.attach(g, z, inputs)
+        density = g.parameter("log_density", np.zeros((2, K)))
+        g.factor(table(density, chain.transition.regimes), z[:])
+        return g
 
     def reset(self) -> None:
         """Begin a new sequence."""
-        self.states = self.predicted = np.array(self._chain.initial)
+        self.states = np.array(self._chain.initial)
+        self._predicted = self._chain.transition.initial(self.states)
         self.n, self.log_likelihood, self.log_density = 0, 0.0, float("nan")
         self._past: list[np.ndarray] = []
 
@@ -85,27 +94,48 @@ class OnlineFilter:
         row = rows_of_numbers(row)
         if len(row) != 1:
             raise ShapeError(f"update takes one observation, got {len(row)} rows; call it for each of them")
-        _, rows, _ = self._ready(np.concatenate([*self._past, row, np.full(row.shape, np.nan)]), None)
-        emission = self._chain.emission
-        densities = emission.log_density(emission.prepare(rows))[-2:]
-        m = run(
-            self._graph,
-            schedule=ForwardOnly(),
-            values={"initial": log(self.predicted), "log_density": densities},
-        )
+        ahead = np.full(row.shape, np.nan)
+        P = self._chain.transition.n_inputs
+        if P:
+            ahead[:, -P:] = row[:, -P:]
+        _, evidence = self._ready(np.concatenate([*self._past, row, ahead]), None)
+        densities = self._chain.emission.log_density(evidence.data)[-2:]
+        prior = self._predicted if not P or not self.n else self._carried(row[:, -P:])
+        graph = self._graph or self._two_steps(self._chain.transition.prepare(ahead[[0, 0], -P:], [2]))
+        m = run(graph, schedule=ForwardOnly(), values={"initial": log(prior), "log_density": densities})
         if m.total == -np.inf:
             raise ImpossibleEvidenceError(
                 f"observation {self.n} ({np.ravel(row)}) has probability zero given those before; treat it "
                 "as missing (NaN), or give the model a little probability there",
                 self.n,
             )
-        self.states, self.predicted = normalised(m.forward["z"])
+        self._filtered, self._predicted = normalised(m.forward["z"])
+        self.states = self._chain.regimes(self._filtered)
         self.log_density = float(m.total)
         self.log_likelihood += self.log_density
         self.n += 1
         if self._memory:
             self._past = [*self._past, row][-self._memory :]
         return self.states
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """p(z_{t+1} | x_0 … x_t), (K,)."""
+        if self._chain.transition.n_inputs and self.n:
+            raise UnsupportedError(
+                "what comes next depends on the next inputs, which are not known yet; update with a row "
+                "of NaN "
+                "and those inputs to see"
+            )
+        return self._chain.regimes(self._predicted)
+
+    def _carried(self, inputs: np.ndarray) -> np.ndarray:
+        """The filter one step on, by the inputs of the new row."""
+        prepared = self._chain.transition.prepare(np.repeat(inputs, 2, axis=0), [2])
+        K = len(self._chain.initial)
+        values = {"initial": log(self._filtered), "log_density": np.zeros((2, K))}
+        m = run(self._two_steps(prepared), schedule=ForwardOnly(), values=values)
+        return normalised(m.forward["z"])[1]
 
     def __repr__(self) -> str:
         return f"<OnlineFilter: {self.n} observations, log-likelihood {self.log_likelihood:.6g}>"

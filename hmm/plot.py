@@ -127,7 +127,7 @@ def plot_transitions(model, labels: Sequence[str] | None = None):
     matplotlib.figure.Figure
     """
     chain = model.chain()
-    labels, K, A = _labels(model, labels), model.n_components, chain.transition
+    labels, K, A = _labels(model, labels), model.n_components, chain.transition.matrix
     share, colours = chain.stationary(), shades(model.n_components)
     angle = np.pi / 2 - 2 * np.pi * np.arange(K) / K
     place = np.column_stack([np.cos(angle), np.sin(angle)]) * (1.0 if K > 1 else 0.0)

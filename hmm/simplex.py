@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import numpy as np
 
 NEGLIGIBLE = 1e-200
@@ -15,26 +17,41 @@ def log(p: np.ndarray) -> np.ndarray:
         return np.log(p)
 
 
-def normalised(counts: np.ndarray, concentration, previous: np.ndarray) -> np.ndarray:
+def normalised(
+    counts: np.ndarray, concentration, previous: np.ndarray, frozen: np.ndarray | None = None
+) -> np.ndarray:
     """argmax_p Σ (counts + concentration − 1) log p in each row.
 
     Zeros of ``previous`` stay zero, whatever the prior says: they are the structure of the model (left-right,
-    banded). A row without counts keeps its values. Negative sums, from a concentration below one, count as
-    zero.
+    banded). A row without counts keeps its values, and so do entries that ``frozen`` marks; the others of
+    their row share what those leave. Negative sums, from a concentration below one, count as zero.
 
     >>> normalised(np.array([[3.0, 1.0], [0.0, 0.0]]), 1.0, np.array([[0.5, 0.5], [0.1, 0.9]]))
     array([[0.75, 0.25],
            [0.1 , 0.9 ]])
+    >>> normalised(np.array([3.0, 1.0, 4.0]), 1.0, np.array([0.3, 0.3, 0.4]), np.array([False, False, True]))
+    array([0.45, 0.15, 0.4 ])
     """
     if np.ndim(concentration) == 0 and concentration == 1:  # counts are zero already where ``previous`` is
         mass = counts
     else:
         mass = np.where(previous > 0, np.maximum(counts + (concentration - 1.0), 0.0), 0.0)
+    if frozen is not None:
+        return _around(frozen, mass, previous)
     total = mass.sum(axis=-1, keepdims=True)
     known = total > NEGLIGIBLE
     if known.all():
         return mass / total
     return np.where(known, mass / np.where(known, total, 1.0), previous)
+
+
+def _around(frozen: np.ndarray, mass: np.ndarray, previous: np.ndarray) -> np.ndarray:
+    """Rows that keep their frozen entries and share the rest by ``mass``."""
+    free = np.where(frozen, 0.0, mass)
+    total = free.sum(axis=-1, keepdims=True)
+    left = np.where(frozen, 0.0, previous).sum(axis=-1, keepdims=True)
+    known = total > NEGLIGIBLE
+    return np.where(frozen | ~known, previous, left * free / np.where(known, total, 1.0))
 
 
 def dirichlet_log_density(p: np.ndarray, concentration) -> float:
@@ -44,3 +61,8 @@ def dirichlet_log_density(p: np.ndarray, concentration) -> float:
         return 0.0
     inside = p > 0
     return float(np.sum(np.broadcast_to(extra, p.shape)[inside] * np.log(p[inside])))
+
+
+def draw(cdf: list[float], u: float) -> int:
+    """Inverse of a distribution function, which may end a rounding below one, at u in [0, 1)."""
+    return bisect_right(cdf, u * cdf[-1])

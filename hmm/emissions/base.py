@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
@@ -96,12 +96,24 @@ class Emission(ABC):
                 slopes[field][index] = (ends[0] - ends[1]) / (2 * step)
         return slopes
 
+    def with_states(
+        self, letter: str, other: Emission, states: np.ndarray, sources: np.ndarray | None = None
+    ) -> Self:
+        """Itself with a field's values in some states (a mask) as ``other`` has them in ``sources``, by
+        default in the same states."""
+        field = self.LETTERS[letter]
+        value = np.array(getattr(self, field))
+        rows = np.flatnonzero(states)
+        value[rows] = getattr(other, field)[rows if sources is None else sources[rows]]
+        return replace(cast(Any, self), **{field: value})
+
     # -- its place in the graph -------------------------------------------------------------------------
 
-    def attach(self, graph: FactorGraph, z, data) -> None:
-        """Add the emission's factors over the states ``z``."""
+    def attach(self, graph: FactorGraph, z, data, groups: np.ndarray | None = None) -> None:
+        """Add the emission's factors over the states ``z``; of several graph states in one group each says
+        the same."""
         densities = graph.parameter("log_density", self.log_density(data))
-        graph.factor(Table(densities), z[:])
+        graph.factor(table(densities, groups), z[:])
 
     def values(self, data) -> dict[str, np.ndarray]:
         """Values of the graph's parameters under this emission."""
@@ -110,6 +122,11 @@ class Emission(ABC):
     def learn(self, data, messages: Messages, params: str) -> Emission:
         """M-step: ``fit`` with the posteriors that arrived at the graph's parameter."""
         return self.fit(data, messages.parameters["log_density"], params)
+
+
+def table(values, groups: np.ndarray | None) -> Table:
+    """A table over the graph's states that says the same of all states of a group."""
+    return Table(values) if groups is None else Table.grouped(values, groups)
 
 
 def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -11,10 +11,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from hmm.emissions.base import Emission
+from hmm.emissions.base import Emission, table
 from hmm.simplex import dirichlet_log_density, log, normalised
 from hmm.validation import prior, probabilities
-from msgpass import FactorGraph, Messages, Table
+from msgpass import FactorGraph, Messages
+from msgpass.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,12 @@ class Categorical(Emission):
 
     def prepare(self, X: np.ndarray) -> np.ndarray:
         """Symbols (T,), −1 where missing."""
+        M = self.emissionprob.shape[1]
+        if X.max() >= M:
+            raise DataError(
+                f"X holds the symbol {X.max()} at row {int(X.argmax())}, but the model emits 0 to {M - 1}; "
+                f"fit with n_features={X.max() + 1}"
+            )
         return X[:, 0].astype(np.int64, copy=False)
 
     def log_density(self, data: np.ndarray) -> np.ndarray:
@@ -97,9 +104,9 @@ class Categorical(Emission):
 
     # -- its place in the graph -------------------------------------------------------------------------
 
-    def attach(self, graph: FactorGraph, z, data: np.ndarray) -> None:
+    def attach(self, graph: FactorGraph, z, data: np.ndarray, groups: np.ndarray | None = None) -> None:
         x = graph.observe("x", data, states=self.emissionprob.shape[1])
-        graph.factor(Table(graph.parameter("emission", log(self.emissionprob))), z[:], x[:])
+        graph.factor(table(graph.parameter("emission", log(self.emissionprob)), groups), z[:], x[:])
 
     def values(self, data: np.ndarray) -> dict[str, np.ndarray]:
         return {"emission": log(self.emissionprob)}

@@ -20,6 +20,7 @@ from hmm.emissions.covariance import COVARIANCE_TYPES, check_covars, floored, sp
 from hmm.emissions.gaussian_prior import GaussianPrior
 from hmm.simplex import NEGLIGIBLE
 from hmm.validation import one_of, parameter
+from msgpass.errors import UnsupportedError
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +149,15 @@ class Gaussian(Emission):
             precision[kinds] * np.swapaxes(np.broadcast_to(p.covars_prior, covars.shape)[kinds], 1, 2)
         )
         return -0.5 * float(far + trace + max(p.covars_weight - D, 0) * logdet[kinds].sum())
+
+    def with_states(self, letter, other, states, sources=None) -> Gaussian:
+        if letter != "c" or self.covariance_type != "tied":
+            return super().with_states(letter, other, states, sources)
+        if sources is None and not states.all():
+            raise UnsupportedError(
+                "a tied covariance belongs to all states together: freeze it in all of them, or in none"
+            )
+        return replace(self, covars=other.covars)
 
     # -- the four structures ----------------------------------------------------------------------------
 

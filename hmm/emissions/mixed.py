@@ -86,6 +86,15 @@ class Mixed(Emission):
             for field, slope in part.emission.gradient(own, weights).items()
         }
 
+    def with_states(self, letter, other, states, sources=None) -> Mixed:
+        parts = []
+        for part, others in zip(self.parts, other.parts, strict=True):
+            emission = part.emission
+            for own in emission.LETTERS:
+                emission = emission.with_states(own, others.emission, states, sources)
+            parts.append(replace(part, emission=emission))
+        return Mixed(tuple(parts))
+
     def n_parameters(self) -> dict[str, int]:
         counts = [(part, part.emission.n_parameters()) for part in self.parts]
         return {"e": sum(n for part, own in counts for letter, n in own.items() if letter in part.params)}

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from hmm.base import BaseHMM
+from hmm.chain import Chain
+from hmm.transitions.homogeneous import Homogeneous
 from msgpass.errors import DataError, MissingDependencyError, ProbabilityError, UnsupportedError
 
 SINGLE = 1e-4
@@ -68,3 +70,13 @@ def name_of(model, allowed: tuple[str, ...], where: str) -> str:
     if name not in allowed:
         raise UnsupportedError(f"{name} has no counterpart in {where}; {', '.join(allowed)} have")
     return name
+
+
+def transition_matrix(chain: Chain) -> np.ndarray:
+    """The one matrix of a chain, (K, K); other libraries know no other transitions."""
+    if not isinstance(chain.transition, Homogeneous):
+        raise UnsupportedError(
+            f"{type(chain.transition).__name__} transitions have no counterpart there; a model with one "
+            "transition matrix has"
+        )
+    return chain.transition.transmat

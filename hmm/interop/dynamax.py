@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hmm.base import BaseHMM
-from hmm.interop.common import array, checked, library, model_class, name_of, simplex
+from hmm.interop.common import array, checked, library, model_class, name_of, simplex, transition_matrix
 from msgpass.errors import UnsupportedError
 
 NORMALS = {
@@ -40,7 +40,7 @@ def from_dynamax(model, params) -> BaseHMM:
     """
     name = name_of(model, (*OTHERS, *NORMALS), "hmm")
     initial = simplex("initial.probs", params.initial.probs)
-    settings = {"covariance_type": NORMALS[name]} if name in NORMALS else {}
+    settings: dict[str, Any] = {"covariance_type": NORMALS[name]} if name in NORMALS else {}
     cls = model_class("GaussianHMM" if name in NORMALS else name)
     ours = cls(n_components=len(initial), **settings)
     ours.startprob_ = initial
@@ -84,7 +84,7 @@ def to_dynamax(model: BaseHMM):
     chain = model.chain()
     emission: Any = chain.emission
     K = len(chain.initial)
-    given = {"initial_probs": chain.initial, "transition_matrix": chain.transition}
+    given = {"initial_probs": chain.initial, "transition_matrix": transition_matrix(chain)}
     if name == "PoissonHMM":
         theirs = module.PoissonHMM(K, emission.n_features)
         given["emission_rates"] = emission.lambdas

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from hmm.base import BaseHMM
-from hmm.interop.common import array, checked, library, model_class
+from hmm.interop.common import array, checked, library, model_class, transition_matrix
 from hmm.predictive import symbols
 from msgpass.errors import UnsupportedError
 
@@ -73,7 +73,7 @@ def to_hmmlearn(model: BaseHMM):
     theirs = cls(**given)
     table = symbols(chain.emission)
     theirs.n_features = chain.emission.n_features if table is None else table.shape[1]
-    theirs.startprob_, theirs.transmat_ = chain.initial, chain.transition
+    theirs.startprob_, theirs.transmat_ = chain.initial, transition_matrix(chain)
     for field in model.EMISSION.LETTERS.values():
         setattr(theirs, f"{field}_", np.array(getattr(chain.emission, field)))
     return theirs

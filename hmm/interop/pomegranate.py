@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 
 from hmm.base import BaseHMM
-from hmm.interop.common import SINGLE, array, checked, library, model_class, name_of, simplex
+from hmm.interop.common import (
+    SINGLE,
+    array,
+    checked,
+    library,
+    model_class,
+    name_of,
+    simplex,
+    transition_matrix,
+)
 from msgpass.errors import UnsupportedError
 
 KINDS = {"Normal": "GaussianHMM", "Poisson": "PoissonHMM", "Categorical": "CategoricalHMM"}
@@ -109,7 +118,7 @@ def to_pomegranate(model: BaseHMM):
         ]
     return hmms.DenseHMM(
         distributions,
-        edges=chain.transition.tolist(),
+        edges=transition_matrix(chain).tolist(),
         starts=chain.initial.tolist(),
         ends=np.ones(K).tolist(),
     )

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from hmm.base import BaseHMM
-from hmm.chain import Chain
 from hmm.emissions.autoregressive import Autoregressive, with_lags
-from hmm.sequences import column_names, end_to_end, lengths_or_target
-from hmm.validation import rows_of_numbers, sequence_lengths, whole
+from hmm.validation import whole
 
 
 @dataclass(eq=False, repr=False)
@@ -91,20 +89,8 @@ class AutoregressiveHMM(BaseHMM):
         """Earlier rows that the density of an observation reads: ``order``."""
         return whole("order", self.order, 1)
 
-    def fit(self, X, y=None, lengths=None):
-        names = column_names(X)
-        X, lengths = end_to_end(X, lengths, flat=True)
-        X = rows_of_numbers(X, flat=True)
-        lengths = sequence_lengths(lengths_or_target(y, lengths, len(X)), len(X))
-        super().fit(with_lags(X, lengths, self.memory), lengths=lengths)
-        self.n_features_in_ = X.shape[1]
-        if names is not None:
-            self.feature_names_in_ = names
-        return self
-
-    def _ready(self, X, lengths) -> tuple[Chain, np.ndarray, list[int]]:
-        chain, X, lengths = super()._ready(X, lengths)
-        return chain, with_lags(X, lengths, self.memory), lengths
+    def arranged(self, X: np.ndarray, lengths: list[int]) -> np.ndarray:
+        return with_lags(X, lengths, self.memory)
 
     def emission(self, X: np.ndarray | None = None) -> Autoregressive:
         return Autoregressive(self.coef_, self.intercept_, self.covars_)

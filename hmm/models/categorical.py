@@ -79,8 +79,6 @@ class CategoricalHMM(BaseHMM):
     implementation: str = "log"
 
     def emission(self, X: np.ndarray | None = None) -> Categorical:
-        if X is not None:
-            self._within(X, np.shape(self.emissionprob_)[-1])
         return Categorical(self.emissionprob_, self.emissionprob_prior)
 
     def start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Categorical:
@@ -91,18 +89,17 @@ class CategoricalHMM(BaseHMM):
             raise DataError("all symbols are missing, so their number is unknown; give n_features")
         return Categorical.start(self.n_components, largest + 1, rng)
 
-    def start_transition(self, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Half way to staying where one is, if symbols repeat more often than by chance.
+    def stickiness(self, X: np.ndarray) -> float:
+        """Half, if symbols repeat more often than by chance.
 
         Emissions say nothing about symbols' states at the start, so that near a uniform transition EM crawls:
         eight starts on sticky chains of 4 states ended 30 nats below (on average) those that began sticky,
         and on English letters, which alternate, sticky starts ended 150 nats below the others.
         """
-        drawn = super().start_transition(X, rng)
         known = X[X[:, 0] >= 0, 0]
         repeats = np.mean(known[1:] == known[:-1]) if len(known) > 1 else 0.0
         chance = np.sum((np.bincount(known) / max(len(known), 1)) ** 2)
-        return 0.5 * (drawn + np.eye(self.n_components)) if repeats > chance else drawn
+        return 0.5 if repeats > chance else 0.0
 
     def check_data(self, X: np.ndarray) -> np.ndarray:
         """Whole numbers, −1 where missing."""
@@ -126,17 +123,3 @@ class CategoricalHMM(BaseHMM):
                 "symbols run from 0, and −1 or NaN is missing"
             )
         return symbols
-
-    @staticmethod
-    def _within(X: np.ndarray, n_symbols: int) -> None:
-        if X.max() >= n_symbols:
-            raise DataError(
-                f"X holds the symbol {X.max()} at row {int(X.argmax())}, "
-                f"but the model emits 0 to {n_symbols - 1}; "
-                f"fit with n_features={X.max() + 1}"
-            )
-
-    def _ready(self, X, lengths):
-        chain, X, lengths = super()._ready(X, lengths)
-        self._within(X, np.shape(self.emissionprob_)[-1])
-        return chain, X, lengths

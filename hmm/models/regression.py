@@ -20,7 +20,7 @@ class RegressionHMM(BaseHMM):
         return self.chain().emission.n_features
 
     def sample(
-        self, n_samples: int = 1, random_state=None, currstate=None, covariates=None
+        self, n_samples: int = 1, random_state=None, currstate=None, inputs=None, covariates=None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw responses for given covariates.
 
@@ -28,7 +28,7 @@ class RegressionHMM(BaseHMM):
         ----------
         n_samples : int
             Not needed beside ``covariates``.
-        random_state, currstate : optional
+        random_state, currstate, inputs : optional
         covariates : array-like, (n_samples, P)
 
         Returns
@@ -46,7 +46,7 @@ class RegressionHMM(BaseHMM):
         wanted = np.shape(self.coef_)[-1]
         if draft._inputs.shape[1] != wanted:
             raise ShapeError(f"covariates have {draft._inputs.shape[1]} columns, but the model has {wanted}")
-        return BaseHMM.sample(draft, len(draft._inputs), random_state, currstate)
+        return BaseHMM.sample(draft, len(draft._inputs), random_state, currstate, inputs)
 
     @staticmethod
     def check_covariates(X: np.ndarray, n_targets: int) -> None:

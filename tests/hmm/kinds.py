@@ -124,8 +124,8 @@ def with_gaps(model, X, share, rng):
 
 def prepared(model, X, lengths=None):
     """(emission, data) as a model hands them to each other."""
-    chain, X, _ = model._ready(X, lengths)
-    return chain.emission, chain.emission.prepare(X)
+    chain, evidence = model._ready(X, lengths)
+    return chain.emission, evidence.data
 
 
 def leaves(emission, prefix=""):

@@ -104,7 +104,7 @@ def test_independent_features_add_up_and_missing_ones_do_not_count(kind, seed):
         alone = X.copy()
         alone[:, 1 - d] = np.nan
         if kind == "autoregressive":  # only the row itself, not the past of others
-            _, lagged, _ = model._ready(X, None)
+            lagged = model.arranged(X, [len(X)])
             lagged[:, 1 - d] = np.nan
             total += emission.log_density(emission.prepare(lagged))
         else:

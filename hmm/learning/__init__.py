@@ -1,0 +1,1 @@
+"""Estimation: restarts, Baum-Welch, what keeps parameters where they are, checkpoints on disk."""

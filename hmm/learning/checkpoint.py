@@ -1,0 +1,147 @@
+"""A fit on disk: what it needs to go on as if it had not been cut short, to the bit.
+
+The file is safetensors, as a kept model is. It holds a digest of the data and the settings, the climb under
+way, the best so far, and the seeds of the starts to come; a fit resumes from it only if the digest is its
+own."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hmm.chain import Chain
+from hmm.keeping import Reader, Writer, no_constant, replace_file, unchecked, unpack
+from hmm.learning.fitting import State
+from hmm.sample import Sample
+from msgpass.errors import DataError, MessagePassingError
+
+FORMAT, VERSION = "msgpass-hmm-fit", 1
+SECONDS = 10.0
+"""Between two writes."""
+
+MAY_CHANGE = ("n_iter", "tol", "verbose", "algorithm", "implementation")
+"""Settings that a resumed fit may have changed: how long it goes on, and what does not touch it."""
+
+
+class Checkpoint:
+    """The file of one fit.
+
+    Parameters
+    ----------
+    path : str or path
+    model : any model of ``hmm``
+    sample : Sample
+    """
+
+    def __init__(self, path, model, sample: Sample):
+        self.path, self.model, self.sample = Path(path), model, sample
+        self.digest = digest(model, sample)
+        self.written = time.monotonic()
+
+    def load(self) -> State | None:
+        """The state that an earlier fit left, or None where there is no file.
+
+        Raises
+        ------
+        DataError
+            If the file is no checkpoint, is damaged, or is one of other data or settings.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            content = self.path.read_bytes()
+        except OSError as problem:
+            raise DataError(f"cannot read {self.path}: {problem}") from None
+        header, arrays = unpack(content, self.path)
+        if header.get("format") != FORMAT or header.get("version") != str(VERSION):
+            raise DataError(f"{self.path} is not a checkpoint of a fit; name another file")
+        if header.get("digest") != self.digest:
+            raise DataError(
+                f"{self.path} is the checkpoint of a fit of other data or with other settings; remove it to "
+                "begin anew, or name another file"
+            )
+        try:
+            found = json.loads(header.get("fit", ""), parse_constant=no_constant)
+            reader = Reader(arrays)
+            return State(
+                [int(seed) for seed in found["seeds"]],
+                int(found["restart"]),
+                self._chain(found["chain"], reader),
+                [float(value) for value in found["history"]],
+                self._chain(found["best"], reader),
+                int(found["best_restart"]),
+                [float(value) for value in found["best_history"]],
+            )
+        except (MessagePassingError, ValueError, TypeError, KeyError, AttributeError, IndexError) as problem:
+            raise DataError(f"{self.path} is damaged: {problem}; remove it to begin anew") from None
+
+    def after(self, state: State) -> None:
+        """Write now and then, and when the fit has ended."""
+        if state.done or time.monotonic() - self.written > SECONDS:
+            self.write(state)
+
+    def write(self, state: State) -> None:
+        """In one step: a reader finds the old file or the new one."""
+        from safetensors.numpy import save as to_bytes
+
+        writer = Writer()
+        document = {
+            "seeds": state.seeds,
+            "restart": state.restart,
+            "chain": self._document(state.chain, writer, "chain."),
+            "history": state.history,
+            "best": self._document(state.best, writer, "best."),
+            "best_restart": state.best_restart,
+            "best_history": state.best_history,
+        }
+        header = {
+            "format": FORMAT,
+            "version": str(VERSION),
+            "digest": self.digest,
+            "fit": json.dumps(document, allow_nan=False),
+        }
+        replace_file(self.path, to_bytes(writer.arrays, metadata=header))
+        self.written = time.monotonic()
+
+    def _document(self, chain: Chain | None, writer: Writer, prefix: str) -> Any:
+        if chain is None:
+            return None
+        draft = copy.copy(self.model)
+        draft._store(chain)
+        return writer.model(draft, prefix)
+
+    def _chain(self, document, reader: Reader) -> Chain | None:
+        if document is None:
+            return None
+        draft = copy.copy(self.model)
+        vars(draft).update(
+            {name: value for name, value in vars(unchecked(document, reader)).items() if name.endswith("_")}
+        )
+        return draft.chain(self.sample.X)
+
+
+def digest(model, sample: Sample) -> str:
+    """SHA-256 of the data and of the settings that decide how a fit goes."""
+    found = hashlib.sha256()
+    for array in (sample.X, np.asarray(sample.lengths), sample.U, sample.labels, sample.weights):
+        if array is None:
+            found.update(b"none")
+        else:
+            found.update(f"{array.dtype}{array.shape}".encode())
+            found.update(np.ascontiguousarray(array).data)
+    settings = model.get_params(deep=False)
+    if not isinstance(settings.get("random_state"), int | np.integer):
+        settings["random_state"] = None
+    writer = Writer()
+    kept = {name: writer.plain(value, name) for name, value in settings.items() if name not in MAY_CHANGE}
+    found.update(json.dumps([type(model).__name__, kept], sort_keys=True).encode())
+    for name in sorted(writer.arrays):
+        found.update(name.encode())
+        found.update(writer.arrays[name].data)
+    return found.hexdigest()

@@ -1,0 +1,118 @@
+"""The E-step: the graphs of some evidence, built once and run with the values of each chain.
+
+Sequences that count differently (``weights``) and share one transition matrix lie in a graph for each weight,
+for what arrives at a parameter is a sum over the sequences of a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+
+from hmm.chain import Chain
+from hmm.learning.restrictions import UNRESTRICTED, Restrictions
+from hmm.sample import Sample
+from hmm.simplex import normalised
+from msgpass import Messages, run
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """What an E-step says of its chain.
+
+    Attributes
+    ----------
+    log_likelihood : float
+        log p(x), sequences weighed by their weights.
+    initial : array, (K,)
+        Expected starts.
+    transition : array
+        What arrived at the transition's parameter.
+    gamma : array, (T, K), or None
+        Posteriors times weights; None where ``messages`` have all that the M-step wants.
+    messages : Messages or None
+    """
+
+    log_likelihood: float
+    initial: np.ndarray
+    transition: np.ndarray
+    gamma: np.ndarray | None
+    messages: Messages | None
+
+
+class Expectation:
+    """E-steps over one sample.
+
+    Parameters
+    ----------
+    sample : Sample
+    chain : Chain
+        The first of those that will be asked for; it prepares the data.
+    restrictions : Restrictions, optional
+        Of the M-steps that follow.
+    """
+
+    def __init__(self, sample: Sample, chain: Chain, restrictions: Restrictions = UNRESTRICTED):
+        self.sample, self.restrictions = sample, restrictions
+        self.evidence = chain.evidence(sample)
+        self._graph: Any = None
+        self._parts: list[tuple[float, np.ndarray, Expectation]] = []
+        if sample.weights is not None and not chain.transition.STEPWISE:
+            for weight in np.unique(sample.weights):
+                chosen = sample.weights == weight
+                own = Expectation(sample.part(chosen), chain)
+                self._parts.append((float(weight), np.repeat(chosen, sample.lengths), own))
+
+    def __call__(self, chain: Chain) -> Expected:
+        """Run the graph of ``chain``."""
+        if self._parts:
+            return self._weighted(chain)
+        m = self.messages(chain)
+        if self.sample.weights is not None:
+            return self._weighted_steps(chain, m)
+        gamma = chain.regimes(np.exp(m.belief["z"])) if self.restrictions.restrict_emission else None
+        initial = chain.regimes(m.parameters["initial"])
+        return Expected(m.total, initial, m.parameters["transition"], gamma, m)
+
+    def maximise(self, chain: Chain, expected: Expected, params: str) -> Chain:
+        """M-step."""
+        initial, transition, emission = chain.initial, chain.transition, chain.emission
+        if "s" in params:
+            initial = normalised(expected.initial, chain.concentration, initial, self.restrictions.initial)
+        if "t" in params:
+            transition = transition.learn(expected.transition, self.evidence.inputs, self.restrictions)
+        if expected.gamma is not None:
+            emission = self.restrictions.fit_emission(emission, self.evidence.data, expected.gamma, params)
+        elif expected.messages is not None:
+            emission = emission.learn(self.evidence.data, expected.messages, params)
+        return replace(chain, initial=initial, transition=transition, emission=emission)
+
+    def messages(self, chain: Chain) -> Messages:
+        """The graph over all sequences, each counting once, run with the values of ``chain``."""
+        if self._graph is None:
+            self._graph = chain.graph(self.evidence)
+            return run(self._graph)
+        return run(self._graph, values=chain.values(self.evidence))
+
+    def _weighted(self, chain: Chain) -> Expected:
+        """A graph for each weight."""
+        total, initial, transition = 0.0, np.zeros(len(chain.initial)), None
+        gamma = np.zeros((len(self.sample.X), len(chain.initial)))
+        for weight, rows, part in self._parts:
+            m = part.messages(chain)
+            total += weight * m.total if weight else 0.0
+            initial += weight * chain.regimes(m.parameters["initial"])
+            arrived = weight * m.parameters["transition"]
+            transition = arrived if transition is None else transition + arrived
+            gamma[rows] = weight * chain.regimes(np.exp(m.belief["z"]))
+        return Expected(total, initial, cast(np.ndarray, transition), gamma, None)
+
+    def _weighted_steps(self, chain: Chain, m: Messages) -> Expected:
+        """What arrived has a row for each pair of neighbours, so that one graph will do."""
+        weights, lengths = cast(np.ndarray, self.sample.weights), np.asarray(self.sample.lengths)
+        gamma = np.repeat(weights, lengths)[:, None] * chain.regimes(np.exp(m.belief["z"]))
+        initial = gamma[np.cumsum(lengths) - lengths].sum(axis=0)
+        arrived = m.parameters["transition"]
+        pairs = np.repeat(weights, lengths - 1).reshape(-1, *(1,) * (arrived.ndim - 1))
+        return Expected(float(weights @ m.totals("z")), initial, pairs * arrived, gamma, None)
