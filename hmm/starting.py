@@ -14,6 +14,7 @@ from hmm.monitor import check_tolerance, log
 from hmm.sample import Sample
 from hmm.topology import allowed_transitions, check_topology, starts_at_first
 from hmm.transitions.base import Transition
+from hmm.transitions.homogeneous import Homogeneous
 from hmm.validation import letters, one_of, prior, whole
 from msgpass.errors import DataError, ProbabilityError
 
@@ -78,7 +79,7 @@ def starting_chain(model, sample: Sample, rng: np.random.Generator) -> Chain:
         for name in transition.FIELDS:
             value = getattr(transition, name)
             if name == "transmat":
-                value = restricted.pooled_rows(_around(value, model, "transmat_", restricted.transition))
+                value = _around(value, model, "transmat_", restricted.transition)
             setattr(draft, f"{name}_", value)
     elif model.topology is not None:
         _check_topology(model, allowed)
@@ -89,8 +90,13 @@ def starting_chain(model, sample: Sample, rng: np.random.Generator) -> Chain:
             name = model.EMISSION.LETTERS[letter]
             setattr(draft, f"{name}_", getattr(emission, name))
     chain = draft.chain(sample.X)
+    if restricted.rows is not None and isinstance(chain.transition, Homogeneous):
+        alike = restricted.pooled_rows(chain.transition.transmat)
+        chain = replace(chain, transition=replace(chain.transition, transmat=alike))
     if restricted.restrict_emission:
-        given = model.chain(sample.X).emission if _complete(model) else None
+        own = {f"{u}{name}_" for name in model.EMISSION.LETTERS.values() for u in ("", "_")}
+        vars(draft).update({name: value for name, value in vars(model).items() if name in own})
+        given = draft.emission(sample.X).check(K) if restricted.emission else chain.emission
         chain = replace(chain, emission=restricted.started(chain.emission, given))
     free = sum(n for letter, n in free_parameters(chain).items() if letter in model.params)
     if sample.X.size < free:
@@ -100,15 +106,13 @@ def starting_chain(model, sample: Sample, rng: np.random.Generator) -> Chain:
     return chain
 
 
-def _complete(model) -> bool:
-    return all(model.has(name) for names in attributes(model).values() for name in names)
-
-
 def _warn_overwritten(model, anew: Mapping[str, tuple[str, ...]]) -> None:
     if model.has("n_features_in"):
         return
     for letter, names in anew.items():
-        for name in filter(model.has, names):
+        for name in names:
+            if not model.has(name) or name in (model.frozen or {}):
+                continue
             log.warning("%s_ was set, but the fit starts anew because init_params contains %r", name, letter)
 
 

@@ -48,7 +48,7 @@ class Restrictions:
         if self.states is not None:
             weights = np.ascontiguousarray(pooled(weights.T, self.states).T)
         if not self.emission:
-            return emission.fit(data, weights, params)
+            return self._alike(emission.fit(data, weights, params))
         frozen = {letter: mask for letter, mask in self.emission.items() if letter in params}
         fitted = emission
         # States that freeze the same letters are fitted together, with those letters held.
@@ -60,17 +60,20 @@ class Restrictions:
             found = emission.fit(data, weights, free)
             for letter in set(free) & set(emission.LETTERS):
                 fitted = fitted.with_states(letter, found, held == letters)
-        return fitted
+        return self._alike(fitted)
 
-    def started(self, emission: Emission, given: Emission | None) -> Emission:
+    def started(self, emission: Emission, given: Emission) -> Emission:
         """A start that obeys: frozen states as in ``given``, tied states alike."""
         for letter, mask in self.emission.items():
-            if given is not None:
-                emission = emission.with_states(letter, given, mask)
+            emission = emission.with_states(letter, given, mask)
+        return self._alike(emission)
+
+    def _alike(self, emission: Emission) -> Emission:
+        """Tied states to the bit as the first of their group."""
         if self.states is not None:
             first = np.array([np.flatnonzero(self.states == g)[0] for g in self.states])
             for letter in emission.LETTERS:
-                emission = emission.with_states(letter, emission, np.ones(len(first), bool), first)
+                emission = emission.with_states(letter, emission, first != np.arange(len(first)), first)
         return emission
 
     @property
