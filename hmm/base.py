@@ -295,14 +295,18 @@ class BaseHMM(BaseEstimator):
 
     def _ready(self, X, lengths) -> tuple[Chain, Evidence]:
         """The chain, and data for it."""
-        chain, names = self.chain(), column_names(X)
-        same_names(self.__dict__.get("feature_names_in_"), names, type(self).__name__)
+        chain = self.chain()
+        return chain, self._evidence(chain, X, lengths)
+
+    def _evidence(self, chain: Chain, X, lengths) -> Evidence:
+        """Data of inference, checked and prepared."""
+        same_names(self.__dict__.get("feature_names_in_"), column_names(X), type(self).__name__)
         X, lengths = end_to_end(X, lengths, flat=self.FLAT)
         X = rows_of_numbers(X, flat=self.FLAT)
         same_width(X, chain.emission.n_features + chain.transition.n_inputs, type(self).__name__)
         X, U = self._split(X)
         X, lengths = self.check_data(X), sequence_lengths(lengths, len(X))
-        return chain, chain.evidence(Sample(self.arranged(X, lengths), lengths, U))
+        return chain.evidence(Sample(self.arranged(X, lengths), lengths, U))
 
     def graph(self, X, lengths=None) -> FactorGraph:
         """The factor graph that everything runs on.

@@ -49,7 +49,7 @@ class OnlineFilter:
     """
 
     def __init__(self, model, chain: Chain):
-        self._ready, self._chain, self._memory = model._ready, chain, model.memory
+        self._evidence, self._chain, self._memory = model._evidence, chain, model.memory
         self._graph = None if chain.transition.n_inputs else self._two_steps(None)
         self.reset()
 
@@ -98,7 +98,7 @@ class OnlineFilter:
         P = self._chain.transition.n_inputs
         if P:
             ahead[:, -P:] = row[:, -P:]
-        _, evidence = self._ready(np.concatenate([*self._past, row, ahead]), None)
+        evidence = self._evidence(self._chain, np.concatenate([*self._past, row, ahead]), None)
         densities = self._chain.emission.log_density(evidence.data)[-2:]
         prior = self._predicted if not P or not self.n else self._carried(row[:, -P:])
         graph = self._graph or self._two_steps(self._chain.transition.prepare(ahead[[0, 0], -P:], [2]))
