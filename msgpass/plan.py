@@ -22,7 +22,7 @@ import numpy as np
 
 from msgpass.errors import GraphError, UnsupportedError
 from msgpass.nodes import Clock, Sequence, Slice, Variable
-from msgpass.potentials import Loss, Quadratic, Step, Table
+from msgpass.potentials import TABLES, Loss, Quadratic, SparseTable, Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +125,11 @@ class TableChain(Block):
     unaries: tuple[Family, ...] = ()
     pairs: tuple[tuple[Family, bool], ...] = ()  # (family, its table is written (later, earlier))
 
+    @property
+    def sparse(self) -> bool:
+        """One sparse table links the steps."""
+        return len(self.pairs) == 1 and isinstance(self.pairs[0][0].potential, SparseTable)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tree(Block):
@@ -169,7 +174,7 @@ def make_plan(graph) -> Plan:
     """Condense ``graph`` into blocks; raise a :class:`GraphError` where that cannot be done."""
     families = [resolve(f) for f in graph.factors.values()]
     _check_used(graph, families)
-    undirected = [f for f in families if isinstance(f.potential, Table | Quadratic)]
+    undirected = [f for f in families if isinstance(f.potential, (*TABLES, Quadratic))]
     steps = [f for f in families if isinstance(f.potential, Step)]
     losses = [f for f in families if isinstance(f.potential, Loss)]
     produced = _producers(graph, steps, undirected)
@@ -394,12 +399,12 @@ def _components(families):
 def _undirected_block(graph, nodes, members) -> Block:
     families = tuple(members)
     kinds = {type(f.potential) for f in members}
-    if len(kinds) > 1:
+    if Quadratic in kinds and len(kinds) > 1:
         raise UnsupportedError(
             f"tables and quadratics meet at {', '.join(nodes)}; discrete and Gaussian variables "
             "need a Step or a Table(scores[:]) between them"
         )
-    if kinds == {Table} and len(nodes) == 1 and isinstance(graph.nodes[nodes[0]], Sequence):
+    if Quadratic not in kinds and len(nodes) == 1 and isinstance(graph.nodes[nodes[0]], Sequence):
         chain = _as_chain(graph.nodes[nodes[0]], families)
         if chain is not None:
             return chain

@@ -12,7 +12,7 @@ import numpy as np
 from msgpass.errors import UnsupportedError
 from msgpass.nodes import Observation, Parameter, Sequence, Slice
 from msgpass.plan import Arg, Family, resolve
-from msgpass.potentials import Loss, Quadratic, Step, Table
+from msgpass.potentials import TABLES, Loss, Quadratic, Step
 from msgpass.sweeps.rows import edges_of, per_instance, rows_of
 
 
@@ -117,33 +117,33 @@ class _Unrolling:
     def potential(self, family: Family, j: int):
         """The instance's potential; arrays with a step axis are cut."""
         potential = family.potential
-        if isinstance(potential, Table):
-            return self.table(family, j)
+        if isinstance(potential, TABLES):
+            return potential.of(self.table_source(family, j))
         if isinstance(potential, Quadratic):
             return self.quadratic(family, j)
         return regrouped(family)
 
-    def table(self, family: Family, j: int) -> Table:
-        """Table of instance j; shared parameters stay shared."""
+    def table_source(self, family: Family, j: int):
+        """Log values of instance j; shared parameters stay shared."""
         source = family.potential.source
         if isinstance(source, Slice):
             if source.kind == "single":
-                return Table(self.flat[source.node.name])
+                return self.flat[source.node.name]
             rows = source.rows(family.clock, family.counts)
             row = int((np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows)[j])
             name = f"{source.node.name}[{row}]"
             if isinstance(source.node, Observation) and name not in self.flat.nodes:
                 self.flat.observe(name, source.node.value[row])
-            return Table(self.flat[name])
+            return self.flat[name]
         stepped = family.potential.stepped(family.factor)
         if isinstance(source, Parameter):
             if stepped:
                 name = f"{source.name}[{j}]"
                 if name not in self.flat.nodes:
                     self.flat.parameter(name, source.value[j])
-                return Table(self.flat[name])
-            return Table(self.flat[source.name])
-        return Table(source[j] if stepped else source)
+                return self.flat[name]
+            return self.flat[source.name]
+        return source[j] if stepped else source
 
     def quadratic(self, family: Family, j: int) -> Quadratic:
         """Quadratic of instance j."""

@@ -11,6 +11,7 @@ against the best one is what a path gives away there.
 
 import heapq
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -99,8 +100,17 @@ def ranked_paths(log_alpha: np.ndarray, log_transition: np.ndarray, k: int) -> t
         Fewer than k where fewer paths are possible.
     paths : ndarray of int64, shape (k', L)
     """
+
+    def onto(steps: np.ndarray, states: np.ndarray) -> np.ndarray:
+        return log_transition.T[states] if log_transition.ndim == 2 else log_transition[steps, :, states]
+
+    return rank(log_alpha, _best_before(log_alpha, log_transition), onto, k)
+
+
+def rank(log_alpha: np.ndarray, before: np.ndarray, onto: Callable, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`ranked_paths` of any transition: the best state before each, (L − 1, K), and ``onto(steps,
+    states)``, the log transitions from all states at some steps to a state after each, (n, K)."""
     length = len(log_alpha)
-    before = _best_before(log_alpha, log_transition)
     path = np.empty(length, np.int64)
     path[-1] = log_alpha[-1].argmax()
     _follow(path, length - 1, before, None)
@@ -110,7 +120,7 @@ def ranked_paths(log_alpha: np.ndarray, log_transition: np.ndarray, k: int) -> t
     heap: list[tuple[float, int, int, int, int]] = []  # (−score, serial, parent, step, state there)
     serial, upto = 0, length  # what may still differ: rows before ``upto``
     while len(scores) < k:
-        losses = _losses(log_alpha[:upto], log_transition, paths[-1])
+        losses = _losses(log_alpha[:upto], onto, paths[-1])
         for place in _smallest(losses.ravel(), k - len(scores)):
             t, state = divmod(int(place), losses.shape[1])
             heapq.heappush(heap, (losses[t, state] - scores[-1], serial, len(paths) - 1, t, state))
@@ -146,14 +156,13 @@ def _follow(path: np.ndarray, t: int, before: np.ndarray, parent: np.ndarray | N
         path[s] = state
 
 
-def _losses(log_alpha: np.ndarray, log_transition: np.ndarray, path: np.ndarray) -> np.ndarray:
+def _losses(log_alpha: np.ndarray, onto: Callable, path: np.ndarray) -> np.ndarray:
     """What leaving the path at each of the first steps to each state gives away; ∞ where that is no
     change."""
     values = log_alpha.copy()
     own = np.arange(min(len(values), len(path) - 1))
     after = path[1 : len(own) + 1]
-    shared = log_transition.ndim == 2
-    values[: len(own)] += log_transition.T[after] if shared else log_transition[own, :, after]
+    values[: len(own)] += onto(own, after)
     losses = values.max(axis=1, keepdims=True) - values
     losses[np.arange(len(values)), path[: len(values)]] = np.inf
     return losses

@@ -1,8 +1,13 @@
-"""The four kinds of potential: tables of states, quadratics, deterministic steps and losses."""
+"""The kinds of potential: tables of states (full, sparse, grouped), quadratics, deterministic steps and losses."""
 
+from msgpass.potentials.grouped_table import GroupedTable
 from msgpass.potentials.loss import Loss
 from msgpass.potentials.quadratic import Quadratic
+from msgpass.potentials.sparse_table import SparseTable
 from msgpass.potentials.step import Step
 from msgpass.potentials.table import Table
 
-__all__ = ["Loss", "Quadratic", "Step", "Table"]
+TABLES = (Table, SparseTable, GroupedTable)
+"""Potentials over discrete variables."""
+
+__all__ = ["TABLES", "GroupedTable", "Loss", "Quadratic", "SparseTable", "Step", "Table"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from msgpass.errors import DataError, GraphError
+from msgpass.errors import DataError, GraphError, ShapeError
 from msgpass.nodes import Observation, Parameter, Slice, as_slice
 
 
@@ -80,6 +80,57 @@ def forbid_out(factor) -> None:
         raise GraphError(
             f"factor {factor.name!r}: out= is for a Step; a {type(factor.potential).__name__} "
             "relates its variables without computing one"
+        )
+
+
+def discrete_inputs(factor) -> None:
+    """Tables relate discrete variables, step with step, each named once."""
+    forbid_out(factor)
+    kind = type(factor.potential).__name__
+    if not factor.args:
+        raise GraphError(f"factor {factor.name!r}: a {kind} needs at least one variable")
+    for s in factor.args:
+        if not s.node.discrete:
+            raise GraphError(
+                f"factor {factor.name!r}: a {kind} relates discrete variables, but "
+                f"{s.node.describe()} is real; use a Quadratic, Step or Loss"
+            )
+        if s.kind in ("after", "before", "all"):
+            raise GraphError(
+                f"factor {factor.name!r}: {s.name} is for steps; tables pair slices such as z[:-1], z[1:]"
+            )
+    if factor.stepped and any(not s.stepped for s in factor.args):
+        lone = next(s for s in factor.args if not s.stepped)
+        raise GraphError(
+            f"factor {factor.name!r}: {lone.name} is one variable and "
+            f"{factor.args[0].name if factor.args[0] is not lone else factor.args[-1].name} "
+            "many; a table pairs step with step"
+        )
+    if len({(s.node.name, s.kind, s.start, s.stop) for s in factor.args}) < len(factor.args):
+        raise GraphError(
+            f"factor {factor.name!r} names one variable twice: {', '.join(s.name for s in factor.args)}"
+        )
+
+
+def real_source(factor, source: Slice) -> None:
+    """A table's log values may be rows of a real sequence, one a step of the factor."""
+    kind = type(factor.potential).__name__
+    if source.node.discrete or isinstance(source.node, Parameter):
+        raise GraphError(f"factor {factor.name!r}: {kind}({source.name}) needs a slice of a real sequence")
+    if factor.stepped != source.stepped:
+        raise ShapeError(
+            f"factor {factor.name!r}: {kind}({source.name}) must have one row a step of {factor.args[0].name}"
+        )
+
+
+def no_batch(factor) -> None:
+    """Sparse and grouped tables have no aligned batches."""
+    batched = next((s for s in factor.args if s.shape), None)
+    if batched is not None:
+        raise ShapeError(
+            f"factor {factor.name!r}: {batched.name} is an aligned batch of shape {batched.shape}, and "
+            f"a {type(factor.potential).__name__} relates single variables; lay the members end to end: "
+            "g.sequence(name, length=[T, T, …])"
         )
 
 

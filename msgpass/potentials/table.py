@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from msgpass.errors import DataError, GraphError, ProbabilityError, ShapeError
+from msgpass.errors import DataError, ProbabilityError, ShapeError
 from msgpass.nodes import Parameter, Slice
-from msgpass.potentials.base import Potential, as_part, forbid_out
+from msgpass.potentials.base import Potential, as_part, discrete_inputs, real_source
+from msgpass.potentials.grouped_table import GroupedTable
+from msgpass.potentials.sparse_table import SparseTable
 
 
 class Table(Potential):
@@ -33,6 +35,20 @@ class Table(Potential):
         """Take the logarithm of probabilities whose last axis (or all of them together) sums to one."""
         return cls(log_probabilities(p))
 
+    @staticmethod
+    def sparse(log_values, rows, cols) -> SparseTable:
+        """A table over two variables of which few entries are possible; see :class:`SparseTable`."""
+        return SparseTable(log_values, rows, cols)
+
+    @staticmethod
+    def grouped(log_values, groups) -> GroupedTable:
+        """A table whose values are shared by groups of states; see :class:`GroupedTable`."""
+        return GroupedTable(log_values, groups)
+
+    def of(self, log_values) -> Table:
+        """The same table with other log values."""
+        return Table(log_values)
+
     @property
     def source(self) -> np.ndarray | Parameter | Slice:
         """Where the log values come from."""
@@ -40,44 +56,13 @@ class Table(Potential):
 
     def check(self, factor) -> None:
         """Shapes, states, and slices that pair up."""
-        forbid_out(factor)
-        if not factor.args:
-            raise GraphError(f"factor {factor.name!r}: a Table needs at least one variable")
-        for s in factor.args:
-            if not s.node.discrete:
-                raise GraphError(
-                    f"factor {factor.name!r}: a Table relates discrete variables, but "
-                    f"{s.node.describe()} is real; use a Quadratic, Step or Loss"
-                )
-            if s.kind in ("after", "before", "all"):
-                raise GraphError(
-                    f"factor {factor.name!r}: {s.name} is for steps; tables pair slices such as z[:-1], z[1:]"
-                )
-        if factor.stepped and any(not s.stepped for s in factor.args):
-            lone = next(s for s in factor.args if not s.stepped)
-            raise GraphError(
-                f"factor {factor.name!r}: {lone.name} is one variable and "
-                f"{factor.args[0].name if factor.args[0] is not lone else factor.args[-1].name} "
-                "many; a table pairs step with step"
-            )
-        if len({(s.node.name, s.kind, s.start, s.stop) for s in factor.args}) < len(factor.args):
-            raise GraphError(
-                f"factor {factor.name!r} names one variable twice: {', '.join(s.name for s in factor.args)}"
-            )
+        discrete_inputs(factor)
         states = tuple(s.node.states for s in factor.args)
         batch = self.batch(factor)
         shape = self.source.shape
         wanted = [states, *([batch + states] if batch else [])]
         if isinstance(self.source, Slice):
-            if self.source.node.discrete or isinstance(self.source.node, Parameter):
-                raise GraphError(
-                    f"factor {factor.name!r}: Table({self.source.name}) needs a slice of a real sequence"
-                )
-            if factor.stepped != self.source.stepped:
-                raise ShapeError(
-                    f"factor {factor.name!r}: Table({self.source.name}) must have one row a step "
-                    f"of {factor.args[0].name}"
-                )
+            real_source(factor, self.source)
             wanted = [batch + states]
         else:
             wanted += [(factor.n, *w) for w in wanted]

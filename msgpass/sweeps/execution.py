@@ -102,6 +102,10 @@ class Execution:
             from msgpass.sweeps.windowed_tree import WindowedTree
 
             return WindowedTree(self, k, block, algebra, clamp)
+        if compiled and block.sparse:
+            from msgpass.sweeps.sparse_chain import run_sparse
+
+            return run_sparse(self, k, block, isinstance(algebra, MaxProduct), clamp)
         if compiled:
             return self.chain(k, block, algebra, clamp)
         return self.tree(k, block, algebra, clamp)

@@ -148,6 +148,11 @@ class TableInstances:
         )
         target += self.symbol_counts(counts)
 
+    def fold(self, counts: np.ndarray) -> np.ndarray:
+        """Counts of the table in the shape of its source (sparse and grouped tables have one of their
+        own)."""
+        return counts
+
     def symbol_counts(self, counts: np.ndarray) -> np.ndarray:
         """Counts (latent, symbol) in the table's own axes; those of missing symbols, the last column where
         there is

@@ -14,9 +14,11 @@ import numpy as np
 
 from msgpass.algebra import MaxProduct, SumProduct
 from msgpass.errors import DataError, UnavailableError, UnsupportedError
+from msgpass.kernels import sparse_chain_paths as sparse
 from msgpass.kernels.chain_paths import draw_paths, path_entropies, ranked_paths
 from msgpass.sweeps import tree_paths
 from msgpass.sweeps.readings import full, on_chain, owner
+from msgpass.sweeps.sparse_chain import SparseChainRun
 from msgpass.sweeps.windowed import WindowedChain
 
 
@@ -60,6 +62,9 @@ def sample(x, name: str, rng, n: int | None) -> np.ndarray:
         return draws if n is not None else draws[0]
     chain = _plain(run)
     T = int(chain.layout.offsets[-1])
+    if isinstance(chain, SparseChainRun):
+        draws = sparse.draw_paths(chain.tables.logs, chain.log_alpha, rng.random((n or 1, T)))
+        return draws if n is not None else draws[0]
     paths = draw_paths(
         chain.log_alpha_beta[0],
         chain.tables.log_transition,
@@ -84,6 +89,8 @@ def k_best(x, name: str, k: int) -> Ranked:
     run.impossible()
     if not on_chain(run):
         return Ranked(*tree_paths.k_best(run, name, int(k)))
+    if isinstance(run, SparseChainRun):
+        return Ranked(*sparse.ranked_paths(run.tables.logs, run.log_alpha, int(k)))
     offsets, alpha, table = run.layout.offsets, run.log_alpha_beta[0], run.tables.log_transition
     scores = np.full((run.layout.n, k), -np.inf)
     paths = np.full((k, int(offsets[-1])), -1, np.int64)
@@ -109,6 +116,8 @@ def entropy(x, name: str) -> np.ndarray:
     run.impossible()
     if not on_chain(run):
         return tree_paths.entropy(run, name)
+    if isinstance(run, SparseChainRun):
+        return sparse.path_entropies(run.tables.logs, run.log_alpha, run.gamma)
     return path_entropies(run.log_alpha_beta[0], run.gamma, run.tables.log_transition, run.layout.offsets)
 
 

@@ -15,6 +15,7 @@ from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.nodes import Parameter, Sequence
 from msgpass.plan import Map, Recurrence, TableChain, Tree
 from msgpass.sweeps.rows import rows_of
+from msgpass.sweeps.sparse_chain import SparseChainRun
 from msgpass.sweeps.table_chain import ChainRun
 from msgpass.sweeps.windowed import WindowedChain
 
@@ -67,7 +68,7 @@ def owner(x, name: str) -> tuple[int, Any]:
 
 def on_chain(run) -> bool:
     """The component was run by the chain's own sweeps (otherwise as a tree)."""
-    return isinstance(run, ChainRun | WindowedChain)
+    return isinstance(run, ChainRun | SparseChainRun | WindowedChain)
 
 
 def full(x):
@@ -189,7 +190,7 @@ def chain_joint(run, family) -> np.ndarray:
     for pair, flipped in run.block.pairs:
         if pair is family:
             joint = run.pair_belief()
-            return np.swapaxes(joint, -1, -2) if flipped else joint
+            return np.swapaxes(joint, -1, -2) if flipped and not isinstance(run, SparseChainRun) else joint
     arg = next(a for a in family.args if a.name == run.block.node.name)
     return run.log_belief()[rows_of(family, arg)]
 

@@ -19,6 +19,7 @@ from msgpass.sweeps.local import vjp_one
 from msgpass.sweeps.readings import GaussianMessages, chain_joint, full, gradient, needs_backward, on_chain
 from msgpass.sweeps.real import Store, loss_messages
 from msgpass.sweeps.rows import edges_of, per_instance, read, rows_of
+from msgpass.sweeps.sparse_chain import SparseChainRun
 
 
 def message(x, source, target):
@@ -133,6 +134,8 @@ def _local(run, row: int, labels=None, skip=None) -> np.ndarray:
 
 def _cross(run, row: int) -> np.ndarray:
     """What arrives at a row from the step before it."""
+    if isinstance(run, SparseChainRun):
+        return run.cross(row)
     offsets = run.layout.offsets
     if row in offsets[:-1]:
         return np.zeros(run.layout.states)
@@ -195,6 +198,9 @@ def _table_at_parameter(x, k, block, family, j, name):
     total = np.zeros_like(x.values[name])
     for run, sign in x.shares(k):
         run.impossible()
+        if isinstance(run, SparseChainRun):
+            total += sign * run.instance_counts(family, j)
+            continue
         if on_chain(run):
             made: Any = next(m for m in run.tables.every if m.family is family)
             weights = np.exp(chain_joint(run, family)[j : j + 1])

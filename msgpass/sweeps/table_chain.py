@@ -19,6 +19,7 @@ from msgpass.kernels.table_chain import ChainProblem, best_path, expected_counts
 from msgpass.kernels.table_chain_exponentiate import scaled_exponentials
 from msgpass.nodes import Parameter
 from msgpass.plan import TableChain
+from msgpass.sweeps.expanded import table_instances
 from msgpass.sweeps.instances import TableInstances
 from msgpass.sweeps.rows import rows_of
 from msgpass.sweeps.tree import table_target
@@ -108,8 +109,8 @@ class ChainTables:
         self, block: TableChain, layout: ChainLayout, values, clamp=None, symbols: Symbols | None = None
     ):
         self.block, self.layout, self.node = block, layout, block.node
-        self.unaries = [TableInstances(f, values) for f in block.unaries]
-        self.pairs = [(TableInstances(f, values), flipped) for f, flipped in block.pairs]
+        self.unaries = [table_instances(f, values) for f in block.unaries]
+        self.pairs = [(table_instances(f, values), flipped) for f, flipped in block.pairs]
         labels = (clamp or {}).get(block.node.name)
         self.dtype = np.result_type(*(m.array.dtype for m in self.every))
         self.indexed: Any = self._indexed() if labels is None else None
@@ -389,7 +390,7 @@ def deliver_counts(
             continue
         if any(m is i for i in tables.initial):
             first = gamma[:1] if layout.n == 1 else gamma[layout.offsets[:-1]]
-            arrive(m, store, first.sum(axis=0), sign)
+            arrive(m, store, m.fold(first.sum(axis=0)), sign)
         elif m is tables.indexed:
             if row_counts is None:
                 row_counts = np.stack(
@@ -400,7 +401,7 @@ def deliver_counts(
             stacked = layout.out_of(gamma, shape) if stacked is None else stacked
             own = stacked[rows_of(m.family, m.family.args[_latent_position(m)])]
             if m.stepped and not m.observed and own.shape == m.array.shape:
-                arrive(m, store, own, sign)
+                arrive(m, store, m.fold(own), sign)
             else:
                 m.add_counts(sign * own, table_target(m, store))
     for m, flipped in tables.pairs:
@@ -409,7 +410,7 @@ def deliver_counts(
         pairs = layout.pairs_out_of(xi, shape) if xi.ndim == 3 else xi
         pairs = np.swapaxes(pairs, -1, -2) if flipped else pairs
         if not m.observed and pairs.shape == m.array.shape and m.stepped == (xi.ndim == 3):
-            arrive(m, store, pairs, sign)
+            arrive(m, store, m.fold(pairs), sign)
         else:
             m.add_counts(sign * pairs, table_target(m, store))
 

@@ -18,6 +18,7 @@ from msgpass.algebra.gaussian import Canonical, canonical, to_moments
 from msgpass.errors import GraphError, ImpossibleEvidenceError
 from msgpass.nodes import Sequence
 from msgpass.plan import Tree, latent
+from msgpass.sweeps.expanded import table_instances
 from msgpass.sweeps.instances import QuadraticInstances, TableInstances, parameter_names
 from msgpass.sweeps.rows import rows_of
 
@@ -141,7 +142,7 @@ class TreeRun:
         self, block: Tree, orientation: Orientation, algebra, values, clamp=None, backward: bool = True
     ):
         self.block, self.o, self.algebra, self.values = block, orientation, algebra, values
-        make = QuadraticInstances if block.gaussian else TableInstances
+        make = QuadraticInstances if block.gaussian else table_instances
         self.families: list[Any] = [make(f, values) for f in block.families]
         self.clamp = clamp or {}
         self.local = [self.start(v) for v in range(len(orientation.variables))]

@@ -1,0 +1,117 @@
+"""Inference over chains with a sparse transition: which sweep runs, by size alone.
+
+All functions take the logarithms of the tables, in float64; a sequence whose linear scale vanishes is redone
+from them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from msgpass.kernels import sparse_chain_reference as reference
+from msgpass.kernels.sparse_chain_types import SparseCounts, SparsePattern, SparseProblem
+from msgpass.kernels.table_chain_exponentiate import scaled_exponentials
+from msgpass.kernels.table_chain_types import LOST
+
+__all__ = [
+    "Scaled",
+    "SparseCounts",
+    "SparsePattern",
+    "SparseProblem",
+    "best_path",
+    "expected_counts",
+    "forward_scale",
+    "log_backward",
+    "log_forward",
+    "scaled",
+]
+
+_LOST = LOST[np.dtype(np.float64)]
+
+
+class Scaled(NamedTuple):
+    """Linear tables, each scaled by its maximum, and the logarithm that this takes out of each sequence."""
+
+    problem: SparseProblem
+    removed: np.ndarray
+
+
+def scaled(logs: SparseProblem) -> Scaled:
+    """Exponentials of the tables of a problem."""
+    init, init_top = scaled_exponentials(logs.init[None])
+    final, final_top = scaled_exponentials(logs.final[None])
+    shared = logs.values.ndim == 1
+    values, tops = scaled_exponentials(logs.values.reshape(-1, logs.pattern.nnz))
+    evidence, peaks = scaled_exponentials(logs.evidence)
+    offsets, pairs = logs.offsets, logs.offsets - np.arange(len(logs.offsets))
+    per_step = peaks if logs.rows is None else peaks[logs.rows]
+    removed = init_top + final_top + _sums(per_step, offsets)
+    removed += tops * np.diff(pairs) if shared else _sums(tops, pairs)
+    return Scaled(
+        logs._replace(
+            init=init[0], final=final[0], values=values[0] if shared else values, evidence=evidence
+        ),
+        removed,
+    )
+
+
+def _sums(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    totals = np.concatenate(([0.0], np.cumsum(values)))
+    return totals[bounds[1:]] - totals[bounds[:-1]]
+
+
+def expected_counts(logs: SparseProblem, linear: Scaled) -> SparseCounts:
+    """Posterior marginals, expected uses of each entry and log Z of every sequence.
+
+    Examples
+    --------
+    Two states, of which the second is never left; the last observation asks for it:
+
+    >>> pattern = SparsePattern(2, np.array([0, 0, 1]), np.array([0, 1, 1]))
+    >>> logs = SparseProblem(
+    ...     pattern,
+    ...     np.log([1.0, 1e-300]),
+    ...     np.zeros(2),
+    ...     np.log([0.5, 0.5, 1.0]),
+    ...     np.log([[1.0, 1.0], [1e-300, 1.0]]),
+    ...     np.array([0, 0, 1]),
+    ...     None,
+    ...     np.array([0, 3]),
+    ... )
+    >>> counts = expected_counts(logs, scaled(logs))
+    >>> counts.xi.round(3), np.exp(counts.log_scale)
+    (array([0.333, 1.   , 0.667]), array([0.75]))
+    """
+    log_scale, gamma, xi, failed = reference.scaled_sweep(linear.problem, _LOST)
+    log_scale = log_scale + linear.removed
+    impossible: list[tuple[int, int]] = []
+    if failed.any():
+        chosen = np.flatnonzero(failed)
+        own, steps, pairs = reference.subset(logs, chosen)
+        log_scale[chosen], gamma[steps], counted, dead = reference.log_counts(own)
+        if xi.ndim == 1:
+            xi += counted
+        else:
+            xi[pairs] = counted
+        impossible = [(int(chosen[n]), t) for n, t in dead]
+    return SparseCounts(log_scale, gamma, xi, impossible)
+
+
+def forward_scale(logs: SparseProblem, linear: Scaled) -> np.ndarray:
+    """log Z of every sequence, (N,), by the forward half of :func:`expected_counts`; −inf when impossible."""
+    return expected_counts(logs, linear).log_scale
+
+
+def log_forward(logs: SparseProblem, maximise: bool) -> np.ndarray:
+    """Unnormalised log α (or best scores) of every sequence, (T, S)."""
+    return reference.log_forward(logs, maximise)
+
+
+def log_backward(logs: SparseProblem, maximise: bool) -> np.ndarray:
+    """Log β of every sequence, (T, S)."""
+    return reference.log_backward(logs, maximise)
+
+
+def best_path(logs: SparseProblem) -> tuple[np.ndarray, np.ndarray]:
+    """Best score of every sequence, (N,), and the best path, (T,); ties go to the lowest state."""
+    return reference.trace_back(logs, log_forward(logs, True))
