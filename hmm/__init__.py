@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hmm.models.poisson import PoissonHMM
     from hmm.models.scipy_stats import ScipyHMM
     from hmm.models.student_t import StudentTHMM
+    from hmm.models.switching_mean import SwitchingMeanHMM
     from hmm.models.von_mises import VonMisesHMM
     from hmm.monitor import ConvergenceMonitor
 
@@ -49,6 +50,7 @@ __all__ = [
     "PoissonHMM",
     "ScipyHMM",
     "StudentTHMM",
+    "SwitchingMeanHMM",
     "VonMisesHMM",
     "load",
 ]
@@ -71,6 +73,7 @@ _HOMES = {
     "PoissonHMM": "hmm.models.poisson",
     "ScipyHMM": "hmm.models.scipy_stats",
     "StudentTHMM": "hmm.models.student_t",
+    "SwitchingMeanHMM": "hmm.models.switching_mean",
     "VonMisesHMM": "hmm.models.von_mises",
     "load": "hmm.keeping",
 }

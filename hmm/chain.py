@@ -67,12 +67,11 @@ class Chain:
         z = g.sequence("z", length=lengths if len(lengths) > 1 else lengths[0], states=len(initial))
         g.factor(Table(g.parameter("initial", log(initial))), z[0])
         self.transition.attach(g, z, evidence.inputs)
-        groups = self.transition.regimes
-        self.emission.attach(g, z, evidence.data, groups)
+        self.emission.attach(g, z, evidence.data, self.transition.groups)
         if evidence.labels is not None:
             known = np.where(np.eye(len(self.initial), dtype=bool), 0.0, -np.inf)
             label = g.observe("label", evidence.labels, states=len(self.initial))
-            g.factor(table(known, groups), z[:], label[:])
+            g.factor(table(known, self.transition.regimes), z[:], label[:])
         return g
 
     def values(self, evidence: Evidence) -> dict[str, np.ndarray]:
@@ -89,6 +88,11 @@ class Chain:
         if groups is None:
             return values
         return values @ (groups[:, None] == np.arange(len(self.initial))).astype(values.dtype)
+
+    def weights(self, m: Messages) -> np.ndarray:
+        """Posteriors of what the emission sees of the state, which its M-step wants as weights."""
+        posterior, groups = np.exp(m.belief["z"]), self.transition.groups
+        return posterior if groups is None else self.regimes(posterior)
 
     def regime_of(self, states: np.ndarray) -> np.ndarray:
         """The graph's states as the model's; −1 stays."""

@@ -56,13 +56,13 @@ class OnlineFilter:
     def _two_steps(self, inputs) -> FactorGraph:
         """The new observation and the next; inputs of the transition between them, if it takes some."""
         chain = self._chain
-        S, K = len(chain.transition.initial(chain.initial)), len(chain.initial)
+        S, groups = len(chain.transition.initial(chain.initial)), chain.transition.groups
         g = FactorGraph()
         z = g.sequence("z", length=2, states=S)
         g.factor(Table(g.parameter("initial", np.zeros(S))), z[0])
         chain.transition.attach(g, z, inputs)
-        density = g.parameter("log_density", np.zeros((2, K)))
-        g.factor(table(density, chain.transition.regimes), z[:])
+        density = g.parameter("log_density", np.zeros((2, S if groups is None else len(chain.initial))))
+        g.factor(table(density, groups), z[:])
         return g
 
     def reset(self) -> None:
@@ -132,9 +132,7 @@ class OnlineFilter:
     def _carried(self, inputs: np.ndarray) -> np.ndarray:
         """The filter one step on, by the inputs of the new row."""
         prepared = self._chain.transition.prepare(np.repeat(inputs, 2, axis=0), [2])
-        K = len(self._chain.initial)
-        values = {"initial": log(self._filtered), "log_density": np.zeros((2, K))}
-        m = run(self._two_steps(prepared), schedule=ForwardOnly(), values=values)
+        m = run(self._two_steps(prepared), schedule=ForwardOnly(), values={"initial": log(self._filtered)})
         return normalised(m.forward["z"])[1]
 
     def __repr__(self) -> str:

@@ -25,6 +25,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from msgpass import FactorGraph, Messages, Table
+from msgpass.potentials import GroupedTable
 
 DIFFERENCE = 6e-6
 """Step of a central difference, relative to the number that moves: about the cube root of a rounding."""
@@ -124,7 +125,7 @@ class Emission(ABC):
         return self.fit(data, messages.parameters["log_density"], params)
 
 
-def table(values, groups: np.ndarray | None) -> Table:
+def table(values, groups: np.ndarray | None) -> Table | GroupedTable:
     """A table over the graph's states that says the same of all states of a group."""
     return Table(values) if groups is None else Table.grouped(values, groups)
 

@@ -71,7 +71,7 @@ class Expectation:
         m = self.messages(chain)
         if self.sample.weights is not None:
             return self._weighted_steps(chain, m)
-        gamma = chain.regimes(np.exp(m.belief["z"])) if self.restrictions.restrict_emission else None
+        gamma = chain.weights(m) if self._wants_gamma(chain, m) else None
         initial = chain.regimes(m.parameters["initial"])
         return Expected(m.total, initial, m.parameters["transition"], gamma, m)
 
@@ -95,23 +95,32 @@ class Expectation:
             return run(self._graph)
         return run(self._graph, values=chain.values(self.evidence))
 
+    def _wants_gamma(self, chain: Chain, m: Messages) -> bool:
+        """Whether posteriors must be read for the M-step. With states finer than the model's, what arrived at
+        the densities is folded; symbols, some of which may be missing, are counted by posteriors."""
+        return self.restrictions.restrict_emission or (
+            chain.transition.groups is not None and "log_density" not in m.parameters
+        )
+
     def _weighted(self, chain: Chain) -> Expected:
         """A graph for each weight."""
         total, initial, transition = 0.0, np.zeros(len(chain.initial)), None
-        gamma = np.zeros((len(self.sample.X), len(chain.initial)))
+        gamma: Any = None
         for weight, rows, part in self._parts:
             m = part.messages(chain)
             total += weight * m.total if weight else 0.0
             initial += weight * chain.regimes(m.parameters["initial"])
             arrived = weight * m.parameters["transition"]
             transition = arrived if transition is None else transition + arrived
-            gamma[rows] = weight * chain.regimes(np.exp(m.belief["z"]))
+            own = chain.weights(m)
+            gamma = np.zeros((len(self.sample.X), own.shape[1])) if gamma is None else gamma
+            gamma[rows] = weight * own
         return Expected(total, initial, cast(np.ndarray, transition), gamma, None)
 
     def _weighted_steps(self, chain: Chain, m: Messages) -> Expected:
         """What arrived has a row for each pair of neighbours, so that one graph will do."""
         weights, lengths = cast(np.ndarray, self.sample.weights), np.asarray(self.sample.lengths)
-        gamma = np.repeat(weights, lengths)[:, None] * chain.regimes(np.exp(m.belief["z"]))
+        gamma = np.repeat(weights, lengths)[:, None] * chain.weights(m)
         initial = gamma[np.cumsum(lengths) - lengths].sum(axis=0)
         arrived = m.parameters["transition"]
         pairs = np.repeat(weights, lengths - 1).reshape(-1, *(1,) * (arrived.ndim - 1))

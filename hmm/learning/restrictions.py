@@ -45,6 +45,11 @@ class Restrictions:
 
     def fit_emission(self, emission: Emission, data, weights: np.ndarray, params: str) -> Emission:
         """The M-step of an emission with (T, K) weights."""
+        K = next((len(mask) for mask in (self.states, *self.emission.values()) if mask is not None), None)
+        if K is not None and weights.shape[1] != K:
+            raise UnsupportedError(
+                f"{type(emission).__name__} emissions read more than one state, so none can be frozen or tied"
+            )
         if self.states is not None:
             weights = np.ascontiguousarray(pooled(weights.T, self.states).T)
         if not self.emission:

@@ -66,6 +66,11 @@ class Transition(ABC):
         """The model's state for each of the graph's, (S,); None where they are the same."""
         return None
 
+    @property
+    def groups(self) -> np.ndarray | None:
+        """What of the graph's states an emission sees, (S,); by default the regimes."""
+        return self.regimes
+
     def initial(self, startprob: np.ndarray) -> np.ndarray:
         """Initial distribution over the graph's states, (S,), of one over the model's, (K,)."""
         return startprob

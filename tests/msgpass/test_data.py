@@ -52,6 +52,8 @@ def test_every_bundled_file_is_in_the_catalogue():
         ("elnino", 732, "1950-01", "2010-12", None),
         ("inflation", 202, "1959Q2", "2009Q3", None),
         ("letters", 1420, "1", "1420", None),
+        ("fedfunds", 226, "1954Q3", "2010Q4", None),
+        ("gnp", 135, "1951Q2", "1984Q4", None),
     ],
 )
 def test_bundled_series_hold_the_published_numbers(name, length, first, last, total):
