@@ -40,6 +40,8 @@ def check_settings(model) -> None:
     whole("n_iter", model.n_iter, 0)
     whole("n_init", model.n_init, 1)
     check_tolerance(model.tol)
+    if not isinstance(model.verbose, bool | np.bool_ | int | np.integer):
+        raise DataError(f"verbose must be True or False, got {model.verbose!r}")
     one_of("algorithm", model.algorithm, ALGORITHMS)
     one_of("implementation", model.implementation, IMPLEMENTATIONS)
     one_of("method", model.method, METHODS)

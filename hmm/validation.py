@@ -120,8 +120,11 @@ def parameter(name: str, value, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def prior(name: str, value, shape: tuple[int, ...], *, positive: bool = False) -> np.ndarray:
-    """A prior's parameter that broadcasts to ``shape``, finite, not negative (or above zero)."""
+def prior(
+    name: str, value, shape: tuple[int, ...], *, positive: bool = False, signed: bool = False
+) -> np.ndarray:
+    """A prior's parameter that broadcasts to ``shape``: finite, not negative (or above zero, or of any sign),
+    and small enough that its square is finite."""
     try:
         array = np.asarray(value, dtype=np.float64)
         np.broadcast_to(array, shape)
@@ -129,10 +132,10 @@ def prior(name: str, value, shape: tuple[int, ...], *, positive: bool = False) -
         raise ShapeError(
             f"{name} must be a number or an array that broadcasts to {shape}, got {value!r}"
         ) from None
-    if not np.isfinite(array).all() or (array < 0).any() or (positive and (array == 0).any()):
-        raise DataError(
-            f"{name} must be finite and {'above zero' if positive else 'not negative'}, got {value!r}"
-        )
+    wrong = not (np.abs(array) < 1e150).all() or (not signed and (array < 0).any())
+    if wrong or (positive and (array == 0).any()):
+        what = " and above zero" if positive else "" if signed else " and not negative"
+        raise DataError(f"{name} must be finite{what}, got {value!r}")
     return array
 
 

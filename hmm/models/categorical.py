@@ -12,6 +12,9 @@ from hmm.emissions.categorical import Categorical
 from hmm.validation import whole
 from msgpass.errors import DataError, ShapeError
 
+LARGEST = 2**53
+"""Up to which every whole number is a float."""
+
 
 @dataclass(eq=False, repr=False)
 class CategoricalHMM(BaseHMM):
@@ -116,6 +119,8 @@ class CategoricalHMM(BaseHMM):
                     f"X holds {X[t, 0]} at row {t}; symbols are whole numbers from 0 "
                     "(sklearn.preprocessing.LabelEncoder makes them)"
                 )
+            if X.max() > LARGEST:
+                raise DataError(f"X holds the symbol {X.max():g}, which is too large to be one")
         symbols = X.astype(np.int64)
         if symbols.min() < -1:
             raise DataError(
