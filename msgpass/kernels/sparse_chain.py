@@ -26,6 +26,9 @@ __all__ = [
     "scaled",
 ]
 
+LARGE = 4096
+"""Entries times steps."""
+
 _LOST = LOST[np.dtype(np.float64)]
 
 
@@ -60,6 +63,14 @@ def _sums(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     return totals[bounds[1:]] - totals[bounds[:-1]]
 
 
+def large(logs: SparseProblem) -> bool:
+    """Work for the compiled sweeps; they differ from the reference by rounding, so that size alone
+    decides.
+    """
+    steps = int(logs.offsets[-1])
+    return steps >= 64 or steps * logs.pattern.nnz >= LARGE
+
+
 def expected_counts(logs: SparseProblem, linear: Scaled) -> SparseCounts:
     """Posterior marginals, expected uses of each entry and log Z of every sequence.
 
@@ -82,7 +93,11 @@ def expected_counts(logs: SparseProblem, linear: Scaled) -> SparseCounts:
     >>> counts.xi.round(3), np.exp(counts.log_scale)
     (array([0.333, 1.   , 0.667]), array([0.75]))
     """
-    log_scale, gamma, xi, failed = reference.scaled_sweep(linear.problem, _LOST)
+    if large(logs):
+        from msgpass.kernels.sparse_chain_compiled import scaled_sweep
+    else:
+        from msgpass.kernels.sparse_chain_reference import scaled_sweep
+    log_scale, gamma, xi, failed = scaled_sweep(linear.problem, _LOST)
     log_scale = log_scale + linear.removed
     impossible: list[tuple[int, int]] = []
     if failed.any():
@@ -99,7 +114,16 @@ def expected_counts(logs: SparseProblem, linear: Scaled) -> SparseCounts:
 
 def forward_scale(logs: SparseProblem, linear: Scaled) -> np.ndarray:
     """log Z of every sequence, (N,), by the forward half of :func:`expected_counts`; −inf when impossible."""
-    return expected_counts(logs, linear).log_scale
+    if not large(logs):
+        return expected_counts(logs, linear).log_scale
+    from msgpass.kernels.sparse_chain_compiled import forward_scale as compiled
+
+    log_scale, failed = compiled(linear.problem, _LOST)
+    log_scale = log_scale + linear.removed
+    if failed.any():
+        chosen = np.flatnonzero(failed)
+        log_scale[chosen] = reference.log_counts(reference.subset(logs, chosen)[0])[0]
+    return log_scale
 
 
 def log_forward(logs: SparseProblem, maximise: bool) -> np.ndarray:

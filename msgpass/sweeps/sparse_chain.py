@@ -233,9 +233,8 @@ class Either:
 
 
 def run_sparse(x, k: int, block: TableChain, maximise: bool, clamp) -> SparseChainRun:
-    """A sparse chain of an execution; the pattern, and tables that no value of this run touches, stay with the
-    plan.
-    """
+    """A sparse chain of an execution; its pattern, and tables that no value of this run touches, stay with the
+    plan."""
     cache = x.plan.cache
     layout = cache.get(("sparse layout", k))
     if layout is None:
