@@ -138,4 +138,8 @@ def log_backward(logs: SparseProblem, maximise: bool) -> np.ndarray:
 
 def best_path(logs: SparseProblem) -> tuple[np.ndarray, np.ndarray]:
     """Best score of every sequence, (N,), and the best path, (T,); ties go to the lowest state."""
+    if large(logs):
+        from msgpass.kernels.sparse_chain_compiled import best_path as compiled
+
+        return compiled(logs)
     return reference.trace_back(logs, log_forward(logs, True))

@@ -1,4 +1,5 @@
-"""The compiled sweeps over a sparse chain on two threads: sequences shared out, or one swept from both ends."""
+"""The compiled sweeps over sparse chains on two threads: sequences are shared out, one is swept from both
+ends."""
 
 import numpy as np
 
@@ -6,26 +7,26 @@ from msgpass.kernels import sparse_chain_sweep as sweep
 from msgpass.kernels.runtime import aligned_empty, compiling, run_pair
 from msgpass.kernels.sparse_chain_types import SparseProblem
 
-PAIRED = 100_000
+PAIRED = 200_000
 """Entries times steps from which on two threads are used: the hand-over costs some 10 µs."""
 
 
 class Sweep:
     """The arrays of a problem as the kernels take them.
 
-    Entries shared by all pairs are brought into the order of a sweep here; those of each pair within the
-    sweep, which would otherwise hold them three times.
+    Entries shared by all pairs are brought into the order of their runs here, those of each pair within the
+    sweep, which would otherwise hold them twice.
     """
 
     def __init__(self, problem: SparseProblem, lost: float):
         p, self.problem, self.lost = problem.pattern, problem, lost
         self.shared = problem.values.ndim == 1
-        nobody = np.empty(0, np.int64)
-        self.offsets = np.ascontiguousarray(problem.offsets, np.int64)
-        self.by_target, self.by_source = (nobody, nobody) if self.shared else (p.by_target, p.by_source)
+        runs, nobody = p.runs, np.empty(0, np.int64)
         values = np.ascontiguousarray(problem.values)
-        self.inward = values[p.by_target][None] if self.shared else values
-        self.outward = values[p.by_source][None] if self.shared else values
+        values = values[runs.order][None] if self.shared else values
+        order = nobody if self.shared else runs.order
+        self.entries = (runs.runs, runs.kinds, runs.loose, order, values)
+        self.offsets = np.ascontiguousarray(problem.offsets, np.int64)
         rows = nobody if problem.rows is None else np.ascontiguousarray(problem.rows, np.int64)
         groups = np.empty(0, np.int32) if problem.groups is None else problem.groups.astype(np.int32)
         self.local = (problem.final, np.ascontiguousarray(problem.evidence), rows, groups, self.offsets)
@@ -37,80 +38,52 @@ class Sweep:
         """Two kernels at once where that pays."""
         return run_pair(f, args_f, g, args_g) if self.threads else (f(*args_f), g(*args_g))
 
+    def share(self, kernel, *arguments) -> None:
+        """One kernel over the first sequences and the last ones, about half of all steps each; a tuple among the
+        arguments has one for each."""
+        half, n = int(np.abs(self.offsets - self.offsets[-1] / 2).argmin()), len(self.failed)
+        head = (self.entries, self.problem.init, self.local)
+        first, second = zip(*(a if isinstance(a, tuple) else (a, a) for a in arguments), strict=True)
+        self.pair(kernel, (*head, 0, half, *first), kernel, (*head, half, n, *second))
+
     @property
     def middle(self) -> int:
         """Row at which the two sweeps over one sequence meet; 0 where there is none."""
         return int(self.offsets[-1]) // 2 if len(self.offsets) == 2 else 0
 
-    def share(self) -> int:
-        """Number of sequences for the first of two threads, about half of all steps."""
-        return int(np.abs(self.offsets - self.offsets[-1] / 2).argmin())
-
     # -- scales alone ------------------------------------------------------------------------------------
 
     def forward_scale(self) -> np.ndarray:
         """log Z of every sequence; what it is of a failed one means nothing."""
-        p, problem, init = self.problem.pattern, self.problem, self.problem.init
         if self.middle:
-            rings = np.empty((2, p.n_states)), np.empty((2, p.n_states))
-            return np.array([self._meet(*rings)[0]])
-        head = (p.into, p.source, self.by_target, self.inward, init, *self.local)
-        half, n = self.share(), len(self.failed)
-        tail = (self.lost, self.scale, self.failed)
-        self.pair(sweep.forwards, (*head, 0, half, *tail), sweep.forwards, (*head, half, n, *tail))
-        return self._log_scale(problem)
+            states = self.problem.pattern.n_states
+            return np.array([self._meet(np.empty((2, states)), np.empty((2, states)))[0]])
+        self.share(sweep.forwards, self.lost, self.scale, self.failed)
+        return self._log_scale()
 
-    def _log_scale(self, problem: SparseProblem) -> np.ndarray:
+    def _log_scale(self) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.add.reduceat(np.log(self.scale), problem.offsets[:-1])
+            return np.add.reduceat(np.log(self.scale), self.offsets[:-1])
 
     def _meet(self, alpha: np.ndarray, beta: np.ndarray) -> tuple[float, float]:
         """Sweep from both ends to the middle: log Z, and the Σ a b by which what goes on is scaled."""
-        p, m, init = self.problem.pattern, self.middle, self.problem.init
+        m, tail = self.middle, (self.lost,)
         fine = self.pair(
             sweep.forward,
-            (
-                p.into,
-                p.source,
-                self.inward,
-                self.by_target,
-                init,
-                *self.local,
-                0,
-                m,
-                self.lost,
-                alpha,
-                self.scale,
-            ),
+            (self.entries, self.problem.init, self.local, 0, m, *tail, alpha, self.scale),
             sweep.backward,
-            (
-                p.out_of,
-                p.target,
-                self.outward,
-                self.by_source,
-                *self.local,
-                0,
-                m,
-                self.lost,
-                beta,
-                self.scale,
-            ),
+            (self.entries, self.local, 0, m, *tail, beta, self.scale),
         )
         self.failed[0] = not all(fine)
         if self.failed[0]:
             return 0.0, 1.0
         # One step more brings b to the row before the middle.
-        local, self.before = np.empty(p.n_states), np.empty(p.n_states)
-        final, evidence, rows, groups, offsets = self.local
-        sweep.evidence_at(evidence, rows, groups, final, m, m == offsets[1] - 1, local)
-        table = sweep.table_at(self.outward, self.by_source, m - 1, np.empty(self.by_source.size))
-        u, total = self.scale[m], np.empty(1)
-        alive = sweep.step_back(
-            p.out_of, p.target, table, local, beta[m % len(beta)], 1.0 / u, self.before, total, 0, self.lost
+        self.before = np.empty(self.problem.pattern.n_states)
+        total = sweep.step_back(
+            self.entries, self.local, 0, m, 1.0 / self.scale[m], beta[m % len(beta)], self.before
         )
-        here = alpha[(m - 1) % len(alpha)]
-        met = sweep.meet(here, self.before, 1.0 / self.scale[m - 1])
-        if not (alive and met >= self.lost * total[0]):
+        met = float((alpha[(m - 1) % len(alpha)] * (self.before / self.scale[m - 1])).sum())
+        if not (total >= self.lost and met >= self.lost * total):
             self.failed[0] = True
             return 0.0, 1.0
         return float(np.log(self.scale).sum() + np.log(met)), met * self.scale[m - 1]
@@ -119,78 +92,46 @@ class Sweep:
 
     def counts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """As :func:`~msgpass.kernels.sparse_chain_reference.scaled_sweep`."""
-        p, problem = self.problem.pattern, self.problem
+        p = self.problem.pattern
         self.gamma = aligned_empty((int(self.offsets[-1]), p.n_states))
-        self.stepped = np.zeros(problem.values.shape) if not self.shared else np.empty((0, 0))
-        log_scale = self._one() if self.middle else self._many()
+        self.stepped = np.empty((0, 0)) if self.shared else np.zeros(self.problem.values.shape)
+        log_scale, pairs = self._one() if self.middle else self._many()
         self.gamma[np.repeat(self.failed, np.diff(self.offsets))] = 0.0
-        xi = self.xi if self.shared else self.stepped
+        if not self.shared:
+            return log_scale, self.gamma, self.stepped, self.failed
+        xi = np.empty(p.nnz)
+        xi[p.runs.order] = pairs * self.entries[4][0]
         return log_scale, self.gamma, xi, self.failed
 
     def _buffers(self) -> tuple[np.ndarray, np.ndarray]:
-        return tuple(np.zeros(self.problem.pattern.nnz) for _ in range(2))
+        return np.zeros(self.problem.pattern.nnz), np.zeros(self.problem.pattern.nnz)
 
-    def _one(self) -> np.ndarray:
-        p, m = self.problem.pattern, self.middle
+    def _one(self) -> tuple[np.ndarray, np.ndarray]:
+        m, (left, right) = self.middle, self._buffers()
         log_z, scale = self._meet(self.gamma, self.gamma)
-        left, right = self._buffers()
-        self.xi = np.zeros(p.nnz)
         if self.failed[0]:
-            return np.zeros(1)
-        before = self.gamma[m - 1] / scale
-        tail = (self.lost, self.gamma, self.scale)
+            return np.zeros(1), left
+        before, tail = self.gamma[m - 1] / scale, (self.lost, self.gamma, self.scale)
+        head = (self.entries, self.local, 0)
         fine = self.pair(
             sweep.collect_backward,
-            (
-                *(p.out_of, p.target, self.outward, self.by_source, *self.local),
-                *(0, m - 1, self.before / scale, *tail, left, self.stepped),
-            ),
+            (*head, m - 1, self.before / scale, *tail, left, self.stepped),
             sweep.collect_forward,
-            (
-                *(p.into, p.source, self.inward, self.by_target, *self.local),
-                *(0, m, before, *tail, right, self.stepped),
-            ),
+            (*head, m, before, *tail, right, self.stepped),
         )
         self.failed[0] = not all(fine)
         if self.failed[0]:
-            self.stepped[...] = 0.0
-        elif self.shared:
-            self.xi[p.by_source] = left * self.outward[0]
-            self.xi[p.by_target] += right * self.inward[0]
-        return np.array([log_z])
+            self.stepped[...] = left[...] = right[...] = 0.0
+        return np.array([log_z]), left + right
 
-    def _many(self) -> np.ndarray:
-        p = self.problem.pattern
-        half, n = self.share(), len(self.failed)
-        head = (
-            p.into,
-            p.source,
-            self.by_target,
-            p.out_of,
-            p.target,
-            self.by_source,
-            self.inward,
-            self.outward,
-        )
-        head = (*head, self.problem.init, *self.local)
+    def _many(self) -> tuple[np.ndarray, np.ndarray]:
         while True:
             # A sequence may fail on its way back, with counts left behind: then all is done again without it.
-            known = self.failed.copy()
-            left, right = self._buffers()
-            tail = (self.lost, self.gamma, self.scale)
-            self.pair(
-                sweep.sequences,
-                (*head, 0, half, *tail, left, self.stepped, self.failed),
-                sweep.sequences,
-                (*head, half, n, *tail, right, self.stepped, self.failed),
-            )
+            known, buffers = self.failed.copy(), self._buffers()
+            self.share(sweep.sequences, self.lost, self.gamma, self.scale, buffers, self.stepped, self.failed)
             if (known == self.failed).all():
-                break
+                return self._log_scale(), buffers[0] + buffers[1]
             self.stepped[...] = 0.0
-        self.xi = np.zeros(p.nnz)
-        if self.shared:
-            self.xi[p.by_source] = (left + right) * self.outward[0]
-        return self._log_scale(self.problem)
 
 
 def scaled_sweep(problem: SparseProblem, lost: float):
@@ -204,3 +145,17 @@ def forward_scale(problem: SparseProblem, lost: float) -> tuple[np.ndarray, np.n
     with compiling("the sparse forward sweep", sweep.forward):
         made = Sweep(problem, lost)
         return made.forward_scale(), made.failed
+
+
+def best_path(logs: SparseProblem) -> tuple[np.ndarray, np.ndarray]:
+    """Best scores and the best path, as :func:`~msgpass.kernels.sparse_chain_reference.trace_back`."""
+    from msgpass.kernels import sparse_chain_viterbi as viterbi
+
+    p, made = logs.pattern, Sweep(logs, 0.0)
+    delta = aligned_empty((int(made.offsets[-1]), p.n_states))
+    path = np.empty(len(delta), np.int64)
+    with compiling("the sparse Viterbi sweep", viterbi.scores):
+        made.share(viterbi.scores, delta)
+        values = np.ascontiguousarray(logs.values).reshape(-1, p.nnz)
+        viterbi.trace_back(p.into, p.source, p.by_target, values, made.shared, made.offsets, delta, path)
+    return delta[made.offsets[1:] - 1].max(axis=1), path

@@ -233,7 +233,7 @@ class Either:
 
 
 def run_sparse(x, k: int, block: TableChain, maximise: bool, clamp) -> SparseChainRun:
-    """A sparse chain of an execution; its pattern, and tables that no value of this run touches, stay with the
+    """A sparse chain of an execution; pattern, and tables that no value of this run touches, stay with the
     plan."""
     cache = x.plan.cache
     layout = cache.get(("sparse layout", k))

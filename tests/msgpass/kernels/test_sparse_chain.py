@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msgpass.kernels import sparse_chain, sparse_chain_compiled
+from msgpass.kernels import sparse_chain, sparse_chain_compiled, sparse_chain_runs
 from msgpass.kernels import sparse_chain_reference as reference
 from msgpass.kernels.sparse_chain_types import SparsePattern, SparseProblem
 
@@ -64,6 +64,12 @@ def agree(logs):
         if not failed.any():
             np.testing.assert_allclose(counts, xi, rtol=1e-7, atol=1e-12)
         assert failed[log_z == -np.inf].all()
+    for left, right in zip(
+        sparse_chain_compiled.best_path(logs),
+        reference.trace_back(logs, reference.log_forward(logs, True)),
+        strict=True,
+    ):
+        assert (left == right).all()
     scale, failed = sparse_chain_compiled.forward_scale(linear.problem, LOST)
     np.testing.assert_allclose((scale + linear.removed)[~failed], log_z[~failed], rtol=1e-10, atol=1e-9)
 
@@ -97,6 +103,47 @@ def test_what_fails_is_redone(logs):
 @pytest.mark.parametrize("stepped", [False, True])
 def test_long_and_wide(rng, lengths, stepped):
     agree(problem(rng, 60, lengths, stepped, False, True))
+
+
+def entry_sets():
+    """Patterns with runs of every kind, and what is left between them."""
+    here = np.arange(40)
+    diagonal = [(here, here), (here[1:], here[:-1]), (here[:-1], here[1:])]
+    column, row = (here, np.full(40, 7)), (np.full(40, 9), here)
+    return st.lists(st.sampled_from([*diagonal, column, row]), min_size=1, unique_by=id)
+
+
+@given(entry_sets(), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3]), st.sampled_from([8, 1024]))
+@settings(max_examples=60)
+def test_runs_of_every_kind(entries, seed, holes, tile):
+    rng = np.random.default_rng(seed)
+    rows, cols = (np.concatenate([e[k] for e in entries]) for k in (0, 1))
+    extra = rng.integers(0, 40, (2, 30))
+    places = rng.permutation(np.unique(np.concatenate([rows * 40 + cols, extra[0] * 40 + extra[1]])))
+    places = places[rng.random(len(places)) >= holes]
+    rows, cols = places // 40, places % 40
+    sparse_chain_runs.TILE, before = tile, sparse_chain_runs.TILE
+    try:
+        made = sparse_chain_runs.find_runs(rows, cols)
+    finally:
+        sparse_chain_runs.TILE = before
+    # Read back off the runs, every entry stands where its order says.
+    steps = np.repeat([[1, 1], [1, 0], [0, 1]], np.diff(made.kinds, prepend=0), axis=0)
+    found = [
+        (i + di * q, j + dj * q)
+        for (i, j, _, n), (di, dj) in zip(made.runs, steps, strict=True)
+        for q in range(n)
+    ]
+    found += list(made.loose.T)
+    assert (made.runs[:, 2] == np.cumsum(made.runs[:, 3]) - made.runs[:, 3]).all()
+    assert [(int(i), int(j)) for i, j in found] == list(zip(rows[made.order], cols[made.order], strict=True))
+    agree(problem(rng, 40, [5, 3], bool(seed % 2), False, False)._replace(**on(rng, rows, cols, seed % 2)))
+
+
+def on(rng, rows, cols, stepped) -> dict:
+    """Pattern and values of given entries, for two sequences of 8 steps in all."""
+    values = rng.normal(size=(6, len(rows)) if stepped else len(rows))
+    return {"pattern": SparsePattern(40, rows, cols), "values": values}
 
 
 def test_one_sequence_swept_on_two_threads_is_the_same_as_on_one(rng, monkeypatch):
