@@ -39,8 +39,8 @@ class Sweep:
         return run_pair(f, args_f, g, args_g) if self.threads else (f(*args_f), g(*args_g))
 
     def share(self, kernel, *arguments) -> None:
-        """One kernel over the first sequences and the last ones, about half of all steps each; a tuple among the
-        arguments has one for each."""
+        """One kernel over the first sequences and over the last, about half of all steps each; a tuple among
+        the arguments has one for each."""
         half, n = int(np.abs(self.offsets - self.offsets[-1] / 2).argmin()), len(self.failed)
         head = (self.entries, self.problem.init, self.local)
         first, second = zip(*(a if isinstance(a, tuple) else (a, a) for a in arguments), strict=True)

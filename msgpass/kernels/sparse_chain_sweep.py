@@ -1,9 +1,9 @@
 """Compiled forward-backward over chains with a sparse transition, scaled and in linear tables.
 
-The scale of every step is known before it is taken:
+The scale of a step is known before it is taken:
 
-    a_t = e_t (a_{t−1} A) / s_{t−1},  s_t = Σ a_t      Σ a_t b_t = 1  ⇒  b_{t−1} = A (e_t b_t) / s_{t−1} keeps it
-    b_{t−1} = A (e_t b_t) / u_t,      u_t = Σ b_t      Σ f_t b_t = 1  ⇒  f_t = e_t (f_{t−1} A) / u_t keeps it
+    a_t = e_t (a_{t−1} A) / s_{t−1},  s_t = Σ a_t    Σ a_t b_t = 1 is kept by b_{t−1} = A (e_t b_t) / s_{t−1}
+    b_{t−1} = A (e_t b_t) / u_t,      u_t = Σ b_t    Σ f_t b_t = 1 is kept by f_t = e_t (f_{t−1} A) / u_t
 
 so that marginals and counts come in the same pass as the second message, whichever of the two that is. One
 long sequence is swept from both ends to its middle; where the sweeps have met, each goes on over the messages
