@@ -70,9 +70,9 @@ class Sweep:
         m, tail = self.middle, (self.lost,)
         fine = self.pair(
             sweep.forward,
-            (self.entries, self.problem.init, self.local, 0, m, *tail, alpha, self.scale),
+            (self.entries, self.problem.init, self.local, 0, 0, m, *tail, alpha, self.scale),
             sweep.backward,
-            (self.entries, self.local, 0, m, *tail, beta, self.scale),
+            (self.entries, self.local, 0, int(self.offsets[1]) - 1, m, *tail, beta, self.scale),
         )
         self.failed[0] = not all(fine)
         if self.failed[0]:
@@ -112,12 +112,14 @@ class Sweep:
         if self.failed[0]:
             return np.zeros(1), left
         before, tail = self.gamma[m - 1] / scale, (self.lost, self.gamma, self.scale)
+        self.before /= scale
+        total = sweep.marginals(self.gamma[m - 1], self.before)
         head = (self.entries, self.local, 0)
         fine = self.pair(
             sweep.collect_backward,
-            (*head, m - 1, self.before / scale, *tail, left, self.stepped),
+            (*head, 0, m - 1, total, self.before, *tail, left, self.stepped),
             sweep.collect_forward,
-            (*head, m, before, *tail, right, self.stepped),
+            (*head, m, int(self.offsets[1]), 1.0, before, *tail, right, self.stepped),
         )
         self.failed[0] = not all(fine)
         if self.failed[0]:

@@ -48,14 +48,14 @@ def table_at(entries, pair, own):
 
 
 @jit(fastmath=FAST)
-def forward(entries, init, local, n, upto, lost, alpha, scale):
-    """a_t and s_t of the first steps of sequence n, up to row ``upto``, kept in row t modulo the rows of
-    ``alpha``; False when a scale is lost.
+def forward(entries, init, local, n, first, upto, lost, alpha, scale):
+    """a_t and s_t of sequence n from row ``first`` up to row ``upto``, kept in row t modulo the rows of ``alpha``,
+    where the row before stands; False when a scale is lost.
     """
     runs, kinds, loose, order, _ = entries
     start, stop = local[4][n], local[4][n + 1]
     kept, here_evidence, own = alpha.shape[0], np.empty(init.size), np.empty(order.size)
-    for t in range(start, upto):
+    for t in range(first, upto):
         evidence_at(local, t, t == stop - 1, here_evidence)
         here, factor = alpha[t % kept], 1.0
         if t == start:
@@ -86,14 +86,15 @@ def step_back(entries, local, n, t, factor, beta, before):
 
 
 @jit(fastmath=FAST)
-def backward(entries, local, n, downto, lost, beta, scale):
-    """b_t and u_t of the last steps of sequence n, down to row ``downto``, kept as those of
-    :func:`forward`.
+def backward(entries, local, n, last, downto, lost, beta, scale):
+    """b_t and u_t of sequence n from below row ``last``, which stands in ``beta`` if it is not the very last, down
+    to row ``downto``.
     """
     stop, kept = local[4][n + 1], beta.shape[0]
-    beta[(stop - 1) % kept] = 1.0
-    scale[stop - 1] = 1.0
-    for t in range(stop - 1, downto, -1):
+    if last == stop - 1:
+        beta[last % kept] = 1.0
+        scale[last] = 1.0
+    for t in range(last, downto, -1):
         total = step_back(entries, local, n, t, 1.0 / scale[t], beta[t % kept], beta[(t - 1) % kept])
         scale[t - 1] = total
         if not total >= lost:
@@ -102,36 +103,35 @@ def backward(entries, local, n, downto, lost, beta, scale):
 
 
 @jit(fastmath=FAST)
-def collect_backward(entries, local, n, last, beta, lost, alpha, scale, xi, stepped):
-    """Marginals in the place of a_t from row ``last`` to the first, and the counts of the pairs between.
+def collect_backward(entries, local, n, first, last, total, beta, lost, alpha, scale, xi, stepped):
+    """Marginals in the place of a_t from below row ``last`` to row ``first``, and the counts of the pairs between.
 
-    ``beta`` is b at ``last``, with Σ a b = 1; it is used up. ``xi`` gets Σ ξ / A in the order of the entries,
-    or ``stepped`` ξ of each pair in the user's order. False when the scale is lost, or what b of some state
-    has lost may matter.
+    ``beta`` is b at ``last``, with Σ a b = ``total`` near 1; it becomes that at ``first``. ``xi`` gets Σ ξ / A in the order of the entries,
+    or ``stepped`` ξ of each pair in the user's order. Returns Σ a b at ``first``, or 0 when the scale is lost, or
+    what b of some state has lost may matter.
     """
     runs, kinds, loose, order, _ = entries
-    start, stop = local[4][n], local[4][n + 1]
+    stop, kept = local[4][n + 1], alpha.shape[0]
     ahead, own = np.empty(beta.size), np.empty(order.size)
-    total = marginals(alpha[last], beta)
-    for t in range(last, start, -1):
+    for t in range(last, first, -1):
         if not (total > 0.5 and total < 2.0):
-            return False
+            return 0.0
         evidence_at(local, t, t == stop - 1, ahead)
         factor, peak = 1.0 / (scale[t - 1] * total), 0.0
         for j in range(ahead.size):
             peak += beta[j]  # bounds the largest, and unlike it is summed in vectors
             ahead[j] *= beta[j] * factor
         if not peak * lost <= 1.0:
-            return False
+            return 0.0
         table = table_at(entries, t - 1 - n, own)
         against(runs, kinds, loose, table, ahead, beta)
         if order.size:
             xi[:] = 0.0
-        pairs(runs, kinds, loose, alpha[t - 1], ahead, xi)
+        pairs(runs, kinds, loose, alpha[(t - 1) % kept], ahead, xi)
         if order.size:
             spread(xi, table, order, stepped[t - 1 - n])
-        total = marginals(alpha[t - 1], beta)
-    return total > 0.5 and total < 2.0
+        total = marginals(alpha[(t - 1) % kept], beta)
+    return total if total > 0.5 and total < 2.0 else 0.0
 
 
 @jit(fastmath=FAST)
@@ -146,20 +146,19 @@ def marginals(alpha, beta):
 
 
 @jit(fastmath=FAST)
-def collect_forward(entries, local, n, first, before, lost, beta, scale, xi, stepped):
-    """As :func:`collect_backward`: marginals in the place of b_t from row ``first`` to the last.
+def collect_forward(entries, local, n, first, upto, total, before, lost, beta, scale, xi, stepped):
+    """As :func:`collect_backward`: marginals in the place of b_t from row ``first`` up to row ``upto``.
 
-    ``before`` is a at the row before, with Σ a b = 1 there; it is used up.
+    ``before`` is a at the row before, with Σ a b = ``total`` there; it becomes that at the last of these rows.
     """
     runs, kinds, loose, order, _ = entries
-    stop = local[4][n + 1]
+    stop, kept = local[4][n + 1], beta.shape[0]
     own, weight, after = np.empty(order.size), np.empty(before.size), np.empty(before.size)
-    total = 1.0
-    for t in range(first, stop):
+    for t in range(first, upto):
         if not (total > 0.5 and total < 2.0):
-            return False
+            return 0.0
         evidence_at(local, t, t == stop - 1, weight)
-        factor, here = 1.0 / (scale[t] * total), beta[t]
+        factor, here = 1.0 / (scale[t] * total), beta[t % kept]
         table = table_at(entries, t - 1 - n, own)
         along(runs, kinds, loose, table, before, after)
         total, peak = 0.0, 0.0
@@ -171,14 +170,14 @@ def collect_forward(entries, local, n, first, before, lost, beta, scale, xi, ste
             here[j] *= after[j]
             total += here[j]
         if not peak * lost <= 1.0:
-            return False
+            return 0.0
         if order.size:
             xi[:] = 0.0
         pairs(runs, kinds, loose, before, weight, xi)
         if order.size:
             spread(xi, table, order, stepped[t - 1 - n])
         before[:] = after
-    return total > 0.5 and total < 2.0
+    return total if total > 0.5 and total < 2.0 else 0.0
 
 
 @jit
@@ -194,11 +193,15 @@ def sequences(entries, init, local, first, last, lost, gamma, scale, xi, stepped
     for n in range(first, last):
         if failed[n]:
             continue
-        end = local[4][n + 1] - 1
-        fine = forward(entries, init, local, n, end + 1, lost, gamma, scale)
+        start, end = local[4][n], local[4][n + 1] - 1
+        fine = forward(entries, init, local, n, start, end + 1, lost, gamma, scale)
         if fine:
             beta = np.full(init.size, 1.0 / scale[end])
-            fine = collect_backward(entries, local, n, end, beta, lost, gamma, scale, xi, stepped)
+            total = marginals(gamma[end], beta)
+            total = collect_backward(
+                entries, local, n, start, end, total, beta, lost, gamma, scale, xi, stepped
+            )
+            fine = total > 0.0
         failed[n] = not fine
 
 
@@ -207,4 +210,4 @@ def forwards(entries, init, local, first, last, lost, scale, failed):
     """Scales of whole sequences, with two rows of messages kept."""
     alpha = np.empty((2, init.size))
     for n in range(first, last):
-        failed[n] = not forward(entries, init, local, n, local[4][n + 1], lost, alpha, scale)
+        failed[n] = not forward(entries, init, local, n, local[4][n], local[4][n + 1], lost, alpha, scale)
