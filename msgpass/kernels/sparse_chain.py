@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from msgpass.kernels import sparse_chain_reference as reference
+from msgpass.kernels.sparse_chain_folds import folded
 from msgpass.kernels.sparse_chain_types import SparseCounts, SparsePattern, SparseProblem
 from msgpass.kernels.table_chain_exponentiate import scaled_exponentials
 from msgpass.kernels.table_chain_types import LOST
@@ -24,10 +25,11 @@ __all__ = [
     "log_backward",
     "log_forward",
     "scaled",
+    "worth_lean",
 ]
 
-LARGE = 4096
-"""Entries times steps."""
+LARGE, LEAN = 4096, 1 << 23
+"""Entries times steps; states times steps, 64 MB."""
 
 _LOST = LOST[np.dtype(np.float64)]
 
@@ -71,8 +73,22 @@ def large(logs: SparseProblem) -> bool:
     return steps >= 64 or steps * logs.pattern.nnz >= LARGE
 
 
-def expected_counts(logs: SparseProblem, linear: Scaled) -> SparseCounts:
+def worth_lean(logs: SparseProblem) -> bool:
+    """Whether marginals are too many to be kept unless somebody reads them, and their sums are fewer."""
+    size = int(logs.offsets[-1]) * logs.pattern.n_states
+    return size >= LEAN and 4 * logs.evidence.size <= size
+
+
+def expected_counts(logs: SparseProblem, linear: Scaled, lean: bool = False) -> SparseCounts:
     """Posterior marginals, expected uses of each entry and log Z of every sequence.
+
+    Parameters
+    ----------
+    logs : SparseProblem
+    linear : Scaled
+        What :func:`scaled` makes of it.
+    lean : bool
+        Sums of marginals in place of marginals, in memory of the order of S √T.
 
     Examples
     --------
@@ -93,6 +109,8 @@ def expected_counts(logs: SparseProblem, linear: Scaled) -> SparseCounts:
     >>> counts.xi.round(3), np.exp(counts.log_scale)
     (array([0.333, 1.   , 0.667]), array([0.75]))
     """
+    if lean:
+        return _lean_counts(logs, linear)
     if large(logs):
         from msgpass.kernels.sparse_chain_compiled import scaled_sweep
     else:
@@ -110,6 +128,27 @@ def expected_counts(logs: SparseProblem, linear: Scaled) -> SparseCounts:
             xi[pairs] = counted
         impossible = [(int(chosen[n]), t) for n, t in dead]
     return SparseCounts(log_scale, gamma, xi, impossible)
+
+
+def _lean_counts(logs: SparseProblem, linear: Scaled) -> SparseCounts:
+    from msgpass.kernels.sparse_chain_sums import lean_sweep
+
+    log_scale, xi, evidence, sums, failed = lean_sweep(linear.problem, _LOST)
+    log_scale = log_scale + linear.removed
+    impossible: list[tuple[int, int]] = []
+    if failed.any():
+        chosen = np.flatnonzero(failed)
+        own, steps, pairs = reference.subset(logs, chosen)
+        log_scale[chosen], gamma, counted, dead = reference.log_counts(own)
+        if xi.ndim == 1:
+            xi += counted
+        else:
+            xi[pairs] = counted
+        rows = steps if logs.rows is None else own.rows
+        evidence += folded(gamma, rows, logs.groups, logs.evidence.shape)
+        sums += [gamma[own.offsets[:-1]].sum(0), gamma[own.offsets[1:] - 1].sum(0), gamma.sum(0)]
+        impossible = [(int(chosen[n]), t) for n, t in dead]
+    return SparseCounts(log_scale, None, xi, impossible, evidence, sums)
 
 
 def forward_scale(logs: SparseProblem, linear: Scaled) -> np.ndarray:

@@ -66,7 +66,7 @@ class Sweep:
             return np.add.reduceat(np.log(self.scale), self.offsets[:-1])
 
     def _meet(self, alpha: np.ndarray, beta: np.ndarray) -> tuple[float, float]:
-        """Sweep from both ends to the middle: log Z, and the Σ a b by which what goes on is scaled."""
+        """Sweep from both ends to the middle; see :meth:`_met`."""
         m, tail = self.middle, (self.lost,)
         fine = self.pair(
             sweep.forward,
@@ -74,8 +74,13 @@ class Sweep:
             sweep.backward,
             (self.entries, self.local, 0, int(self.offsets[1]) - 1, m, *tail, beta, self.scale),
         )
-        self.failed[0] = not all(fine)
-        if self.failed[0]:
+        return self._met(all(fine), alpha, beta)
+
+    def _met(self, fine: bool, alpha: np.ndarray, beta: np.ndarray) -> tuple[float, float]:
+        """log Z of one sequence swept to its middle, and the Σ a b by which what goes on is scaled."""
+        m = self.middle
+        self.failed[0] = not fine
+        if not fine:
             return 0.0, 1.0
         # One step more brings b to the row before the middle.
         self.before = np.empty(self.problem.pattern.n_states)

@@ -49,8 +49,8 @@ def table_at(entries, pair, own):
 
 @jit(fastmath=FAST)
 def forward(entries, init, local, n, first, upto, lost, alpha, scale):
-    """a_t and s_t of sequence n from row ``first`` up to row ``upto``, kept in row t modulo the rows of ``alpha``,
-    where the row before stands; False when a scale is lost.
+    """a_t and s_t of sequence n from row ``first`` up to row ``upto``, kept in row t modulo the rows of
+    ``alpha``, where the row before stands; False when a scale is lost.
     """
     runs, kinds, loose, order, _ = entries
     start, stop = local[4][n], local[4][n + 1]
@@ -87,8 +87,8 @@ def step_back(entries, local, n, t, factor, beta, before):
 
 @jit(fastmath=FAST)
 def backward(entries, local, n, last, downto, lost, beta, scale):
-    """b_t and u_t of sequence n from below row ``last``, which stands in ``beta`` if it is not the very last, down
-    to row ``downto``.
+    """b_t and u_t of sequence n from below row ``last``, which stands in ``beta`` if it is not the very
+    last, down to row ``downto``.
     """
     stop, kept = local[4][n + 1], beta.shape[0]
     if last == stop - 1:
@@ -104,11 +104,12 @@ def backward(entries, local, n, last, downto, lost, beta, scale):
 
 @jit(fastmath=FAST)
 def collect_backward(entries, local, n, first, last, total, beta, lost, alpha, scale, xi, stepped):
-    """Marginals in the place of a_t from below row ``last`` to row ``first``, and the counts of the pairs between.
+    """Marginals in the place of a_t from below row ``last`` to row ``first``, and the counts of the pairs
+    between.
 
-    ``beta`` is b at ``last``, with Σ a b = ``total`` near 1; it becomes that at ``first``. ``xi`` gets Σ ξ / A in the order of the entries,
-    or ``stepped`` ξ of each pair in the user's order. Returns Σ a b at ``first``, or 0 when the scale is lost, or
-    what b of some state has lost may matter.
+    ``beta`` is b at ``last``, with Σ a b = ``total`` near 1; it becomes that at ``first``. ``xi`` gets Σ ξ
+    without its factor A in the order of the entries, or ``stepped`` ξ of each pair in the user's order.
+    Returns Σ a b at ``first``, or 0 when the scale is lost, or what b of some state has lost may matter.
     """
     runs, kinds, loose, order, _ = entries
     stop, kept = local[4][n + 1], alpha.shape[0]
@@ -149,7 +150,8 @@ def marginals(alpha, beta):
 def collect_forward(entries, local, n, first, upto, total, before, lost, beta, scale, xi, stepped):
     """As :func:`collect_backward`: marginals in the place of b_t from row ``first`` up to row ``upto``.
 
-    ``before`` is a at the row before, with Σ a b = ``total`` there; it becomes that at the last of these rows.
+    ``before`` is a at the row before, with Σ a b = ``total`` there; it becomes that at the last of these
+    rows.
     """
     runs, kinds, loose, order, _ = entries
     stop, kept = local[4][n + 1], beta.shape[0]

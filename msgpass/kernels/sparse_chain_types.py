@@ -115,14 +115,21 @@ class SparseCounts(NamedTuple):
     ----------
     log_scale : ndarray, shape (N,)
         Logarithm of each sequence's partition function, of the tables as given; −inf when impossible.
-    gamma : ndarray, shape (T, S)
+    gamma : ndarray, shape (T, S), or None
+        Posterior marginals, unless only their sums were asked for.
     xi : ndarray, shape of ``values``
         Expected uses of each entry.
     impossible : list of (int, int)
         (sequence, first impossible time step within it).
+    evidence : ndarray, shape (R, G), or None
+        Marginals added up in the shape of the evidence, where only sums were asked for.
+    sums : ndarray, shape (3, S), or None
+        Marginals added up over first steps, last steps and all steps, likewise.
     """
 
     log_scale: np.ndarray
-    gamma: np.ndarray
+    gamma: np.ndarray | None
     xi: np.ndarray
     impossible: list[tuple[int, int]]
+    evidence: np.ndarray | None = None
+    sums: np.ndarray | None = None
