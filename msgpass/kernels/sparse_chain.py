@@ -28,8 +28,8 @@ __all__ = [
     "worth_lean",
 ]
 
-LARGE, LEAN = 4096, 1 << 23
-"""Entries times steps; states times steps, 64 MB."""
+LARGE, LEAN = 4096, 1 << 25
+"""Entries times steps; states times steps, 256 MB. Sums alone take 15 to 40 % longer than sums and marginals."""
 
 _LOST = LOST[np.dtype(np.float64)]
 
