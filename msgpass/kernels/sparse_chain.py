@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 LARGE, LEAN = 4096, 1 << 25
-"""Entries times steps; states times steps, 256 MB. Sums alone take 15 to 40 % longer than sums and marginals."""
+"""Entries times steps; states times steps, 256 MB. Sums without marginals take 15 to 40 % longer."""
 
 _LOST = LOST[np.dtype(np.float64)]
 
