@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from hmm.models.scipy_stats import ScipyHMM
     from hmm.models.student_t import StudentTHMM
     from hmm.models.switching_mean import SwitchingMeanHMM
+    from hmm.models.variational_categorical import VariationalCategoricalHMM
+    from hmm.models.variational_gaussian import VariationalGaussianHMM
     from hmm.models.von_mises import VonMisesHMM
     from hmm.monitor import ConvergenceMonitor
 
@@ -51,6 +53,8 @@ __all__ = [
     "ScipyHMM",
     "StudentTHMM",
     "SwitchingMeanHMM",
+    "VariationalCategoricalHMM",
+    "VariationalGaussianHMM",
     "VonMisesHMM",
     "load",
 ]
@@ -74,6 +78,8 @@ _HOMES = {
     "ScipyHMM": "hmm.models.scipy_stats",
     "StudentTHMM": "hmm.models.student_t",
     "SwitchingMeanHMM": "hmm.models.switching_mean",
+    "VariationalCategoricalHMM": "hmm.models.variational_categorical",
+    "VariationalGaussianHMM": "hmm.models.variational_gaussian",
     "VonMisesHMM": "hmm.models.von_mises",
     "load": "hmm.keeping",
 }

@@ -87,6 +87,8 @@ class BaseHMM(BaseEstimator):
     EMISSION: ClassVar[type[Emission]]
     FLAT: ClassVar[bool] = False
     """Whether X of shape (T,) stands for (T, 1)."""
+    PRIORS_BY_DEFAULT: ClassVar[bool] = False
+    """Whether a prior of None stands for one of the model's own."""
     memory: ClassVar[int] = 0
     """Earlier rows that the density of an observation reads."""
 
@@ -222,7 +224,7 @@ class BaseHMM(BaseEstimator):
         expectations: dict[str, Expectation] = {}
 
         def start(rng: np.random.Generator) -> Chain:
-            return starting_chain(self, sample, rng)
+            return self._start(sample, rng)
 
         def climb(chain: Chain) -> Iterator[Chain]:
             if "of" not in expectations:
@@ -238,6 +240,10 @@ class BaseHMM(BaseEstimator):
         after: Callable = (lambda _: None) if kept is None else kept.after
         return Fitting(start, climb, monitor, rng, n_init, state, after), kept
 
+    def _start(self, sample: Sample, rng: np.random.Generator) -> Chain:
+        """Where a climb begins; the model stays as it is."""
+        return starting_chain(self, sample, rng)
+
     def _climb(self, chain: Chain, expectation: Expectation, monitor) -> Iterator[Chain]:
         return baum_welch(chain, expectation, self.params, monitor)
 
@@ -246,6 +252,10 @@ class BaseHMM(BaseEstimator):
         for name in chain.transition.FIELDS:
             setattr(self, f"{name}_", getattr(chain.transition, name))
         self.store_emission(chain.emission)
+
+    def _learned(self, X: np.ndarray) -> Chain:
+        """What ``_store`` kept, to go on from."""
+        return self.chain(X)
 
     @property
     def monitor_(self) -> ConvergenceMonitor:
@@ -280,8 +290,12 @@ class BaseHMM(BaseEstimator):
             probabilities("startprob_", self.startprob_, (K,)),
             replace(cast(Any, kind), **held).check(K),
             self.emission(X).check(K),
-            prior("startprob_prior", self.startprob_prior, (K,), positive=True),
+            self._concentration(K),
         )
+
+    def _concentration(self, K: int) -> Any:
+        """Prior of the initial distribution."""
+        return prior("startprob_prior", self.startprob_prior, (K,), positive=True)
 
     def transition_kind(self) -> Transition:
         """The setting ``transitions``, without what is fitted."""

@@ -47,8 +47,9 @@ def check_settings(model) -> None:
     one_of("method", model.method, METHODS)
     letters("params", model.params, fields(model))
     letters("init_params", model.init_params, fields(model))
-    prior("startprob_prior", model.startprob_prior, (K,), positive=True)
-    prior("transmat_prior", model.transmat_prior, (K, K), positive=True)
+    for name, shape in (("startprob_prior", (K,)), ("transmat_prior", (K, K))):
+        if getattr(model, name) is not None or not model.PRIORS_BY_DEFAULT:
+            prior(name, getattr(model, name), shape, positive=True)
     if model.transitions is not None and not isinstance(model.transitions, Transition):
         raise DataError(
             f"transitions is None or one of hmm.transitions, got {model.transitions!r}; a matrix goes to "

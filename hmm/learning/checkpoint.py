@@ -123,7 +123,7 @@ class Checkpoint:
         vars(draft).update(
             {name: value for name, value in vars(unchecked(document, reader)).items() if name.endswith("_")}
         )
-        return draft.chain(self.sample.X)
+        return draft._learned(self.sample.X)
 
 
 def digest(model, sample: Sample) -> str:

@@ -13,7 +13,6 @@ import numpy as np
 from hmm.chain import Chain
 from hmm.learning.restrictions import UNRESTRICTED, Restrictions
 from hmm.sample import Sample
-from hmm.simplex import normalised
 from msgpass import Messages, run
 
 
@@ -79,7 +78,7 @@ class Expectation:
         """M-step."""
         initial, transition, emission = chain.initial, chain.transition, chain.emission
         if "s" in params:
-            initial = normalised(expected.initial, chain.concentration, initial, self.restrictions.initial)
+            initial = chain.learn_initial(expected.initial, self.restrictions.initial)
         if "t" in params:
             transition = transition.learn(expected.transition, self.evidence.inputs, self.restrictions)
         if expected.gamma is not None:
