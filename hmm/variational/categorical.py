@@ -49,12 +49,9 @@ class CategoricalPosterior(VariationalEmission):
         return Categorical(rows / rows.sum(axis=1, keepdims=True))
 
     def check(self, n_components: int) -> CategoricalPosterior:
-        shape = np.shape(self.emissionprob_posterior)
+        shape = (n_components, (np.shape(self.emissionprob_posterior) or (0,))[-1])
         prior, posterior = checked(
-            "emissionprob",
-            self.emissionprob_prior,
-            self.emissionprob_posterior,
-            (n_components, shape[-1] if shape else 0),
+            "emissionprob", self.emissionprob_prior, self.emissionprob_posterior, shape
         )
         return replace(self, emissionprob_prior=prior, emissionprob_posterior=posterior)
 

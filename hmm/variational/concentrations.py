@@ -16,10 +16,8 @@ def checked(name: str, prior, posterior, shape: tuple[int, ...]) -> tuple[np.nda
     ShapeError, DataError
         If an array has another shape, is negative or not finite, or leaves a row without an outcome.
     """
-    before = parameter(
-        f"{name}_prior_", np.broadcast_to(prior, shape) if np.ndim(prior) == 0 else prior, shape
-    )
     after = parameter(f"{name}_posterior_", posterior, shape)
+    before = parameter(f"{name}_prior_", prior, shape)
     inside = after > 0
     if (after < 0).any() or not inside.any(axis=-1).all():
         raise DataError(

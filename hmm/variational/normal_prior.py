@@ -54,7 +54,7 @@ def checked_prior(means, beta, dof, scale, covariance_type: str, K: int, D: int)
     """
     matrices = covariance_type in ("full", "tied")
     if matrices and np.ndim(scale) == 0:
-        scale = np.asarray(scale) * np.eye(D)
+        scale = np.eye(D) * _spread("scale_prior", scale, ())
     prior = NormalPrior(
         _spread("means_prior", means, (K, D)),
         _spread("beta_prior", beta, (K,)),

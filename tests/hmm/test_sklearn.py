@@ -9,7 +9,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from hmm import CategoricalHMM, GaussianHMM, PoissonHMM
+from hmm import (
+    CategoricalHMM,
+    GaussianHMM,
+    PoissonHMM,
+    VariationalCategoricalHMM,
+    VariationalGaussianHMM,
+)
 from hmm.sequences import end_to_end, lengths_or_target
 from msgpass.errors import DataError, MessagePassingError, ShapeError
 from tests.hmm.drawn import make
@@ -63,8 +69,11 @@ class RoundedPoissonHMM(PoissonHMM):
         (GaussianHMM(2, covariance_type="full", **FAST), ORDER),
         (RoundedPoissonHMM(2, **FAST), ORDER),
         (CategoricalHMM(2, **FAST), SYMBOLS),
+        (VariationalCategoricalHMM(2, **FAST), SYMBOLS),
+        (VariationalGaussianHMM(2, **FAST), ORDER),
+        (VariationalGaussianHMM(2, covariance_type="diag", **FAST), ORDER),
     ],
-    ids=["diag", "full", "poisson", "categorical"],
+    ids=["diag", "full", "poisson", "categorical", "variational symbols", "variational", "variational diag"],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of scikit-learn, about names that only one side has
 def test_scikit_learns_own_checks(model, failing):
