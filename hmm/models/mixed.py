@@ -15,6 +15,7 @@ from hmm.emissions.categorical import Categorical
 from hmm.emissions.independent import Independent
 from hmm.emissions.mixed import Mixed, Part
 from hmm.models.autoregressive import AutoregressiveHMM
+from hmm.variational.model import VariationalHMM
 from msgpass.errors import DataError, ShapeError
 
 ROUNDS = 3
@@ -126,9 +127,12 @@ class MixedHMM(BaseHMM):
         if not pairs or taken != list(range(len(taken))):
             raise DataError(f"models must take each column of X once, from 0 on; they take {taken}")
         for model, _ in pairs:
-            if not isinstance(model, BaseHMM) or isinstance(model, MixedHMM | AutoregressiveHMM):
+            if not isinstance(model, BaseHMM) or isinstance(
+                model, MixedHMM | AutoregressiveHMM | VariationalHMM
+            ):
                 raise DataError(
-                    f"{type(model).__name__} cannot be a part; parts are models that look at one row"
+                    f"{type(model).__name__} cannot be a part; parts are models that look at one row and are "
+                    "fitted to a point"
                 )
         return pairs
 

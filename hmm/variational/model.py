@@ -110,6 +110,7 @@ class VariationalHMM(BaseHMM):
                 if letter in anew or given:
                     setattr(draft, f"{name}_", begun[name])
         q = draft.posterior()
+        same_width(sample.X, q.emission.n_features, type(self).__name__)
         forbidden = ~allowed_transitions(self.topology, self.n_components)
         if (cast(DirichletRows, q.transition).transmat_posterior[forbidden] > 0).any():
             raise ProbabilityError(

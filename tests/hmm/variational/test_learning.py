@@ -114,6 +114,20 @@ def test_units_do_not_matter_by_default(kind, unit):
     np.testing.assert_allclose(np.array(other.monitor_.history) + shift, plain.monitor_.history, rtol=1e-9)
 
 
+@pytest.mark.parametrize("tiny", [1e-3, 1e-9, 1e-200])
+@pytest.mark.parametrize("kind", KINDS)
+def test_concentrations_near_zero(kind, tiny, rng):
+    """E log of what is never seen is −1/concentration, far below what a probability can be."""
+    X, model = data(kind, 60, rng), make(kind, 3, rng, n_iter=20, tol=0)
+    model.set_params(startprob_prior=tiny, transmat_prior=tiny, n_iter=20)
+    if kind == "categorical":
+        model.set_params(emissionprob_prior=tiny)
+    model.fit(X)
+    history = [*model.monitor_.history, model.lower_bound(X)]
+    assert np.isfinite(history).all() and np.diff(history).min() >= -1e-9 * abs(history[-1])
+    assert np.isfinite(model.predict_proba(X)).all()
+
+
 def test_data_without_variance():
     model = VariationalGaussianHMM(2, random_state=0).fit(np.ones((20, 2)))
     assert np.isfinite(model.lower_bound(np.ones((20, 2))))
@@ -283,6 +297,17 @@ def test_settings_without_a_meaning(Model, setting, value, rng):
 def test_priors_that_are_none(settings, error, text, rng):
     with pytest.raises(error, match=text):
         VariationalGaussianHMM(3, **settings).fit(rng.normal(size=(20, 2)))
+
+
+def test_data_of_another_width(rng):
+    model = VariationalGaussianHMM(2, **FAST).fit(rng.normal(size=(30, 2)))
+    with pytest.raises(ShapeError, match="expecting 2 features"):
+        model.set_params(init_params="").fit(rng.normal(size=(30, 3)))
+
+
+def test_they_are_no_parts_of_mixed_models(rng):
+    with pytest.raises(DataError, match="VariationalGaussianHMM cannot be a part"):
+        hmm.MixedHMM(2, [(VariationalGaussianHMM(), [0])]).fit(rng.normal(size=(30, 1)))
 
 
 def test_posteriors_that_are_none(rng):
