@@ -144,14 +144,12 @@ class VariationalHMM(BaseHMM):
 
     def _refuse(self) -> None:
         """Settings that have no meaning here."""
-        defaults = {"method": "em", "transitions": None, "frozen": None, "tied": None}
-        for name, default in defaults.items():
-            if getattr(self, name) is not default and getattr(self, name) != default:
-                raise UnsupportedError(
-                    f"{type(self).__name__} takes no {name}: its posteriors are free Dirichlet rows and "
-                    f"emissions, fitted by conjugate updates; leave it {default!r}, or fit a model without "
-                    "posteriors"
-                )
+        refused = [name for name in ("transitions", "frozen", "tied") if getattr(self, name)]
+        for name in refused + ["method"] * (self.method != "em"):
+            raise UnsupportedError(
+                f"{type(self).__name__} takes no {name}: its posteriors are of free rows and emissions, by "
+                "conjugate updates; leave it out, or fit a model without posteriors"
+            )
 
     def _warn_overwritten(self, names: set[str]) -> None:
         if self.has("n_features_in"):

@@ -26,6 +26,7 @@ from hmm.validation import one_of, parameter
 from hmm.variational import divergences
 from hmm.variational.emission import VariationalEmission
 from hmm.variational.normal_prior import check_strengths, checked_prior, scale_shape
+from msgpass.errors import NumericalError
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +171,14 @@ class NormalPosterior(VariationalEmission):
         if self.covariance_type == "tied":
             mass, scatter = float(masses.sum()), scatter.sum(axis=0)
         scale = self.scale_prior + (scatter + np.swapaxes(scatter, -1, -2)) / 2
+        unit = np.sqrt(np.diagonal(scale, axis1=-2, axis2=-1))
+        correlation = scale / (unit[..., :, None] * unit[..., None, :])
+        if (np.linalg.eigvalsh(correlation)[..., 0] <= D * np.finfo(float).eps).any():
+            raise NumericalError(
+                "the scale of a state is singular to rounding: its spread is lost beside the distance to "
+                "means_prior, or columns are copies of each other; bring means_prior nearer to the data, or "
+                "raise scale_prior"
+            )
         return replace(fitted, dof_posterior=self.dof_prior + mass, scale_posterior=scale)
 
     def log_prior(self) -> float:

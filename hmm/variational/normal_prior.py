@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from hmm.emissions.covariance import spread
-from hmm.validation import parameter
-from msgpass.errors import DataError, ShapeError
+from hmm.validation import prior
+from msgpass.errors import DataError
 
 SHARE = 1e-3
 """Of the data's variance in the default of ``scale_prior``."""
@@ -55,14 +55,14 @@ def checked_prior(means, beta, dof, scale, covariance_type: str, K: int, D: int)
     matrices = covariance_type in ("full", "tied")
     if matrices and np.ndim(scale) == 0:
         scale = np.eye(D) * _spread("scale_prior", scale, ())
-    prior = NormalPrior(
+    found = NormalPrior(
         _spread("means_prior", means, (K, D)),
         _spread("beta_prior", beta, (K,)),
         _spread("dof_prior", dof, () if covariance_type == "tied" else (K,)),
         _spread("scale_prior", scale, scale_shape(covariance_type, K, D)),
     )
-    check_strengths("prior", prior.beta, prior.dof, prior.scale, matrices)
-    return prior
+    check_strengths("prior", found.beta, found.dof, found.scale, matrices)
+    return found
 
 
 def check_strengths(which: str, beta: np.ndarray, dof: np.ndarray, scale: np.ndarray, matrices: bool) -> None:
@@ -101,10 +101,4 @@ def default_prior(X: np.ndarray, covariance_type: str, K: int) -> dict[str, Any]
 
 
 def _spread(name: str, value, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        given = np.broadcast_to(np.asarray(value, np.float64), shape)
-    except (TypeError, ValueError):
-        raise ShapeError(
-            f"{name} must be a number or an array that broadcasts to {shape}, got {value!r}"
-        ) from None
-    return parameter(name, given, shape)
+    return np.array(np.broadcast_to(prior(name, value, shape, signed=True), shape))

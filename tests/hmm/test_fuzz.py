@@ -34,6 +34,10 @@ MODELS = {
     "logistic": hmm.LogisticRegressionHMM,
     "autoregressive": hmm.AutoregressiveHMM,
     "switching mean": hmm.SwitchingMeanHMM,
+    "variational symbols": hmm.VariationalCategoricalHMM,
+    "variational": hmm.VariationalGaussianHMM,
+    "variational tied": lambda K, **s: hmm.VariationalGaussianHMM(K, "tied", **s),
+    "variational diag": lambda K, **s: hmm.VariationalGaussianHMM(K, "diag", **s),
 }
 
 numbers = st.one_of(
@@ -125,11 +129,13 @@ any_value = st.one_of(
 )
 
 
+@pytest.mark.parametrize("Model", [hmm.GaussianHMM, hmm.VariationalGaussianHMM])
 @settings(max_examples=300)
-@given(name=st.sampled_from(sorted(hmm.GaussianHMM().get_params())), value=any_value)
-def test_any_setting_is_taken_or_refused(name, value):
+@given(choice=st.data(), value=any_value)
+def test_any_setting_is_taken_or_refused(Model, choice, value):
+    name = choice.draw(st.sampled_from(sorted(Model().get_params())))
     X = np.random.default_rng(0).normal(size=(12, 2))
-    model = hmm.GaussianHMM(2, n_iter=2, tol=0, random_state=0).set_params(**{name: value})
+    model = Model(2, n_iter=2, tol=0, random_state=0).set_params(**{name: value})
     try:
         model.fit(X)
     except MessagePassingError as problem:

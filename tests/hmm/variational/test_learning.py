@@ -16,6 +16,7 @@ from msgpass.errors import (
     ConvergenceWarning,
     DataError,
     MessagePassingError,
+    NumericalError,
     ProbabilityError,
     ShapeError,
     UnsupportedError,
@@ -297,6 +298,13 @@ def test_settings_without_a_meaning(Model, setting, value, rng):
 def test_priors_that_are_none(settings, error, text, rng):
     with pytest.raises(error, match=text):
         VariationalGaussianHMM(3, **settings).fit(rng.normal(size=(20, 2)))
+
+
+def test_a_prior_too_far_for_floats(rng):
+    with pytest.raises(NumericalError, match="bring means_prior nearer"):
+        VariationalGaussianHMM(2, means_prior=1.5e9, **FAST).fit(rng.normal(size=(30, 2)))
+    model = VariationalGaussianHMM(2, "diag", means_prior=1.5e9, **FAST).fit(rng.normal(size=(30, 2)))
+    assert np.isfinite(model.monitor_.history).all()
 
 
 def test_data_of_another_width(rng):
