@@ -20,7 +20,11 @@ from msgpass.kernels.table_chain_windows import ChainLogs, Windows
 ENTRIES = 1 << 19
 """Entries T·K that are swept at a time: 4 MB an array, and hand-overs of threads that do not count."""
 
-MOST_IN_SEGMENTS = 8
+LONGER = 4
+"""How much longer stretches are: where few are reversed, fewer steps are swept again."""
+
+MOST_IN_SEGMENTS, SHORTEST = 8, 1024
+"""States up to which, and steps from which on, a sequence is cut into segments."""
 
 LIGHT = 8192
 """Steps from which on the best path of at most four states is found in segments, with no message kept."""
@@ -55,6 +59,19 @@ def _batches(offsets: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
         last = max(int(np.searchsorted(offsets, offsets[n] + most, "right")) - 1, n + 1)
         yield n, last
         n = last
+
+
+def _in_segments(logs: ChainLogs, n: int) -> bool:
+    """Whether a sequence, where it is long, goes through segments."""
+    length = logs.offsets[n + 1] - logs.offsets[n]
+    return logs.transition.ndim == 2 and 2 <= len(logs.init) <= MOST_IN_SEGMENTS and length >= SHORTEST
+
+
+def _is_long(logs: ChainLogs, n: int) -> bool:
+    """Too long to be swept whole."""
+    length = int(logs.offsets[n + 1] - logs.offsets[n])
+    most = ENTRIES if _in_segments(logs, n) else LONGER * ENTRIES
+    return length > 1 and length * len(logs.init) > most
 
 
 def _part(logs: ChainLogs, n: int, last: int) -> ChainLogs:
@@ -99,9 +116,13 @@ def checkpointed_counts(logs: ChainLogs, slots: int, gamma: bool, pairs: bool) -
         if shared or pairs
         else None
     )
-    run = _Run(logs, Windows(logs), slots, collected, xi)
-    for n, last in _batches(offsets, max(ENTRIES // n_states, 1)):
-        run.long(n) if run.is_long(n) else run.whole(n, last)
+    # Windows of float32 cost nothing in float64, and are then exponentiated by the compiled kernel.
+    batches = list(_batches(offsets, max(ENTRIES // n_states, 1)))
+    at_once = len(batches) == 1 and not _is_long(logs, 0)
+    within = dtype if at_once else np.dtype(np.float64)
+    run = _Run(logs, Windows(logs, within), slots, collected, xi)
+    for n, last in batches:
+        run.long(n) if last == n + 1 and _is_long(logs, n) else run.whole(n, last)
     log_z = run.log_scale + run.windows.removed()
     for n, value in run.in_logs.items():
         log_z[n] = value
@@ -119,15 +140,10 @@ class _Run:
     def __init__(self, logs: ChainLogs, windows: Windows, slots: int, collected: Collected, xi):
         self.logs, self.windows, self.slots = logs, windows, slots
         self.collected, self.xi = collected, xi
-        self.lost = LOST[logs.evidence.dtype]
+        self.lost = LOST[windows.dtype]
         self.log_scale = np.zeros(len(logs.offsets) - 1)
         self.in_logs: dict[int, float] = {}
         self.impossible: list[tuple[int, int]] = []
-
-    def is_long(self, n: int) -> bool:
-        """Too long to be swept whole."""
-        length = int(self.logs.offsets[n + 1] - self.logs.offsets[n])
-        return length > 1 and length * len(self.logs.init) > ENTRIES
 
     def whole(self, n: int, last: int) -> None:
         """Sequences that are swept as without checkpoints; their γ is dropped."""
@@ -156,10 +172,10 @@ class _Run:
         before = [array.copy() for array in (self.collected.by_row, self.collected.tables)]
         shared, n_states = self.windows.transition is not None, len(self.logs.init)
         pairs = np.zeros_like(self.xi) if shared else self.xi
-        cuts = cuts_of(start, stop, n_states, self.slots, ENTRIES)
+        cuts = cuts_of(start, stop, n_states, self.slots, LONGER * ENTRIES)
         try:
-            if shared and 2 <= n_states <= MOST_IN_SEGMENTS and self._segments(n, start, stop, pairs):
-                pass
+            if _in_segments(self.logs, n):
+                self._segments(n, start, stop, pairs)
             else:
                 stretches = Stretches(self.windows, n, cuts, self.lost, self.collected, pairs)
                 stretches.run(self.slots)
@@ -172,12 +188,9 @@ class _Run:
         if shared:
             self.xi += pairs
 
-    def _segments(self, n: int, start: int, stop: int, pairs: np.ndarray) -> bool:
-        """Whether the sequence is long enough for segments, and then their sweep."""
+    def _segments(self, n: int, start: int, stop: int, pairs: np.ndarray) -> None:
         from msgpass.kernels import table_chain_checkpointed_segments as segments
 
-        if stop - start < segments.SHORTEST:
-            return False
         mantissa, exponent, xi, failed = segments.sweep(
             self.windows, n, start, stop, self.lost, self.collected, ENTRIES
         )
@@ -185,7 +198,6 @@ class _Run:
             raise LostScaleError
         self.log_scale[n] = np.log(mantissa) + exponent * LN2
         pairs[0] += xi * self.windows.float64[1]
-        return True
 
     def _in_logs(self, n: int, cuts: np.ndarray, pairs: np.ndarray) -> None:
         collected = self.collected
@@ -204,7 +216,7 @@ def checkpointed_path(logs: ChainLogs, slots: int) -> tuple[np.ndarray, np.ndarr
     light = logs.transition.ndim == 2 and 2 <= n_states <= 4
     for n, last in _batches(offsets, max(ENTRIES // n_states, 1)):
         start, stop = int(offsets[n]), int(offsets[last])
-        cuts = cuts_of(start, stop, n_states, slots, ENTRIES)
+        cuts = cuts_of(start, stop, n_states, slots, LONGER * ENTRIES)
         if last == n + 1 and len(cuts) > 2 and not (light and stop - start >= LIGHT):
             try:
                 scores[n] = LogStretches(logs, n, cuts, True).path(slots, path)

@@ -17,9 +17,6 @@ from msgpass.kernels.table_chain_lane_sweep import expected_counts
 from msgpass.kernels.table_chain_segments import boundaries, in_lanes, segments_of, transfers
 from msgpass.kernels.table_chain_windows import Windows
 
-SHORTEST = 1024
-"""Steps of a sequence below which it is not cut."""
-
 _NO_ROWS = np.empty(0, np.int64)
 
 

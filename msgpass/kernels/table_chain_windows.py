@@ -43,7 +43,7 @@ class ChainLogs(NamedTuple):
 
 
 class Windows:
-    """What :class:`ChainLogs` are in linear numbers, each table scaled to a maximum of 1.
+    """What :class:`ChainLogs` are in linear numbers of ``dtype``, each table scaled to a maximum of 1.
 
     Attributes
     ----------
@@ -52,18 +52,18 @@ class Windows:
     table : ndarray, shape (R, K), or None where evidence has a row a step
     """
 
-    def __init__(self, logs: ChainLogs):
-        self.logs = logs
-        self.init, self.init_top = scaled_whole(logs.init)
+    def __init__(self, logs: ChainLogs, dtype: np.dtype):
+        self.logs, self.dtype = logs, dtype
+        self.init, self.init_top = scaled_whole(np.asarray(logs.init, dtype))
         self.transition = self.table = None
         if logs.transition.ndim == 2:
-            self.transition, self.transition_top = scaled_whole(logs.transition)
+            self.transition, self.transition_top = scaled_whole(np.asarray(logs.transition, dtype))
         else:
             self.pair_tops = np.zeros(len(logs.transition))
         if logs.rows is None:
             self.tops = np.zeros(len(logs.evidence), logs.evidence.dtype)
         else:
-            self.table, tops = scaled_exponentials(logs.evidence)
+            self.table, tops = scaled_exponentials(np.asarray(logs.evidence, dtype))
             self.tops = tops[logs.rows]
 
     def evidence(self, first: int, last: int) -> tuple[int, np.ndarray, np.ndarray | None]:
@@ -73,14 +73,16 @@ class Windows:
         if self.logs.rows is not None:
             return base, self.table, self.logs.rows[base:last]
         end = min(-(-last // ALIGNED) * ALIGNED, len(self.logs.evidence))
-        linear, self.tops[base:end] = scaled_exponentials(self.logs.evidence[base:end])
+        window = np.asarray(self.logs.evidence[base:end], self.dtype)
+        linear, self.tops[base:end] = scaled_exponentials(window)
         return base, linear, None
 
     def pairs(self, first: int, last: int) -> np.ndarray:
         """Transitions with three axes: the shared one, or those of pairs ``first:last``."""
         if self.transition is not None:
             return self.transition[None]
-        linear, self.pair_tops[first:last] = scaled_whole(self.logs.transition[first:last])
+        window = np.asarray(self.logs.transition[first:last], self.dtype)
+        linear, self.pair_tops[first:last] = scaled_whole(window)
         return linear
 
     @cached_property

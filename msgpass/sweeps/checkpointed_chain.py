@@ -39,13 +39,14 @@ class CheckpointedChain:
         self.tables, self.maximise, self.layout = tables, maximise, tables.layout
         t, offsets = tables, tables.layout.offsets
         logs = ChainLogs(t.log_init, t.log_transition, t.log_evidence, t.rows, offsets)
+        self._what = logs, slots, self._wants_gamma, self._wants_pairs
         self.path: Any = None
         self.counts: CheckpointedCounts | None = None
         if maximise:
             self.per_sequence, self.path, self.ruled_out = checkpointed_path(logs, slots)
         else:
-            self.counts = checkpointed_counts(logs, slots, self._wants_gamma, self._wants_pairs)
-            self.per_sequence, self.ruled_out = self.counts.log_z, self.counts.impossible
+            self.counts = counts = checkpointed_counts(*self._what)
+            self.per_sequence, self.ruled_out = counts.log_z, counts.impossible
         self.total = float(self.per_sequence.sum())
 
     @property
@@ -75,11 +76,20 @@ class CheckpointedChain:
     def add_parameters(self, store, sign: float = 1.0) -> None:
         """Expected counts at parameters, or those of the best path."""
         self.impossible()
-        t, c = self.tables, self.counts
-        if c is None:
+        t = self.tables
+        if self.maximise:
             deliver_counts(t, self._along, self._path_pairs, self._path_rows, store, sign, self._path_first)
         else:
+            c = self.counts or checkpointed_counts(*self._what)
             deliver_counts(t, c.gamma, c.xi, c.row_counts, store, sign, c.first)
+            self._give_up(store, c.gamma)
+
+    def _give_up(self, store, gamma: np.ndarray | None) -> None:
+        """Leave γ to the one parameter that holds it, so that reading it there makes no copy."""
+        holders = [n for n in store.borrowed if gamma is not None and np.shares_memory(store.peek(n), gamma)]
+        if len(holders) == 1:
+            store.borrowed.discard(holders[0])
+            self.counts = None
 
     # -- counts of the best path
 

@@ -375,7 +375,7 @@ def raise_impossible(name: str, n_sequences: int, sequence: int, step: int) -> N
 def deliver_counts(
     tables: ChainTables,
     gamma: Any,
-    xi: np.ndarray,
+    xi: Any,
     row_counts: np.ndarray | None,
     store,
     sign: float,

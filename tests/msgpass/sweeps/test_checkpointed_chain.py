@@ -20,12 +20,12 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @contextmanager
 def at_a_time(entries):
     """A few entries at a time, so that small chains are long."""
-    usual = checkpointed.ENTRIES
-    checkpointed.ENTRIES = entries
+    usual = checkpointed.ENTRIES, checkpointed.LONGER
+    checkpointed.ENTRIES, checkpointed.LONGER = entries, 1
     try:
         yield
     finally:
-        checkpointed.ENTRIES = usual
+        checkpointed.ENTRIES, checkpointed.LONGER = usual
 
 
 def same(graph, algebra, slots, entries, *, rtol=1e-10, atol=1e-10, exact=False):
@@ -224,3 +224,15 @@ def test_marginals_are_kept_only_where_a_parameter_asks_for_them():
         held.append(m._x.runs[0].counts.gamma)
     assert held[0].shape == (5000, 4)
     assert held[1] is None
+
+
+def test_marginals_belong_to_the_parameter_that_asked_for_them():
+    graph = random_chain(0, 3, [200], np.float64)
+    with at_a_time(60):
+        m = run(graph, schedule=Checkpointed(2))
+        gamma = m._x.runs[0].counts.gamma
+        assert m.parameters["log_density"].base is gamma, "no copy"
+        m.parameters["log_density"][:] = 0
+        m._x.runs[0].add_parameters(again := type(m._x.component_store)(m._x.values))
+    np.testing.assert_allclose(again["log_density"].sum(axis=1), 1)
+    np.testing.assert_allclose(again["transition"], m.parameters["transition"])
