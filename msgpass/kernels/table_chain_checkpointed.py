@@ -111,16 +111,15 @@ def checkpointed_counts(logs: ChainLogs, slots: int, gamma: bool, pairs: bool) -
     shape = len(offsets) - 1, int(offsets[-1]), n_states
     collected = Collected(shape, logs.rows, len(logs.evidence), dtype, gamma)
     shared = logs.transition.ndim == 2
-    xi = (
-        np.zeros((1, *logs.transition.shape) if shared else logs.transition.shape)
-        if shared or pairs
-        else None
-    )
+    xi = None
+    if shared or pairs:
+        xi = np.zeros(logs.transition.shape, np.float64 if shared else dtype)
+        xi = xi[None] if shared else xi
     # Windows of float32 cost nothing in float64, and are then exponentiated by the compiled kernel.
     batches = list(_batches(offsets, max(ENTRIES // n_states, 1)))
     at_once = len(batches) == 1 and not _is_long(logs, 0)
-    within = dtype if at_once else np.dtype(np.float64)
-    run = _Run(logs, Windows(logs, within), slots, collected, xi)
+    windows = Windows(logs) if at_once else Windows(logs, np.float64)
+    run = _Run(logs, windows, slots, collected, xi)
     for n, last in batches:
         run.long(n) if last == n + 1 and _is_long(logs, n) else run.whole(n, last)
     log_z = run.log_scale + run.windows.removed()
@@ -140,7 +139,7 @@ class _Run:
     def __init__(self, logs: ChainLogs, windows: Windows, slots: int, collected: Collected, xi):
         self.logs, self.windows, self.slots = logs, windows, slots
         self.collected, self.xi = collected, xi
-        self.lost = LOST[windows.dtype]
+        self.lost = LOST[np.dtype(windows.dtype or logs.evidence.dtype)]
         self.log_scale = np.zeros(len(logs.offsets) - 1)
         self.in_logs: dict[int, float] = {}
         self.impossible: list[tuple[int, int]] = []

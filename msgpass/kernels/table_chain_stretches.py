@@ -60,11 +60,10 @@ class Stretches:
 
     def run(self, slots: int) -> None:
         """The whole reversal."""
-        init = self.windows.float64[0]
-        _, evidence, rows = self.windows.evidence(int(self.cuts[0]), int(self.cuts[0]) + 1)
-        evidence = np.asarray(evidence, np.float64)
-        row = int(self.cuts[0]) % 8
-        alpha = init * evidence[row if rows is None else rows[row]]
+        start = int(self.cuts[0])
+        base, evidence, rows = self.windows.evidence(start, start + 1)
+        row = start - base if rows is None else rows[start - base]
+        alpha = self.windows.float64[0] * np.asarray(evidence[row], np.float64)
         reverse(len(self.cuts) - 1, slots, self._scaled(alpha, 0.0), self.advance, self.back)
 
     def _scaled(self, alpha: np.ndarray, exponent: float) -> _State:
@@ -108,22 +107,23 @@ class Stretches:
         return state
 
     def _step(self, state: _State, s: int) -> _State:
+        from msgpass.kernels.runtime import compiling
         from msgpass.kernels.table_chain_scalar import forward
 
         tables, (evidence, rows) = self.tables(s), self.local(s)
         steps = int(self.cuts[s + 1] - self.cuts[s]) + 1
         alpha, pair = np.empty((steps, len(state.alpha))), -1 if self.shared else 0
         index = _NO_ROWS if rows is None else rows
-        mantissa, exponent = forward(
-            state.alpha, tables, evidence, index, 0, steps, np.int64(pair), self.lost, alpha
-        )
+        here = (state.alpha, tables, evidence, index, 0, steps, np.int64(pair), self.lost, alpha)
+        with compiling("the forward chain sweep", forward):
+            mantissa, exponent = forward(*here)
         if mantissa < 0:
             raise LostScaleError
         return _State(alpha[-1].copy(), state.exponent + exponent)
 
     def _long(self, state: _State, s: int) -> _State:
         from msgpass.kernels import table_chain_long as long
-        from msgpass.kernels.runtime import aligned_zeros
+        from msgpass.kernels.runtime import aligned_zeros, compiling
 
         (table,), (evidence, rows) = self.tables(s), self.local(s)
         n_states, steps = len(table), int(self.cuts[s + 1] - self.cuts[s]) + 1
@@ -133,7 +133,8 @@ class Stretches:
         work, left = aligned_zeros(3 * width), aligned_zeros(24)
         index, nothing = _NO_ROWS if rows is None else rows, np.empty(0)
         here = (width, n_states, evidence.ravel(), index, 0, steps, self.lost, nothing)
-        long.forward_half(first, padded.ravel(), depth, *here, alpha, work, left)
+        with compiling("the sweep over a long chain", long.forward_half):
+            long.forward_half(first, padded.ravel(), depth, *here, alpha, work, left)
         if left[long.LOST]:
             raise LostScaleError
         return self._scaled(alpha[:n_states].copy(), state.exponent + left[long.EXPONENT] + _pending(left))

@@ -43,7 +43,13 @@ class ChainLogs(NamedTuple):
 
 
 class Windows:
-    """What :class:`ChainLogs` are in linear numbers of ``dtype``, each table scaled to a maximum of 1.
+    """What :class:`ChainLogs` are in linear numbers, each table scaled to a maximum of 1.
+
+    Parameters
+    ----------
+    logs : ChainLogs
+    dtype : dtype, optional
+        What the logarithms are taken to before their exponential; each as it is by default.
 
     Attributes
     ----------
@@ -52,7 +58,7 @@ class Windows:
     table : ndarray, shape (R, K), or None where evidence has a row a step
     """
 
-    def __init__(self, logs: ChainLogs, dtype: np.dtype):
+    def __init__(self, logs: ChainLogs, dtype: type | None = None):
         self.logs, self.dtype = logs, dtype
         self.init, self.init_top = scaled_whole(np.asarray(logs.init, dtype))
         self.transition = self.table = None

@@ -1,12 +1,11 @@
 """Checkpointed runs: one binomial driver over the steps of a sweep, whatever its algebra.
 
-Components of tables or quadratics step through their oriented factor instances; the state is the set of
-forward messages
-still to be used. Plans of steps and losses that are causal step through time; the state is the last rows that
-later steps
-read. Other plans (two directions, attention over whole sequences, components behind a network) need all
-values at once and
-keep them.
+Chains of full tables under SumProduct and MaxProduct go stretch by stretch through their kernels
+(:mod:`~msgpass.sweeps.checkpointed_chain`). Other components of tables or quadratics step through their
+oriented factor instances; the state is the set of forward messages still to be used. Plans of steps and
+losses that are causal step through time; the state is the last rows that later steps read. Other plans (two
+directions, attention over whole sequences, components behind a network) need all values at once and keep
+them.
 """
 
 from __future__ import annotations

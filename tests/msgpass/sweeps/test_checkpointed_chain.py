@@ -120,6 +120,19 @@ def test_a_long_chain_in_segments_has_the_same_bits(K, symbols, dtype):
             same(graph, SumProduct(), 2, entries, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("entries", [30, 10_000])
+@pytest.mark.parametrize("evidence", [np.float32, np.float64])
+def test_tables_of_two_dtypes(evidence, entries):
+    rng = np.random.default_rng(2)
+    other = np.float64 if evidence == np.float32 else np.float32
+    g = FactorGraph()
+    z = g.sequence("z", length=[60, 9], states=4)
+    g.factor(Table(g.parameter("transition", rng.normal(size=(4, 4)).astype(other))), z[:-1], z[1:])
+    g.factor(Table(g.parameter("density", rng.normal(size=(69, 4)).astype(evidence))), z[:])
+    for algebra in (SumProduct(), MaxProduct()):
+        same(g, algebra, 2, entries, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(("K", "length"), [(3, 20_000), (12, 6000), (40, 2000)])
 @pytest.mark.parametrize("symbols", [None, 5], ids=["density", "symbols"])
 @ALGEBRAS
