@@ -23,6 +23,9 @@ ENTRIES = 1 << 19
 LONGER = 4
 """How much longer stretches are: where few are reversed, fewer steps are swept again."""
 
+FULL_LANES = 16
+"""Sequences that fill the lanes of two threads."""
+
 MOST_IN_SEGMENTS, SHORTEST = 8, 1024
 """States up to which, and steps from which on, a sequence is cut into segments."""
 
@@ -52,13 +55,21 @@ class CheckpointedCounts(NamedTuple):
     impossible: list[tuple[int, int]]
 
 
-def _batches(offsets: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
-    """(first, last) of sequences that are swept together: at most ``most`` steps, or one longer one."""
+def _batches(offsets: np.ndarray, n_states: int) -> Iterator[tuple[int, int]]:
+    """(first, last) of sequences that are swept together: some :data:`ENTRIES`, and while that is not too
+    much, enough sequences for two threads of eight lanes.
+    """
     n, n_sequences = 0, len(offsets) - 1
     while n < n_sequences:
-        last = max(int(np.searchsorted(offsets, offsets[n] + most, "right")) - 1, n + 1)
-        yield n, last
-        n = last
+        few, many = (
+            int(np.searchsorted(offsets, offsets[n] + entries // n_states, "right")) - 1 - n
+            for entries in (ENTRIES, LONGER * ENTRIES)
+        )
+        count = max(few, min(many, FULL_LANES), 1)
+        if count < n_sequences - n:
+            count -= count % FULL_LANES if count > FULL_LANES else 0
+        yield n, min(n + count, n_sequences)
+        n += count
 
 
 def _in_segments(logs: ChainLogs, n: int) -> bool:
@@ -70,7 +81,7 @@ def _in_segments(logs: ChainLogs, n: int) -> bool:
 def _is_long(logs: ChainLogs, n: int) -> bool:
     """Too long to be swept whole."""
     length = int(logs.offsets[n + 1] - logs.offsets[n])
-    most = ENTRIES if _in_segments(logs, n) else LONGER * ENTRIES
+    most = LONGER * ENTRIES // (FULL_LANES if _in_segments(logs, n) else 1)
     return length > 1 and length * len(logs.init) > most
 
 
@@ -116,7 +127,7 @@ def checkpointed_counts(logs: ChainLogs, slots: int, gamma: bool, pairs: bool) -
         xi = np.zeros(logs.transition.shape, np.float64 if shared else dtype)
         xi = xi[None] if shared else xi
     # Windows of float32 cost nothing in float64, and are then exponentiated by the compiled kernel.
-    batches = list(_batches(offsets, max(ENTRIES // n_states, 1)))
+    batches = list(_batches(offsets, n_states))
     at_once = len(batches) == 1 and not _is_long(logs, 0)
     windows = Windows(logs) if at_once else Windows(logs, np.float64)
     run = _Run(logs, windows, slots, collected, xi)
@@ -213,7 +224,7 @@ def checkpointed_path(logs: ChainLogs, slots: int) -> tuple[np.ndarray, np.ndarr
     scores, path = np.empty(len(offsets) - 1), np.empty(offsets[-1], np.int64)
     impossible: list[tuple[int, int]] = []
     light = logs.transition.ndim == 2 and 2 <= n_states <= 4
-    for n, last in _batches(offsets, max(ENTRIES // n_states, 1)):
+    for n, last in _batches(offsets, n_states):
         start, stop = int(offsets[n]), int(offsets[last])
         cuts = cuts_of(start, stop, n_states, slots, LONGER * ENTRIES)
         if last == n + 1 and len(cuts) > 2 and not (light and stop - start >= LIGHT):

@@ -70,7 +70,7 @@ class Windows:
             self.tops = np.zeros(len(logs.evidence), logs.evidence.dtype)
         else:
             self.table, tops = scaled_exponentials(np.asarray(logs.evidence, dtype))
-            self.tops = tops[logs.rows]
+            self.tops = tops.astype(logs.evidence.dtype, copy=False)[logs.rows]  # maxima lose nothing
 
     def evidence(self, first: int, last: int) -> tuple[int, np.ndarray, np.ndarray | None]:
         """(base, array, rows): step t in ``first:last`` has row ``rows[t − base]`` of the array, without
