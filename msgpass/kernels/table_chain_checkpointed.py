@@ -179,7 +179,7 @@ class _Run:
     def long(self, n: int) -> None:
         """One long sequence, in log space where its scale vanishes."""
         start, stop = (int(t) for t in self.logs.offsets[n : n + 2])
-        before = [array.copy() for array in (self.collected.by_row, self.collected.tables)]
+        before = self.collected.counts()
         shared, n_states = self.windows.transition is not None, len(self.logs.init)
         pairs = np.zeros_like(self.xi) if shared else self.xi
         cuts = cuts_of(start, stop, n_states, self.slots, LONGER * ENTRIES)
@@ -191,7 +191,7 @@ class _Run:
                 stretches.run(self.slots)
                 self.log_scale[n] = stretches.log_scale
         except LostScaleError:
-            self.collected.by_row[:], self.collected.tables[:] = before
+            self.collected.restore(before)
             if shared:
                 pairs[:] = 0.0
             self._in_logs(n, cuts, pairs)

@@ -1,5 +1,7 @@
 """Checkpointed chains of tables are Sequential ones, whatever is swept at a time."""
 
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -249,3 +251,14 @@ def test_marginals_belong_to_the_parameter_that_asked_for_them():
         m._x.runs[0].add_parameters(again := type(m._x.component_store)(m._x.values))
     np.testing.assert_allclose(again["log_density"].sum(axis=1), 1)
     np.testing.assert_allclose(again["transition"], m.parameters["transition"])
+
+
+def test_a_small_chain_needs_no_compiler():
+    code = (
+        "import sys; from msgpass import *; g = FactorGraph(); z = g.sequence('z', length=4, states=2); "
+        "a = g.parameter('a', [[0.0, 1.0], [1.0, 0.0]]); x = g.observe('x', [0, 1, 1, 0], states=2); "
+        "g.factor(Table(a), z[:-1], z[1:]); g.factor(Table(a), z[:], x[:]); "
+        "run(g, schedule=Checkpointed(2)).parameters['a']; print('numba' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
