@@ -49,3 +49,14 @@ def scaled_exponentials(log_table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             half = n_rows // 16 * 8  # the halves meet on a cache line
             runtime.run_pair(kernel, (*flat, 0, half, *out), kernel, (*flat, half, n_rows, *out))
     return linear, peak
+
+
+def scaled_whole(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
+    """exp(logs − max) of a table, or of each of a stack of them, and the maxima (0 where all is −∞)."""
+    if logs.ndim < 3:
+        peak = float(logs.max())
+        peak = peak if peak > -np.inf else 0.0
+        return np.exp(logs - peak), peak
+    top = logs.max(axis=(-2, -1), keepdims=True, initial=-np.inf)
+    top = np.where(top == -np.inf, 0, top)
+    return np.exp(logs - top), top[:, 0, 0]

@@ -14,6 +14,7 @@ from msgpass.algebra.tangent import Dual
 from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.nodes import Parameter, Sequence
 from msgpass.plan import Map, Recurrence, TableChain, Tree
+from msgpass.sweeps.checkpointed_chain import CheckpointedChain
 from msgpass.sweeps.rows import rows_of
 from msgpass.sweeps.sparse_chain import SparseChainRun
 from msgpass.sweeps.table_chain import ChainRun
@@ -245,6 +246,9 @@ def parameter(x, name: str) -> np.ndarray:
 def assignment(x, name: str) -> np.ndarray:
     """Best states of a discrete variable."""
     k, _ = owner(x, name)
+    if isinstance(x.algebras[k], MaxProduct) and isinstance(x.runs.get(k), CheckpointedChain):
+        x.runs[k].impossible()
+        return x.runs[k].stacked(x.runs[k].path)
     x = full(x)
     if not isinstance(x.algebras[k], MaxProduct):
         raise UnsupportedError(
