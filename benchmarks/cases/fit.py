@@ -19,7 +19,7 @@ ABOUT = (
     "20 iterations of Baum-Welch from the same start on 50 sequences of 100 steps, float64, maximum "
     "likelihood: no priors, no early stop. Emissions are 16 symbols, or normal vectors of 2 independent "
     "features. Timed is all that fit(X, lengths) does for its user, checks of the data included; the start "
-    "is set anew before every call. hmmlearn's fit has implementation=\"scaling\" and its default priors set "
+    'is set anew before every call. hmmlearn\'s fit has implementation="scaling" and its default priors set '
     "to nothing. dynamax runs the loop of its fit_em, jitted once and kept, with its priors set to nothing; "
     "fit_em itself compiles anew at every call. pomegranate's DenseHMM.fit also learns how sequences end and "
     "has no way to leave that out, so it computes something else and is not here."

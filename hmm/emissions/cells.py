@@ -30,6 +30,12 @@ class Cells:
         return 1.0 if self.observed is None else self.observed.any(axis=0).astype(float)
 
     @cached_property
+    def counted(self) -> np.ndarray:
+        """Features, then what they are counted by: whether each is observed, or a row of ones, (C, T)."""
+        count = np.ones((1, self.filled.shape[1])) if self.observed is None else self.observed
+        return np.concatenate([self.filled, count])
+
+    @cached_property
     def patterns(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """(rows, which features they show) for each pattern of missing cells, rows without anything left
         out."""

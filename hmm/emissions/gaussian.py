@@ -192,15 +192,10 @@ class Gaussian(Emission):
         p, (K, D) = self.prior, self.means.shape
         pull = np.broadcast_to(p.means_weight, (K, D))[:, 0]
         toward = np.broadcast_to(p.means_prior, (K, D))
-        means, scatter, mass = self.means.copy(), np.empty((K, D, D)), np.empty(K)
-        for k, covariance in enumerate(self._stacked()):
-            own = data.some * weights[:, k]
-            rows, uncertainty = matrix_normal.completed(data, self.means[k], covariance, own)
-            mass[k] = own.sum()
-            if "m" in params and mass[k] + pull[k] > NEGLIGIBLE:
-                means[k] = (own @ rows + pull[k] * toward[k]) / (mass[k] + pull[k])
-            gap, off = rows - means[k], means[k] - toward[k]
-            scatter[k] = (own * gap.T) @ gap + uncertainty + pull[k] * np.outer(off, off)
+        moments = self._moments if data.observed is None else self._completed_moments
+        means, scatter, mass = moments(data, weights, params, pull, toward)
+        off = means - toward
+        scatter += pull[:, None, None] * off[:, :, None] * off[:, None, :]
         if "c" not in params:
             return replace(self, means=means)
         extra = max(p.covars_weight - D, 0)
@@ -216,3 +211,31 @@ class Gaussian(Emission):
             means=means,
             covars=np.where(known, floored((scatter + p.covars_prior) / total, self.floor), self.covars),
         )
+
+    def _moments(
+        self, data: Cells, weights: np.ndarray, params: str, pull: np.ndarray, toward: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """New means (K, D), scatter around them (K, D, D) and mass (K,), of data without missing cells."""
+        mass, sums = diagonal_normal.moments(data, weights)
+        means, total = self.means, mass[:, 0] + pull
+        if "m" in params:
+            known = (total > NEGLIGIBLE)[:, None]
+            pulled = sums + pull[:, None] * toward
+            means = np.where(known, pulled / np.where(known, total[:, None], 1), means)
+        return means, matrix_normal.scatter(data, weights, means), mass[:, 0]
+
+    def _completed_moments(
+        self, data: Cells, weights: np.ndarray, params: str, pull: np.ndarray, toward: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same with missing cells at their conditional moments."""
+        K, D = self.means.shape
+        means, scatter, mass = self.means.copy(), np.empty((K, D, D)), np.empty(K)
+        for k, covariance in enumerate(self._stacked()):
+            own = data.some * weights[:, k]
+            rows, uncertainty = matrix_normal.completed(data, self.means[k], covariance, own)
+            mass[k] = own.sum()
+            if "m" in params and mass[k] + pull[k] > NEGLIGIBLE:
+                means[k] = (own @ rows + pull[k] * toward[k]) / (mass[k] + pull[k])
+            gap = rows - means[k]
+            scatter[k] = (own * gap.T) @ gap + uncertainty
+        return means, scatter, mass

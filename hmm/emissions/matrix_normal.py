@@ -11,10 +11,18 @@ import numpy as np
 
 from hmm.emissions.cells import Cells
 from hmm.emissions.diagonal_normal import LOG_2PI
+from hmm.kernels.policy import worth
 
 
 def log_density(data: Cells, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
-    """log N(x_o; μ_o, Σ_oo), (T, K) as a view of (K, T); 0 for rows without anything."""
+    """log N(x_o; μ_o, Σ_oo), (T, K); 0 for rows without anything."""
+    if data.observed is None and worth(data.filled.shape[1], *means.shape):
+        from hmm.kernels.normal import matrix_density
+
+        factors = np.linalg.cholesky(covariances)
+        diagonal = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+        constant = -0.5 * LOG_2PI * means.shape[1] - diagonal
+        return matrix_density(data.filled, constant, means, np.linalg.inv(factors))
     density = np.zeros((len(means), data.filled.shape[1]))
     for rows, shown in data.patterns:
         columns = data.filled if data.observed is None else data.filled[shown][:, rows]
@@ -26,16 +34,27 @@ def log_density(data: Cells, means: np.ndarray, covariances: np.ndarray) -> np.n
     return density.T
 
 
+def scatter(data: Cells, weights: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Σ_t w_tk (x_t − c_k)(x_t − c_k)ᵀ of data without missing cells, (K, D, D), in a second pass so that
+    nothing cancels."""
+    if worth(*weights.shape, len(data.filled)):
+        from hmm.kernels.normal import matrix_scatter
+
+        return matrix_scatter(weights, data.filled, centres)
+    found = np.empty((*centres.shape, centres.shape[1]))
+    for k, centre in enumerate(centres):
+        gap = data.filled - centre[:, None]
+        found[k] = (weights[:, k] * gap) @ gap.T
+    return found
+
+
 def completed(
     data: Cells, mean: np.ndarray, covariance: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows with conditional means in their missing cells, (T, D), and Σ_t w_t Cov[x_t | its observed cells],
     (D, D)."""
-    rows_of_data = data.filled.T
+    rows_of_data = data.filled.T.copy()
     uncertainty = np.zeros_like(covariance)
-    if data.observed is None:
-        return rows_of_data, uncertainty
-    rows_of_data = rows_of_data.copy()
     for rows, shown in data.patterns:
         hidden = ~shown
         if not hidden.any():

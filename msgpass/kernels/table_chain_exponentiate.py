@@ -2,8 +2,9 @@
 
 import numpy as np
 
-COMPILED, PAIRED = 16_384, 262_144
-"""Entries from which on the compiled exponential, whose last bit may differ, and two threads are used."""
+COMPILED, PAIRED = 4096, 262_144
+"""Entries from which on the compiled exponential, whose last bit may differ, and two threads are used. NumPy
+takes 62 µs for 2048 rows of 2 and 16 for 256 of 16, the compiled one 7."""
 
 
 def scaled_exponentials(log_table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
