@@ -216,17 +216,31 @@ def resolve_values(plan: Plan, values: dict | None) -> tuple[Values, dict[str, n
 
 
 def _parameter(node: Parameter, value) -> np.ndarray:
+    """A checked copy; a float64 array that nobody can write to is taken as it is."""
     array: np.ndarray
     try:
-        array = np.array(
-            value, dtype=np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64
-        )
+        if _unwritable(value):
+            array = value
+        else:
+            kind = np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64
+            array = np.array(value, dtype=kind)
     except (TypeError, ValueError) as problem:
         raise DataError(f"values[{node.name!r}] is not an array of numbers: {problem}") from None
     _same_shape(node.name, array, node.value)
-    if not (array < np.inf).all():
+    if array.size and not array.max() < np.inf:  # NaN is the maximum wherever there is one
         raise DataError(f"values[{node.name!r}] holds NaN or +∞")
     return array
+
+
+def _unwritable(value) -> bool:
+    """Whether this is a float64 array that can be changed neither itself nor through what it is a view of."""
+    if type(value) is not np.ndarray or value.dtype != np.float64:
+        return False
+    while isinstance(value, np.ndarray):
+        if value.flags.writeable:
+            return False
+        value = value.base
+    return value is None
 
 
 def _same_shape(name: str, array: np.ndarray, default: np.ndarray) -> None:

@@ -118,11 +118,13 @@ class Emission(ABC):
 
     def values(self, data) -> dict[str, np.ndarray]:
         """Values of the graph's parameters under this emission."""
-        return {"log_density": self.log_density(data)}
+        density = self.log_density(data)
+        density.flags.writeable = False  # so that the run takes it without a copy
+        return {"log_density": density}
 
     def learn(self, data, messages: Messages, params: str) -> Emission:
         """M-step: ``fit`` with the posteriors that arrived at the graph's parameter."""
-        return self.fit(data, messages.parameters["log_density"], params)
+        return self.fit(data, messages.lent("log_density"), params)
 
 
 def table(values, groups: np.ndarray | None) -> Table | GroupedTable:

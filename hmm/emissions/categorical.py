@@ -114,7 +114,7 @@ class Categorical(Emission):
     def learn(self, data: np.ndarray, messages: Messages, params: str) -> Categorical:
         if "e" not in params:
             return self
-        if (data < 0).any():
+        if data.min() < 0:
             # What arrives at the table counts a missing symbol as this model would impute it. That is EM too,
             # but slower by the missing fraction; counting the observed rows leaves the imputed part out.
             return self.fit(data, np.exp(messages.belief["z"]), params)

@@ -55,7 +55,7 @@ def diagonal_density(
     constants, means, precisions : array, (K, D)
     """
     (D, T), K = filled.shape, len(means)
-    out = aligned_empty((T, K))
+    out = np.empty((T, K))
     data = _flat(filled), _NOTHING if observed is None else _flat(observed), T
     tables = _flat(constants), _flat(means), _flat(precisions)
     _halves(_kernels().diagonal, (*data, *tables), T, K * (3 * D + 4), 2 * D + K, out.ravel(), out.ravel())
@@ -75,7 +75,7 @@ def matrix_density(
     whitening : array, (K, D, D)
     """
     (D, T), K = filled.shape, len(means)
-    out = aligned_empty((T, K))
+    out = np.empty((T, K))
     before = _flat(filled), T, _flat(constant), _flat(means), _flat(whitening)
     _halves(_kernels().matrices, before, T, K * (D * (D + 5) + 4), 2 * D + K, out.ravel(), out.ravel())
     return out

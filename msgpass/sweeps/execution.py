@@ -134,7 +134,7 @@ class Execution:
             if tables is None:
                 tables = cache[("tables", k)] = ChainTables(block, layout, self.values)
             return tables
-        kept = not any(n in self.overridden for n in self._observed(k, block))
+        kept = self._observed(k, block).isdisjoint(self.overridden)
         symbols = cache.get(("symbols", k)) if kept else None
         tables = ChainTables(block, layout, self.values, None, symbols)
         if kept and symbols is None and tables.symbols is not None:
@@ -155,7 +155,11 @@ class Execution:
 
     def _observed(self, k: int, block) -> set:
         """Observations among the block's variables."""
-        return {a.name for f in block.families for a in f.args} - set(block.nodes)
+        observed = self.plan.cache.get(("observed", k))
+        if observed is None:
+            observed = {a.name for f in block.families for a in f.args} - set(block.nodes)
+            self.plan.cache[("observed", k)] = observed
+        return observed
 
     def tree(self, k: int, block: Tree, algebra, clamp):
         """A tree by two passes."""

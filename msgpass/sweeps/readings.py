@@ -225,6 +225,18 @@ def gradient(x, name: str) -> np.ndarray:
     return sum(store.complete(name) for store, _ in x.stores.values())
 
 
+def lent(x, name: str) -> np.ndarray:
+    """What arrives at a parameter, not copied where nothing but one message did, and not to be written to."""
+    if x.plan.real:
+        array = gradient(x, name)
+    else:
+        _needs_schedule(x, name)
+        array = x.component_store.peek(name)
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def no_gradient(x, name: str) -> str | None:
     """Why a name has no gradient."""
     node = x.plan.graph.nodes.get(name)
