@@ -148,12 +148,9 @@ def dynamax_vectors(data: NormalData, iterations: int = ITERATIONS) -> Contender
 
     def results() -> dict[str, Any]:
         found, history = fit(start)
-        emissions = found.emissions
-        if data.covariance_type == "diag":
-            covars = np.square(np.asarray(emissions.scale_diags))[:, :, None] * np.eye(data.means.shape[1])
-        else:
-            covars = emissions.covs
-        return {"means": emissions.means, "covars": covars, **_dynamax_common(found, history)}
+        variances = np.square(np.asarray(found.emissions.scale_diags))
+        covars = variances[:, :, None] * np.eye(data.means.shape[1])
+        return {"means": found.emissions.means, "covars": covars, **_dynamax_common(found, history)}
 
     return results
 

@@ -99,30 +99,19 @@ def set_parameters(model, data: NormalData) -> Any:
 
 
 def dynamax_model(data: NormalData) -> tuple[Any, Any, Any]:
-    """(model, parameters, properties) of dynamax, whose M-step takes the mode of a conjugate posterior; these
-    settings of its prior make that mode the maximum of the likelihood."""
+    """(model, parameters, properties) of dynamax, whose M-step takes the mode of a conjugate posterior. With
+    diagonal covariances its prior is set to nothing, so that the mode is the maximum of the likelihood; full
+    ones cannot be had without a prior, and only their densities are comparable."""
     models = peers.require("dynamax.hidden_markov_model")
     K, D = data.means.shape
     flat = {"initial_probs_concentration": 1.0, "transition_matrix_concentration": 1.0}
-    if data.covariance_type == "diag":  # mode of σ²: scale / (concentration + 3/2)
-        model = models.DiagonalGaussianHMM(
-            K,
-            D,
-            emission_prior_mean_concentration=0.0,
-            emission_prior_concentration=-1.5,
-            emission_prior_scale=0.0,
-            **flat,
-        )
+    if data.covariance_type == "diag":  # the mode of σ² is scale / (concentration + 3/2)
+        prior = {"mean_concentration": 0.0, "concentration": -1.5, "scale": 0.0}
+        flat |= {f"emission_prior_{name}": value for name, value in prior.items()}
+        model = models.DiagonalGaussianHMM(K, D, **flat)
         spread = {"emission_scale_diags": np.sqrt(data.covars)}
-    else:  # mode of Σ: scale / (degrees of freedom + D + 2)
-        model = models.GaussianHMM(
-            K,
-            D,
-            emission_prior_concentration=0.0,
-            emission_prior_scale=0.0,
-            emission_prior_extra_df=-2.0 * D - 2.0,
-            **flat,
-        )
+    else:
+        model = models.GaussianHMM(K, D, **flat)
         spread = {"emission_covariances": data.covars}
     jnp = peers.jax_float64().numpy
     parameters, properties = model.initialize(
