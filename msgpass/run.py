@@ -16,7 +16,7 @@ from msgpass.plan import Plan, TableChain, Tree
 from msgpass.schedule.base import Schedule
 from msgpass.schedule.sequential import Sequential
 from msgpass.sweeps.execution import Execution
-from msgpass.values import Values
+from msgpass.values import Values, below_infinity, unwritable
 
 _SEQUENTIAL = Sequential()
 _SUM, _GAUSSIAN, _ADJOINT = SumProduct(), Gaussian(), Adjoint()
@@ -219,7 +219,7 @@ def _parameter(node: Parameter, value) -> np.ndarray:
     """A checked copy; a float64 array that nobody can write to is taken as it is."""
     array: np.ndarray
     try:
-        if _unwritable(value):
+        if unwritable(value):
             array = value
         else:
             kind = np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64
@@ -227,20 +227,9 @@ def _parameter(node: Parameter, value) -> np.ndarray:
     except (TypeError, ValueError) as problem:
         raise DataError(f"values[{node.name!r}] is not an array of numbers: {problem}") from None
     _same_shape(node.name, array, node.value)
-    if array.size and not array.max() < np.inf:  # NaN is the maximum wherever there is one
+    if not below_infinity(array):
         raise DataError(f"values[{node.name!r}] holds NaN or +∞")
     return array
-
-
-def _unwritable(value) -> bool:
-    """Whether this is a float64 array that can be changed neither itself nor through what it is a view of."""
-    if type(value) is not np.ndarray or value.dtype != np.float64:
-        return False
-    while isinstance(value, np.ndarray):
-        if value.flags.writeable:
-            return False
-        value = value.base
-    return value is None
 
 
 def _same_shape(name: str, array: np.ndarray, default: np.ndarray) -> None:

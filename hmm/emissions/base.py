@@ -113,18 +113,22 @@ class Emission(ABC):
     def attach(self, graph: FactorGraph, z, data, groups: np.ndarray | None = None) -> None:
         """Add the emission's factors over the states ``z``; of several graph states in one group each says
         the same."""
-        densities = graph.parameter("log_density", self.log_density(data))
+        densities = graph.parameter("log_density", _frozen(self.log_density(data)))
         graph.factor(table(densities, groups), z[:])
 
     def values(self, data) -> dict[str, np.ndarray]:
         """Values of the graph's parameters under this emission."""
-        density = self.log_density(data)
-        density.flags.writeable = False  # so that the run takes it without a copy
-        return {"log_density": density}
+        return {"log_density": _frozen(self.log_density(data))}
 
     def learn(self, data, messages: Messages, params: str) -> Emission:
         """M-step: ``fit`` with the posteriors that arrived at the graph's parameter."""
         return self.fit(data, messages.lent("log_density"), params)
+
+
+def _frozen(density: np.ndarray) -> np.ndarray:
+    """The array itself, read only: then a graph takes it without a copy."""
+    density.flags.writeable = False
+    return density
 
 
 def table(values, groups: np.ndarray | None) -> Table | GroupedTable:
