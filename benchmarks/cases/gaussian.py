@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from benchmarks.cases import Effort, fit
@@ -45,16 +45,23 @@ def on_normal_data(
     for sequences, length in ((1, 10_000), (100, 100)) if quick else ((1, 100_000), (1000, 100)):
         for covariance_type in ("diag", "full"):
             for states in STATES[:2] if quick else STATES:
-                data = NormalData.random(states, FEATURES, sequences, length, covariance_type)
+                draw = cache(partial(NormalData.random, states, FEATURES, sequences, length, covariance_type))
                 yield Problem(
                     label=f"{covariance_type}, K={states}, {sequences} × {length}",
-                    contenders={name: partial(prepare, data) for name, prepare in contenders.items()},
+                    contenders={
+                        name: partial(_prepared, prepare, draw) for name, prepare in contenders.items()
+                    },
                     tolerance=tolerance,
                     unit="ns/step",
                     per=1e9 / (sequences * length),
                     flops=2.0 * states**2 * sequences * length,
                     traffic=8.0 * FEATURES * sequences * length,  # the data, read once
                 )
+
+
+def _prepared(prepare: Callable[[NormalData], Contender], draw: Callable[[], NormalData]) -> Contender:
+    """A contender on data that are drawn once, when the first of them is prepared."""
+    return prepare(draw())
 
 
 def called(model: Any, method: str, read: Callable[[Any], dict[str, Any]], data: NormalData) -> Contender:

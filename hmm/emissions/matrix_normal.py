@@ -16,14 +16,15 @@ from hmm.kernels.policy import worth
 
 def log_density(data: Cells, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     """log N(x_o; μ_o, Σ_oo), (T, K); 0 for rows without anything."""
-    if data.observed is None and worth(data.filled.shape[1], *means.shape):
+    (n_features, n_steps), n_states = data.filled.shape, len(means)
+    if data.observed is None and worth(n_steps, n_states, n_features):
         from hmm.kernels.normal import matrix_density
 
         factors = np.linalg.cholesky(covariances)
         diagonal = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-        constant = -0.5 * LOG_2PI * means.shape[1] - diagonal
+        constant = -0.5 * LOG_2PI * n_features - diagonal
         return matrix_density(data.filled, constant, means, np.linalg.inv(factors))
-    density = np.zeros((len(means), data.filled.shape[1]))
+    density = np.zeros((n_states, n_steps))
     for rows, shown in data.patterns:
         columns = data.filled if data.observed is None else data.filled[shown][:, rows]
         factors = np.linalg.cholesky(covariances[:, shown][:, :, shown])
@@ -37,7 +38,8 @@ def log_density(data: Cells, means: np.ndarray, covariances: np.ndarray) -> np.n
 def scatter(data: Cells, weights: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Σ_t w_tk (x_t − c_k)(x_t − c_k)ᵀ of data without missing cells, (K, D, D), in a second pass so that
     nothing cancels."""
-    if worth(*weights.shape, len(data.filled)):
+    n_steps, n_states = weights.shape
+    if worth(n_steps, n_states, len(data.filled)):
         from hmm.kernels.normal import matrix_scatter
 
         return matrix_scatter(weights, data.filled, centres)
