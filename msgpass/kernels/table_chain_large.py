@@ -24,25 +24,13 @@ from msgpass.kernels import (
     table_chain_viterbi_segments,
 )
 from msgpass.kernels.runtime import aligned_empty, compiling
+from msgpass.kernels.table_chain_groups import split
 
 MOST_IN_LANES, MOST_IN_SEGMENTS, MOST_IN_VITERBI_SEGMENTS = 16, 8, 4
-LONG = 1024  # steps below which a sequence is never swept on its own
 THREADED = (
     2_000_000  # T·K·(K + 8), some 150 µs of one sweep, above which a second thread is worth its hand-over
 )
 SWEEPS_OF_SEGMENTS = 3  # what a chain in segments costs against sequences in lanes
-
-
-def _long_sequences(lengths: np.ndarray) -> np.ndarray:
-    """Whether a sequence is so much longer than the next seven that lanes would be more than half empty."""
-    alone = np.zeros(len(lengths), bool)
-    order = np.argsort(-lengths, kind="stable")
-    for n, sequence in enumerate(order):
-        longest = lengths[sequence]
-        if longest < LONG or 2 * lengths[order[n : n + 8]].sum() >= 8 * longest:
-            break
-        alone[sequence] = True
-    return alone
 
 
 def scaled_sweep(
@@ -61,13 +49,12 @@ def scaled_sweep(
     n_states, n_sequences, steps = len(init), len(offsets) - 1, int(offsets[-1])
     work = steps * n_states * (n_states + 8)
     threaded, threaded_segments = work > THREADED, SWEEPS_OF_SEGMENTS * work > THREADED
-    starts, lengths = offsets[:-1], np.diff(offsets)
+    starts, (alone, rest, lengths) = offsets[:-1], split(offsets)
     gamma, xi = aligned_empty((steps, n_states)), np.zeros((n_states, n_states))
     mantissa, exponent = np.zeros(n_sequences), np.zeros(n_sequences, np.int64)
     failed = np.zeros(n_sequences, bool)
     counts = np.zeros(evidence.shape) if n_states in (2, 4) and 8 * len(evidence) <= len(rows) else None
-    alone = _long_sequences(lengths)
-    for n in np.flatnonzero(alone):
+    for n in alone:
         here = (init, transition, evidence, rows, int(offsets[n]), int(offsets[n + 1]), lost, gamma)
         if n_states <= MOST_IN_SEGMENTS:
             with compiling("the sweep over segments of a chain", table_chain_segments.transfers):
@@ -81,15 +68,28 @@ def scaled_sweep(
             mantissa[n] = 0.0
         else:
             xi += pairs
-    rest = np.flatnonzero(~alone)
     if len(rest):
         family = table_chain_lanes if n_states <= MOST_IN_LANES else table_chain_tiles
         counted = (counts,) if family is table_chain_lanes else ()
         with compiling("the sweep over many chains", family.expected_counts):
-            mantissa[rest], exponent[rest], pairs, failed[rest] = family.many(
-                init, transition, evidence, rows, starts[rest], lengths[rest], lost, gamma, threaded, *counted
-            )
-        xi += pairs
+            if not alone:
+                mantissa, exponent, xi, failed = family.many(
+                    init, transition, evidence, rows, starts, lengths, lost, gamma, threaded, *counted
+                )
+            else:
+                mantissa[rest], exponent[rest], pairs, failed[rest] = family.many(
+                    init,
+                    transition,
+                    evidence,
+                    rows,
+                    starts[rest],
+                    lengths[rest],
+                    lost,
+                    gamma,
+                    threaded,
+                    *counted,
+                )
+                xi += pairs
     return mantissa, exponent, gamma, xi[None], failed, None if failed.any() else counts
 
 
@@ -104,11 +104,10 @@ def forward_scale(
     """Z alone, (mantissa, exponent, failed) of every sequence: the forward half of the same families."""
     n_states, steps = len(init), int(offsets[-1])
     work = steps * n_states * (n_states + 8) // 2
-    starts, lengths = offsets[:-1], np.diff(offsets)
+    starts, (alone, rest, lengths) = offsets[:-1], split(offsets)
     mantissa, exponent = np.zeros(len(lengths)), np.zeros(len(lengths), np.int64)
     failed = np.zeros(len(lengths), bool)
-    alone = _long_sequences(lengths)
-    for n in np.flatnonzero(alone):
+    for n in alone:
         here = (init, transition, evidence, rows, int(offsets[n]), int(offsets[n + 1]), lost)
         if n_states <= MOST_IN_SEGMENTS:
             with compiling("the sweep over segments of a chain", table_chain_segments.transfers):
@@ -117,7 +116,6 @@ def forward_scale(
             with compiling("the sweep over a long chain", table_chain_long.forward_half):
                 z = table_chain_long.scale(*here)
         mantissa[n], exponent[n], failed[n] = z
-    rest = np.flatnonzero(~alone)
     if len(rest):
         family = table_chain_lanes if n_states <= MOST_IN_LANES else table_chain_tiles
         no_gamma = np.empty((0, n_states))
@@ -139,10 +137,9 @@ def best_path(
     n_states, steps = len(log_init), int(offsets[-1])
     work = steps * n_states * (n_states + 8)
     threaded, threaded_segments = work > THREADED, SWEEPS_OF_SEGMENTS * work > THREADED
-    starts, lengths = offsets[:-1], np.diff(offsets)
+    starts, (alone, rest, lengths) = offsets[:-1], split(offsets)
     path, scores = np.empty(steps, np.int64), np.empty(len(lengths))
-    alone = _long_sequences(lengths)
-    for n in np.flatnonzero(alone):
+    for n in alone:
         here = (log_init, log_transition, log_evidence, rows, int(offsets[n]), int(offsets[n + 1]), path)
         agreed = False
         if n_states <= MOST_IN_VITERBI_SEGMENTS:
@@ -151,7 +148,6 @@ def best_path(
         if not agreed:
             with compiling("the best path of a long chain", table_chain_viterbi_long.forward):
                 scores[n] = table_chain_viterbi_long.one(*here, threaded)
-    rest = np.flatnonzero(~alone)
     if len(rest):
         with compiling("the best paths of many chains", table_chain_viterbi.best_paths):
             scores[rest] = table_chain_viterbi.many(

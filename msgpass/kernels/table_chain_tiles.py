@@ -20,7 +20,8 @@ from msgpass.kernels.simd import (
     transpose8,
 )
 from msgpass.kernels.table_chain_gather import LANES, locate
-from msgpass.kernels.table_chain_lanes import grouped, ungrouped
+from msgpass.kernels.table_chain_groups import groups
+from msgpass.kernels.table_chain_lanes import ungrouped
 from msgpass.kernels.table_chain_tile import COLUMNS, tile
 
 _BLOCK = 8  # time steps whose pairs are added up at once: 64 rows of α and w stay in the first-level cache
@@ -229,7 +230,7 @@ def many(
     failed : ndarray of bool, shape (N,)
     """
     n_states = len(init)
-    order, starts, lengths = grouped(starts, lengths)
+    _, place, starts, lengths = groups(starts, lengths)
     width = -(-n_states // COLUMNS) * COLUMNS
     longest = int(lengths[0])
     z = np.zeros((3, len(lengths)))
@@ -264,5 +265,5 @@ def many(
     else:
         expected_counts(*arguments(0))
         expected_counts(*arguments(1))
-    mantissa, exponent, failed = ungrouped(z, order)
+    mantissa, exponent, failed = ungrouped(z, place)
     return mantissa, exponent, (xi[0] + xi[1]).reshape(width, width)[:n_states, :n_states], failed
