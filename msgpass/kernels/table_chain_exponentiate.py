@@ -33,7 +33,7 @@ def scaled_exponentials(log_table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if log_table.size < COMPILED or log_table.dtype != np.float64:
         peak = log_table.max(axis=1)
-        peak[np.isneginf(peak)] = 0.0
+        peak[peak == -np.inf] = 0.0
         return np.exp(log_table - peak[:, None]), peak
 
     from msgpass.kernels import runtime
