@@ -26,8 +26,8 @@ TURN = (
     0.02  # seconds; shorter calls are repeated within a turn, so that the clock and cold caches do not count
 )
 WARM_UP, MOST_WARM_UP_CALLS, VERY_LONG = 3.0, 1000, 10.0  # turns, calls, seconds
-SHORT = 0.5  # seconds of a call before which another one fetches back the memory that it needs: a virtual
-# machine may take it away during a long turn of others, and 50 MB then took 30 ms to come back
+SHORT = 0.5  # seconds of a call before which another one fetches the memory that it needs: after a long turn
+# of others an EM iteration with arrays of 50 MB took 120 to 160 ms, the next one 40 to 50
 SETTLE = 0.005  # seconds between turns: idle worker threads of the last contender stop spinning
 
 
