@@ -76,12 +76,10 @@ EXACT_LOGS = 1 << 20
 
 
 class Symbols(NamedTuple):
-    """The one categorical observation of a chain in kernel order, missing ones as one symbol more; and how
-    often each occurs in every sequence, (N, R), where that is the shorter way to sum over time."""
+    """The one categorical observation of a chain in kernel order, missing ones as one symbol more."""
 
     rows: np.ndarray
     missing: bool
-    occurrences: np.ndarray | None
 
     @classmethod
     def of(cls, tables: ChainTables) -> Symbols:
@@ -89,14 +87,9 @@ class Symbols(NamedTuple):
         made = tables.indexed
         symbols = tables.layout.into(made.data(made.observed[0]))
         missing = bool((symbols < 0).any())
-        n_symbols = made.states[made.observed[0]]
-        rows = np.where(symbols < 0, n_symbols, symbols) if missing else symbols
-        n_rows, layout = n_symbols + missing, tables.layout
-        if 4 * layout.n * n_rows > len(rows):
-            return cls(rows, missing, None)
-        of_sequence = np.repeat(np.arange(0, layout.n * n_rows, n_rows), layout.lengths)
-        counts = np.bincount(of_sequence + rows, minlength=layout.n * n_rows)
-        return cls(rows, missing, counts.reshape(layout.n, n_rows).astype(np.float64))
+        return cls(
+            np.where(symbols < 0, made.states[made.observed[0]], symbols) if missing else symbols, missing
+        )
 
 
 def _total(arrays: list, otherwise):
@@ -228,12 +221,10 @@ class ChainTables:
         transition, trans_top = scaled_whole(self.log_transition)
         evidence, tops = scaled_exponentials(self.log_evidence)
         offsets = self.layout.offsets
-        if self.symbols is not None and self.symbols.occurrences is not None:
-            by_sequence = self.symbols.occurrences @ tops
-        else:
-            per_step = tops if self.rows is None else tops[self.rows]
-            by_sequence = np.add.reduceat(per_step, offsets[:-1])
-        removed = init_top + by_sequence
+        per_step = tops if self.rows is None else tops[self.rows]
+        removed = init_top + (
+            np.add.reduceat(per_step, offsets[:-1]) if len(offsets) > 2 else per_step.sum(keepdims=True)
+        )
         if transition.ndim == 2:
             removed = removed + trans_top * (self.layout.lengths - 1)
         else:
