@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hmm.coordinates import Choice, Domain, Positive, Real, Share
 from hmm.emissions.base import DIFFERENCE
+from hmm.emissions.columns import Columns
 from hmm.emissions.independent import Independent, Range
-from hmm.emissions.scipy_family import Family
+from hmm.emissions.scipy_family import LEAST_SCALE, SHAPE_RANGE, Family
 from hmm.validation import parameter
 from msgpass.errors import DataError
 
@@ -115,3 +117,16 @@ class ScipyStats(Independent):
     def n_parameters(self) -> dict[str, int]:
         K, D, _ = self.parameters.shape
         return {"p": K * D * len(self.family.free)}
+
+    def domains(self, data: Columns) -> dict[str, Domain]:
+        """Scale and shapes that may not change sign on a logarithmic axis, shapes that are shares between 0
+        and 1; what is held, nowhere."""
+        K, D, P = self.parameters.shape
+        spreads = np.array([self.family.spread(c.values) if len(c.values) else 1.0 for c in data.columns])
+        which = np.full((K, D, P), -1)
+        for index in np.ndindex(K, D):
+            for i in self.family.free:
+                which[(*index, i)] = self.family.kind(i, self.parameters[index])
+        numbers = (Real(), Real(spreads[:, None]), Positive(*SHAPE_RANGE), Share())
+        scales = Positive((LEAST_SCALE * spreads)[:, None])
+        return {"parameters": Choice((*numbers, scales), which)}

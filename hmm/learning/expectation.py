@@ -87,6 +87,13 @@ class Expectation:
             emission = emission.learn(self.evidence.data, expected.messages, params)
         return replace(chain, initial=initial, transition=transition, emission=emission)
 
+    def posteriors(self, chain: Chain, expected: Expected) -> np.ndarray:
+        """Posteriors of the model's states, times weights, (T, K)."""
+        if expected.gamma is not None:
+            return expected.gamma
+        m = cast(Messages, expected.messages)
+        return chain.regimes(np.exp(m.belief["z"]))
+
     def messages(self, chain: Chain) -> Messages:
         """The graph over all sequences, each counting once, run with the values of ``chain``."""
         if self._graph is None:
