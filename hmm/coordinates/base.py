@@ -21,6 +21,9 @@ class Domain(ABC):
     by_state: bool = True
     """Whether the first axis of the field is the states."""
 
+    smooth: bool = True
+    """Whether densities are known to have second derivatives in the field."""
+
     @abstractmethod
     def free(self, like: np.ndarray, held: np.ndarray) -> np.ndarray:
         """Entries that have a coordinate, a mask."""

@@ -178,10 +178,13 @@ class Choice(Number):
     domains : tuple of domains of numbers
     which : array of int, like the field
         Which of them an entry belongs to; −1 is held.
+    smooth : bool
+        Whether densities are known to have second derivatives.
     """
 
     domains: tuple[Number, ...]
     which: np.ndarray
+    smooth: bool = True
 
     def _chosen(self, arrays: list[np.ndarray], otherwise: np.ndarray) -> np.ndarray:
         cases = [self.which == i for i in range(len(arrays))]

@@ -169,9 +169,16 @@ class Family:
             return 1 if self.names[i] == "loc" else 4
         if not self._one_sided(i, parameters):
             return 0
+        return 3 if self.ends_at_one(i, parameters) else 2
+
+    def ends_at_one(self, i: int, parameters: np.ndarray) -> np.ndarray:
+        """Whether parameter ``i`` lies between 0 and 1, and may not be more, (...)."""
+        inside = (parameters[..., i] > 0) & (parameters[..., i] < 1)
+        if not inside.any():
+            return inside
         above = parameters.copy()
-        above[i] = 1 + 1e-6
-        return 3 if 0 < parameters[i] < 1 and not self.valid(above) else 2
+        above[..., i] = 1 + 1e-6
+        return inside & ~self.valid(above)
 
     def _climbed(
         self, x: np.ndarray, weights: np.ndarray, parameters: np.ndarray, least: float

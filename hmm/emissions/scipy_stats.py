@@ -74,7 +74,9 @@ class ScipyStats(Independent):
         slopes = np.zeros((own.shape[1], len(own), len(x)))
         for i in self.family.free:
             step = np.zeros(own.shape)
-            step[:, i] = DIFFERENCE * np.maximum(np.abs(own[:, i]), 1e-3)
+            size = np.maximum(np.abs(own[:, i]), 1e-3)
+            # near 1 a share changes by a share of what is left
+            step[:, i] = DIFFERENCE * np.where(self.family.ends_at_one(i, own), 1 - own[:, i], size)
             up, down = (self.family.log_density(x, own + sign * step) for sign in (1, -1))
             inside = np.isfinite(up) & np.isfinite(down)
             slopes[i] = np.subtract(up, down, out=np.zeros_like(up), where=inside) / (2 * step[:, i, None])
@@ -129,4 +131,4 @@ class ScipyStats(Independent):
                 which[(*index, i)] = self.family.kind(i, self.parameters[index])
         numbers = (Real(), Real(spreads[:, None]), Positive(*SHAPE_RANGE), Share())
         scales = Positive((LEAST_SCALE * spreads)[:, None])
-        return {"parameters": Choice((*numbers, scales), which)}
+        return {"parameters": Choice((*numbers, scales), which, smooth=False)}

@@ -49,5 +49,7 @@ def gradient_ascent(
             return
         before = climber.value
         rising = rising and climber.climb()
+        if rising and climber.value - before < monitor.tol:  # one short step is no sign of the end, two are
+            rising = climber.climb()
         monitor.report(before)
         yield parameters.at(climber.point)

@@ -31,6 +31,10 @@ SINGULAR = 1e-8
 LEFT = 0.1
 """Gain that a Newton step promises beyond which parameters count as off the maximum."""
 
+WIDE, APART = 1e-2, 0.2
+"""A step, and how far apart curvatures by it and by ``STEP`` may be, relative to either, where a density need
+not be smooth: that of a kink grows as steps shrink, or is not seen."""
+
 NAMED = 6
 """Numbers that an error names."""
 
@@ -108,6 +112,7 @@ def observed_information(
     objective = Objective(expectation, parameters)
     point = parameters.vector(chain)
     matrix = _hessian(objective, point)
+    _check_smooth(objective, point, matrix)
     covariance = _inverse(matrix, parameters.labels())
     _, slope = objective(point)
     left = 0.5 * float(slope @ covariance @ slope)
@@ -126,18 +131,37 @@ def _hessian(objective: Objective, point: np.ndarray) -> np.ndarray:
     """Minus the second derivatives, (n, n)."""
     n = len(point)
     low, high = objective.parameters.bounds()
-    steps = np.minimum(STEP, 0.5 * np.minimum(point - low, high - point))
     matrix = np.empty((n, n))
-    with Progress(2 * n, "observed information") as progress:
-        for j, step in enumerate(steps):
-            ends = []
-            for sign in (1, -1):
-                moved = point.copy()
-                moved[j] += sign * step
-                ends.append(objective(moved)[1])
-                progress.advance(f"of {n} numbers")
-            matrix[j] = (ends[1] - ends[0]) / (2 * step)
+    with Progress(n, "observed information") as progress:
+        for j, room in enumerate(np.minimum(point - low, high - point)):
+            matrix[j] = _curvature(objective, point, j, min(STEP, 0.5 * float(room)))
+            progress.advance(f"of {n} numbers")
     return (matrix + matrix.T) / 2
+
+
+def _curvature(objective: Objective, point: np.ndarray, j: int, step: float) -> np.ndarray:
+    """Row j of minus the second derivatives, (n,)."""
+    up, down = point.copy(), point.copy()
+    up[j] += step
+    down[j] -= step
+    return (objective(down)[1] - objective(up)[1]) / (2 * step)
+
+
+def _check_smooth(objective: Objective, point: np.ndarray, matrix: np.ndarray) -> None:
+    """Raise where a density that may have a kink has one."""
+    parameters, labels = objective.parameters, objective.parameters.labels()
+    rough = []
+    for field, where in zip(parameters.fields, parameters.slices, strict=True):
+        for j in () if field.domain.smooth else range(where.start, where.stop):
+            wide, narrow = _curvature(objective, point, j, WIDE)[j], matrix[j, j]
+            if abs(wide - narrow) > APART * max(abs(wide), abs(narrow)):
+                rough.append(labels[j])
+    if rough:
+        raise UnsupportedError(
+            f"second derivatives do not exist at {', '.join(rough[:NAMED])}: the density has a kink there, "
+            "as that of laplace in its loc, or its support moves with it, so that the information says "
+            "nothing of errors; leave the letter out of params, or simulate"
+        )
 
 
 def _inverse(matrix: np.ndarray, labels: list[str]) -> np.ndarray:
