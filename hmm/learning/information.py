@@ -180,7 +180,7 @@ def _inverse(matrix: np.ndarray, labels: list[str]) -> np.ndarray:
     raise NumericalError(
         f"the observed information is {'singular' if abs(least) <= SINGULAR else 'not positive definite'} "
         f"along {named}: either the parameters are not at a maximum (fit first, with a smaller tol or with "
-        "method='lbfgs'), or the data do not tell these numbers apart, as where a state is not used, two states "
-        "are alike, or numbers run away together (the size of counts that vary as Poisson's do): fit fewer "
-        "states, add a prior, or leave the letter out of params"
+        "method='lbfgs'), or the data do not tell these numbers apart, as where a state is not used, two "
+        "states are alike, or numbers run away together (the size of counts that vary as Poisson's do): fit "
+        "fewer states, add a prior, or leave the letter out of params"
     )
