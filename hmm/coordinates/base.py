@@ -19,7 +19,7 @@ class Domain(ABC):
     """Base of all domains; see :mod:`hmm.coordinates.base` for ``like`` and ``held``."""
 
     by_state: bool = True
-    """Whether the first axis of the field is the states."""
+    """Whether the first axis of the field is the states, each with numbers of its own."""
 
     smooth: bool = True
     """Whether densities are known to have second derivatives in the field."""

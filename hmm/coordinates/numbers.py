@@ -54,6 +54,7 @@ class Real(Number):
     """Any number; its coordinate is in ``unit``, a number or an array that broadcasts to the field."""
 
     unit: float | np.ndarray = 1.0
+    by_state: bool = True
 
     def link(self, value: np.ndarray) -> np.ndarray:
         return value / self.unit
@@ -98,6 +99,7 @@ class Positive(Number):
     high: float | np.ndarray = np.inf
     least: float = 0.0
     told: float | np.ndarray = 1.0
+    by_state: bool = True
 
     def information(self, like: np.ndarray) -> np.ndarray:
         return self.told + np.zeros(like.shape)

@@ -88,11 +88,10 @@ class Expectation:
         return replace(chain, initial=initial, transition=transition, emission=emission)
 
     def posteriors(self, chain: Chain, expected: Expected) -> np.ndarray:
-        """Posteriors of the model's states, times weights, (T, K)."""
+        """Posteriors of what the emission sees of the state, times weights, (T, K)."""
         if expected.gamma is not None:
             return expected.gamma
-        m = cast(Messages, expected.messages)
-        return chain.regimes(np.exp(m.belief["z"]))
+        return chain.weights(cast(Messages, expected.messages))
 
     def messages(self, chain: Chain) -> Messages:
         """The graph over all sequences, each counting once, run with the values of ``chain``."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from hmm.chain import Chain
 from hmm.coordinates import Domain, Rows
-from hmm.learning.restrictions import UNRESTRICTED, Restrictions, refuse_rows
+from hmm.learning.restrictions import UNRESTRICTED, Restrictions, refuse_rows, refuse_states
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +190,8 @@ def _fields(chain: Chain, params: str, data, restricted: Restrictions) -> Iterat
             value = np.asarray(getattr(chain.transition, name))
             yield Field.of(name, "t", domain, value, restricted.transition, restricted.rows)
     estimated = chain.emission.estimated(params)
+    if estimated and chain.transition.groups is None and chain.transition.regimes is not None:
+        refuse_states(restricted, type(chain.emission).__name__)
     if estimated:
         domains, values = chain.emission.domains(data), chain.emission.fields()
         for name, letter in estimated.items():

@@ -162,6 +162,22 @@ def test_earthquakes_by_a_program_of_its_own():
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
+def test_hamiltons_business_cycle():
+    """Published errors of his model of US output (Econometrica 57, 1989, table I). His chain starts from its
+    stationary distribution and its past is summed out; ours starts in a state, so the last digit differs."""
+    x = msgpass.data.load("gnp").values
+    model = hmm.SwitchingMeanHMM(2, order=4, random_state=0, method="lbfgs", tol=1e-9).fit(x)
+    errors = model.standard_errors(x)
+    up, down = np.argsort(-model.means_)
+    found = [errors["transmat_"][up, up], errors["transmat_"][down, down], errors["means_"][down]]
+    deviation = errors["covars_"][0] / (2 * np.sqrt(model.covars_[0]))
+    np.testing.assert_allclose(
+        [*found, deviation, *errors["coef_"]],
+        [0.0374, 0.0966, 0.2651, 0.0668, 0.1200, 0.1376, 0.1069, 0.1105],
+        rtol=0.04,
+    )
+
+
 def test_missing_data_cost_certainty(rng):
     X = np.concatenate([rng.poisson(rate, 200) for rate in (2, 9, 2)]).astype(float)[:, None]
     gaps = X.copy()

@@ -54,6 +54,26 @@ def test_frozen_tied_weighted_and_labelled(kind, seed):
     agrees(*objective_of(model, X, [4, 7, 5], weights=[1.0, 2.5, 0.5]))
 
 
+@few
+@given(seed=seeds, switching=st.booleans())
+def test_with_states_that_remember(seed, switching):
+    from tests.hmm.test_switching_mean import make
+
+    rng = np.random.default_rng(seed)
+    model = make(2, 2, rng, switching_variance=switching, init_params="", transmat_prior=1.5)
+    X = model.sample(20, rng)[0]
+    X[7] = np.nan
+    agrees(*objective_of(model, X, [12, 8], weights=[1.0, 2.0]))
+
+
+def test_of_states_that_remember_none_is_frozen(rng):
+    from tests.hmm.test_switching_mean import make
+
+    model = make(2, 1, rng, init_params="", frozen={"means": [0]})
+    with pytest.raises(UnsupportedError, match="read more than one state"):
+        objective_of(model, model.sample(20, rng)[0])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_the_letters_of_params_move(kind, rng):
     model, X = made(kind, 2, rng)
