@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import hmm
 from msgpass.errors import ImpossibleEvidenceError, UnsupportedError
 from tests.hmm.learning.climbs import KINDS, made, objective_of, same_start
+from tests.hmm.test_switching_mean import make
 
 few = settings(max_examples=4)
 seeds = st.integers(0, 2**32 - 1)
@@ -57,8 +58,6 @@ def test_frozen_tied_weighted_and_labelled(kind, seed):
 @few
 @given(seed=seeds, switching=st.booleans())
 def test_with_states_that_remember(seed, switching):
-    from tests.hmm.test_switching_mean import make
-
     rng = np.random.default_rng(seed)
     model = make(2, 2, rng, switching_variance=switching, init_params="", transmat_prior=1.5)
     X = model.sample(20, rng)[0]
@@ -67,8 +66,6 @@ def test_with_states_that_remember(seed, switching):
 
 
 def test_of_states_that_remember_none_is_frozen(rng):
-    from tests.hmm.test_switching_mean import make
-
     model = make(2, 1, rng, init_params="", frozen={"means": [0]})
     with pytest.raises(UnsupportedError, match="read more than one state"):
         objective_of(model, model.sample(20, rng)[0])
