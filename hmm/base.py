@@ -22,6 +22,7 @@ from hmm.learning.baum_welch import baum_welch
 from hmm.learning.checkpoint import Checkpoint
 from hmm.learning.expectation import Expectation
 from hmm.learning.fitting import Fitting
+from hmm.learning.gradient_ascent import gradient_ascent
 from hmm.monitor import ConvergenceMonitor, log
 from hmm.online import OnlineFilter
 from hmm.sample import Sample, checked_sample
@@ -36,6 +37,7 @@ from hmm.starting import (
 )
 from hmm.transitions.base import Transition
 from hmm.transitions.homogeneous import Homogeneous
+from hmm.uncertainty import ConfidenceIntervals, StandardErrors, confidence_intervals, standard_errors
 from hmm.validation import (
     NotFittedError,
     generator,
@@ -44,7 +46,6 @@ from hmm.validation import (
     probabilities,
     rows_of_numbers,
     same_width,
-    sequence_lengths,
     whole,
 )
 from msgpass import FactorGraph, FixedLag, ForwardOnly, MaxProduct, Messages, run
@@ -145,7 +146,8 @@ class BaseHMM(BaseEstimator):
             States that are known, −1 (or NaN) where they are not: what is maximised is log p(x, labels).
         checkpoint : str or path, optional
             A file that the fit is kept in while it runs, and from which the same call goes on after it was
-            cut short, to the bit. With ``n_iter`` raised it goes on from where it ended.
+            cut short, to the bit. With ``n_iter`` raised it goes on from where it ended. L-BFGS goes on from
+            the same parameters without its memory of the curvature, so not by the same steps.
 
         Returns
         -------
@@ -245,7 +247,8 @@ class BaseHMM(BaseEstimator):
         return starting_chain(self, sample, rng)
 
     def _climb(self, chain: Chain, expectation: Expectation, monitor) -> Iterator[Chain]:
-        return baum_welch(chain, expectation, self.params, monitor)
+        climb = {"em": baum_welch, "lbfgs": gradient_ascent}[self.method]
+        return climb(chain, expectation, self.params, monitor)
 
     def _store(self, chain: Chain) -> None:
         self.startprob_ = chain.initial
@@ -314,13 +317,18 @@ class BaseHMM(BaseEstimator):
 
     def _evidence(self, chain: Chain, X, lengths) -> Evidence:
         """Data of inference, checked and prepared."""
+        return chain.evidence(self._inference_sample(chain, X, lengths))
+
+    def _inference_sample(self, chain: Chain, X, lengths, weights=None, labels=None) -> Sample:
+        """Data of inference, checked and arranged."""
         same_names(self.__dict__.get("feature_names_in_"), column_names(X), type(self).__name__)
         X, lengths = end_to_end(X, lengths, flat=self.FLAT)
         X = rows_of_numbers(X, flat=self.FLAT)
         same_width(X, chain.emission.n_features + chain.transition.n_inputs, type(self).__name__)
         X, U = self._split(X)
-        X, lengths = self.check_data(X), sequence_lengths(lengths, len(X))
-        return chain.evidence(Sample(self.arranged(X, lengths), lengths, U))
+        X = self.check_data(X)
+        sample = checked_sample(X, U, lengths, labels, weights, self.n_components)
+        return replace(sample, X=self.arranged(X, sample.lengths))
 
     def graph(self, X, lengths=None) -> FactorGraph:
         """The factor graph that everything runs on.
@@ -484,6 +492,72 @@ class BaseHMM(BaseEstimator):
         visits = chain.visits(m, evidence)
         steps = chain.regimes(np.exp(m.belief["z"])).sum(axis=0)
         return steps / np.where(visits > 0, visits, 1)
+
+    # -- how well parameters are known ------------------------------------------------------------------
+
+    def standard_errors(self, X, lengths=None, *, weights=None, labels=None) -> StandardErrors:
+        """Standard errors of the estimates, from the observed information.
+
+        The information is minus the matrix of second derivatives of log p(X) (plus log prior, if there is
+        one) at the maximum, in coordinates without constraints; it takes two runs of the graph for each of
+        them. Its inverse is the covariance of the estimates if there are many data; errors of the parameters
+        themselves follow by the delta method.
+
+        Parameters
+        ----------
+        X, lengths, weights, labels
+            What the model was fitted to.
+
+        Returns
+        -------
+        StandardErrors
+            By attribute, ``errors["transmat_"]``, in its shape; what ``params`` names. NaN where there is
+            none: zeros of the structure, frozen numbers, estimates at the edge of their range (probabilities
+            that next to nothing speaks for, variances at the floor).
+
+        Raises
+        ------
+        NumericalError
+            If the information is not positive definite: the parameters are not at a maximum, or the data do
+            not tell them apart.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the parameters are far from the maximum, compared with their errors.
+
+        Examples
+        --------
+        >>> from hmm import PoissonHMM
+        >>> X = np.random.default_rng(0).poisson(4, 400)
+        >>> PoissonHMM().fit(X).standard_errors(X)
+        StandardErrors
+          lambdas_[0, 0]  3.9175 ± 0.099
+        """
+        return standard_errors(self, X, lengths, weights, labels)
+
+    def confidence_intervals(
+        self, X, lengths=None, level: float = 0.95, *, weights=None, labels=None
+    ) -> ConfidenceIntervals:
+        """Confidence intervals of the parameters, from the observed information.
+
+        They are symmetric on a scale without ends (logarithms of what is above zero, log p/(1 − p) of
+        probabilities), so that they stay in the parameter's range.
+
+        Parameters
+        ----------
+        X, lengths, weights, labels
+            What the model was fitted to.
+        level : float
+            Of confidence.
+
+        Returns
+        -------
+        ConfidenceIntervals
+            By attribute, ``lower, upper = intervals["transmat_"]``, in its shape; NaN as in
+            ``standard_errors``.
+        """
+        return confidence_intervals(self, X, lengths, level, weights, labels)
 
     # -- the model itself -------------------------------------------------------------------------------
 

@@ -65,6 +65,12 @@ def dirichlet_log_density(p: np.ndarray, concentration) -> float:
     return float(np.sum(np.broadcast_to(extra, p.shape)[inside] * np.log(p[inside])))
 
 
+def dirichlet_slope(p: np.ndarray, concentration) -> np.ndarray:
+    """∂/∂p of :func:`dirichlet_log_density`, (concentration − 1)/p; 0 where p is zero by structure."""
+    extra = np.broadcast_to(np.asarray(concentration, np.float64) - 1.0, p.shape)
+    return np.divide(extra, p, out=np.zeros(p.shape), where=p > 0)
+
+
 def draw(cdf: list[float], u: float) -> int:
     """Inverse of a distribution function, which may end a rounding below one, at u in [0, 1)."""
     return bisect_right(cdf, u * cdf[-1])

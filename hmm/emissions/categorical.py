@@ -11,8 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from hmm.coordinates import Domain, Rows
 from hmm.emissions.base import Emission, table
-from hmm.simplex import dirichlet_log_density, log, normalised
+from hmm.simplex import dirichlet_log_density, dirichlet_slope, log, normalised
 from hmm.validation import prior, probabilities
 from msgpass import FactorGraph, Messages
 from msgpass.errors import DataError
@@ -101,6 +102,12 @@ class Categorical(Emission):
 
     def log_prior(self) -> float:
         return dirichlet_log_density(self.emissionprob, self.concentration)
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        return {"emissionprob": dirichlet_slope(self.emissionprob, self.concentration)}
+
+    def domains(self, data) -> dict[str, Domain]:
+        return {"emissionprob": Rows(self.concentration)}
 
     # -- its place in the graph -------------------------------------------------------------------------
 

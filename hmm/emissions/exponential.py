@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hmm.coordinates import Domain, Positive
+from hmm.emissions.columns import Columns
 from hmm.emissions.independent import ABOVE_ZERO, NOT_NEGATIVE, Independent, Range, column_means
 from hmm.validation import prior
 
@@ -87,3 +89,10 @@ class Exponential(Independent):
         if not np.any(self.total) and not np.any(self.weight):
             return 0.0
         return float(np.sum(self.weight * np.log(self.rates) - self.total * self.rates))
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        return {"rates": np.broadcast_to(self.weight / self.rates - self.total, self.rates.shape)}
+
+    def domains(self, data: Columns) -> dict[str, Domain]:
+        overall = np.array([c.values.mean() if len(c.values) else 0.0 for c in data.columns])
+        return {"rates": Positive(high=1 / (LEAST_MEAN * np.where(overall > 0, overall, 1.0)))}

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import digamma, gammaln
 
+from hmm.coordinates import Domain, Positive
 from hmm.emissions.independent import ABOVE_ZERO, Independent, Range, column_means
 from hmm.emissions.roots import falling_root
 
@@ -87,3 +88,6 @@ class Gamma(Independent):
     @classmethod
     def coordinates(cls, X: np.ndarray) -> np.ndarray:
         return np.log(X)
+
+    def domains(self, data) -> dict[str, Domain]:
+        return {"shapes": Positive(*SHAPES), "scales": Positive()}

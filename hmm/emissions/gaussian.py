@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from hmm.clustering import cluster
+from hmm.coordinates import Covariances, Domain, Positive, Real
 from hmm.emissions import diagonal_normal, matrix_normal
 from hmm.emissions.base import Emission
 from hmm.emissions.cells import Cells
@@ -149,6 +150,36 @@ class Gaussian(Emission):
             precision[kinds] * np.swapaxes(np.broadcast_to(p.covars_prior, covars.shape)[kinds], 1, 2)
         )
         return -0.5 * float(far + trace + max(p.covars_weight - D, 0) * logdet[kinds].sum())
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        if self.prior.flat:
+            return {}
+        p, D, covars = self.prior, self.means.shape[1], self._stacked()
+        weight, gap = np.broadcast_to(p.means_weight, self.means.shape), self.means - p.means_prior
+        if not self.matrices:
+            pulled, extra = weight * gap**2 + p.covars_prior, max(p.covars_weight - 1, 0)
+            slope = 0.5 * (pulled / covars - extra) / covars
+            by_type = slope.sum(axis=1) if self.covariance_type == "spherical" else slope
+            return {"means": -weight * gap / covars, "covars": by_type}
+        precision, kinds = np.linalg.inv(covars), 1 if self.covariance_type == "tied" else len(covars)
+        pull = np.einsum("kij,kj->ki", precision, gap)
+        slope = 0.5 * weight[:, :1, None] * pull[:, :, None] * pull[:, None, :]
+        own, toward = precision[:kinds], np.broadcast_to(p.covars_prior, covars.shape)[:kinds]
+        slope[:kinds] += 0.5 * (own @ toward @ own - max(p.covars_weight - D, 0) * own)
+        return {
+            "means": -weight[:, :1] * pull,
+            "covars": slope.sum(axis=0) if self.covariance_type == "tied" else slope,
+        }
+
+    def domains(self, data) -> dict[str, Domain]:
+        unit = np.sqrt(np.diagonal(self._stacked(), axis1=1, axis2=2) if self.matrices else self._stacked())
+        if self.matrices:
+            covars: Domain = Covariances(self.floor, by_state=self.covariance_type != "tied")
+        else:
+            covars = Positive(
+                float(np.mean(self.floor)) if self.covariance_type == "spherical" else self.floor
+            )
+        return {"means": Real(unit), "covars": covars}
 
     def with_states(self, letter, other, states, sources=None) -> Gaussian:
         if letter != "c" or self.covariance_type != "tied":

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from hmm.clustering import cluster
+from hmm.coordinates import Domain, Positive, Real, Share
 from hmm.emissions.base import Emission, weighted
 from hmm.emissions.columns import Columns
 from hmm.simplex import NEGLIGIBLE
@@ -159,6 +160,11 @@ class Independent(Emission):
     def n_parameters(self) -> dict[str, int]:
         return {letter: getattr(self, field).size for letter, field in self.LETTERS.items()}
 
+    def domains(self, data: Columns) -> dict[str, Domain]:
+        """By ``RANGES``; a subclass adds bounds."""
+        kinds = {ABOVE_ZERO: Positive(), NOT_NEGATIVE: Positive(), SHARE: Share()}
+        return {field: kinds.get(allowed, Real()) for field, allowed in self.RANGES.items()}
+
 
 def column_means(X: np.ndarray, n_components: int, otherwise: float = 1.0) -> np.ndarray:
     """Mean of each feature's observed values, the same for all states, (K, D)."""
@@ -166,6 +172,11 @@ def column_means(X: np.ndarray, n_components: int, otherwise: float = 1.0) -> np
     n = seen.sum(axis=0)
     means = np.where(n > 0, np.where(seen, X, 0).sum(axis=0) / np.maximum(n, 1), otherwise)
     return np.repeat(means[None], n_components, axis=0)
+
+
+def least_variances(data: Columns) -> np.ndarray:
+    """``least_variance`` of each feature, (D,); of one without values, 0."""
+    return np.array([least_variance(c.values) if len(c.values) else 0.0 for c in data.columns])
 
 
 def least_variance(x: np.ndarray) -> float:

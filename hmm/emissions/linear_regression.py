@@ -12,6 +12,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from hmm.coordinates import Domain, Positive, Real
 from hmm.emissions.base import Emission
 from hmm.emissions.design import Design, regimes
 from hmm.emissions.diagonal_normal import LOG_2PI
@@ -135,3 +136,15 @@ class LinearRegression(Emission):
 
     def n_parameters(self) -> dict[str, int]:
         return {letter: getattr(self, name).size for letter, name in self.LETTERS.items()}
+
+    def domains(self, data: Design) -> dict[str, Domain]:
+        least = [
+            least_variance(y[seen]) if seen.any() else 0.0
+            for y, seen in zip(data.responses.T, data.observed.T, strict=True)
+        ]
+        noise, sizes = np.sqrt(self.covars), data.covariate_sizes
+        return {
+            "coef": Real(noise[:, :, None] / sizes),
+            "intercept": Real(noise),
+            "covars": Positive(np.array(least)),
+        }

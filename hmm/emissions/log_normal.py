@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hmm.coordinates import Domain, Positive, Real
+from hmm.emissions.columns import Columns
 from hmm.emissions.diagonal_normal import LOG_2PI
 from hmm.emissions.independent import ABOVE_ZERO, REAL, Independent, Range, column_means, least_variance
 
@@ -73,3 +75,7 @@ class LogNormal(Independent):
     @classmethod
     def coordinates(cls, X: np.ndarray) -> np.ndarray:
         return np.log(X)
+
+    def domains(self, data: Columns) -> dict[str, Domain]:
+        least = [least_variance(np.log(c.values)) if len(c.values) else 0.0 for c in data.columns]
+        return {"locs": Real(self.scales), "scales": Positive(np.sqrt(least))}

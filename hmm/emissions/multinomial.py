@@ -14,8 +14,9 @@ import numpy as np
 from scipy.special import gammaln
 
 from hmm.clustering import cluster
+from hmm.coordinates import Domain, Rows
 from hmm.emissions.base import Emission, observed_cells
-from hmm.simplex import dirichlet_log_density, log, normalised
+from hmm.simplex import dirichlet_log_density, dirichlet_slope, log, normalised
 from hmm.validation import prior, probabilities
 from msgpass.errors import DataError
 
@@ -154,3 +155,9 @@ class Multinomial(Emission):
 
     def log_prior(self) -> float:
         return dirichlet_log_density(self.emissionprob, self.concentration)
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        return {"emissionprob": dirichlet_slope(self.emissionprob, self.concentration)}
+
+    def domains(self, data) -> dict[str, Domain]:
+        return {"emissionprob": Rows(self.concentration)}

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from hmm.clustering import cluster
+from hmm.coordinates import Domain, Positive
 from hmm.emissions.base import Emission, observed_cells
 from hmm.simplex import NEGLIGIBLE, log
 from hmm.validation import parameter, prior
@@ -133,3 +134,12 @@ class Poisson(Emission):
             return 0.0
         logs = np.where(self.total == 0, 0, log(np.where(self.total == 0, 1, self.lambdas)))
         return float(np.sum(self.total * logs - self.weight * self.lambdas))
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        shape = self.lambdas.shape
+        total, weight = np.broadcast_to(self.total, shape), np.broadcast_to(self.weight, shape)
+        slope = np.divide(total, self.lambdas, out=np.zeros(shape), where=total > 0)
+        return {"lambdas": slope - weight}
+
+    def domains(self, data) -> dict[str, Domain]:
+        return {"lambdas": Positive(least=1e-8, told=self.lambdas)}

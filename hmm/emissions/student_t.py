@@ -14,7 +14,17 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from hmm.emissions.independent import ABOVE_ZERO, REAL, Independent, Range, column_means, least_variance
+from hmm.coordinates import Domain, Positive, Real
+from hmm.emissions.columns import Columns
+from hmm.emissions.independent import (
+    ABOVE_ZERO,
+    REAL,
+    Independent,
+    Range,
+    column_means,
+    least_variance,
+    least_variances,
+)
 from hmm.emissions.roots import falling_root
 
 DOFS = (0.2, 1e3)
@@ -96,6 +106,13 @@ class StudentT(Independent):
         locs = column_means(X, n_components, 0.0)
         scales = np.sqrt(column_means((X - locs[0]) ** 2, n_components))
         return cls(locs, np.where(scales > 0, scales, 1.0), np.full(locs.shape, 10.0), **settings)
+
+    def domains(self, data: Columns) -> dict[str, Domain]:
+        return {
+            "locs": Real(self.scales),
+            "scales": Positive(np.sqrt(least_variances(data))),
+            "dofs": Positive(*DOFS),
+        }
 
 
 def _log_density(x: np.ndarray, loc: np.ndarray, scale: np.ndarray, dof: np.ndarray) -> np.ndarray:

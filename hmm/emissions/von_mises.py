@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import i0e, i1e
 
+from hmm.coordinates import Circular, Domain, Positive
 from hmm.emissions.diagonal_normal import LOG_2PI
 from hmm.emissions.independent import NOT_NEGATIVE, REAL, Independent, Range
 from hmm.emissions.roots import falling_root
@@ -75,3 +76,6 @@ class VonMises(Independent):
     @classmethod
     def coordinates(cls, X: np.ndarray) -> np.ndarray:
         return np.concatenate([np.cos(X), np.sin(X)], axis=1)
+
+    def domains(self, data) -> dict[str, Domain]:
+        return {"locs": Circular(), "kappas": Positive(*KAPPAS)}

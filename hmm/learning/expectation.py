@@ -87,6 +87,12 @@ class Expectation:
             emission = emission.learn(self.evidence.data, expected.messages, params)
         return replace(chain, initial=initial, transition=transition, emission=emission)
 
+    def posteriors(self, chain: Chain, expected: Expected) -> np.ndarray:
+        """Posteriors of what the emission sees of the state, times weights, (T, K)."""
+        if expected.gamma is not None:
+            return expected.gamma
+        return chain.weights(cast(Messages, expected.messages))
+
     def messages(self, chain: Chain) -> Messages:
         """The graph over all sequences, each counting once, run with the values of ``chain``."""
         if self._graph is None:

@@ -47,9 +47,7 @@ class Restrictions:
         """The M-step of an emission with (T, K) weights."""
         K = next((len(mask) for mask in (self.states, *self.emission.values()) if mask is not None), None)
         if K is not None and weights.shape[1] != K:
-            raise UnsupportedError(
-                f"{type(emission).__name__} emissions read more than one state, so none can be frozen or tied"
-            )
+            refuse_states(self, type(emission).__name__)
         if self.states is not None:
             weights = np.ascontiguousarray(pooled(weights.T, self.states).T)
         if not self.emission:
@@ -189,3 +187,9 @@ def refuse_rows(restricted: Restrictions, kind: str) -> None:
             f"{kind} transitions cannot freeze or tie rows of transmat; leave 't' out of params to keep them "
             "all, or use the default transitions"
         )
+
+
+def refuse_states(restricted: Restrictions, kind: str) -> None:
+    """Raise where a kind of emission cannot obey a restriction on states."""
+    if restricted.restrict_emission:
+        raise UnsupportedError(f"{kind} emissions read more than one state, so none can be frozen or tied")
