@@ -11,6 +11,8 @@ import numpy as np
 
 from hmm.emissions.cells import Cells
 from hmm.emissions.diagonal_normal import LOG_2PI
+from hmm.emissions.statistics import Moments
+from hmm.simplex import NEGLIGIBLE
 
 
 def log_density(data: Cells, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
@@ -47,6 +49,21 @@ def completed(
         left = covariance[np.ix_(hidden, hidden)] - cross.T @ regression
         uncertainty[np.ix_(hidden, hidden)] += weights[rows].sum() * left
     return rows_of_data, uncertainty
+
+
+def about_mean(data: Cells, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> Moments:
+    """Moments of each state's completed rows: mass (K,), mean (K, D), scatter with what is uncertain (K, D,
+    D)."""
+    centres, scatter, mass = means.copy(), np.empty(covariances.shape), np.empty(len(means))
+    for k, covariance in enumerate(covariances):
+        own = data.some * weights[:, k]
+        rows, uncertainty = completed(data, means[k], covariance, own)
+        mass[k] = own.sum()
+        if mass[k] > NEGLIGIBLE:
+            centres[k] = own @ rows / mass[k]
+        gap = rows - centres[k]
+        scatter[k] = (own * gap.T) @ gap + uncertainty
+    return Moments(mass, centres, scatter)
 
 
 def gradient(
