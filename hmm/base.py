@@ -281,7 +281,9 @@ class BaseHMM(BaseEstimator):
         >>> np.sort(model.lambdas_.ravel()).round()
         array([ 2., 21.])
         """
-        return by_batches.fit_batches(self, batches, checkpoint)
+        fitting, kept, source = by_batches.begun(self, batches, checkpoint)
+        self._seen(source.width, source.names)
+        return self._concluded(fitting, kept)
 
     def _seen(self, width: int, names: np.ndarray | None) -> None:
         """Keep what the columns of a fit were; what an earlier one left is void."""

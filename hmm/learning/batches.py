@@ -5,6 +5,7 @@ are added in the order of the batches."""
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,6 +19,7 @@ from hmm.chain import Chain
 from hmm.emissions.base import Emission
 from hmm.learning.checkpoint import Checkpoint, add_sample, with_settings
 from hmm.learning.expectation import Expectation, Expected, maximised
+from hmm.learning.fitting import Fitting
 from hmm.learning.restrictions import Restrictions
 from hmm.learning.survey import Survey
 from hmm.sample import Sample
@@ -30,11 +32,15 @@ KEYS = ("X", "lengths", "weights", "labels")
 
 NOTHING = "batches hold nothing; wanted at least one batch of sequences"
 
+LET_GO = 10**6
+"""Numbers of data after which what batches left behind is collected: a graph and its nodes point at each
+other, so that they would stay until Python thinks of them."""
+
 R = TypeVar("R")
 
 
-def fit_batches(model, batches, checkpoint=None):
-    """See :meth:`hmm.base.BaseHMM.fit_batches`."""
+def begun(model, batches, checkpoint=None) -> tuple[Fitting, Checkpoint | None, Source]:
+    """The climbs of :meth:`hmm.base.BaseHMM.fit_batches`, the file that keeps them, and what they read."""
     check_settings(model)
     require_em(model, "fit_batches")
     source = Source(model, batches, hashed=checkpoint is not None)
@@ -57,8 +63,7 @@ def fit_batches(model, batches, checkpoint=None):
         )
     restricted = model_restrictions(model)
     fitting = model._fitting(start, lambda _: Summation(source, restricted, model.params), kept)
-    model._seen(source.width, source.names)
-    return model._concluded(fitting, kept)
+    return fitting, kept, source
 
 
 def require_em(model, call: str) -> None:
@@ -133,9 +138,17 @@ class Source:
 
     def total(self, look: Callable[[Sample], Any]) -> Any:
         """The sum of it, None where there is no batch."""
-        total = None
-        for found in self.each(look):
+        total, left = None, 0
+
+        def sized(sample: Sample) -> tuple[int, Any]:
+            return sample.X.size, look(sample)
+
+        for size, found in self.each(sized):
             total = found if total is None else total + found
+            left += size
+            if left >= LET_GO:
+                left = 0
+                gc.collect()
         return total
 
     def _sample(self, n: int, item) -> Sample:
