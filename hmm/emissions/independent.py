@@ -36,7 +36,8 @@ class Independent(Emission):
     """Base of emissions of independent features; a subclass is a frozen dataclass of (K, D) arrays.
 
     It writes ``LETTERS``, ``RANGES``, ``SUPPORT``, ``cell``, ``slopes``, ``maximise``, ``draw`` and
-    ``overall``.
+    ``overall``. Where the maximum is a function of a few sums, :class:`hmm.emissions.summed.Summed` asks for
+    these in place of ``maximise``.
     """
 
     RANGES: ClassVar[dict[str, Range]] = {}

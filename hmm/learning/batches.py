@@ -5,7 +5,6 @@ are added in the order of the batches."""
 
 from __future__ import annotations
 
-import gc
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -31,10 +30,6 @@ KEYS = ("X", "lengths", "weights", "labels")
 """Of a batch that is a dict."""
 
 NOTHING = "batches hold nothing; wanted at least one batch of sequences"
-
-LET_GO = 10**6
-"""Numbers of data after which what batches left behind is collected: a graph and its nodes point at each
-other, so that they would stay until Python thinks of them."""
 
 R = TypeVar("R")
 
@@ -138,17 +133,9 @@ class Source:
 
     def total(self, look: Callable[[Sample], Any]) -> Any:
         """The sum of it, None where there is no batch."""
-        total, left = None, 0
-
-        def sized(sample: Sample) -> tuple[int, Any]:
-            return sample.X.size, look(sample)
-
-        for size, found in self.each(sized):
+        total = None
+        for found in self.each(look):
             total = found if total is None else total + found
-            left += size
-            if left >= LET_GO:
-                left = 0
-                gc.collect()
         return total
 
     def _sample(self, n: int, item) -> Sample:
@@ -240,7 +227,10 @@ class Summation:
         def look(sample: Sample) -> Expected:
             nonlocal rows, sequences
             rows, sequences = rows + len(sample.X), sequences + len(sample.lengths)
-            return Expectation(sample, chain, self.restrictions).summed(chain, self.params)
+            expectation = Expectation(sample, chain, self.restrictions)
+            expected = expectation.summed(chain, self.params)
+            expectation.release()
+            return expected
 
         expected = self.source.total(look)
         wanted = self.source.survey.rows, self.source.survey.sequences

@@ -99,7 +99,9 @@ def partial_fit(model, X, y, lengths, weights, labels, learning_decay: float, le
     chain = replace(chain, emission=model.surveyed(chain.emission, seen))
     require_sums(chain, model.params)
     restricted = model_restrictions(model)
-    expected = Expectation(sample, chain, restricted).summed(chain, model.params)
+    expectation = Expectation(sample, chain, restricted)
+    expected = expectation.summed(chain, model.params)
+    expectation.release()
     counts = np.ones(len(sample.lengths)) if sample.weights is None else sample.weights
     rows = float(counts @ np.asarray(sample.lengths))
     batch = Running(rows, (1 / rows) * expected, survey)

@@ -1,5 +1,6 @@
 """EM over batches is EM over all data, with one batch in memory."""
 
+import contextlib
 import copy
 import gc
 import tracemalloc
@@ -10,13 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hmm
-from hmm.learning import batches as by_batches
 from hmm.transitions import Homogeneous
-from msgpass.errors import ConvergenceWarning, DataError, ShapeError, UnsupportedError
+from msgpass.errors import (
+    ConvergenceWarning,
+    DataError,
+    MessagePassingError,
+    ShapeError,
+    UnsupportedError,
+)
 from tests.hmm import drawn as first
 from tests.hmm import kinds as others
 from tests.hmm.emissions.test_statistics import KINDS, REFUSED
 from tests.hmm.learning.test_fitting import stopping
+from tests.hmm.test_sklearn import things
 
 pytestmark = pytest.mark.filterwarnings("ignore::msgpass.errors.ConvergenceWarning")
 LENGTHS = [30, 20, 5, 40, 1, 35]
@@ -198,16 +205,15 @@ def test_frames_give_names(rng):
 
 
 @pytest.fixture
-def letting_go(monkeypatch):
-    """What a batch left behind is collected at once, and quickly: only what the test itself made."""
-    monkeypatch.setattr(by_batches, "LET_GO", 1)
+def no_collector():
+    """Nothing waits for Python's collector to be let go."""
     gc.collect()
-    gc.freeze()
+    gc.disable()
     yield
-    gc.unfreeze()
+    gc.enable()
 
 
-@pytest.mark.usefixtures("letting_go")
+@pytest.mark.usefixtures("no_collector")
 def test_memory_holds_one_batch():
     """Ten times the data, the same peak."""
 
@@ -227,7 +233,7 @@ def test_memory_holds_one_batch():
     assert peak(10) < 1.2 * peak(1)
 
 
-@pytest.mark.usefixtures("letting_go")
+@pytest.mark.usefixtures("no_collector")
 def test_a_memory_map_is_never_read_as_a_whole(rng, tmp_path):
     np.save(tmp_path / "x.npy", rng.normal(size=(200_000, 2)))
     X = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -367,6 +373,27 @@ def test_transitions_that_look_at_rows_are_refused(rng):
     for call in (model.fit_batches, model.partial_fit):
         with pytest.raises(UnsupportedError, match=r"Stepwise transitions are fitted to rows.*leave 't' out"):
             call([rng.poisson(3, (40, 1)), rng.poisson(3, (40, 1))])
+    model.set_params(params="sl")
+    model.fit_batches([rng.poisson(3, (40, 1)), rng.poisson(3, (30, 1))])
+    assert np.isfinite(model.lambdas_).all()
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(things, max_size=3) | things,
+    st.sampled_from([hmm.GaussianHMM, hmm.PoissonHMM, hmm.CategoricalHMM]),
+)
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_whatever_is_given_is_fitted_or_refused(batches, Model):
+    for call in ("fit_batches", "partial_fit"):
+        model = Model(1, n_iter=1, random_state=0)
+        try:
+            getattr(model, call)(batches)
+            assert np.isfinite(model.transmat_).all()
+        except MessagePassingError:
+            pass
+    with contextlib.suppress(MessagePassingError):
+        hmm.batches(batches)
 
 
 def test_trials_of_every_row_cannot_be_told_for_batches(rng):
