@@ -73,8 +73,8 @@ class Emission(ABC):
         taken under the emission's own parameters, which must be the same for all that an iteration adds up.
         """
         raise UnsupportedError(
-            f"the M-step of {type(self).__name__} emissions looks at all rows again and again, no sums of "
-            "batches would do; call fit on all data, or on a sample of the sequences"
+            f"{type(self).__name__} emissions are fitted to all rows at once, and not to sums that batches "
+            "add up to; call fit on all data, or on a sample of the sequences"
         )
 
     def from_statistics(self, statistics: Statistics, params: str) -> Self:

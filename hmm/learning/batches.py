@@ -237,7 +237,8 @@ class Summation:
         if (rows, sequences) != wanted:
             raise DataError(
                 f"batches held {rows} rows in {sequences} sequences in this pass, and {wanted[0]} in "
-                f"{wanted[1]} in the first; they must be the same every time"
+                f"{wanted[1]} in the first; they must be the same every time, and a function returns a new "
+                "iterator at each call"
             )
         return expected
 

@@ -179,7 +179,7 @@ def test_what_has_no_statistics_says_so(kind, rng):
     emission, data = data_of(model, X)
     assert not emission.additive
     with pytest.raises(
-        UnsupportedError, match=f"{type(emission).__name__} emissions looks at all rows.*call fit"
+        UnsupportedError, match=f"{type(emission).__name__} emissions are fitted to all rows.*call fit"
     ):
         emission.statistics(data, weights)
     if isinstance(emission, LogisticRegression):
