@@ -23,7 +23,7 @@ from hmm.learning.restrictions import Restrictions
 from hmm.learning.survey import Survey
 from hmm.sample import Sample
 from hmm.sequences import column_names, same_names
-from hmm.starting import check_settings, model_restrictions, starting_chain
+from hmm.starting import check_settings, model_restrictions
 from msgpass.errors import DataError, MessagePassingError, ShapeError, UnsupportedError
 
 KEYS = ("X", "lengths", "weights", "labels")
@@ -44,7 +44,7 @@ def begun(model, batches, checkpoint=None) -> tuple[Fitting, Checkpoint | None, 
         return replace(chain, emission=model.surveyed(chain.emission, source.survey))
 
     def start(rng: np.random.Generator) -> Chain:
-        chain = starting_chain(model, source.first(), rng)
+        chain = model._start(source.first(), rng)
         require_sums(chain, model.params)
         return surveyed(chain)
 
@@ -54,7 +54,7 @@ def begun(model, batches, checkpoint=None) -> tuple[Fitting, Checkpoint | None, 
             checkpoint,
             model,
             with_settings(source.digest, model),
-            lambda draft: surveyed(draft.chain(source.first().X)),
+            lambda draft: surveyed(draft._learned(source.first().X)),
         )
     restricted = model_restrictions(model)
     fitting = model._fitting(start, lambda _: Summation(source, restricted, model.params), kept)
@@ -77,7 +77,7 @@ def require_sums(chain: Chain, params: str) -> None:
             f"{type(kind).__name__} transitions are fitted to rows, and not to sums that batches add up to; "
             "leave 't' out of params to keep them as they are, or call fit on all data"
         )
-    if set(params) & set(chain.emission.LETTERS) and not chain.emission.additive:
+    if set(params) - {"s", "t"} and not chain.emission.additive:
         refused = next(own for own in _leaves(chain.emission) if not own.additive)
         Emission.statistics(refused, None, np.empty(0))  # raises
 

@@ -108,7 +108,7 @@ class Expectation:
         expected, statistics = self(chain), None
         # What arrives at some transitions has a row for each step, and no sum that would be of use.
         arrived = expected.transition if "t" in params else np.zeros(1)
-        if set(params) & set(chain.emission.LETTERS):
+        if set(params) - {"s", "t"}:
             gamma = expected.gamma
             if gamma is None:
                 gamma = chain.weights(cast(Messages, expected.messages))

@@ -19,7 +19,7 @@ from hmm.learning.batches import require_em, require_sums
 from hmm.learning.expectation import Expectation, Expected, maximised
 from hmm.learning.survey import Survey
 from hmm.sequences import column_names, end_to_end, same_names
-from hmm.starting import check_settings, free_parameters, model_restrictions, starting_chain
+from hmm.starting import check_settings, free_parameters, model_restrictions
 from hmm.validation import generator, rows_of_numbers, same_width
 from msgpass.errors import DataError
 
@@ -92,9 +92,9 @@ def partial_fit(model, X, y, lengths, weights, labels, learning_decay: float, le
         draft = copy.copy(model)
         if fitted:
             draft.init_params = ""
-        chain = starting_chain(draft, sample, generator(model.random_state))
+        chain = draft._start(sample, generator(model.random_state))
     else:
-        chain = model.chain(sample.X)
+        chain = model._learned(sample.X)
     seen = survey if running is None else running.survey + survey
     chain = replace(chain, emission=model.surveyed(chain.emission, seen))
     require_sums(chain, model.params)

@@ -356,6 +356,15 @@ def test_models_without_sums_are_refused_and_name_the_way_out(kind, rng):
     same(copy.deepcopy(model).fit(parts), copy.deepcopy(model).fit_batches(batched(parts)))
 
 
+@pytest.mark.parametrize("Model", [hmm.VariationalGaussianHMM, hmm.VariationalCategoricalHMM])
+def test_posteriors_are_not_learned_from_batches(Model, rng):
+    for call in ("fit_batches", "partial_fit"):
+        with pytest.raises(
+            UnsupportedError, match=r"Posterior emissions are fitted to all rows at once.*call fit"
+        ):
+            getattr(Model(2, random_state=0), call)([rng.integers(0, 3, (30, 1)) for _ in range(2)])
+
+
 def test_other_methods_are_refused(rng):
     model = hmm.PoissonHMM(1, method="lbfgs")
     with pytest.raises(UnsupportedError, match="set method='em'"):
