@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hmm.batching import batches
     from hmm.keeping import load
     from hmm.models.autoregressive import AutoregressiveHMM
     from hmm.models.bernoulli import BernoulliHMM
@@ -56,6 +57,7 @@ __all__ = [
     "VariationalCategoricalHMM",
     "VariationalGaussianHMM",
     "VonMisesHMM",
+    "batches",
     "load",
 ]
 
@@ -81,6 +83,7 @@ _HOMES = {
     "VariationalCategoricalHMM": "hmm.models.variational_categorical",
     "VariationalGaussianHMM": "hmm.models.variational_gaussian",
     "VonMisesHMM": "hmm.models.von_mises",
+    "batches": "hmm.batching",
     "load": "hmm.keeping",
 }
 

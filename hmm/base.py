@@ -18,11 +18,14 @@ from hmm import inference
 from hmm.chain import Chain, Evidence
 from hmm.emissions.base import Emission
 from hmm.keeping import save
+from hmm.learning import batches as by_batches
 from hmm.learning.baum_welch import baum_welch
-from hmm.learning.checkpoint import Checkpoint
+from hmm.learning.checkpoint import Checkpoint, digest
 from hmm.learning.expectation import Expectation
 from hmm.learning.fitting import Fitting
 from hmm.learning.gradient_ascent import gradient_ascent
+from hmm.learning.online import partial_fit
+from hmm.learning.survey import Survey
 from hmm.monitor import ConvergenceMonitor, log
 from hmm.online import OnlineFilter
 from hmm.sample import Sample, checked_sample
@@ -112,6 +115,11 @@ class BaseHMM(BaseEstimator):
         for name in emission.LETTERS.values():
             setattr(self, f"{name}_", getattr(emission, name))
 
+    def surveyed(self, emission: Emission, survey: Survey) -> Emission:
+        """An emission ready to be fitted to all data that a survey has seen, where ``emission(X)`` saw some
+        of them only."""
+        return emission
+
     def check_data(self, X: np.ndarray) -> np.ndarray:
         """(T, D) data of the kind that the emission wants."""
         return X
@@ -170,12 +178,126 @@ class BaseHMM(BaseEstimator):
         check_settings(self)
         names = column_names(X)
         sample, width = self._sample(X, y, lengths, weights, labels)
-        fitting, kept = self._fitting(sample, checkpoint)
+        kept = None
+        if checkpoint is not None:
+            kept = Checkpoint(checkpoint, self, digest(self, sample), lambda draft: draft._learned(sample.X))
+        fitting = self._fitting(
+            lambda rng: self._start(sample, rng),
+            lambda chain: Expectation(sample, chain, model_restrictions(self)),
+            kept,
+        )
+        self._seen(width, names)
+        return self._concluded(fitting, kept)
+
+    def partial_fit(
+        self,
+        X,
+        y=None,
+        lengths=None,
+        *,
+        weights=None,
+        labels=None,
+        learning_decay: float = 0.6,
+        learning_offset: float = 0.0,
+    ):
+        """Learn from one more batch of whole sequences, by online EM, and forget old ones little by little.
+
+        Running means of the sufficient statistics are moved towards those of the batch, s ← (1 − γ) s + γ ŝ,
+        and the parameters maximise what s says (Cappé & Moulines 2009). The step is γ_n = (n +
+        learning_offset)^−learning_decay, with n the rows so far in units of this batch's: the number of
+        batches, if they are alike. The first call starts the parameters from its batch as ``fit`` does; a
+        model that has been fitted goes on from what it has, with a fresh memory. Parameters move as soon as
+        five numbers have come for each free one, and the model can be used after every call. The running
+        means are saved with it, so that a loaded model goes on.
+
+        Parameters
+        ----------
+        X, y, lengths, weights, labels
+            One batch, as ``fit`` takes them. Some hundred rows are better than a few.
+        learning_decay : float
+            κ in (½, 1]: 1 weighs all batches alike, less forgets the early ones, whose posteriors come from
+            poor parameters.
+        learning_offset : float
+            n_0 ≥ 0; more damps the first steps.
+
+        Returns
+        -------
+        self
+            ``monitor_.history`` has the log-likelihood of each batch before it was learned from.
+
+        Raises
+        ------
+        UnsupportedError
+            If the M-step of the emission or of the transitions has no additive statistics.
+
+        Examples
+        --------
+        >>> import hmm
+        >>> model, rng = hmm.PoissonHMM(n_components=2, random_state=0), np.random.default_rng(0)
+        >>> for _ in range(20):
+        ...     model = model.partial_fit(rng.poisson(np.repeat([2, 20], 50)))
+        >>> np.sort(model.lambdas_.ravel()).round()
+        array([ 2., 20.])
+        """
+        return partial_fit(self, X, y, lengths, weights, labels, learning_decay, learning_offset)
+
+    def fit_batches(self, batches, *, checkpoint=None):
+        """Estimate the parameters as ``fit`` does, from data that come in batches, one at a time in memory.
+
+        Every iteration of EM goes once through all batches and adds up their statistics, so the result is
+        that of ``fit`` on all of them to rounding, from the same start. (Student t models rise by another
+        step, to the same maximum.) The start comes from the first batch, or from what the attributes hold and
+        ``init_params`` does not name. One pass more, before the first iteration, checks and measures the
+        data.
+
+        Parameters
+        ----------
+        batches : iterable or callable
+            A list, an object that can be iterated over again (:func:`hmm.batches` cuts one out of a
+            memory-mapped array), or a function that returns a new iterator each time, such as a generator
+            function. Each item holds whole sequences: an array (T, D), one sequence; a list of these; a pair
+            (X, lengths); or a dict with "X" and any of "lengths", "weights", "labels".
+        checkpoint : str or path, optional
+            As of ``fit``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        UnsupportedError
+            If the M-step of the emission or of the transitions has no additive statistics.
+        DataError
+            If ``batches`` can be gone through only once, or differs from one time to the next.
+        KeyboardInterrupt
+            When it is interrupted; the model then holds the best parameters so far.
+
+        Examples
+        --------
+        >>> import hmm
+        >>> def days():
+        ...     for seed in range(5):
+        ...         yield np.random.default_rng(seed).poisson(np.repeat([2, 20], 50))
+        >>> model = hmm.PoissonHMM(n_components=2, random_state=0).fit_batches(days)
+        >>> np.sort(model.lambdas_.ravel()).round()
+        array([ 2., 21.])
+        """
+        fitting, kept, source = by_batches.begun(self, batches, checkpoint)
+        self._seen(source.width, source.names)
+        return self._concluded(fitting, kept)
+
+    def _seen(self, width: int, names: np.ndarray | None) -> None:
+        """Keep what the columns of a fit were; what an earlier one left is void."""
         self.n_features_in_ = width
         if names is not None:
             self.feature_names_in_ = names
         else:
             self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.pop("_running_", None)
+
+    def _concluded(self, fitting: Fitting, kept: Checkpoint | None):
+        """Run a fit to its end, or to an interrupt."""
         monitor = fitting.monitor
         try:
             for best in fitting:
@@ -192,7 +314,7 @@ class BaseHMM(BaseEstimator):
                 f"{monitor.history[-1] - monitor.history[-2]:.3g} ≥ tol={monitor.tol}; "
                 "raise n_iter, or tol, or set tol=0",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         return self
 
@@ -219,35 +341,35 @@ class BaseHMM(BaseEstimator):
             )
         return X[:, :-P], np.asarray(X[:, -P:], np.float64)
 
-    def _fitting(self, sample: Sample, checkpoint) -> tuple[Fitting, Checkpoint | None]:
-        """The climbs, and the file that keeps them."""
-        monitor, restricted = self._fresh_monitor(), model_restrictions(self)
-        rng = generator(self.random_state)
-        expectations: dict[str, Expectation] = {}
-
-        def start(rng: np.random.Generator) -> Chain:
-            return self._start(sample, rng)
+    def _fitting(
+        self,
+        start: Callable[[np.random.Generator], Chain],
+        expectation: Callable[[Chain], Any],
+        kept: Checkpoint | None,
+    ) -> Fitting:
+        """The climbs."""
+        monitor, rng = self._fresh_monitor(), generator(self.random_state)
+        expectations: dict[str, Any] = {}
 
         def climb(chain: Chain) -> Iterator[Chain]:
             if "of" not in expectations:
-                expectations["of"] = Expectation(sample, chain, restricted)
+                expectations["of"] = expectation(chain)
             return self._climb(chain, expectations["of"], monitor)
 
         n_init = self.n_init
         if n_init > 1 and not set(self.init_params) and all(map(self.has, _flat(attributes(self)))):
             log.warning("n_init=%d starts would be alike, for init_params is empty; one is made", n_init)
             n_init = 1
-        kept = None if checkpoint is None else Checkpoint(checkpoint, self, sample)
         state = None if kept is None else kept.load()
         after: Callable = (lambda _: None) if kept is None else kept.after
-        return Fitting(start, climb, monitor, rng, n_init, state, after), kept
+        return Fitting(start, climb, monitor, rng, n_init, state, after)
 
     def _start(self, sample: Sample, rng: np.random.Generator) -> Chain:
         """Where a climb begins; the model stays as it is."""
         return starting_chain(self, sample, rng)
 
-    def _climb(self, chain: Chain, expectation: Expectation, monitor) -> Iterator[Chain]:
-        climb = {"em": baum_welch, "lbfgs": gradient_ascent}[self.method]
+    def _climb(self, chain: Chain, expectation, monitor) -> Iterator[Chain]:
+        climb: Callable = {"em": baum_welch, "lbfgs": gradient_ascent}[self.method]
         return climb(chain, expectation, self.params, monitor)
 
     def _store(self, chain: Chain) -> None:

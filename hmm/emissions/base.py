@@ -11,6 +11,8 @@ write
 - ``gradient(data, weights)`` where a formula is better than the differences that every emission inherits;
 - ``domains(data)``, where a field's numbers live, if not every real number will do; and where there is a
   prior, ``log_prior()``, and ``prior_gradient()`` if it has a formula.
+- ``statistics(data, weights)`` and ``from_statistics(statistics, params)`` where the M-step looks at the data
+  through sums only: batches then add up, for data that do not fit into memory and for online EM.
 
 Where features are independent given the state, :class:`hmm.emissions.independent.Independent` asks for less.
 
@@ -28,7 +30,9 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from hmm.coordinates import Domain, Real
+from hmm.emissions.statistics import Statistics
 from msgpass import FactorGraph, Messages, Table
+from msgpass.errors import UnsupportedError
 from msgpass.potentials import GroupedTable
 
 DIFFERENCE = 6e-6
@@ -60,6 +64,30 @@ class Emission(ABC):
 
         A state without weight keeps its values.
         """
+
+    @property
+    def additive(self) -> bool:
+        """Whether ``statistics`` and ``from_statistics`` are there."""
+        return type(self).statistics is not Emission.statistics
+
+    def statistics(self, data, weights: np.ndarray) -> Statistics:
+        """What ``fit`` needs of data under (T, K) weights; those of batches add up to those of all.
+
+        Conditional moments of what is latent beside the state (missing cells, components of a mixture) are
+        taken under the emission's own parameters, which must be the same for all that an iteration adds up.
+        """
+        raise UnsupportedError(
+            f"{type(self).__name__} emissions are fitted to all rows at once, and not to sums that batches "
+            "add up to; call fit on all data, or on a sample of the sequences"
+        )
+
+    def from_statistics(self, statistics: Statistics, params: str) -> Self:
+        """The M-step: what ``fit`` gives for the data that the statistics are of.
+
+        ``fit(data, weights, params)`` is ``from_statistics(statistics(data, weights), params)`` to rounding.
+        Student t emissions alone take another step upwards, for their own has no finite statistics.
+        """
+        raise UnsupportedError(f"{type(self).__name__} emissions have no additive statistics; call fit")
 
     @abstractmethod
     def n_parameters(self) -> dict[str, int]:

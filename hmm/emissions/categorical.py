@@ -13,6 +13,7 @@ import numpy as np
 
 from hmm.coordinates import Domain, Rows
 from hmm.emissions.base import Emission, table
+from hmm.emissions.statistics import Statistics, Sums
 from hmm.simplex import dirichlet_log_density, dirichlet_slope, log, normalised
 from hmm.validation import prior, probabilities
 from msgpass import FactorGraph, Messages
@@ -79,6 +80,12 @@ class Categorical(Emission):
 
     def fit(self, data: np.ndarray, weights: np.ndarray, params: str) -> Categorical:
         return self._from_counts(self._counts(data, weights), params)
+
+    def statistics(self, data: np.ndarray, weights: np.ndarray) -> Statistics:
+        return Statistics({"counts": Sums(self._counts(data, weights))})
+
+    def from_statistics(self, statistics: Statistics, params: str) -> Categorical:
+        return self._from_counts(statistics["counts"].values, params)
 
     def _counts(self, data: np.ndarray, weights: np.ndarray) -> np.ndarray:
         seen = data >= 0

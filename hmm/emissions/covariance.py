@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hmm.emissions.statistics import Spread
 from hmm.validation import parameter, prior
 from msgpass.errors import DataError
 
@@ -61,15 +62,12 @@ def check_covars(covars, covariance_type: str, n_components: int, n_features: in
 def variance_floor(X: np.ndarray, min_covar: float | None) -> np.ndarray:
     """Least variance of each feature, (D,): what the user set, or a millionth of the feature's own
     variance."""
-    D = X.shape[1]
+    return variance_floor_of(Spread.of(X), min_covar)
+
+
+def variance_floor_of(spread: Spread, min_covar: float | None) -> np.ndarray:
+    """``variance_floor`` of data that spread so."""
     if min_covar is not None:
-        return np.full(D, float(prior("min_covar", min_covar, ())))
-    columns = np.ascontiguousarray(X.T, np.float64)  # sums over rows of four numbers take ten times as long
-    seen = np.isfinite(columns)
-    n = np.maximum(np.count_nonzero(seen, axis=1), 1)
-    whole = n.min() == len(X)
-    filled = columns if whole else np.where(seen, columns, 0)
-    gaps = filled - (filled.sum(axis=1) / n)[:, None]
-    variance = np.square(gaps if whole else np.where(seen, gaps, 0)).sum(axis=1) / n
-    rounding = 1e3 * np.finfo(float).eps * np.maximum(filled.max(axis=1), -filled.min(axis=1))
-    return np.where(variance > rounding**2, RELATIVE_FLOOR * variance, RELATIVE_FLOOR)
+        return np.full(len(spread.count), float(prior("min_covar", min_covar, ())))
+    variance = spread.variance
+    return np.where(variance > spread.rounding**2, RELATIVE_FLOOR * variance, RELATIVE_FLOOR)

@@ -6,7 +6,9 @@ from __future__ import annotations
 import numpy as np
 
 from hmm.emissions.cells import Cells
+from hmm.emissions.statistics import Moments
 from hmm.kernels.policy import worth
+from hmm.simplex import NEGLIGIBLE
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -52,6 +54,14 @@ def scatter(data: Cells, weights: np.ndarray, centres: np.ndarray) -> np.ndarray
     by_state = np.ascontiguousarray(weights.T)
     gaps = (_squared_gap(data, d, centres) for d in range(len(data.filled)))
     return np.stack([np.einsum("kt,kt->k", by_state, gap) for gap in gaps], axis=1)
+
+
+def about_mean(data: Cells, weights: np.ndarray, otherwise: np.ndarray) -> Moments:
+    """Moments of each state and feature, all (K, D); the mean is ``otherwise`` where there is no mass."""
+    mass, sums = moments(data, weights)
+    known = mass > NEGLIGIBLE
+    means = np.where(known, sums / np.where(known, mass, 1), otherwise)
+    return Moments(mass, means, scatter(data, weights, means))
 
 
 def gradient(

@@ -19,6 +19,7 @@ from hmm.emissions.base import Emission
 from hmm.emissions.cells import Cells
 from hmm.emissions.covariance import COVARIANCE_TYPES, check_covars, floored, spread
 from hmm.emissions.gaussian_prior import GaussianPrior
+from hmm.emissions.statistics import Moments, Statistics
 from hmm.simplex import NEGLIGIBLE
 from hmm.validation import one_of, parameter
 from msgpass.errors import UnsupportedError
@@ -115,8 +116,20 @@ class Gaussian(Emission):
     def fit(self, data: Cells, weights: np.ndarray, params: str) -> Gaussian:
         if not set(params) & set(self.LETTERS):
             return self
+        return self.from_statistics(self.statistics(data, weights), params)
+
+    def statistics(self, data: Cells, weights: np.ndarray) -> Statistics:
+        if self.matrices:
+            found = matrix_normal.about_mean(data, weights, self.means, self._stacked())
+        else:
+            found = diagonal_normal.about_mean(data, weights, self.means)
+        return Statistics({"x": found})
+
+    def from_statistics(self, statistics: Statistics, params: str) -> Gaussian:
+        if not set(params) & set(self.LETTERS):
+            return self
         fitted = self._fit_matrices if self.matrices else self._fit_variances
-        return fitted(data, weights, params)
+        return fitted(statistics["x"], params)
 
     def gradient(self, data: Cells, weights: np.ndarray) -> dict[str, np.ndarray]:
         if not self.matrices:
@@ -199,19 +212,17 @@ class Gaussian(Emission):
             return np.repeat(self.covars[:, None], D, axis=1)
         return np.broadcast_to(self.covars, (K, D, D)) if self.covariance_type == "tied" else self.covars
 
-    def _fit_variances(self, data: Cells, weights: np.ndarray, params: str) -> Gaussian:
-        p = self.prior
-        mass, sums = diagonal_normal.moments(data, weights)
-        means = self.means
+    def _fit_variances(self, found: Moments, params: str) -> Gaussian:
+        p, means = self.prior, self.means
         if "m" in params:
-            known = mass + p.means_weight > NEGLIGIBLE
-            pulled = sums + p.means_weight * p.means_prior
-            means = np.where(known, pulled / np.where(known, mass + p.means_weight, 1), means)
+            total = found.mass + p.means_weight
+            known = total > NEGLIGIBLE
+            drawn = p.means_weight * (p.means_prior - found.mean) / np.where(known, total, 1)
+            means = np.where(known, found.mean + drawn, means)
         if "c" not in params:
             return replace(self, means=means)
-        scatter = diagonal_normal.scatter(data, weights, means)
-        scatter = scatter + p.means_weight * (means - p.means_prior) ** 2 + p.covars_prior
-        mass = mass + max(p.covars_weight - 1, 0)
+        scatter = found.about(means) + p.means_weight * (means - p.means_prior) ** 2 + p.covars_prior
+        mass = found.mass + max(p.covars_weight - 1, 0)
         floor: float | np.ndarray = self.floor
         if self.covariance_type == "spherical":
             scatter, mass, floor = scatter.sum(axis=1), mass.sum(axis=1), float(np.mean(floor))
@@ -219,16 +230,18 @@ class Gaussian(Emission):
         covars = np.where(known, np.maximum(scatter / np.where(known, mass, 1), floor), self.covars)
         return replace(self, means=means, covars=covars)
 
-    def _fit_matrices(self, data: Cells, weights: np.ndarray, params: str) -> Gaussian:
+    def _fit_matrices(self, found: Moments, params: str) -> Gaussian:
         p, (K, D) = self.prior, self.means.shape
+        mass, means = found.mass, self.means
         pull = np.broadcast_to(p.means_weight, (K, D))[:, 0]
-        toward = np.broadcast_to(p.means_prior, (K, D))
-        moments = self._moments if data.observed is None else self._completed_moments
-        means, scatter, mass = moments(data, weights, params, pull, toward)
-        off = means - toward
-        scatter += pull[:, None, None] * off[:, :, None] * off[:, None, :]
+        if "m" in params:
+            known = (mass + pull > NEGLIGIBLE)[:, None]
+            share = (pull / np.where(known[:, 0], mass + pull, 1))[:, None]
+            means = np.where(known, found.mean + share * (p.means_prior - found.mean), means)
         if "c" not in params:
             return replace(self, means=means)
+        off = means - p.means_prior
+        scatter = found.about(means) + pull[:, None, None] * off[:, :, None] * off[:, None, :]
         extra = max(p.covars_weight - D, 0)
         if self.covariance_type == "tied":
             if mass.sum() + extra <= NEGLIGIBLE:
@@ -242,31 +255,3 @@ class Gaussian(Emission):
             means=means,
             covars=np.where(known, floored((scatter + p.covars_prior) / total, self.floor), self.covars),
         )
-
-    def _moments(
-        self, data: Cells, weights: np.ndarray, params: str, pull: np.ndarray, toward: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """New means (K, D), scatter around them (K, D, D) and mass (K,), of data without missing cells."""
-        mass, sums = diagonal_normal.moments(data, weights)
-        means, total = self.means, mass[:, 0] + pull
-        if "m" in params:
-            known = (total > NEGLIGIBLE)[:, None]
-            pulled = sums + pull[:, None] * toward
-            means = np.where(known, pulled / np.where(known, total[:, None], 1), means)
-        return means, matrix_normal.scatter(data, weights, means), mass[:, 0]
-
-    def _completed_moments(
-        self, data: Cells, weights: np.ndarray, params: str, pull: np.ndarray, toward: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same with missing cells at their conditional moments."""
-        K, D = self.means.shape
-        means, scatter, mass = self.means.copy(), np.empty((K, D, D)), np.empty(K)
-        for k, covariance in enumerate(self._stacked()):
-            own = data.some * weights[:, k]
-            rows, uncertainty = matrix_normal.completed(data, self.means[k], covariance, own)
-            mass[k] = own.sum()
-            if "m" in params and mass[k] + pull[k] > NEGLIGIBLE:
-                means[k] = (own @ rows + pull[k] * toward[k]) / (mass[k] + pull[k])
-            gap = rows - means[k]
-            scatter[k] = (own * gap.T) @ gap + uncertainty
-        return means, scatter, mass

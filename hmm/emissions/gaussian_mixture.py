@@ -19,6 +19,7 @@ from hmm.emissions.covariance import spread
 from hmm.emissions.gaussian import Gaussian
 from hmm.emissions.gaussian_prior import GaussianPrior
 from hmm.emissions.mixture_start import grouped_clusters
+from hmm.emissions.statistics import Statistics, Sums
 from hmm.simplex import dirichlet_log_density, dirichlet_slope, log, normalised
 from hmm.validation import parameter, prior, probabilities
 
@@ -163,13 +164,24 @@ class GaussianMixture(Emission):
     def fit(self, data: Cells, weights: np.ndarray, params: str) -> GaussianMixture:
         if not set(params) & set(self.LETTERS):
             return self
+        return self.from_statistics(self.statistics(data, weights), params)
+
+    def statistics(self, data: Cells, weights: np.ndarray) -> Statistics:
         shares = self.responsibilities(data)
         shares *= weights.T[:, None]
-        parts = [part.fit(data, share.T, params) for part, share in zip(self.states(), shares, strict=True)]
+        parts = zip(self.states(), shares, strict=True)
+        components = Statistics.stacked([part.statistics(data, share.T) for part, share in parts])
+        counts = Statistics({"": Sums((shares * data.some).sum(axis=2))})
+        return Statistics.joined({"counts": counts, "component.": components})
+
+    def from_statistics(self, statistics: Statistics, params: str) -> GaussianMixture:
+        if not set(params) & set(self.LETTERS):
+            return self
+        found = statistics.under("component.")
+        parts = [part.from_statistics(found.row(k), params) for k, part in enumerate(self.states())]
         mixing = self.weights
         if "w" in params:
-            counts = (shares * data.some).sum(axis=2)
-            mixing = normalised(counts, self.concentration, self.weights)
+            mixing = normalised(statistics["counts"].values, self.concentration, self.weights)
         return replace(
             self,
             weights=mixing,

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from hmm.emissions import diagonal_normal
 from hmm.emissions.cells import Cells
 from hmm.emissions.diagonal_normal import LOG_2PI
+from hmm.emissions.statistics import Moments
 from hmm.kernels.policy import worth
+from hmm.simplex import NEGLIGIBLE
 
 
 def log_density(data: Cells, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
@@ -68,6 +71,26 @@ def completed(
         left = covariance[np.ix_(hidden, hidden)] - cross.T @ regression
         uncertainty[np.ix_(hidden, hidden)] += weights[rows].sum() * left
     return rows_of_data, uncertainty
+
+
+def about_mean(data: Cells, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> Moments:
+    """Moments of each state's completed rows: mass (K,), mean (K, D), scatter with what is uncertain (K, D,
+    D)."""
+    if data.observed is None:
+        weight, sums = diagonal_normal.moments(data, weights)
+        known = weight > NEGLIGIBLE
+        centres = np.where(known, sums / np.where(known, weight, 1), means)
+        return Moments(weight[:, 0], centres, scatter(data, weights, centres))
+    centres, spread, mass = means.copy(), np.empty(covariances.shape), np.empty(len(means))
+    for k, covariance in enumerate(covariances):
+        own = data.some * weights[:, k]
+        rows, uncertainty = completed(data, means[k], covariance, own)
+        mass[k] = own.sum()
+        if mass[k] > NEGLIGIBLE:
+            centres[k] = own @ rows / mass[k]
+        gap = rows - centres[k]
+        spread[k] = (own * gap.T) @ gap + uncertainty
+    return Moments(mass, centres, spread)
 
 
 def gradient(

@@ -11,6 +11,7 @@ import numpy as np
 
 from hmm.coordinates import Domain
 from hmm.emissions.base import Emission
+from hmm.emissions.statistics import Statistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,23 @@ class Mixed(Emission):
                 for part, own in zip(self.parts, data, strict=True)
             )
         )
+
+    @property
+    def additive(self) -> bool:
+        return all(part.emission.additive for part in self.parts)
+
+    def statistics(self, data: list[Any], weights: np.ndarray) -> Statistics:
+        found = (part.emission.statistics(own, weights) for part, own in zip(self.parts, data, strict=True))
+        return Statistics.joined({f"{i}/": own for i, own in enumerate(found)})
+
+    def from_statistics(self, statistics: Statistics, params: str) -> Mixed:
+        if "e" not in params:
+            return self
+        parts = []
+        for i, part in enumerate(self.parts):
+            found = part.emission.from_statistics(statistics.under(f"{i}/"), part.params)
+            parts.append(replace(part, emission=found))
+        return Mixed(tuple(parts))
 
     def gradient(self, data: list[Any], weights: np.ndarray) -> dict[str, np.ndarray]:
         """By the part's number and the field's name: "0.lambdas", "1.means", …"""

@@ -3,7 +3,8 @@
 A t variable is a normal one whose precision is drawn, E[precision | x] = (ν + 1)/(ν + δ²) with δ = (x − μ)/σ.
 The M-step takes weighted moments with it (PX-EM: Liu, Rubin & Wu 1998), then ν at the maximum of the t
 likelihood itself (ECME: Liu & Rubin 1995). It raises the likelihood; iterations of EM bring it to the
-maximum.
+maximum. The latter has no finite statistics: from sums over batches, ν maximises the expected log density of
+the precisions in place of it, which rises, too, if more slowly.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from hmm.emissions.independent import (
     Range,
     column_means,
     least_variance,
+    least_variance_of,
     least_variances,
 )
 from hmm.emissions.roots import falling_root
+from hmm.emissions.statistics import Moments, Part, Spread, Statistics, Sums
 
 DOFS = (0.2, 1e3)
 """Where ``fit`` looks for degrees of freedom: from tails far beyond Cauchy's to as good as normal."""
@@ -78,6 +81,29 @@ class StudentT(Independent):
             scales = np.sqrt(np.maximum(variance, least_variance(x)))
         if "d" in params:
             dofs = self._best_dofs(x, weights, locs, scales, dofs)
+        return {"locs": locs, "scales": scales, "dofs": dofs}
+
+    def summarise(self, x: np.ndarray, weights: np.ndarray, d: int) -> dict[str, Part]:
+        loc, scale, dof = (v[:, d, None] for v in (self.locs, self.scales, self.dofs))
+        rate = (dof + ((x - loc) / scale) ** 2) / 2
+        own = weights * (dof + 1) / (2 * rate)
+        logs = np.einsum("kn,kn->k", weights, digamma((dof + 1) / 2) - np.log(rate))
+        return {"x": Moments.of(x, own), "log": Sums(logs), "overall": Spread.of(x[:, None])}
+
+    def maximum(self, found: Statistics, d: int, params: str) -> dict[str, np.ndarray]:
+        x, mass = found["x"], found["mass"].values
+        locs, scales, dofs = self.locs[:, d], self.scales[:, d], self.dofs[:, d]
+        precision, log_precision = x.mass / mass, found["log"].values / mass
+        if "l" in params:
+            locs = x.mean
+        if "c" in params:
+            scales = np.sqrt(np.maximum(x.about(locs) / x.mass, least_variance_of(found["overall"])))
+            # The mean precision is a free parameter of PX-EM, and goes into the scale.
+            log_precision, precision = log_precision - np.log(precision), np.ones(len(mass))
+        if "d" in params:
+            low, high = (np.full(len(mass), end) for end in DOFS)
+            gap = 1 + log_precision - precision
+            dofs = falling_root(lambda v: np.log(v / 2) - digamma(v / 2) + gap, low, high)
         return {"locs": locs, "scales": scales, "dofs": dofs}
 
     @staticmethod

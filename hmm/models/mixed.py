@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,6 +145,15 @@ class MixedHMM(BaseHMM):
         pairs = zip(self.parts_, self._pairs(), strict=True)
         return self._mixed(
             [part.emission(None if X is None else X[:, list(columns)]) for part, (_, columns) in pairs]
+        )
+
+    def surveyed(self, emission, survey) -> Mixed:
+        parts = zip(self._pairs(), emission.parts, strict=True)
+        return Mixed(
+            tuple(
+                replace(part, emission=model.surveyed(part.emission, survey.of_columns(columns)))
+                for (model, columns), part in parts
+            )
         )
 
     def start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Mixed:
