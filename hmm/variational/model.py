@@ -78,6 +78,18 @@ class VariationalHMM(BaseHMM):
         same_width(np.empty((0, width)), q.emission.n_features, type(self).__name__)
         return float(Expectation(sample, q)(q).log_likelihood + q.log_prior())
 
+    def standard_errors(self, X, lengths=None, *, weights=None, labels=None):
+        """Refused: the posterior distributions say how well parameters are known."""
+        raise UnsupportedError(
+            "standard errors belong to maximum likelihood; how well a variational model knows its "
+            "parameters is "
+            "in their posterior distributions (transmat_posterior_, beta_posterior_, …)"
+        )
+
+    def confidence_intervals(self, X, lengths=None, level=0.95, *, weights=None, labels=None):
+        """Refused, as ``standard_errors`` are."""
+        return self.standard_errors(X)
+
     def _held(self) -> dict[str, tuple[str, ...]]:
         """Letter → attributes of the prior and the posterior, without their "_"."""
         return {

@@ -399,3 +399,10 @@ def test_tiny_data_are_fitted_or_refused(Model):
                 assert Model is VariationalCategoricalHMM and "missing" in str(problem)
                 continue
         assert np.isfinite(model.lower_bound(X)) and np.isfinite(model.transmat_).all()
+
+
+def test_errors_are_in_the_posterior(rng):
+    model = hmm.VariationalCategoricalHMM(2, random_state=0).fit(rng.integers(0, 3, (30, 1)))
+    for method in (model.standard_errors, model.confidence_intervals):
+        with pytest.raises(UnsupportedError, match="posterior distributions"):
+            method([0, 1, 2])
