@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
 from hmm import inference
@@ -38,8 +39,10 @@ from hmm.starting import (
     model_restrictions,
     starting_chain,
 )
+from hmm.topology import is_sparse
 from hmm.transitions.base import Transition
 from hmm.transitions.homogeneous import Homogeneous
+from hmm.transitions.sparse import Sparse
 from hmm.uncertainty import ConfidenceIntervals, StandardErrors, confidence_intervals, standard_errors
 from hmm.validation import (
     NotFittedError,
@@ -70,10 +73,12 @@ class BaseHMM(BaseEstimator):
     method : {"em", "lbfgs"}
         Baum-Welch, or L-BFGS on the same likelihood, whose gradient is read from the same messages.
     transitions : hmm.transitions.Transition, optional
-        How states follow each other; one matrix for all steps by default.
+        How states follow each other; one matrix for all steps by default. ``ByGroup`` has a matrix for each
+        kind of step, ``Logistic`` is driven by inputs, ``SemiMarkov`` has explicit durations.
     topology : None, str, int or array (K, K)
         Which transitions there may be: "ergodic" (the default), "left-right", "linear", "cyclic", a whole
-        number b (states at most b apart), or a mask. See :func:`hmm.topology.allowed_transitions`.
+        number b (states at most b apart), or a mask. See :func:`hmm.topology.allowed_transitions`. Under a
+        sparse mask (scipy.sparse), or a narrow band of 512 states or more, ``transmat_`` is a sparse array.
     frozen : dict, optional
         What a fit leaves as it is set: "startprob", "transmat", a parameter of the emission or "emission" →
         states, or a mask. ``params`` freezes whole parameters.
@@ -424,9 +429,11 @@ class BaseHMM(BaseEstimator):
 
     def transition_kind(self) -> Transition:
         """The setting ``transitions``, without what is fitted."""
-        if self.transitions is None:
-            return Homogeneous(concentration=self.transmat_prior)
-        return self.transitions
+        kind = self.transitions
+        if kind is None:
+            sparse = issparse(self.__dict__.get("transmat_")) or is_sparse(self.topology, self.n_components)
+            kind = Sparse() if sparse else Homogeneous()
+        return kind.with_prior(self.transmat_prior)
 
     def has(self, field: str) -> bool:
         """Whether an attribute such as "startprob" has been fitted or set."""

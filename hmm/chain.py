@@ -17,6 +17,9 @@ from hmm.simplex import dirichlet_log_density, draw, log, normalised
 from hmm.transitions.base import Transition
 from msgpass import FactorGraph, Messages, Table
 
+MOST_LABELS = 512
+"""States up to which a table of labels, that many squared, is less than one a step."""
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -69,10 +72,20 @@ class Chain:
         self.transition.attach(g, z, evidence.inputs)
         self.emission.attach(g, z, evidence.data, self.transition.groups)
         if evidence.labels is not None:
-            known = np.where(np.eye(len(self.initial), dtype=bool), 0.0, -np.inf)
-            label = g.observe("label", evidence.labels, states=len(self.initial))
-            g.factor(table(known, self.transition.regimes), z[:], label[:])
+            self._clamp(g, z, evidence.labels)
         return g
+
+    def _clamp(self, g: FactorGraph, z, labels: np.ndarray) -> None:
+        """Known states, as an observed label or, of many states, as a table a step."""
+        K, regimes = len(self.initial), self.transition.regimes
+        if K <= MOST_LABELS:
+            known = np.where(np.eye(K, dtype=bool), 0.0, -np.inf)
+            g.factor(table(known, regimes), z[:], g.observe("label", labels, states=K)[:])
+            return
+        known = np.full((len(labels), K), -np.inf)
+        known[labels < 0] = 0.0
+        known[np.arange(len(labels)), labels] = 0.0
+        g.factor(table(known, regimes), z[:])
 
     def values(self, evidence: Evidence) -> dict[str, np.ndarray]:
         """Values that make a graph built for this evidence, by whatever chain, a graph of this one."""
@@ -125,7 +138,7 @@ class Chain:
     ) -> tuple[np.ndarray, np.ndarray]:
         """(observations (n, D), states (n,)) of one sequence, from the model's state ``first`` if it is
         given."""
-        initial = self.initial if first is None else np.eye(len(self.initial))[first]
+        initial = self.initial if first is None else np.equal(np.arange(len(self.initial)), first) * 1.0
         start = draw(np.cumsum(self.transition.initial(initial)).tolist(), rng.random())
         path = self.regime_of(self.transition.path(start, n, inputs, rng))
         return self.emission.sample(path, rng), path

@@ -2,8 +2,8 @@
 
 A file holds the class's name, the constructor's arguments, the fitted attributes (names that end in ``_``)
 and the history of the fit. Arrays stand in the JSON as ``{"array": name}``, emissions as ``{"emission":
-class, "fields": …}``, transitions and models within models likewise. Reading one creates numbers and strings,
-and a model only of a class that is already known."""
+class, "fields": …}``, transitions and models within models likewise, sparse matrices by their three arrays.
+Reading one creates numbers and strings, and a model only of a class that is already known."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from scipy.sparse import csr_array, issparse
 
 from hmm.emissions.base import Emission
 from hmm.monitor import ConvergenceMonitor
@@ -106,6 +107,11 @@ class Writer:
             return value if np.isfinite(value) else {"float": repr(value)}
         if isinstance(value, np.ndarray):
             return self._array(value, name)
+        if issparse(value):
+            A = csr_array(value)
+            arrays = {part: getattr(A, part) for part in ("data", "indices", "indptr")}
+            kept = {part: self._array(array, f"{name}.{part}") for part, array in arrays.items()}
+            return {"sparse": [*map(int, A.shape)], **kept}
         if isinstance(value, Emission | Transition):
             parts = dataclasses.fields(cast(Any, value))
             fields = {f.name: getattr(value, f.name) for f in parts if f.init}
@@ -243,6 +249,11 @@ class Reader:
                 (Emission, "hmm.emissions") if "emission" in plain else (Transition, "hmm.transitions")
             )
             return _value_class(base, package, plain[base.__name__.lower()])(**fields)
+        if set(plain) == {"sparse", "data", "indices", "indptr"}:
+            parts = tuple(self.value(plain[part]) for part in ("data", "indices", "indptr"))
+            found = csr_array(parts, shape=tuple(int(n) for n in plain["sparse"]))
+            found.check_format(full_check=True)
+            return found
         ((kind, inside),) = plain.items()
         if kind == "model":
             return unchecked(inside, self)

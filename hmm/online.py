@@ -96,8 +96,8 @@ class OnlineFilter:
             raise ShapeError(f"update takes one observation, got {len(row)} rows; call it for each of them")
         ahead = np.full(row.shape, np.nan)
         P = self._chain.transition.n_inputs
-        if P:
-            ahead[:, -P:] = row[:, -P:]
+        if P:  # the first row's inputs drive nothing and may be missing
+            ahead[:, -P:] = row[:, -P:] if self.n else np.nan_to_num(row[:, -P:])
         evidence = self._evidence(self._chain, np.concatenate([*self._past, row, ahead]), None)
         densities = self._chain.emission.log_density(evidence.data)[-2:]
         prior = self._predicted if not P or not self.n else self._carried(row[:, -P:])

@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from hmm.chain import Chain
 from hmm.learning.restrictions import Restrictions, restrictions
 from hmm.monitor import check_tolerance, log
 from hmm.sample import Sample
-from hmm.topology import allowed_transitions, check_topology, starts_at_first
+from hmm.topology import allowed_transitions, check_topology, sparse_transitions, starts_at_first
 from hmm.transitions.base import Transition
-from hmm.transitions.homogeneous import Homogeneous
 from hmm.validation import letters, one_of, prior, whole
 from msgpass.errors import DataError, ProbabilityError
 
@@ -47,15 +48,23 @@ def check_settings(model) -> None:
     one_of("method", model.method, METHODS)
     letters("params", model.params, fields(model))
     letters("init_params", model.init_params, fields(model))
-    for name, shape in (("startprob_prior", (K,)), ("transmat_prior", (K, K))):
-        if getattr(model, name) is not None or not model.PRIORS_BY_DEFAULT:
-            prior(name, getattr(model, name), shape, positive=True)
+    if model.startprob_prior is not None or not model.PRIORS_BY_DEFAULT:
+        prior("startprob_prior", model.startprob_prior, (K,), positive=True)
     if model.transitions is not None and not isinstance(model.transitions, Transition):
         raise DataError(
             f"transitions is None or one of hmm.transitions, got {model.transitions!r}; a matrix goes to "
             "transmat_"
         )
     check_topology(model.topology, K)
+    kind = model.transition_kind()
+    if model.transmat_prior is not None or not model.PRIORS_BY_DEFAULT:
+        prior("transmat_prior", model.transmat_prior, kind.prior_shape(K), positive=True)
+    for name in kind.FIELDS:
+        if getattr(kind, name) is not None:
+            raise DataError(
+                f"transitions={type(kind).__name__}(…, {name}=…): the setting says how states follow each "
+                f"other, and the numbers are attributes of the model; set {name}_ there"
+            )
     model_restrictions(model)
 
 
@@ -70,22 +79,23 @@ def starting_chain(model, sample: Sample, rng: np.random.Generator) -> Chain:
     draft, held = copy.copy(model), attributes(model)
     anew = {c for c, names in held.items() if c in model.init_params or not all(map(model.has, names))}
     restricted = model_restrictions(model)
+    kind = model.transition_kind()
+    if "t" in anew or "t" in model.params:
+        kind.check_restrictions(restricted)
     _check_frozen(model, held)
     _warn_overwritten(model, {c: held[c] for c in sorted(anew)})
     K = model.n_components
-    allowed = allowed_transitions(model.topology, K)
+    allowed = _allowed(model, kind)
     if "s" in anew:
-        start = np.eye(K)[0] if starts_at_first(model.topology) else np.full(K, 1 / K)
+        start = np.equal(np.arange(K), 0) * 1.0 if starts_at_first(model.topology) else np.full(K, 1 / K)
         draft.startprob_ = _around(start, model, "startprob_", restricted.initial)
     if "t" in anew:
-        transition = model.transition_kind().start(allowed, model.stickiness(sample.X), rng)
+        transition = kind.start(allowed, model.stickiness(sample.X), rng)
         for name in transition.FIELDS:
             value = getattr(transition, name)
             if name == "transmat":
                 value = _around(value, model, "transmat_", restricted.transition)
             setattr(draft, f"{name}_", value)
-    elif model.topology is not None:
-        _check_topology(model, allowed)
     letters_anew = sorted(anew & set(model.EMISSION.LETTERS))
     if letters_anew:
         emission = model.start_emission(sample.X, rng)
@@ -93,9 +103,10 @@ def starting_chain(model, sample: Sample, rng: np.random.Generator) -> Chain:
             name = model.EMISSION.LETTERS[letter]
             setattr(draft, f"{name}_", getattr(emission, name))
     chain = draft.chain(sample.X)
-    if restricted.rows is not None and isinstance(chain.transition, Homogeneous):
-        alike = restricted.pooled_rows(chain.transition.transmat)
-        chain = replace(chain, transition=replace(chain.transition, transmat=alike))
+    if model.topology is not None and "t" not in anew:
+        _check_support(chain.transition, allowed, model.topology)
+    if "t" in model.params:
+        chain = replace(chain, transition=chain.transition.obeying(restricted))
     if restricted.restrict_emission:
         own = {f"{u}{name}_" for name in model.EMISSION.LETTERS.values() for u in ("", "_")}
         vars(draft).update({name: value for name, value in vars(model).items() if name in own})
@@ -145,13 +156,25 @@ def _around(start: np.ndarray, model, name: str, frozen: np.ndarray | None) -> n
     return np.where(frozen, given, np.maximum(left, 0) * free / np.where(mass > 0, mass, 1))
 
 
-def _check_topology(model, allowed: np.ndarray) -> None:
-    transmat = np.asarray(getattr(model, "transmat_", allowed))
-    if transmat.shape == allowed.shape and (transmat[~allowed] != 0).any():
-        i, j = np.argwhere((transmat != 0) & ~allowed)[0]
+def _allowed(model, kind: Transition) -> Any:
+    """Mask of what may follow what, sparse for a kind that is; a sparse matrix that is set is a topology."""
+    if not kind.SPARSE:
+        return allowed_transitions(model.topology, model.n_components)
+    given = vars(model).get("transmat_")
+    topology = given if model.topology is None and issparse(given) else model.topology
+    return sparse_transitions(topology, model.n_components)
+
+
+def _check_support(transition: Transition, allowed, topology) -> None:
+    """Attributes that a fit starts from go nowhere that the topology forbids."""
+    support = transition.support
+    outside = (support > allowed).nonzero() if transition.SPARSE else np.nonzero(support & ~allowed)
+    if len(outside[0]):
+        i, j = outside[0][0], outside[1][0]
+        name = "transmat" if "transmat" in transition.FIELDS else transition.FIELDS[-1]
         raise ProbabilityError(
-            f"transmat_ goes from state {i} to {j}, which topology={model.topology!r} forbids; set it to "
-            "0 there"
+            f"{name}_ goes from state {i} to {j}, which topology={topology!r} forbids; set it to "
+            f"{'0' if name == 'transmat' else '-np.inf'} there"
         )
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array, diags_array, issparse
 
 from msgpass.errors import DataError
 
 NAMES = ("ergodic", "left-right", "linear", "cyclic")
+
+MANY = 512
+"""States from which on a narrow band is kept as a sparse matrix."""
+
+NARROW = 8
+"""A band is narrow where it takes at most one in so many of the states."""
 
 
 def allowed_transitions(topology, n_components: int) -> np.ndarray:
@@ -19,7 +26,7 @@ def allowed_transitions(topology, n_components: int) -> np.ndarray:
     topology : None, str, int or array
         None and "ergodic": anything. "left-right": the same state or a later one. "linear": the same or the
         next one; "cyclic": the first is next to the last. A whole number b: states at most b apart (banded).
-        An array (K, K): what is not zero or False.
+        An array (K, K), dense or of scipy.sparse: what is not zero or False.
     n_components : int
 
     Raises
@@ -37,6 +44,8 @@ def allowed_transitions(topology, n_components: int) -> np.ndarray:
     K = n_components
     if topology is None:
         return np.ones((K, K), bool)
+    if issparse(topology):
+        return topology.toarray() != 0
     gap = np.arange(K) - np.arange(K)[:, None]
     if isinstance(topology, str):
         return {
@@ -48,6 +57,43 @@ def allowed_transitions(topology, n_components: int) -> np.ndarray:
     return abs(gap) <= topology if isinstance(topology, int | np.integer) else np.asarray(topology) != 0
 
 
+def sparse_transitions(topology, n_components: int) -> Any:
+    """The same mask as a sparse array of bools.
+
+    >>> sparse_transitions(1, 1000).nnz
+    2998
+    """
+    check_topology(topology, n_components)
+    K = n_components
+    if issparse(topology):
+        return csr_array(topology != 0)
+    if topology == "linear":
+        offsets = [0, 1]
+    elif topology == "cyclic":
+        offsets = [0, 1, 1 - K]
+    elif isinstance(topology, int | np.integer):
+        offsets = list(range(-min(int(topology), K - 1), min(int(topology), K - 1) + 1))
+    else:
+        return csr_array(allowed_transitions(topology, K))
+    offsets = [d for d in dict.fromkeys(offsets) if abs(d) < K]
+    bands = [np.ones(K - abs(d)) for d in offsets]
+    return csr_array(diags_array(bands, offsets=offsets, shape=(K, K)) != 0)
+
+
+def is_sparse(topology, n_components: int) -> bool:
+    """Whether transitions are to be kept as a sparse matrix: masks that are, and narrow bands of many
+    states."""
+    if issparse(topology):
+        return True
+    if isinstance(topology, int | np.integer) and not isinstance(topology, bool | np.bool_):
+        width = 2 * int(topology) + 1
+    elif isinstance(topology, str) and topology in ("linear", "cyclic"):
+        width = 2
+    else:
+        return False
+    return n_components >= MANY and width * NARROW <= n_components
+
+
 def check_topology(topology, n_components: int) -> None:
     """Raise a :class:`DataError` where it is none."""
     K = n_components
@@ -55,17 +101,16 @@ def check_topology(topology, n_components: int) -> None:
         return
     if isinstance(topology, int | np.integer) and not isinstance(topology, bool | np.bool_) and topology >= 0:
         return
-    mask = _mask(topology)
+    mask = topology if issparse(topology) else _mask(topology)
     if mask is None or mask.shape != (K, K):
+        shown = f"a sparse array {topology.shape}" if issparse(topology) else repr(topology)
         raise DataError(
             f"topology is one of {', '.join(map(repr, NAMES))}, a whole number of states that neighbours "
-            "may be "
-            f"apart, or a mask of shape ({K}, {K}); got {topology!r}"
+            f"may be apart, or a mask of shape ({K}, {K}), dense or sparse; got {shown}"
         )
-    if not mask.any(axis=1).all():
-        raise DataError(
-            f"topology lets state {int(mask.any(axis=1).argmin())} go nowhere, not even to itself"
-        )
+    somewhere = np.asarray((mask != 0).sum(axis=1)).ravel() > 0
+    if not somewhere.all():
+        raise DataError(f"topology lets state {int(somewhere.argmin())} go nowhere, not even to itself")
 
 
 def starts_at_first(topology: Any) -> bool:

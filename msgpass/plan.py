@@ -421,7 +421,6 @@ def _as_chain(node: Sequence, families) -> TableChain | None:
         firsts = [a.first for a in free]
         full = (
             len(free) == 2
-            and len(f.args) == 2
             and sorted(firsts) == [0, 1]
             and np.array_equal(f.counts, np.asarray(node.clock.lengths) - 1)
         )

@@ -10,6 +10,7 @@ import numpy as np
 from hmm.base import BaseHMM
 from hmm.chain import Chain
 from hmm.transitions.homogeneous import Homogeneous
+from hmm.transitions.sparse import Sparse
 from msgpass.errors import DataError, MissingDependencyError, ProbabilityError, UnsupportedError
 
 SINGLE = 1e-4
@@ -74,9 +75,9 @@ def name_of(model, allowed: tuple[str, ...], where: str) -> str:
 
 def transition_matrix(chain: Chain) -> np.ndarray:
     """The one matrix of a chain, (K, K); other libraries know no other transitions."""
-    if not isinstance(chain.transition, Homogeneous):
+    if not isinstance(chain.transition, Homogeneous | Sparse):
         raise UnsupportedError(
             f"{type(chain.transition).__name__} transitions have no counterpart there; a model with one "
             "transition matrix has"
         )
-    return chain.transition.transmat
+    return chain.transition.matrix

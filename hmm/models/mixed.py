@@ -109,7 +109,8 @@ class MixedHMM(BaseHMM):
         """A model of the whole chain that sees one part only."""
         part = self._fresh(model)
         part.store_emission(emission)
-        for name in ("startprob_", "transmat_"):
+        part.transitions = self.transitions
+        for name in ("startprob_", *(f"{field}_" for field in self.transition_kind().FIELDS)):
             if name in self.__dict__:
                 setattr(part, name, getattr(self, name))
         return part

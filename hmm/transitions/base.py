@@ -9,7 +9,9 @@ a kind, subclass :class:`Transition` and write
   ``values(inputs)``, what that parameter is under this transition;
 - ``learn(arrived, inputs, restrictions)``, the M-step from what arrived at the parameter: ∂log Z/∂log A;
 - ``row(state, inputs, t)``, one row of probabilities, for sampling, and ``entries``;
-- ``n_parameters()``, and ``log_prior()`` where there is a prior;
+- ``matrix``, or where there is no one matrix ``support``, which transitions there are;
+- ``n_parameters()``, and ``log_prior()`` and ``with_prior(value)`` where there is a prior;
+- ``check_restrictions`` and ``obeying`` where rows can be frozen or tied;
 - ``domains()`` and ``gradient(arrived, inputs)`` (``prior_gradient()``, too, where there is a prior) for fits
   by gradients and standard errors.
 
@@ -25,7 +27,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from hmm.coordinates import Domain
-from hmm.learning.restrictions import Restrictions
+from hmm.learning.restrictions import Restrictions, refuse_rows
 from hmm.simplex import draw
 from msgpass import FactorGraph
 from msgpass.errors import UnsupportedError
@@ -40,8 +42,19 @@ class Transition(ABC):
     STEPWISE: ClassVar[bool] = False
     """Whether what arrives at the parameter has a row for each pair of neighbours, and not their sum."""
 
+    SPARSE: ClassVar[bool] = False
+    """Whether ``start`` takes, and ``support`` gives, a sparse mask."""
+
     n_inputs: int = 0
     """Trailing columns of X that it reads."""
+
+    def with_prior(self, concentration) -> Self:
+        """Itself with a model's setting ``transmat_prior``, where it has such a prior."""
+        return self
+
+    def prior_shape(self, n_components: int) -> tuple[int, ...]:
+        """What a model's ``transmat_prior`` broadcasts to."""
+        return (n_components, n_components)
 
     @abstractmethod
     def check(self, n_components: int) -> Self:
@@ -63,6 +76,19 @@ class Transition(ABC):
     @abstractmethod
     def n_components(self) -> int:
         """States K of the model."""
+
+    @property
+    def support(self) -> Any:
+        """Mask of the transitions between the model's states that are possible, (K, K)."""
+        return self.matrix > 0
+
+    def check_restrictions(self, restrictions: Restrictions) -> None:
+        """Raise where it cannot freeze or tie what ``restrictions`` say; most kinds can do neither."""
+        refuse_rows(restrictions, type(self).__name__)
+
+    def obeying(self, restrictions: Restrictions) -> Self:
+        """Itself as a fit under ``restrictions`` may start from it: tied rows alike."""
+        return self
 
     @property
     def regimes(self) -> np.ndarray | None:

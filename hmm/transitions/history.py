@@ -54,6 +54,15 @@ class History(Transition):
     def start(self, allowed: np.ndarray, stay: float, rng: np.random.Generator) -> History:
         return self._with(self._plain.start(allowed, stay, rng))
 
+    def with_prior(self, concentration) -> History:
+        return replace(self, concentration=concentration)
+
+    def check_restrictions(self, restrictions: Restrictions) -> None:
+        """Rows can be frozen and tied."""
+
+    def obeying(self, restrictions: Restrictions) -> History:
+        return self._with(self._plain.obeying(restrictions))
+
     @property
     def n_components(self) -> int:
         return len(self.transmat)

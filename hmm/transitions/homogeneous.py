@@ -31,6 +31,9 @@ class Homogeneous(Transition):
 
     FIELDS: ClassVar[tuple[str, ...]] = ("transmat",)
 
+    def with_prior(self, concentration) -> Homogeneous:
+        return replace(self, concentration=concentration)
+
     def check(self, n_components: int) -> Homogeneous:
         shape = (n_components, n_components)
         return replace(
@@ -45,6 +48,12 @@ class Homogeneous(Transition):
     @property
     def n_components(self) -> int:
         return len(self.transmat)
+
+    def check_restrictions(self, restrictions: Restrictions) -> None:
+        """Rows can be frozen and tied."""
+
+    def obeying(self, restrictions: Restrictions) -> Homogeneous:
+        return replace(self, transmat=restrictions.pooled_rows(self.transmat))
 
     @property
     def matrix(self) -> np.ndarray:
@@ -92,16 +101,25 @@ class Homogeneous(Transition):
 
     def stationary(self) -> np.ndarray:
         """Of a chain with several, a mixture of all."""
-        K = len(self.transmat)
-        system = np.concatenate([self.transmat.T - np.eye(K), np.ones((1, K))])
-        pi = np.maximum(np.linalg.lstsq(system, np.append(np.zeros(K), 1.0))[0], 0)
-        return pi / pi.sum()
+        return stationary(self.transmat)
 
     def path(self, first: int, n: int, inputs, rng: np.random.Generator) -> np.ndarray:
         cdfs, states = np.cumsum(self.transmat, axis=1).tolist(), [first]
         for u in rng.random(n - 1).tolist():
             states.append(draw(cdfs[states[-1]], u))
         return np.array(states)
+
+
+def stationary(transmat: np.ndarray) -> np.ndarray:
+    """π with π A = π, (K,).
+
+    >>> stationary(np.array([[0.9, 0.1], [0.3, 0.7]])).round(12)
+    array([0.75, 0.25])
+    """
+    K = len(transmat)
+    system = np.concatenate([transmat.T - np.eye(K), np.ones((1, K))])
+    pi = np.maximum(np.linalg.lstsq(system, np.append(np.zeros(K), 1.0))[0], 0)
+    return pi / pi.sum()
 
 
 def drawn_rows(allowed: np.ndarray, stay: float, rng: np.random.Generator) -> np.ndarray:

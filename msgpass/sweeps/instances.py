@@ -142,6 +142,8 @@ class TableInstances:
     def _scatter_one(self, weights, target, chosen) -> None:
         k = self.observed[0]
         symbols = np.broadcast_to(self.data(k, chosen), weights.shape[: 1 + len(self.batch)]).ravel()
+        if not len(symbols):
+            return
         flat = weights.reshape(len(symbols), -1)
         n_symbols = self.states[k]
         counts = np.stack(

@@ -100,7 +100,7 @@ def _chain_message(run, family, j: int, name: str, row: int, from_factor: bool, 
             f"several factors link neighbouring steps of {name!r}, so no single message of one of "
             "them exists; add their tables into one"
         )
-    first = next(a for a in family.args if a.first == 0)
+    first = next(a for a in family.args if a.name == block.node.name and a.first == 0)
     earlier = _instance_row(family, first, j)
     if name != block.node.name or row not in (earlier, earlier + 1):
         raise _not_adjacent(family.factor[j].name, name, row)
