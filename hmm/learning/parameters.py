@@ -184,7 +184,7 @@ def _fields(chain: Chain, params: str, data, restricted: Restrictions) -> Iterat
         yield Field.of("startprob", "s", Rows(chain.concentration), chain.initial, restricted.initial, None)
     if "t" in params:
         domains = chain.transition.domains()
-        if set(domains) != {"transmat"}:
+        if set(domains) != {"transmat"} or chain.transition.n_inputs:
             refuse_rows(restricted, type(chain.transition).__name__)
         for name, domain in domains.items():
             value = np.asarray(getattr(chain.transition, name))

@@ -97,3 +97,13 @@ def test_a_setting_is_no_place_for_numbers(rng):
         model.fit(np.zeros((4, 2)))
     with pytest.raises(DataError, match="transitions is None or one of"):
         hmm.PoissonHMM(2, transitions="by group").fit(np.zeros((4, 2)))
+
+
+def test_gradients_lead_where_em_does(rng):
+    X, _ = two().sample(400, rng, inputs=rng.integers(0, 2, (400, 1)))
+    em = two(init_params="", tol=1e-9, n_iter=2000, transmat_prior=1.2).fit(X)
+    climbed = two(init_params="", tol=1e-9, method="lbfgs", transmat_prior=1.2).fit(X)
+    assert climbed.monitor_.history[-1] == pytest.approx(em.monitor_.history[-1], abs=1e-5)
+    np.testing.assert_allclose(climbed.transmat_, em.transmat_, atol=1e-3)
+    with pytest.raises(UnsupportedError, match="cannot freeze or tie"):
+        two(init_params="", method="lbfgs", frozen={"transmat": [0]}).fit(X)
