@@ -24,6 +24,7 @@ from msgpass.kernels import (
     table_chain_viterbi_segments,
 )
 from msgpass.kernels.runtime import aligned_empty, compiling
+from msgpass.kernels.table_chain_types import Visits
 
 MOST_IN_LANES, MOST_IN_SEGMENTS, MOST_IN_VITERBI_SEGMENTS = 16, 8, 4
 LONG = 1024  # steps below which a sequence is never swept on its own
@@ -52,27 +53,30 @@ def scaled_sweep(
     rows: np.ndarray,
     offsets: np.ndarray,
     lost: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    want_gamma: bool = True,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray, np.ndarray, Visits | None]:
     """As the reference's scaled sweep; ``transition`` (K, K), ``rows`` empty for evidence in order.
 
-    With them γ by row of evidence, (R, K), where that comes with the sweep: 2 or 4 states, few rows of
-    evidence, no sequence failed.
+    With them what γ adds up to, where that comes with the sweep: few rows of evidence, no sequence failed.
+    Only then may γ be left out; it is returned nevertheless if a sequence failed, or if it was needed.
     """
     n_states, n_sequences, steps = len(init), len(offsets) - 1, int(offsets[-1])
     work = steps * n_states * (n_states + 8)
     threaded, threaded_segments = work > THREADED, SWEEPS_OF_SEGMENTS * work > THREADED
     starts, lengths = offsets[:-1], np.diff(offsets)
-    gamma, xi = aligned_empty((steps, n_states)), np.zeros((n_states, n_states))
+    xi, failed = np.zeros((n_states, n_states)), np.zeros(n_sequences, bool)
     mantissa, exponent = np.zeros(n_sequences), np.zeros(n_sequences, np.int64)
-    failed = np.zeros(n_sequences, bool)
-    counts = np.zeros(evidence.shape) if n_states in (2, 4) and 8 * len(evidence) <= len(rows) else None
     alone = _long_sequences(lengths)
+    counts = initial = None
+    if 8 * len(evidence) <= len(rows) and not (n_states > MOST_IN_SEGMENTS and alone.any()):
+        counts, initial = np.zeros(evidence.shape), np.zeros(n_states)
+    gamma = aligned_empty((steps if want_gamma or counts is None else 0, n_states))
     for n in np.flatnonzero(alone):
         here = (init, transition, evidence, rows, int(offsets[n]), int(offsets[n + 1]), lost, gamma)
         if n_states <= MOST_IN_SEGMENTS:
             with compiling("the sweep over segments of a chain", table_chain_segments.transfers):
                 mantissa[n], exponent[n], pairs, failed[n] = table_chain_segments.one(
-                    *here, threaded_segments, counts
+                    *here, threaded_segments, counts, initial
                 )
         else:
             with compiling("the sweep over a long chain", table_chain_long.forward_rest):
@@ -84,13 +88,18 @@ def scaled_sweep(
     rest = np.flatnonzero(~alone)
     if len(rest):
         family = table_chain_lanes if n_states <= MOST_IN_LANES else table_chain_tiles
-        counted = (counts,) if family is table_chain_lanes else ()
+        here = init, transition, evidence, rows, starts[rest], lengths[rest], lost, gamma, threaded
         with compiling("the sweep over many chains", family.expected_counts):
-            mantissa[rest], exponent[rest], pairs, failed[rest] = family.many(
-                init, transition, evidence, rows, starts[rest], lengths[rest], lost, gamma, threaded, *counted
-            )
+            mantissa[rest], exponent[rest], pairs, failed[rest] = family.many(*here, counts, initial)
         xi += pairs
-    return mantissa, exponent, gamma, xi[None], failed, None if failed.any() else counts
+    if counts is None or initial is None:
+        return mantissa, exponent, gamma, xi[None], failed, None
+    if not failed.any():
+        visits = Visits(counts, initial)
+        return mantissa, exponent, gamma if want_gamma else None, xi[None], failed, visits
+    if want_gamma:
+        return mantissa, exponent, gamma, xi[None], failed, None
+    return scaled_sweep(init, transition, evidence, rows, offsets, lost)
 
 
 def forward_scale(

@@ -66,6 +66,8 @@ def expected_counts(
     lost,
     z,
     gamma,
+    counts,
+    initial,
     xi,
     alpha,
     outgoing,
@@ -80,11 +82,15 @@ def expected_counts(
     panels, transposed : (width / 16, K, 16) flat
         The transition and its transpose, packed.
     evidence, gamma : (R, K) and (T, K) flat
-        Without ``gamma`` (empty) only ``z`` is computed.
+        An empty ``gamma`` is not written; with empty ``counts`` too, only ``z`` is computed.
     starts, lengths : (8 · groups,)
         First row and length of each sequence; a length of 0 is an empty place.
     z : (3, 8 · groups)
         Out: mantissa and exponent of Z, and 0 or 1 when a scale was lost.
+    counts : (R, K) flat, or empty
+        Added to: γ by row of evidence, garbage if a scale was lost.
+    initial : (width,)
+        Added to: γ of the first steps, garbage if a scale was lost.
     xi : (width, width) flat
         Added to: Σ α w, without the factor A.
     alpha, outgoing : (longest, 8, width) flat
@@ -136,7 +142,7 @@ def expected_counts(
                         z[0, g + r], z[1, g + r] = totals[r], exponents[r]
                 exponents[r] += closing[r]
 
-        if gamma.size == 0:
+        if gamma.size == 0 and counts.size == 0:
             for r in range(LANES):
                 z[2, g + r] = 0.0 if smallest[r] >= lost else 1.0
             continue
@@ -161,12 +167,23 @@ def expected_counts(
                     store(outgoing, p + k, load(outgoing, p + k) * backward)
                     store(beta, b + k, load(alpha, p + k) * backward)
                 store(sums, 8 * r, peak)
-                if t < lengths[g + r]:
+                if t >= lengths[g + r]:
+                    continue
+                if t == 0:
+                    for k in range(0, width, 8):
+                        store(initial, k, load(initial, k) + load(beta, b + k))
+                if gamma.size:
                     to = (first_row[r] + t) * n_states
                     for k in range(0, whole, 8):
                         store(gamma, to + k, load(beta, b + k))
                     for k in range(whole, n_states):
                         gamma[to + k] = beta[b + k]
+                if counts.size:
+                    to = rows[first_row[r] + t] * n_states
+                    for k in range(0, whole, 8):
+                        store(counts, to + k, load(counts, to + k) + load(beta, b + k))
+                    for k in range(whole, n_states):
+                        counts[to + k] += beta[b + k]
 
         for r in range(LANES):
             sound = smallest[r] >= lost and horizontal_max(load(sums, 8 * r)) <= 1.0 / lost
@@ -216,10 +233,14 @@ def many(
     lost: float,
     gamma: np.ndarray,
     threaded: bool,
+    counts: np.ndarray | None = None,
+    initial: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Many sequences with one transition (K, K), whose rows of ``gamma`` are written in place.
 
-    Without ``gamma`` (empty) only the scales are computed.
+    Where ``counts`` (R, K) and ``initial`` (K,) are given, γ by row of evidence and γ of the first steps are
+    added to them, garbage if a sequence fails; ``gamma`` may then be empty. Without both only the scales are
+    computed.
 
     Returns
     -------
@@ -233,7 +254,8 @@ def many(
     width = -(-n_states // COLUMNS) * COLUMNS
     longest = int(lengths[0])
     z = np.zeros((3, len(lengths)))
-    xi = aligned_zeros((2, width * width))
+    xi, heads = aligned_zeros((2, width * width)), aligned_zeros((2, width))
+    by_row = aligned_zeros((2, 0 if counts is None else counts.size))
     first = aligned_zeros(width)
     first[:n_states] = init
     panels, transposed = packed(transition, width), packed(transition.T, width)
@@ -255,6 +277,8 @@ def many(
             lost,
             z,
             gamma.ravel(),
+            by_row[part],
+            heads[part],
             xi[part],
             *work,
         )
@@ -264,5 +288,9 @@ def many(
     else:
         expected_counts(*arguments(0))
         expected_counts(*arguments(1))
+    if counts is not None:
+        counts += (by_row[0] + by_row[1]).reshape(counts.shape)
+    if initial is not None:
+        initial += (heads[0] + heads[1])[:n_states]
     mantissa, exponent, failed = ungrouped(z, order)
     return mantissa, exponent, (xi[0] + xi[1]).reshape(width, width)[:n_states, :n_states], failed
