@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from msgpass.kernels.runtime import aligned_empty, jit, run_pair
+from msgpass.kernels.runtime import aligned_empty, jit, run_pair, work_memory
 from msgpass.kernels.simd import (
     broadcast,
     first,
@@ -185,36 +185,37 @@ def one(
     opening[:n_states] = log_init
     both[0, :n_states, :n_states], both[1, :n_states, :n_states] = log_transition, log_transition.T
     table, transposed = both[0].ravel(), both[1].ravel()
-    delta, middle = aligned_empty(int(stop - start) * width), (start + stop + 1) // 2
+    middle = (start + stop + 1) // 2
     local = (n_states, log_evidence.ravel(), rows, start)
-    both_ways(
-        forward,
-        (opening, table, depth, width, *local, start, middle, delta, ys[0]),
-        backward,
-        (transposed, depth, width, *local, middle, stop, delta, ys[1]),
-    )
-    cut = (middle - 1 - start) * width
-    state, best, alone = choose(delta, cut, ys[1], width, CLOSE)
-    if alone:
-        (score, alone), _ = both_ways(
-            walk_on,
-            (
-                table,
-                width,
-                *local,
-                middle,
-                stop,
-                delta,
-                state,
-                float(delta[cut + state]),
-                CLOSE * abs(best),
-                path,
-            ),
-            walk_back,
-            (transposed, width, start, start, middle - 1, delta, state, path),
+    with work_memory(int(stop - start) * width) as (delta,):
+        both_ways(
+            forward,
+            (opening, table, depth, width, *local, start, middle, delta, ys[0]),
+            backward,
+            (transposed, depth, width, *local, middle, stop, delta, ys[1]),
         )
-        path[middle - 1] = state
-    if not alone:
-        forward(opening, table, depth, width, *local, middle, stop, delta, ys[0])
-        score = walk_back(transposed, width, start, start, stop, delta, depth, path)
+        cut = (middle - 1 - start) * width
+        state, best, alone = choose(delta, cut, ys[1], width, CLOSE)
+        if alone:
+            (score, alone), _ = both_ways(
+                walk_on,
+                (
+                    table,
+                    width,
+                    *local,
+                    middle,
+                    stop,
+                    delta,
+                    state,
+                    float(delta[cut + state]),
+                    CLOSE * abs(best),
+                    path,
+                ),
+                walk_back,
+                (transposed, width, start, start, middle - 1, delta, state, path),
+            )
+            path[middle - 1] = state
+        if not alone:
+            forward(opening, table, depth, width, *local, middle, stop, delta, ys[0])
+            score = walk_back(transposed, width, start, start, stop, delta, depth, path)
     return score
