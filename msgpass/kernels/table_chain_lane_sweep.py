@@ -217,6 +217,7 @@ def expected_counts(
     gamma,
     counts,
     initial,
+    edges,
     xi,
     work,
 ):
@@ -231,7 +232,8 @@ def expected_counts(
     table, transposed : (K, width) flat
         Transition and its transpose, columns padded with zeros.
     evidence, gamma : (R, K) and (T, K) flat
-        An empty ``gamma`` is not written; with empty ``counts`` too, only ``z`` is computed.
+        An empty ``gamma`` is not written; with empty ``counts`` too, and less than two ``edges``, there is
+        only the forward half.
     starts, lengths : (8 · groups,)
         First row and length of each lane; a length of 0 is a spare lane.
     z : (3, 8 · groups) flat
@@ -240,7 +242,10 @@ def expected_counts(
         Added to: γ by row of evidence, by part and in four tables, garbage if a scale was lost.
     initial : (2, width · 8)
         Added to, by part: γ of the first steps by lane, garbage if a scale was lost.
-    xi : (2, width · width · 8)
+    edges : (0 to 2, 8 · groups, K)
+        Out: α of each lane's last step; and β of its first, for absorbed first messages, other than 2 or 4
+        states and lengths of 2 and more.
+    xi : (2, width · width · 8), or (2, 0)
         Added to, by part: Σ α w by lane, without the factor A.
     work : (longest · 2 width · 8 + width · 8 + max(width, 8) · 8,)
         Memory; what pads out α must not be subnormal, which would slow the products down.
@@ -294,7 +299,12 @@ def expected_counts(
             at,
             summary,
         )
-        if gamma.size == 0 and counts.size == 0:
+        if edges.shape[0] > 0:
+            for lane in range(LANES):
+                p = (mine[lane] - 1) * step + lane
+                for k in range(n_states):
+                    edges[0, g + lane, k] = alpha[p + LANES * k]
+        if gamma.size == 0 and counts.size == 0 and edges.shape[0] < 2:
             store(z, g, load(summary, MANTISSA))
             store(z, total_lanes + g, load(summary, EXPONENT))
             store(z, 2 * total_lanes + g, select(load(summary, SMALLEST) >= low, zero, splat(1.0)))
@@ -342,13 +352,18 @@ def expected_counts(
             two.backward(*rest, pairs)
         elif begin > 0:
             four.backward(*rest)
+        if edges.shape[0] == 2 and longest > 1:
+            cross(outgoing, step, n_states, transposed, width, beta, 0)
+            for lane in range(LANES):
+                for k in range(n_states):
+                    edges[1, g + lane, k] = beta[LANES * k + lane]
         sound = smallest_of_sound(summary, lost) >= low
         given_up = select(sound, zero, splat(1.0))
         store(z, g, load(summary, MANTISSA))
         store(z, total_lanes + g, load(summary, EXPONENT))
         store(z, 2 * total_lanes + g, given_up)
         paired = begin if n_states == 2 else 0  # from here on pairs are still to be added up
-        if longest - paired > 1:
+        if longest - paired > 1 and pairs.size:
             if any_lane(given_up > zero):
                 for t in range(paired, longest):
                     for p in range(t * step, t * step + LANES * n_states, LANES):

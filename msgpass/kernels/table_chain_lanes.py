@@ -38,18 +38,20 @@ def run(
     threaded: bool,
     counts: np.ndarray | None = None,
     initial: np.ndarray | None = None,
+    edges: np.ndarray | None = None,
+    paired: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """:func:`expected_counts` over all groups in two fixed parts.
 
     Where ``counts`` (R, K) and ``initial`` (K,) are given, γ by row of evidence and γ of the first steps are
-    added to them, and ``gamma`` may be empty.
+    added to them, and ``gamma`` may be empty. ``edges`` as in :func:`expected_counts`.
 
     Returns
     -------
     z : ndarray, shape (3, lanes)
         Mantissa, exponent and failure of each lane.
     xi : ndarray, shape (K, K)
-        Without the factor A.
+        Without the factor A; zeros unless ``paired``, which two states have to be.
     """
     n_states = len(transition)
     width = padded_width(n_states)
@@ -76,7 +78,9 @@ def run(
         starts,
         lengths,
     )
-    after = (lost, z.ravel(), gamma.ravel(), by_row, heads, xi)
+    edges = np.empty((0, 0, 0)) if edges is None else edges
+    xi = xi if paired else xi[:, :0]
+    after = (lost, z.ravel(), gamma.ravel(), by_row, heads, edges, xi)
     size = 2 * int(lengths.max()) * step + step + max(width, LANES) * LANES
     work = aligned_empty if width == n_states else aligned_zeros  # padding is read, though without effect
     if threaded:
@@ -88,6 +92,8 @@ def run(
         counts += by_row.reshape(2 * TABLES, *evidence.shape).sum(axis=0)
     if initial is not None:
         initial += heads.reshape(2, width, LANES)[:, :n_states].sum(axis=(0, 2))
+    if not paired:
+        return z, np.zeros((n_states, n_states))
     pairs = xi.reshape(2, width, width, LANES)[:, :n_states, :n_states]  # what pads it out is garbage
     return z, (pairs[0] + pairs[1]).sum(axis=2)
 
