@@ -28,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help="time only this contender (repeatable)"
     )
+    parser.add_argument(
+        "--problem", default="", metavar="TEXT", help="only problems with this in their label"
+    )
     parser.add_argument("--json", type=Path, metavar="DIR", help="keep the results here, one file a case")
     parser.add_argument(
         "--render", type=Path, metavar="PAGE", help="write the page from the kept results and stop"
@@ -61,6 +64,8 @@ def _run(arguments: argparse.Namespace) -> int:
             limits = machine.measure()
             found = []
             for problem in case.problems(arguments.effort):
+                if arguments.problem not in problem.label:
+                    continue
                 progress.update(task, description=f"{name}: {problem.label}")
                 found.append(measure(problem, seconds=seconds, only=only))
             progress.update(task, description=f"{name}: limits of the machine")
@@ -79,6 +84,7 @@ def _command(name: str, arguments: argparse.Namespace) -> str:
     words = ["python", "-m", "benchmarks", name]
     words += [] if arguments.effort == "normal" else [f"--{arguments.effort}"]
     words += [] if arguments.seconds is None else [f"--seconds={arguments.seconds:g}"]
+    words += [] if not arguments.problem else ["--problem", arguments.problem]
     words += [word for contender in arguments.only for word in ("--only", contender)]
     return shlex.join([*words, "--json", "benchmarks/results"])
 

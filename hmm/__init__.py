@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hmm.batching import batches
     from hmm.keeping import load
     from hmm.models.autoregressive import AutoregressiveHMM
     from hmm.models.bernoulli import BernoulliHMM
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from hmm.models.scipy_stats import ScipyHMM
     from hmm.models.student_t import StudentTHMM
     from hmm.models.switching_mean import SwitchingMeanHMM
+    from hmm.models.variational_categorical import VariationalCategoricalHMM
+    from hmm.models.variational_gaussian import VariationalGaussianHMM
     from hmm.models.von_mises import VonMisesHMM
     from hmm.monitor import ConvergenceMonitor
 
@@ -51,7 +54,10 @@ __all__ = [
     "ScipyHMM",
     "StudentTHMM",
     "SwitchingMeanHMM",
+    "VariationalCategoricalHMM",
+    "VariationalGaussianHMM",
     "VonMisesHMM",
+    "batches",
     "load",
 ]
 
@@ -74,7 +80,10 @@ _HOMES = {
     "ScipyHMM": "hmm.models.scipy_stats",
     "StudentTHMM": "hmm.models.student_t",
     "SwitchingMeanHMM": "hmm.models.switching_mean",
+    "VariationalCategoricalHMM": "hmm.models.variational_categorical",
+    "VariationalGaussianHMM": "hmm.models.variational_gaussian",
     "VonMisesHMM": "hmm.models.von_mises",
+    "batches": "hmm.batching",
     "load": "hmm.keeping",
 }
 

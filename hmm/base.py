@@ -18,10 +18,14 @@ from hmm import inference
 from hmm.chain import Chain, Evidence
 from hmm.emissions.base import Emission
 from hmm.keeping import save
+from hmm.learning import batches as by_batches
 from hmm.learning.baum_welch import baum_welch
-from hmm.learning.checkpoint import Checkpoint
+from hmm.learning.checkpoint import Checkpoint, digest
 from hmm.learning.expectation import Expectation
 from hmm.learning.fitting import Fitting
+from hmm.learning.gradient_ascent import gradient_ascent
+from hmm.learning.online import partial_fit
+from hmm.learning.survey import Survey
 from hmm.monitor import ConvergenceMonitor, log
 from hmm.online import OnlineFilter
 from hmm.sample import Sample, checked_sample
@@ -36,6 +40,7 @@ from hmm.starting import (
 )
 from hmm.transitions.base import Transition
 from hmm.transitions.homogeneous import Homogeneous
+from hmm.uncertainty import ConfidenceIntervals, StandardErrors, confidence_intervals, standard_errors
 from hmm.validation import (
     NotFittedError,
     generator,
@@ -44,7 +49,6 @@ from hmm.validation import (
     probabilities,
     rows_of_numbers,
     same_width,
-    sequence_lengths,
     whole,
 )
 from msgpass import FactorGraph, FixedLag, ForwardOnly, MaxProduct, Messages, run
@@ -87,6 +91,8 @@ class BaseHMM(BaseEstimator):
     EMISSION: ClassVar[type[Emission]]
     FLAT: ClassVar[bool] = False
     """Whether X of shape (T,) stands for (T, 1)."""
+    PRIORS_BY_DEFAULT: ClassVar[bool] = False
+    """Whether a prior of None stands for one of the model's own."""
     memory: ClassVar[int] = 0
     """Earlier rows that the density of an observation reads."""
 
@@ -108,6 +114,11 @@ class BaseHMM(BaseEstimator):
         """Keep an emission's fields as attributes."""
         for name in emission.LETTERS.values():
             setattr(self, f"{name}_", getattr(emission, name))
+
+    def surveyed(self, emission: Emission, survey: Survey) -> Emission:
+        """An emission ready to be fitted to all data that a survey has seen, where ``emission(X)`` saw some
+        of them only."""
+        return emission
 
     def check_data(self, X: np.ndarray) -> np.ndarray:
         """(T, D) data of the kind that the emission wants."""
@@ -143,7 +154,8 @@ class BaseHMM(BaseEstimator):
             States that are known, −1 (or NaN) where they are not: what is maximised is log p(x, labels).
         checkpoint : str or path, optional
             A file that the fit is kept in while it runs, and from which the same call goes on after it was
-            cut short, to the bit. With ``n_iter`` raised it goes on from where it ended.
+            cut short, to the bit. With ``n_iter`` raised it goes on from where it ended. L-BFGS goes on from
+            the same parameters without its memory of the curvature, so not by the same steps.
 
         Returns
         -------
@@ -166,12 +178,126 @@ class BaseHMM(BaseEstimator):
         check_settings(self)
         names = column_names(X)
         sample, width = self._sample(X, y, lengths, weights, labels)
-        fitting, kept = self._fitting(sample, checkpoint)
+        kept = None
+        if checkpoint is not None:
+            kept = Checkpoint(checkpoint, self, digest(self, sample), lambda draft: draft._learned(sample.X))
+        fitting = self._fitting(
+            lambda rng: self._start(sample, rng),
+            lambda chain: Expectation(sample, chain, model_restrictions(self)),
+            kept,
+        )
+        self._seen(width, names)
+        return self._concluded(fitting, kept)
+
+    def partial_fit(
+        self,
+        X,
+        y=None,
+        lengths=None,
+        *,
+        weights=None,
+        labels=None,
+        learning_decay: float = 0.6,
+        learning_offset: float = 0.0,
+    ):
+        """Learn from one more batch of whole sequences, by online EM, and forget old ones little by little.
+
+        Running means of the sufficient statistics are moved towards those of the batch, s ← (1 − γ) s + γ ŝ,
+        and the parameters maximise what s says (Cappé & Moulines 2009). The step is γ_n = (n +
+        learning_offset)^−learning_decay, with n the rows so far in units of this batch's: the number of
+        batches, if they are alike. The first call starts the parameters from its batch as ``fit`` does; a
+        model that has been fitted goes on from what it has, with a fresh memory. Parameters move as soon as
+        five numbers have come for each free one, and the model can be used after every call. The running
+        means are saved with it, so that a loaded model goes on.
+
+        Parameters
+        ----------
+        X, y, lengths, weights, labels
+            One batch, as ``fit`` takes them. Some hundred rows are better than a few.
+        learning_decay : float
+            κ in (½, 1]: 1 weighs all batches alike, less forgets the early ones, whose posteriors come from
+            poor parameters.
+        learning_offset : float
+            n_0 ≥ 0; more damps the first steps.
+
+        Returns
+        -------
+        self
+            ``monitor_.history`` has the log-likelihood of each batch before it was learned from.
+
+        Raises
+        ------
+        UnsupportedError
+            If the M-step of the emission or of the transitions has no additive statistics.
+
+        Examples
+        --------
+        >>> import hmm
+        >>> model, rng = hmm.PoissonHMM(n_components=2, random_state=0), np.random.default_rng(0)
+        >>> for _ in range(20):
+        ...     model = model.partial_fit(rng.poisson(np.repeat([2, 20], 50)))
+        >>> np.sort(model.lambdas_.ravel()).round()
+        array([ 2., 20.])
+        """
+        return partial_fit(self, X, y, lengths, weights, labels, learning_decay, learning_offset)
+
+    def fit_batches(self, batches, *, checkpoint=None):
+        """Estimate the parameters as ``fit`` does, from data that come in batches, one at a time in memory.
+
+        Every iteration of EM goes once through all batches and adds up their statistics, so the result is
+        that of ``fit`` on all of them to rounding, from the same start. (Student t models rise by another
+        step, to the same maximum.) The start comes from the first batch, or from what the attributes hold and
+        ``init_params`` does not name. One pass more, before the first iteration, checks and measures the
+        data.
+
+        Parameters
+        ----------
+        batches : iterable or callable
+            A list, an object that can be iterated over again (:func:`hmm.batches` cuts one out of a
+            memory-mapped array), or a function that returns a new iterator each time, such as a generator
+            function. Each item holds whole sequences: an array (T, D), one sequence; a list of these; a pair
+            (X, lengths); or a dict with "X" and any of "lengths", "weights", "labels".
+        checkpoint : str or path, optional
+            As of ``fit``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        UnsupportedError
+            If the M-step of the emission or of the transitions has no additive statistics.
+        DataError
+            If ``batches`` can be gone through only once, or differs from one time to the next.
+        KeyboardInterrupt
+            When it is interrupted; the model then holds the best parameters so far.
+
+        Examples
+        --------
+        >>> import hmm
+        >>> def days():
+        ...     for seed in range(5):
+        ...         yield np.random.default_rng(seed).poisson(np.repeat([2, 20], 50))
+        >>> model = hmm.PoissonHMM(n_components=2, random_state=0).fit_batches(days)
+        >>> np.sort(model.lambdas_.ravel()).round()
+        array([ 2., 21.])
+        """
+        fitting, kept, source = by_batches.begun(self, batches, checkpoint)
+        self._seen(source.width, source.names)
+        return self._concluded(fitting, kept)
+
+    def _seen(self, width: int, names: np.ndarray | None) -> None:
+        """Keep what the columns of a fit were; what an earlier one left is void."""
         self.n_features_in_ = width
         if names is not None:
             self.feature_names_in_ = names
         else:
             self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.pop("_running_", None)
+
+    def _concluded(self, fitting: Fitting, kept: Checkpoint | None):
+        """Run a fit to its end, or to an interrupt."""
         monitor = fitting.monitor
         try:
             for best in fitting:
@@ -188,7 +314,7 @@ class BaseHMM(BaseEstimator):
                 f"{monitor.history[-1] - monitor.history[-2]:.3g} ≥ tol={monitor.tol}; "
                 "raise n_iter, or tol, or set tol=0",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         return self
 
@@ -215,37 +341,46 @@ class BaseHMM(BaseEstimator):
             )
         return X[:, :-P], np.asarray(X[:, -P:], np.float64)
 
-    def _fitting(self, sample: Sample, checkpoint) -> tuple[Fitting, Checkpoint | None]:
-        """The climbs, and the file that keeps them."""
-        monitor, restricted = self._fresh_monitor(), model_restrictions(self)
-        rng = generator(self.random_state)
-        expectations: dict[str, Expectation] = {}
-
-        def start(rng: np.random.Generator) -> Chain:
-            return starting_chain(self, sample, rng)
+    def _fitting(
+        self,
+        start: Callable[[np.random.Generator], Chain],
+        expectation: Callable[[Chain], Any],
+        kept: Checkpoint | None,
+    ) -> Fitting:
+        """The climbs."""
+        monitor, rng = self._fresh_monitor(), generator(self.random_state)
+        expectations: dict[str, Any] = {}
 
         def climb(chain: Chain) -> Iterator[Chain]:
             if "of" not in expectations:
-                expectations["of"] = Expectation(sample, chain, restricted)
+                expectations["of"] = expectation(chain)
             return self._climb(chain, expectations["of"], monitor)
 
         n_init = self.n_init
         if n_init > 1 and not set(self.init_params) and all(map(self.has, _flat(attributes(self)))):
             log.warning("n_init=%d starts would be alike, for init_params is empty; one is made", n_init)
             n_init = 1
-        kept = None if checkpoint is None else Checkpoint(checkpoint, self, sample)
         state = None if kept is None else kept.load()
         after: Callable = (lambda _: None) if kept is None else kept.after
-        return Fitting(start, climb, monitor, rng, n_init, state, after), kept
+        return Fitting(start, climb, monitor, rng, n_init, state, after)
 
-    def _climb(self, chain: Chain, expectation: Expectation, monitor) -> Iterator[Chain]:
-        return baum_welch(chain, expectation, self.params, monitor)
+    def _start(self, sample: Sample, rng: np.random.Generator) -> Chain:
+        """Where a climb begins; the model stays as it is."""
+        return starting_chain(self, sample, rng)
+
+    def _climb(self, chain: Chain, expectation, monitor) -> Iterator[Chain]:
+        climb: Callable = {"em": baum_welch, "lbfgs": gradient_ascent}[self.method]
+        return climb(chain, expectation, self.params, monitor)
 
     def _store(self, chain: Chain) -> None:
         self.startprob_ = chain.initial
         for name in chain.transition.FIELDS:
             setattr(self, f"{name}_", getattr(chain.transition, name))
         self.store_emission(chain.emission)
+
+    def _learned(self, X: np.ndarray) -> Chain:
+        """What ``_store`` kept, to go on from."""
+        return self.chain(X)
 
     @property
     def monitor_(self) -> ConvergenceMonitor:
@@ -280,8 +415,12 @@ class BaseHMM(BaseEstimator):
             probabilities("startprob_", self.startprob_, (K,)),
             replace(cast(Any, kind), **held).check(K),
             self.emission(X).check(K),
-            prior("startprob_prior", self.startprob_prior, (K,), positive=True),
+            self._concentration(K),
         )
+
+    def _concentration(self, K: int) -> Any:
+        """Prior of the initial distribution."""
+        return prior("startprob_prior", self.startprob_prior, (K,), positive=True)
 
     def transition_kind(self) -> Transition:
         """The setting ``transitions``, without what is fitted."""
@@ -300,13 +439,18 @@ class BaseHMM(BaseEstimator):
 
     def _evidence(self, chain: Chain, X, lengths) -> Evidence:
         """Data of inference, checked and prepared."""
+        return chain.evidence(self._inference_sample(chain, X, lengths))
+
+    def _inference_sample(self, chain: Chain, X, lengths, weights=None, labels=None) -> Sample:
+        """Data of inference, checked and arranged."""
         same_names(self.__dict__.get("feature_names_in_"), column_names(X), type(self).__name__)
         X, lengths = end_to_end(X, lengths, flat=self.FLAT)
         X = rows_of_numbers(X, flat=self.FLAT)
         same_width(X, chain.emission.n_features + chain.transition.n_inputs, type(self).__name__)
         X, U = self._split(X)
-        X, lengths = self.check_data(X), sequence_lengths(lengths, len(X))
-        return chain.evidence(Sample(self.arranged(X, lengths), lengths, U))
+        X = self.check_data(X)
+        sample = checked_sample(X, U, lengths, labels, weights, self.n_components)
+        return replace(sample, X=self.arranged(X, sample.lengths))
 
     def graph(self, X, lengths=None) -> FactorGraph:
         """The factor graph that everything runs on.
@@ -471,6 +615,72 @@ class BaseHMM(BaseEstimator):
         visits = chain.visits(m, evidence)
         steps = chain.regimes(np.exp(m.belief["z"])).sum(axis=0)
         return steps / np.where(visits > 0, visits, 1)
+
+    # -- how well parameters are known ------------------------------------------------------------------
+
+    def standard_errors(self, X, lengths=None, *, weights=None, labels=None) -> StandardErrors:
+        """Standard errors of the estimates, from the observed information.
+
+        The information is minus the matrix of second derivatives of log p(X) (plus log prior, if there is
+        one) at the maximum, in coordinates without constraints; it takes two runs of the graph for each of
+        them. Its inverse is the covariance of the estimates if there are many data; errors of the parameters
+        themselves follow by the delta method.
+
+        Parameters
+        ----------
+        X, lengths, weights, labels
+            What the model was fitted to.
+
+        Returns
+        -------
+        StandardErrors
+            By attribute, ``errors["transmat_"]``, in its shape; what ``params`` names. NaN where there is
+            none: zeros of the structure, frozen numbers, estimates at the edge of their range (probabilities
+            that next to nothing speaks for, variances at the floor).
+
+        Raises
+        ------
+        NumericalError
+            If the information is not positive definite: the parameters are not at a maximum, or the data do
+            not tell them apart.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the parameters are far from the maximum, compared with their errors.
+
+        Examples
+        --------
+        >>> from hmm import PoissonHMM
+        >>> X = np.random.default_rng(0).poisson(4, 400)
+        >>> PoissonHMM().fit(X).standard_errors(X)
+        StandardErrors
+          lambdas_[0, 0]  3.9175 ± 0.099
+        """
+        return standard_errors(self, X, lengths, weights, labels)
+
+    def confidence_intervals(
+        self, X, lengths=None, level: float = 0.95, *, weights=None, labels=None
+    ) -> ConfidenceIntervals:
+        """Confidence intervals of the parameters, from the observed information.
+
+        They are symmetric on a scale without ends (logarithms of what is above zero, log p/(1 − p) of
+        probabilities), so that they stay in the parameter's range.
+
+        Parameters
+        ----------
+        X, lengths, weights, labels
+            What the model was fitted to.
+        level : float
+            Of confidence.
+
+        Returns
+        -------
+        ConfidenceIntervals
+            By attribute, ``lower, upper = intervals["transmat_"]``, in its shape; NaN as in
+            ``standard_errors``.
+        """
+        return confidence_intervals(self, X, lengths, level, weights, labels)
 
     # -- the model itself -------------------------------------------------------------------------------
 

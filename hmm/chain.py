@@ -13,7 +13,7 @@ import numpy as np
 
 from hmm.emissions.base import Emission, table
 from hmm.sample import Sample
-from hmm.simplex import dirichlet_log_density, draw, log
+from hmm.simplex import dirichlet_log_density, draw, log, normalised
 from hmm.transitions.base import Transition
 from msgpass import FactorGraph, Messages, Table
 
@@ -63,9 +63,9 @@ class Chain:
     def graph(self, evidence: Evidence) -> FactorGraph:
         """Factor graph over the evidence: states "z", parameters "initial", "transition", …"""
         g = FactorGraph()
-        initial, lengths = self.transition.initial(self.initial), evidence.lengths
+        initial, lengths = self.log_initial(), evidence.lengths
         z = g.sequence("z", length=lengths if len(lengths) > 1 else lengths[0], states=len(initial))
-        g.factor(Table(g.parameter("initial", log(initial))), z[0])
+        g.factor(Table(g.parameter("initial", initial)), z[0])
         self.transition.attach(g, z, evidence.inputs)
         self.emission.attach(g, z, evidence.data, self.transition.groups)
         if evidence.labels is not None:
@@ -77,10 +77,18 @@ class Chain:
     def values(self, evidence: Evidence) -> dict[str, np.ndarray]:
         """Values that make a graph built for this evidence, by whatever chain, a graph of this one."""
         return {
-            "initial": log(self.transition.initial(self.initial)),
+            "initial": self.log_initial(),
             **self.transition.values(evidence.inputs),
             **self.emission.values(evidence.data),
         }
+
+    def log_initial(self) -> np.ndarray:
+        """Log initial distribution over the graph's states, (S,)."""
+        return log(self.transition.initial(self.initial))
+
+    def learn_initial(self, counts: np.ndarray, frozen: np.ndarray | None = None) -> np.ndarray:
+        """M-step of ``initial`` from expected starts; entries that ``frozen`` marks keep their values."""
+        return normalised(counts, self.concentration, self.initial, frozen)
 
     def regimes(self, values: np.ndarray) -> np.ndarray:
         """Probabilities over the graph's states, (…, S), as probabilities over the model's, (…, K)."""

@@ -32,16 +32,16 @@ def normalised(
     >>> normalised(np.array([3.0, 1.0, 4.0]), 1.0, np.array([0.3, 0.3, 0.4]), np.array([False, False, True]))
     array([0.45, 0.15, 0.4 ])
     """
-    if np.ndim(concentration) == 0 and concentration == 1:  # counts are zero already where ``previous`` is
+    if _flat(concentration):  # counts are zero already where ``previous`` is
         mass = counts
     else:
         mass = np.where(previous > 0, np.maximum(counts + (concentration - 1.0), 0.0), 0.0)
     if frozen is not None:
         return _around(frozen, mass, previous)
-    total = mass.sum(axis=-1, keepdims=True)
-    known = total > NEGLIGIBLE
-    if known.all():
+    total = np.add.reduce(mass, axis=-1, keepdims=True)
+    if total.min() > NEGLIGIBLE:
         return mass / total
+    known = total > NEGLIGIBLE
     return np.where(known, mass / np.where(known, total, 1.0), previous)
 
 
@@ -56,6 +56,8 @@ def _around(frozen: np.ndarray, mass: np.ndarray, previous: np.ndarray) -> np.nd
 
 def dirichlet_log_density(p: np.ndarray, concentration) -> float:
     """Σ (concentration − 1) log p over what is not zero by structure; 0 for a flat prior."""
+    if _flat(concentration):
+        return 0.0
     extra = np.asarray(concentration) - 1.0
     if not extra.any():
         return 0.0
@@ -63,6 +65,17 @@ def dirichlet_log_density(p: np.ndarray, concentration) -> float:
     return float(np.sum(np.broadcast_to(extra, p.shape)[inside] * np.log(p[inside])))
 
 
+def dirichlet_slope(p: np.ndarray, concentration) -> np.ndarray:
+    """∂/∂p of :func:`dirichlet_log_density`, (concentration − 1)/p; 0 where p is zero by structure."""
+    extra = np.broadcast_to(np.asarray(concentration, np.float64) - 1.0, p.shape)
+    return np.divide(extra, p, out=np.zeros(p.shape), where=p > 0)
+
+
 def draw(cdf: list[float], u: float) -> int:
     """Inverse of a distribution function, which may end a rounding below one, at u in [0, 1)."""
     return bisect_right(cdf, u * cdf[-1])
+
+
+def _flat(concentration) -> bool:
+    """Whether a prior is one number, 1; asked in every iteration of a fit."""
+    return getattr(concentration, "ndim", 0) == 0 and concentration == 1

@@ -40,13 +40,16 @@ def check_settings(model) -> None:
     whole("n_iter", model.n_iter, 0)
     whole("n_init", model.n_init, 1)
     check_tolerance(model.tol)
+    if not isinstance(model.verbose, bool | np.bool_ | int | np.integer):
+        raise DataError(f"verbose must be True or False, got {model.verbose!r}")
     one_of("algorithm", model.algorithm, ALGORITHMS)
     one_of("implementation", model.implementation, IMPLEMENTATIONS)
     one_of("method", model.method, METHODS)
     letters("params", model.params, fields(model))
     letters("init_params", model.init_params, fields(model))
-    prior("startprob_prior", model.startprob_prior, (K,), positive=True)
-    prior("transmat_prior", model.transmat_prior, (K, K), positive=True)
+    for name, shape in (("startprob_prior", (K,)), ("transmat_prior", (K, K))):
+        if getattr(model, name) is not None or not model.PRIORS_BY_DEFAULT:
+            prior(name, getattr(model, name), shape, positive=True)
     if model.transitions is not None and not isinstance(model.transitions, Transition):
         raise DataError(
             f"transitions is None or one of hmm.transitions, got {model.transitions!r}; a matrix goes to "

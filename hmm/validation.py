@@ -10,6 +10,9 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from msgpass.errors import DataError, ProbabilityError, ShapeError
 from msgpass.errors import NotFittedError as EngineNotFittedError
 
+LARGEST = 1e150
+"""Numbers in data beyond which squares overflow."""
+
 SUM_TOLERANCE = 1e-6
 """How far from one probabilities that the user wrote down may sum."""
 
@@ -62,9 +65,16 @@ def rows_of_numbers(X, *, flat: bool = False) -> np.ndarray:
             f"X has {array.shape[0]} sample(s) and {array.shape[1]} feature(s) (shape={array.shape}) while a "
             "minimum of 1 is required: there is nothing in it"
         )
-    if array.dtype.kind == "f" and np.isinf(array).any():
-        t, d = np.argwhere(np.isinf(array))[0]
-        raise DataError(f"X holds an infinite value at row {t}, column {d}; a missing value is NaN")
+    largest = min(LARGEST, float(np.finfo(array.dtype).max)) if array.dtype.kind == "f" else np.inf
+    if array.dtype.kind == "f" and ((array > largest).any() or (array < -largest).any()):
+        t, d = np.argwhere(np.abs(np.nan_to_num(array, posinf=np.inf, neginf=-np.inf)) > largest)[0]
+        if np.isinf(array[t, d]):
+            raise DataError(f"X holds an infinite value at row {t}, column {d}; a missing value is NaN")
+        raise DataError(
+            f"X holds {array[t, d]:.3g} at row {t}, column {d}; the squares of such numbers overflow: "
+            "choose a "
+            "larger unit"
+        )
     return array
 
 
@@ -120,8 +130,11 @@ def parameter(name: str, value, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def prior(name: str, value, shape: tuple[int, ...], *, positive: bool = False) -> np.ndarray:
-    """A prior's parameter that broadcasts to ``shape``, finite, not negative (or above zero)."""
+def prior(
+    name: str, value, shape: tuple[int, ...], *, positive: bool = False, signed: bool = False
+) -> np.ndarray:
+    """A prior's parameter that broadcasts to ``shape``: finite, not negative (or above zero, or of any sign),
+    and small enough that its square is finite."""
     try:
         array = np.asarray(value, dtype=np.float64)
         np.broadcast_to(array, shape)
@@ -129,10 +142,10 @@ def prior(name: str, value, shape: tuple[int, ...], *, positive: bool = False) -
         raise ShapeError(
             f"{name} must be a number or an array that broadcasts to {shape}, got {value!r}"
         ) from None
-    if not np.isfinite(array).all() or (array < 0).any() or (positive and (array == 0).any()):
-        raise DataError(
-            f"{name} must be finite and {'above zero' if positive else 'not negative'}, got {value!r}"
-        )
+    wrong = not (np.abs(array) < 1e150).all() or (not signed and (array < 0).any())
+    if wrong or (positive and (array == 0).any()):
+        what = " and above zero" if positive else "" if signed else " and not negative"
+        raise DataError(f"{name} must be finite{what}, got {value!r}")
     return array
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from msgpass.errors import DataError, GraphError, ShapeError, UnavailableError
 from msgpass.nodes import Clock, Observation, Parameter, Sequence, Slice, Variable, as_slice
-from msgpass.values import all_finite
+from msgpass.values import all_finite, below_infinity, unwritable
 
 
 class Factor:
@@ -109,9 +109,12 @@ class FactorGraph:
         return self._add(Sequence(self, name, clock, *_domain(name, states, shape)))
 
     def parameter(self, name: str, value) -> Parameter:
-        """Add a value shared by all steps (log tables may hold −∞; nothing may be NaN or +∞)."""
-        array = _real_array(f"parameter {name!r}", value)
-        if np.isnan(array).any() or np.isposinf(array).any():
+        """Add a value shared by all steps (log tables may hold −∞; nothing may be NaN or +∞).
+
+        It is copied, except a float64 array that nobody can write to.
+        """
+        array = value if unwritable(value) else _real_array(f"parameter {name!r}", value)
+        if not below_infinity(array):
             raise DataError(
                 f"parameter {name!r} holds NaN or +∞ at {_where(~(array < np.inf))}; give finite "
                 "numbers (−∞ only in log tables)"

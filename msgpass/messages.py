@@ -159,6 +159,25 @@ class Messages:
         """
         return single_messages.message(self._x, source, target)
 
+    def lent(self, name) -> np.ndarray:
+        """What arrives at a parameter, as ``parameters`` has it, but read only and without a copy where that
+        can be: for tables with a row a step, which may be as large as all messages.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Table, run
+        >>> g = FactorGraph()
+        >>> z = g.sequence("z", length=2, states=2)
+        >>> _ = g.factor(Table(g.parameter("evidence", np.log([[0.2, 0.8], [0.5, 0.5]]))), z[:])
+        >>> run(g).lent("evidence")
+        array([[0.2, 0.8],
+               [0.5, 0.5]])
+        """
+        name = getattr(name, "name", name)
+        if name not in self.parameters:
+            return self.parameters[name]  # which says what there is
+        return readings.lent(self._x, name)
+
     def totals(self, name) -> np.ndarray:
         """log Z (or best score) of every independent part of a discrete variable's component, (parts,).
 

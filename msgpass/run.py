@@ -16,7 +16,7 @@ from msgpass.plan import Plan, TableChain, Tree
 from msgpass.schedule.base import Schedule
 from msgpass.schedule.sequential import Sequential
 from msgpass.sweeps.execution import Execution
-from msgpass.values import Values
+from msgpass.values import Values, below_infinity, unwritable
 
 _SEQUENTIAL = Sequential()
 _SUM, _GAUSSIAN, _ADJOINT = SumProduct(), Gaussian(), Adjoint()
@@ -216,15 +216,18 @@ def resolve_values(plan: Plan, values: dict | None) -> tuple[Values, dict[str, n
 
 
 def _parameter(node: Parameter, value) -> np.ndarray:
+    """A checked copy; a float64 array that nobody can write to is taken as it is."""
     array: np.ndarray
     try:
-        array = np.array(
-            value, dtype=np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64
-        )
+        if unwritable(value):
+            array = value
+        else:
+            kind = np.float32 if getattr(value, "dtype", None) == np.float32 else np.float64
+            array = np.array(value, dtype=kind)
     except (TypeError, ValueError) as problem:
         raise DataError(f"values[{node.name!r}] is not an array of numbers: {problem}") from None
     _same_shape(node.name, array, node.value)
-    if not (array < np.inf).all():
+    if not below_infinity(array):
         raise DataError(f"values[{node.name!r}] holds NaN or +∞")
     return array
 

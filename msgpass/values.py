@@ -13,6 +13,22 @@ def all_finite(array: np.ndarray) -> bool:
         return math.isfinite(float(array.sum())) or bool(np.isfinite(array).all())
 
 
+def below_infinity(array: np.ndarray) -> bool:
+    """No NaN and no +∞, told by the maximum, which is NaN wherever there is one: one pass, no temporary."""
+    return array.size == 0 or bool(array.max() < np.inf)
+
+
+def unwritable(value) -> bool:
+    """Whether this is a float64 array that can be changed neither itself nor through what it is a view of."""
+    if type(value) is not np.ndarray or value.dtype != np.float64:
+        return False
+    while isinstance(value, np.ndarray):
+        if value.flags.writeable:
+            return False
+        value = value.base
+    return value is None
+
+
 class Values(dict):
     """Arrays by name that remember whether anything is missing: data are looked through once a run."""
 

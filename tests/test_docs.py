@@ -47,3 +47,20 @@ def test_paths_that_are_named_exist(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for path in re.findall(r"`((?:msgpass|hmm|rnn|tests|docs|tutorials|benchmarks)/[\w./]*)`", text):
         assert (ROOT / path).exists() or path in ADDED_BY_THE_READER, path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_tests_that_are_named_exist(page):
+    for path, name in re.findall(r"`(tests/[\w./]+\.py)::(\w+)`", page.read_text(encoding="utf-8")):
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"
+
+
+def test_every_feature_has_a_test():
+    """Each row of the tables of features names one."""
+    rows = (ROOT / "docs" / "hmm-features.md").read_text(encoding="utf-8").splitlines()
+    features = [
+        row for row in rows if row.startswith("| ") and not row.startswith(("| feature", "| emission |"))
+    ]
+    assert len(features) > 30
+    for row in features:
+        assert "`tests/" in row, row

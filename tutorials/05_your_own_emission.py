@@ -119,40 +119,28 @@ for slope in best.gradient(sample, weights).values():
 # %% [markdown]
 # ## The model
 #
-# An estimator is a constructor that stores its arguments, as scikit-learn asks, and the emission's name.
+# An estimator is a dataclass of its settings, which is the constructor that scikit-learn asks for, and the
+# emission's name. Restarts, ties, topologies and the other settings of every model come with the base.
 
 
 # %%
+@dataclass(eq=False, repr=False)
 class GumbelHMM(IndependentHMM):
     """Hidden Markov model of floods."""
 
     EMISSION = Gumbel
 
-    def __init__(
-        self,
-        n_components=1,
-        startprob_prior=1.0,
-        transmat_prior=1.0,
-        algorithm="viterbi",
-        random_state=None,
-        n_iter=1000,
-        tol=1e-6,
-        verbose=False,
-        params="stlc",
-        init_params="stlc",
-        implementation="log",
-    ):
-        self.n_components = n_components
-        self.startprob_prior = startprob_prior
-        self.transmat_prior = transmat_prior
-        self.algorithm = algorithm
-        self.random_state = random_state
-        self.n_iter = n_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.params = params
-        self.init_params = init_params
-        self.implementation = implementation
+    n_components: int = 1
+    startprob_prior: float = 1.0
+    transmat_prior: float = 1.0
+    algorithm: str = "viterbi"
+    random_state: int | None = None
+    n_iter: int = 1000
+    tol: float = 1e-6
+    verbose: bool = False
+    params: str = "stlc"
+    init_params: str = "stlc"
+    implementation: str = "log"
 
 
 # %% [markdown]

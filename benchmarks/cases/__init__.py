@@ -11,7 +11,18 @@ from typing import Literal
 Effort = Literal["quick", "normal", "full"]
 """How much to run: small sizes only, the sizes of the published table, or those that take minutes too."""
 
-NAMES = ("estep", "score", "viterbi", "rnn_step", "kept_graph")
+NAMES = (
+    "estep",
+    "score",
+    "viterbi",
+    "gaussian",
+    "gaussian_score",
+    "gaussian_viterbi",
+    "fit",
+    "rnn_step",
+    "kept_graph",
+    "checkpointed",
+)
 
 
 def get(name: str) -> ModuleType:

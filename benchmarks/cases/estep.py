@@ -87,13 +87,13 @@ def msgpass_graph(data: Data):
     return g
 
 
-def msgpass_estep(data: Data) -> Contender:
+def msgpass_estep(data: Data, schedule=None) -> Contender:
     from msgpass import run
 
     g = msgpass_graph(data)
 
     def estep() -> dict[str, object]:
-        m = run(g)
+        m = run(g, schedule=schedule)
         names = ("initial", "transition", "emission")
         return {"log_likelihood": m.total} | {name: m.parameters[name] for name in names}
 

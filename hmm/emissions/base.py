@@ -8,7 +8,11 @@ write
 - ``fit(data, weights, params)`` → the emission that maximises Σ_tk weights[t, k] log p(x_t | k) + log prior;
 - ``n_parameters()``, ``n_features``, ``check()`` and ``LETTERS``;
 - ``prepare(X)`` where something is worth computing once a data set;
-- ``gradient(data, weights)`` where a formula is better than the differences that every emission inherits.
+- ``gradient(data, weights)`` where a formula is better than the differences that every emission inherits;
+- ``domains(data)``, where a field's numbers live, if not every real number will do; and where there is a
+  prior, ``log_prior()``, and ``prior_gradient()`` if it has a formula.
+- ``statistics(data, weights)`` and ``from_statistics(statistics, params)`` where the M-step looks at the data
+  through sums only: batches then add up, for data that do not fit into memory and for online EM.
 
 Where features are independent given the state, :class:`hmm.emissions.independent.Independent` asks for less.
 
@@ -19,12 +23,16 @@ It then works in every model: the log densities enter the graph as one parameter
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
+from hmm.coordinates import Domain, Real
+from hmm.emissions.statistics import Statistics
 from msgpass import FactorGraph, Messages, Table
+from msgpass.errors import UnsupportedError
 from msgpass.potentials import GroupedTable
 
 DIFFERENCE = 6e-6
@@ -57,6 +65,30 @@ class Emission(ABC):
         A state without weight keeps its values.
         """
 
+    @property
+    def additive(self) -> bool:
+        """Whether ``statistics`` and ``from_statistics`` are there."""
+        return type(self).statistics is not Emission.statistics
+
+    def statistics(self, data, weights: np.ndarray) -> Statistics:
+        """What ``fit`` needs of data under (T, K) weights; those of batches add up to those of all.
+
+        Conditional moments of what is latent beside the state (missing cells, components of a mixture) are
+        taken under the emission's own parameters, which must be the same for all that an iteration adds up.
+        """
+        raise UnsupportedError(
+            f"{type(self).__name__} emissions are fitted to all rows at once, and not to sums that batches "
+            "add up to; call fit on all data, or on a sample of the sequences"
+        )
+
+    def from_statistics(self, statistics: Statistics, params: str) -> Self:
+        """The M-step: what ``fit`` gives for the data that the statistics are of.
+
+        ``fit(data, weights, params)`` is ``from_statistics(statistics(data, weights), params)`` to rounding.
+        Student t emissions alone take another step upwards, for their own has no finite statistics.
+        """
+        raise UnsupportedError(f"{type(self).__name__} emissions have no additive statistics; call fit")
+
     @abstractmethod
     def n_parameters(self) -> dict[str, int]:
         """Free numbers by letter."""
@@ -74,6 +106,15 @@ class Emission(ABC):
         """Log prior density of the parameters, up to a constant; 0 under maximum likelihood."""
         return 0.0
 
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        """∂ log prior/∂θ by field, as ``gradient`` has it; fields without a prior may be left out.
+
+        By central differences here, where ``log_prior`` is written at all.
+        """
+        if type(self).log_prior is Emission.log_prior:
+            return {}
+        return differences(lambda fields: self.with_fields(fields).log_prior(), self.fields())
+
     def gradient(self, data, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Σ_tk weights[t, k] ∂log p(x_t | k)/∂θ for each field θ, in the field's own shape.
 
@@ -83,19 +124,29 @@ class Emission(ABC):
 
         By central differences here; an emission with a formula overrides it.
         """
-        slopes = {}
-        for field in self.LETTERS.values():
-            value = np.asarray(getattr(self, field), np.float64)
-            slopes[field] = np.empty(value.shape)
-            for index in np.ndindex(value.shape):
-                step = DIFFERENCE * max(0.01, abs(float(value[index])))
-                ends: list[float] = []
-                for moved in (value.copy(), value.copy()):
-                    moved[index] += step if not ends else -step
-                    other = replace(cast(Any, self), **{field: moved})
-                    ends.append(float(weighted(weights, other.log_density(data)).sum()))
-                slopes[field][index] = (ends[0] - ends[1]) / (2 * step)
-        return slopes
+
+        def level(fields: dict[str, np.ndarray]) -> float:
+            return float(weighted(weights, self.with_fields(fields).log_density(data)).sum())
+
+        return differences(level, self.fields())
+
+    # -- its numbers, for fits by gradients -------------------------------------------------------------
+
+    def fields(self) -> dict[str, np.ndarray]:
+        """Arrays that may be estimated, by the names that ``gradient`` has for them."""
+        return {name: np.asarray(getattr(self, name), np.float64) for name in self.LETTERS.values()}
+
+    def with_fields(self, fields: Mapping[str, np.ndarray]) -> Self:
+        """Itself with some of its ``fields`` replaced."""
+        return replace(cast(Any, self), **fields)
+
+    def estimated(self, params: str) -> dict[str, str]:
+        """Names of the fields that ``params`` has a fit estimate → their letter."""
+        return {name: letter for letter, name in self.LETTERS.items() if letter in params}
+
+    def domains(self, data) -> dict[str, Domain]:
+        """Where the numbers of each field live, with the bounds that ``fit`` to these data keeps to."""
+        return {name: Real() for name in self.LETTERS.values()}
 
     def with_states(
         self, letter: str, other: Emission, states: np.ndarray, sources: np.ndarray | None = None
@@ -113,21 +164,43 @@ class Emission(ABC):
     def attach(self, graph: FactorGraph, z, data, groups: np.ndarray | None = None) -> None:
         """Add the emission's factors over the states ``z``; of several graph states in one group each says
         the same."""
-        densities = graph.parameter("log_density", self.log_density(data))
+        densities = graph.parameter("log_density", _frozen(self.log_density(data)))
         graph.factor(table(densities, groups), z[:])
 
     def values(self, data) -> dict[str, np.ndarray]:
         """Values of the graph's parameters under this emission."""
-        return {"log_density": self.log_density(data)}
+        return {"log_density": _frozen(self.log_density(data))}
 
     def learn(self, data, messages: Messages, params: str) -> Emission:
         """M-step: ``fit`` with the posteriors that arrived at the graph's parameter."""
-        return self.fit(data, messages.parameters["log_density"], params)
+        return self.fit(data, messages.lent("log_density"), params)
+
+
+def _frozen(density: np.ndarray) -> np.ndarray:
+    """The array itself, read only: then a graph takes it without a copy."""
+    density.flags.writeable = False
+    return density
 
 
 def table(values, groups: np.ndarray | None) -> Table | GroupedTable:
     """A table over the graph's states that says the same of all states of a group."""
     return Table(values) if groups is None else Table.grouped(values, groups)
+
+
+def differences(
+    level: Callable[[dict[str, np.ndarray]], float], fields: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Central differences of a function of some arrays, one number at a time."""
+    slopes = {}
+    for name, value in fields.items():
+        slopes[name] = np.empty(value.shape)
+        for index in np.ndindex(value.shape):
+            step = DIFFERENCE * max(0.01, abs(float(value[index])))
+            up, down = value.copy(), value.copy()
+            up[index] += step
+            down[index] -= step
+            slopes[name][index] = (level({name: up}) - level({name: down})) / (2 * step)
+    return slopes
 
 
 def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:

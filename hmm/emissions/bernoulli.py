@@ -84,3 +84,8 @@ class Bernoulli(Independent):
         a, b = (np.broadcast_to(value, self.probs.shape) - 1 for value in self.prior)
         ones = a[a > 0] * log(self.probs[a > 0])
         return float(ones.sum() + (b[b > 0] * log(1 - self.probs[b > 0])).sum())
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        a, b = (np.broadcast_to(value, self.probs.shape) - 1 for value in self.prior)
+        ones = np.divide(a, self.probs, out=np.zeros(self.probs.shape), where=a > 0)
+        return {"probs": ones - np.divide(b, 1 - self.probs, out=np.zeros(self.probs.shape), where=b > 0)}

@@ -11,8 +11,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from hmm.coordinates import Domain, Rows
 from hmm.emissions.base import Emission, table
-from hmm.simplex import dirichlet_log_density, log, normalised
+from hmm.emissions.statistics import Statistics, Sums
+from hmm.simplex import dirichlet_log_density, dirichlet_slope, log, normalised
 from hmm.validation import prior, probabilities
 from msgpass import FactorGraph, Messages
 from msgpass.errors import DataError
@@ -79,6 +81,12 @@ class Categorical(Emission):
     def fit(self, data: np.ndarray, weights: np.ndarray, params: str) -> Categorical:
         return self._from_counts(self._counts(data, weights), params)
 
+    def statistics(self, data: np.ndarray, weights: np.ndarray) -> Statistics:
+        return Statistics({"counts": Sums(self._counts(data, weights))})
+
+    def from_statistics(self, statistics: Statistics, params: str) -> Categorical:
+        return self._from_counts(statistics["counts"].values, params)
+
     def _counts(self, data: np.ndarray, weights: np.ndarray) -> np.ndarray:
         seen = data >= 0
         n_symbols = self.emissionprob.shape[1]
@@ -102,6 +110,12 @@ class Categorical(Emission):
     def log_prior(self) -> float:
         return dirichlet_log_density(self.emissionprob, self.concentration)
 
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        return {"emissionprob": dirichlet_slope(self.emissionprob, self.concentration)}
+
+    def domains(self, data) -> dict[str, Domain]:
+        return {"emissionprob": Rows(self.concentration)}
+
     # -- its place in the graph -------------------------------------------------------------------------
 
     def attach(self, graph: FactorGraph, z, data: np.ndarray, groups: np.ndarray | None = None) -> None:
@@ -114,7 +128,7 @@ class Categorical(Emission):
     def learn(self, data: np.ndarray, messages: Messages, params: str) -> Categorical:
         if "e" not in params:
             return self
-        if (data < 0).any():
+        if data.min() < 0:
             # What arrives at the table counts a missing symbol as this model would impute it. That is EM too,
             # but slower by the missing fraction; counting the observed rows leaves the imputed part out.
             return self.fit(data, np.exp(messages.belief["z"]), params)

@@ -12,17 +12,31 @@ from hmm.emissions.base import observed_cells
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Features in rows, (D, T), so that sweeps over time are contiguous; 0 where missing."""
+    """Features in rows, so that sweeps over time are contiguous.
+
+    Attributes
+    ----------
+    filled : array, (D, T)
+        0 where missing.
+    observed : array, (D, T), or None
+        1.0 where observed; None if nothing is missing.
+    counted : array, (D + 1, T) or (2 D, T)
+        ``filled``, then what its features are counted by: a row of ones, or ``observed``.
+    """
 
     filled: np.ndarray
     observed: np.ndarray | None
+    counted: np.ndarray
 
     @classmethod
     def of(cls, X: np.ndarray) -> Cells:
         """From (T, D) with NaN."""
         observed = observed_cells(X)
-        columns = np.ascontiguousarray(X.T, np.float64)
-        return cls(columns if observed is None else np.nan_to_num(columns), observed)
+        T, D = X.shape
+        counted = np.empty((D + 1 if observed is None else 2 * D, T))
+        counted[:D] = X.T if observed is None else np.where(observed, X.T, 0.0)
+        counted[D:] = 1.0 if observed is None else observed
+        return cls(counted[:D], None if observed is None else counted[D:], counted)
 
     @cached_property
     def some(self) -> np.ndarray | float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hmm.emissions.statistics import Spread
 from hmm.validation import parameter, prior
 from msgpass.errors import DataError
 
@@ -61,12 +62,12 @@ def check_covars(covars, covariance_type: str, n_components: int, n_features: in
 def variance_floor(X: np.ndarray, min_covar: float | None) -> np.ndarray:
     """Least variance of each feature, (D,): what the user set, or a millionth of the feature's own
     variance."""
-    D = X.shape[1]
+    return variance_floor_of(Spread.of(X), min_covar)
+
+
+def variance_floor_of(spread: Spread, min_covar: float | None) -> np.ndarray:
+    """``variance_floor`` of data that spread so."""
     if min_covar is not None:
-        return np.full(D, float(prior("min_covar", min_covar, ())))
-    seen = np.isfinite(X)
-    n = np.maximum(seen.sum(axis=0), 1)
-    filled = np.where(seen, X, 0)
-    variance = (np.where(seen, X - filled.sum(axis=0) / n, 0) ** 2).sum(axis=0) / n
-    rounding = 1e3 * np.finfo(float).eps * np.abs(filled).max(axis=0)
-    return np.where(variance > rounding**2, RELATIVE_FLOOR * variance, RELATIVE_FLOOR)
+        return np.full(len(spread.count), float(prior("min_covar", min_covar, ())))
+    variance = spread.variance
+    return np.where(variance > spread.rounding**2, RELATIVE_FLOOR * variance, RELATIVE_FLOOR)

@@ -29,6 +29,13 @@ class Design:
             np.where(observed, responses, 0.0), observed, np.where(used, np.nan_to_num(X[:, n_targets:]), 0.0)
         )
 
+    @property
+    def covariate_sizes(self) -> np.ndarray:
+        """Root mean square of each covariate, (P,), or 1 of one that is zero: what a coefficient's unit is
+        the inverse of."""
+        sizes = np.sqrt((self.covariates**2).mean(axis=0))
+        return np.where(sizes > 0, sizes, 1.0)
+
     def columns(self, params: str) -> np.ndarray:
         """Covariates ("b") and a column of ones ("i"), those that ``params`` names, (T, up to P + 1)."""
         ones = np.ones((len(self.covariates), 1))

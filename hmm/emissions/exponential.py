@@ -7,7 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hmm.emissions.independent import ABOVE_ZERO, NOT_NEGATIVE, Independent, Range, column_means
+from hmm.coordinates import Domain, Positive
+from hmm.emissions.columns import Columns
+from hmm.emissions.independent import ABOVE_ZERO, NOT_NEGATIVE, Range, column_means
+from hmm.emissions.statistics import Part, Spread, Statistics, Sums
+from hmm.emissions.summed import Summed
 from hmm.validation import prior
 
 LEAST_MEAN = 1e-9
@@ -16,7 +20,7 @@ maximum."""
 
 
 @dataclass(frozen=True, eq=False)
-class Exponential(Independent):
+class Exponential(Summed):
     """Rates of D waiting times in K states, with a gamma prior p(λ) ∝ λ^weight · exp(−total·λ).
 
     Parameters
@@ -57,10 +61,13 @@ class Exponential(Independent):
     def slopes(self, x: np.ndarray, d: int) -> dict[str, np.ndarray]:
         return {"rates": 1 / self.rates[:, d, None] - x}
 
-    def maximise(self, x: np.ndarray, weights: np.ndarray, d: int, params: str) -> dict[str, np.ndarray]:
+    def summarise(self, x: np.ndarray, weights: np.ndarray, d: int) -> dict[str, Part]:
+        return {"total": Sums(weights @ x), "overall": Spread.of(x[:, None])}
+
+    def maximum(self, found: Statistics, d: int, params: str) -> dict[str, np.ndarray]:
         total, weight = (np.broadcast_to(v, self.rates.shape)[:, d] for v in (self.total, self.weight))
-        mean = (weights @ x + total) / (weights.sum(axis=1) + weight)
-        overall = float(x.mean())
+        mean = (found["total"].values + total) / (found["mass"].values + weight)
+        overall = float(found["overall"].mean[0])
         return {"rates": 1 / np.maximum(mean, LEAST_MEAN * (overall if overall > 0 else 1.0))}
 
     def mean(self) -> np.ndarray:
@@ -87,3 +94,10 @@ class Exponential(Independent):
         if not np.any(self.total) and not np.any(self.weight):
             return 0.0
         return float(np.sum(self.weight * np.log(self.rates) - self.total * self.rates))
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        return {"rates": np.broadcast_to(self.weight / self.rates - self.total, self.rates.shape)}
+
+    def domains(self, data: Columns) -> dict[str, Domain]:
+        overall = np.array([c.values.mean() if len(c.values) else 0.0 for c in data.columns])
+        return {"rates": Positive(high=1 / (LEAST_MEAN * np.where(overall > 0, overall, 1.0)))}

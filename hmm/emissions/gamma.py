@@ -12,8 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from hmm.emissions.independent import ABOVE_ZERO, Independent, Range, column_means
+from hmm.coordinates import Domain, Positive
+from hmm.emissions.independent import ABOVE_ZERO, Range, column_means
 from hmm.emissions.roots import falling_root
+from hmm.emissions.statistics import Part, Statistics, Sums
+from hmm.emissions.summed import Summed
 
 SHAPES = (1e-3, 1e6)
 """Where ``fit`` looks for shapes; at the upper end the standard deviation is a thousandth of the mean, which
@@ -21,7 +24,7 @@ keeps a state that sees one value only from collapsing onto it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Gamma(Independent):
+class Gamma(Summed):
     """Gamma distributions of D features in K states.
 
     Parameters
@@ -52,9 +55,12 @@ class Gamma(Independent):
         a, s = self.shapes[:, d, None], self.scales[:, d, None]
         return {"shapes": np.log(x) - (np.log(s) + digamma(a)), "scales": x / s**2 - a / s}
 
-    def maximise(self, x: np.ndarray, weights: np.ndarray, d: int, params: str) -> dict[str, np.ndarray]:
-        mass = weights.sum(axis=1)
-        mean, mean_log = weights @ x / mass, weights @ np.log(x) / mass
+    def summarise(self, x: np.ndarray, weights: np.ndarray, d: int) -> dict[str, Part]:
+        return {"total": Sums(weights @ x), "log": Sums(weights @ np.log(x))}
+
+    def maximum(self, found: Statistics, d: int, params: str) -> dict[str, np.ndarray]:
+        mass = found["mass"].values
+        mean, mean_log = found["total"].values / mass, found["log"].values / mass
         shapes, scales = self.shapes[:, d], self.scales[:, d]
         low, high = (np.full(len(mass), end) for end in SHAPES)
         if "a" in params and "b" in params:
@@ -87,3 +93,6 @@ class Gamma(Independent):
     @classmethod
     def coordinates(cls, X: np.ndarray) -> np.ndarray:
         return np.log(X)
+
+    def domains(self, data) -> dict[str, Domain]:
+        return {"shapes": Positive(*SHAPES), "scales": Positive()}

@@ -13,11 +13,13 @@ from typing import ClassVar
 import numpy as np
 
 from hmm.clustering import cluster
+from hmm.coordinates import Covariances, Domain, Positive, Real
 from hmm.emissions import diagonal_normal, matrix_normal
 from hmm.emissions.base import Emission
 from hmm.emissions.cells import Cells
 from hmm.emissions.covariance import COVARIANCE_TYPES, check_covars, floored, spread
 from hmm.emissions.gaussian_prior import GaussianPrior
+from hmm.emissions.statistics import Moments, Statistics
 from hmm.simplex import NEGLIGIBLE
 from hmm.validation import one_of, parameter
 from msgpass.errors import UnsupportedError
@@ -114,8 +116,20 @@ class Gaussian(Emission):
     def fit(self, data: Cells, weights: np.ndarray, params: str) -> Gaussian:
         if not set(params) & set(self.LETTERS):
             return self
+        return self.from_statistics(self.statistics(data, weights), params)
+
+    def statistics(self, data: Cells, weights: np.ndarray) -> Statistics:
+        if self.matrices:
+            found = matrix_normal.about_mean(data, weights, self.means, self._stacked())
+        else:
+            found = diagonal_normal.about_mean(data, weights, self.means)
+        return Statistics({"x": found})
+
+    def from_statistics(self, statistics: Statistics, params: str) -> Gaussian:
+        if not set(params) & set(self.LETTERS):
+            return self
         fitted = self._fit_matrices if self.matrices else self._fit_variances
-        return fitted(data, weights, params)
+        return fitted(statistics["x"], params)
 
     def gradient(self, data: Cells, weights: np.ndarray) -> dict[str, np.ndarray]:
         if not self.matrices:
@@ -150,6 +164,36 @@ class Gaussian(Emission):
         )
         return -0.5 * float(far + trace + max(p.covars_weight - D, 0) * logdet[kinds].sum())
 
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        if self.prior.flat:
+            return {}
+        p, D, covars = self.prior, self.means.shape[1], self._stacked()
+        weight, gap = np.broadcast_to(p.means_weight, self.means.shape), self.means - p.means_prior
+        if not self.matrices:
+            pulled, extra = weight * gap**2 + p.covars_prior, max(p.covars_weight - 1, 0)
+            slope = 0.5 * (pulled / covars - extra) / covars
+            by_type = slope.sum(axis=1) if self.covariance_type == "spherical" else slope
+            return {"means": -weight * gap / covars, "covars": by_type}
+        precision, kinds = np.linalg.inv(covars), 1 if self.covariance_type == "tied" else len(covars)
+        pull = np.einsum("kij,kj->ki", precision, gap)
+        slope = 0.5 * weight[:, :1, None] * pull[:, :, None] * pull[:, None, :]
+        own, toward = precision[:kinds], np.broadcast_to(p.covars_prior, covars.shape)[:kinds]
+        slope[:kinds] += 0.5 * (own @ toward @ own - max(p.covars_weight - D, 0) * own)
+        return {
+            "means": -weight[:, :1] * pull,
+            "covars": slope.sum(axis=0) if self.covariance_type == "tied" else slope,
+        }
+
+    def domains(self, data) -> dict[str, Domain]:
+        unit = np.sqrt(np.diagonal(self._stacked(), axis1=1, axis2=2) if self.matrices else self._stacked())
+        if self.matrices:
+            covars: Domain = Covariances(self.floor, by_state=self.covariance_type != "tied")
+        else:
+            covars = Positive(
+                float(np.mean(self.floor)) if self.covariance_type == "spherical" else self.floor
+            )
+        return {"means": Real(unit), "covars": covars}
+
     def with_states(self, letter, other, states, sources=None) -> Gaussian:
         if letter != "c" or self.covariance_type != "tied":
             return super().with_states(letter, other, states, sources)
@@ -168,19 +212,17 @@ class Gaussian(Emission):
             return np.repeat(self.covars[:, None], D, axis=1)
         return np.broadcast_to(self.covars, (K, D, D)) if self.covariance_type == "tied" else self.covars
 
-    def _fit_variances(self, data: Cells, weights: np.ndarray, params: str) -> Gaussian:
-        p = self.prior
-        mass, sums = diagonal_normal.moments(data, weights)
-        means = self.means
+    def _fit_variances(self, found: Moments, params: str) -> Gaussian:
+        p, means = self.prior, self.means
         if "m" in params:
-            known = mass + p.means_weight > NEGLIGIBLE
-            pulled = sums + p.means_weight * p.means_prior
-            means = np.where(known, pulled / np.where(known, mass + p.means_weight, 1), means)
+            total = found.mass + p.means_weight
+            known = total > NEGLIGIBLE
+            drawn = p.means_weight * (p.means_prior - found.mean) / np.where(known, total, 1)
+            means = np.where(known, found.mean + drawn, means)
         if "c" not in params:
             return replace(self, means=means)
-        scatter = diagonal_normal.scatter(data, weights, means)
-        scatter = scatter + p.means_weight * (means - p.means_prior) ** 2 + p.covars_prior
-        mass = mass + max(p.covars_weight - 1, 0)
+        scatter = found.about(means) + p.means_weight * (means - p.means_prior) ** 2 + p.covars_prior
+        mass = found.mass + max(p.covars_weight - 1, 0)
         floor: float | np.ndarray = self.floor
         if self.covariance_type == "spherical":
             scatter, mass, floor = scatter.sum(axis=1), mass.sum(axis=1), float(np.mean(floor))
@@ -188,21 +230,18 @@ class Gaussian(Emission):
         covars = np.where(known, np.maximum(scatter / np.where(known, mass, 1), floor), self.covars)
         return replace(self, means=means, covars=covars)
 
-    def _fit_matrices(self, data: Cells, weights: np.ndarray, params: str) -> Gaussian:
+    def _fit_matrices(self, found: Moments, params: str) -> Gaussian:
         p, (K, D) = self.prior, self.means.shape
+        mass, means = found.mass, self.means
         pull = np.broadcast_to(p.means_weight, (K, D))[:, 0]
-        toward = np.broadcast_to(p.means_prior, (K, D))
-        means, scatter, mass = self.means.copy(), np.empty((K, D, D)), np.empty(K)
-        for k, covariance in enumerate(self._stacked()):
-            own = data.some * weights[:, k]
-            rows, uncertainty = matrix_normal.completed(data, self.means[k], covariance, own)
-            mass[k] = own.sum()
-            if "m" in params and mass[k] + pull[k] > NEGLIGIBLE:
-                means[k] = (own @ rows + pull[k] * toward[k]) / (mass[k] + pull[k])
-            gap, off = rows - means[k], means[k] - toward[k]
-            scatter[k] = (own * gap.T) @ gap + uncertainty + pull[k] * np.outer(off, off)
+        if "m" in params:
+            known = (mass + pull > NEGLIGIBLE)[:, None]
+            share = (pull / np.where(known[:, 0], mass + pull, 1))[:, None]
+            means = np.where(known, found.mean + share * (p.means_prior - found.mean), means)
         if "c" not in params:
             return replace(self, means=means)
+        off = means - p.means_prior
+        scatter = found.about(means) + pull[:, None, None] * off[:, :, None] * off[:, None, :]
         extra = max(p.covars_weight - D, 0)
         if self.covariance_type == "tied":
             if mass.sum() + extra <= NEGLIGIBLE:

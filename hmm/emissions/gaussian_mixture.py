@@ -12,13 +12,15 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import logsumexp
 
+from hmm.coordinates import Covariances, Domain, Positive, Real, Rows
 from hmm.emissions.base import Emission
 from hmm.emissions.cells import Cells
 from hmm.emissions.covariance import spread
 from hmm.emissions.gaussian import Gaussian
 from hmm.emissions.gaussian_prior import GaussianPrior
 from hmm.emissions.mixture_start import grouped_clusters
-from hmm.simplex import dirichlet_log_density, log, normalised
+from hmm.emissions.statistics import Statistics, Sums
+from hmm.simplex import dirichlet_log_density, dirichlet_slope, log, normalised
 from hmm.validation import parameter, prior, probabilities
 
 STACKED = {"spherical": 2, "diag": 3, "full": 4, "tied": 3}
@@ -162,13 +164,24 @@ class GaussianMixture(Emission):
     def fit(self, data: Cells, weights: np.ndarray, params: str) -> GaussianMixture:
         if not set(params) & set(self.LETTERS):
             return self
+        return self.from_statistics(self.statistics(data, weights), params)
+
+    def statistics(self, data: Cells, weights: np.ndarray) -> Statistics:
         shares = self.responsibilities(data)
         shares *= weights.T[:, None]
-        parts = [part.fit(data, share.T, params) for part, share in zip(self.states(), shares, strict=True)]
+        parts = zip(self.states(), shares, strict=True)
+        components = Statistics.stacked([part.statistics(data, share.T) for part, share in parts])
+        counts = Statistics({"": Sums((shares * data.some).sum(axis=2))})
+        return Statistics.joined({"counts": counts, "component.": components})
+
+    def from_statistics(self, statistics: Statistics, params: str) -> GaussianMixture:
+        if not set(params) & set(self.LETTERS):
+            return self
+        found = statistics.under("component.")
+        parts = [part.from_statistics(found.row(k), params) for k, part in enumerate(self.states())]
         mixing = self.weights
         if "w" in params:
-            counts = (shares * data.some).sum(axis=2)
-            mixing = normalised(counts, self.concentration, self.weights)
+            mixing = normalised(statistics["counts"].values, self.concentration, self.weights)
         return replace(
             self,
             weights=mixing,
@@ -195,6 +208,21 @@ class GaussianMixture(Emission):
     def log_prior(self) -> float:
         mixing = dirichlet_log_density(self.weights, self.concentration)
         return mixing + sum(part.log_prior() for part in self.states())
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        mixing = {"weights": dirichlet_slope(self.weights, self.concentration)}
+        parts = [part.prior_gradient() for part in self.states()]
+        return mixing | {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+
+    def domains(self, data) -> dict[str, Domain]:
+        parts = [part.domains(data) for part in self.states()]
+        units = np.stack([part["means"].unit for part in parts if isinstance(part["means"], Real)])
+        covars: Domain = Covariances(self.floor)
+        if self.covariance_type in ("spherical", "diag"):
+            covars = Positive(
+                float(np.mean(self.floor)) if self.covariance_type == "spherical" else self.floor
+            )
+        return {"means": Real(units), "covars": covars, "weights": Rows(self.concentration)}
 
 
 def _of_state(value, k: int, axes: int):

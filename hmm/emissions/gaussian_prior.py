@@ -33,17 +33,15 @@ class GaussianPrior:
     def check(self, n_components: int, n_features: int, matrices: bool) -> GaussianPrior:
         """Itself with arrays, or a typed error."""
         shape = (n_components, n_features)
-        means = np.asarray(self.means_prior, np.float64)
-        prior("means_prior", np.abs(means), shape)
+        means = prior("means_prior", self.means_prior, shape, signed=True)
         weights = prior("means_weight", self.means_weight, shape)
         if weights.ndim == 2 and weights.shape[1] > 1 and matrices:
             raise DataError(
                 "means_weight must be a number or have shape (n_components, 1) with full and tied covariances"
             )
-        covars = prior("covars_prior", np.abs(self.covars_prior), (*shape, n_features) if matrices else shape)
-        if matrices and covars.ndim < 2:
-            given = np.asarray(self.covars_prior) * np.eye(n_features)
-        else:
-            given = np.asarray(self.covars_prior, np.float64)
+        whole = (*shape, n_features) if matrices else shape
+        given = prior("covars_prior", self.covars_prior, whole, signed=matrices)
+        if matrices and given.ndim < 2:
+            given = given * np.eye(n_features)
         weight = float(prior("covars_weight", self.covars_weight, ()))
         return GaussianPrior(means, weights, given, weight)

@@ -14,8 +14,10 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from hmm.clustering import cluster
+from hmm.coordinates import Domain, Positive, Real, Share
 from hmm.emissions.base import Emission, weighted
 from hmm.emissions.columns import Columns
+from hmm.emissions.statistics import Histogram, Part, Spread, Statistics, Sums
 from hmm.simplex import NEGLIGIBLE
 from hmm.validation import parameter
 from msgpass.errors import DataError
@@ -35,7 +37,8 @@ class Independent(Emission):
     """Base of emissions of independent features; a subclass is a frozen dataclass of (K, D) arrays.
 
     It writes ``LETTERS``, ``RANGES``, ``SUPPORT``, ``cell``, ``slopes``, ``maximise``, ``draw`` and
-    ``overall``.
+    ``overall``. Where the maximum is a function of a few sums, :class:`hmm.emissions.summed.Summed` asks for
+    these in place of ``maximise``.
     """
 
     RANGES: ClassVar[dict[str, Range]] = {}
@@ -61,6 +64,16 @@ class Independent(Emission):
     def maximise(self, x: np.ndarray, weights: np.ndarray, d: int, params: str) -> dict[str, np.ndarray]:
         """Fields (K,) that maximise Σ_n weights[k, n] log p(x_n | k) + log prior, or raise it. Every state
         has weight. Fields that ``params`` does not name stay fixed, and may be returned or not."""
+
+    def summarise(self, x: np.ndarray, weights: np.ndarray, d: int) -> dict[str, Part]:
+        """What ``maximum`` needs of observed values (n,) under weights (K, n), beside their "mass"; n may be
+        0. The weight of each distinct value here, for emissions of values that repeat."""
+        return {"values": Histogram(x, weights)}
+
+    def maximum(self, found: Statistics, d: int, params: str) -> dict[str, np.ndarray]:
+        """``maximise`` from statistics."""
+        values = found["values"]
+        return self.maximise(values.values, values.weights, d, params)
 
     @abstractmethod
     def draw(self, states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -148,6 +161,40 @@ class Independent(Emission):
                 fields[field][known, d] = found[field][known]
         return replace(cast(Any, self), **fields)
 
+    @property
+    def additive(self) -> bool:
+        return self.repeated or type(self).summarise is not Independent.summarise
+
+    def statistics(self, data: Columns, weights: np.ndarray) -> Statistics:
+        if not self.additive:
+            return super().statistics(data, weights)
+        found = {}
+        for d, column in enumerate(data.columns):
+            found[f"{d}."] = self.summary(column.values, column.weights(weights), d)
+        return Statistics.joined(found)
+
+    def summary(self, x: np.ndarray, weights: np.ndarray, d: int) -> Statistics:
+        """All statistics of one feature."""
+        return Statistics({"mass": Sums(weights.sum(axis=1)), **self.summarise(x, weights, d)})
+
+    def from_statistics(self, statistics: Statistics, params: str) -> Self:
+        named = [field for letter, field in self.LETTERS.items() if letter in params]
+        if not named:
+            return self
+        fields = {field: np.array(getattr(self, field)) for field in named}
+        for d in range(self.n_features):
+            own = statistics.under(f"{d}.")
+            known = own["mass"].values > NEGLIGIBLE
+            if not known.any():
+                continue
+            rows = np.where(
+                known, np.arange(len(known)), known.argmax()
+            )  # any state stands for those without
+            found = self.maximum(own.states(rows), d, params)
+            for field in named:
+                fields[field][known, d] = found[field][known]
+        return replace(cast(Any, self), **fields)
+
     def gradient(self, data: Columns, weights: np.ndarray) -> dict[str, np.ndarray]:
         gradient = {field: np.zeros_like(getattr(self, field)) for field in self.LETTERS.values()}
         for d, column in enumerate(data.columns):
@@ -159,6 +206,11 @@ class Independent(Emission):
     def n_parameters(self) -> dict[str, int]:
         return {letter: getattr(self, field).size for letter, field in self.LETTERS.items()}
 
+    def domains(self, data: Columns) -> dict[str, Domain]:
+        """By ``RANGES``; a subclass adds bounds."""
+        kinds = {ABOVE_ZERO: Positive(), NOT_NEGATIVE: Positive(), SHARE: Share()}
+        return {field: kinds.get(allowed, Real()) for field, allowed in self.RANGES.items()}
+
 
 def column_means(X: np.ndarray, n_components: int, otherwise: float = 1.0) -> np.ndarray:
     """Mean of each feature's observed values, the same for all states, (K, D)."""
@@ -168,9 +220,18 @@ def column_means(X: np.ndarray, n_components: int, otherwise: float = 1.0) -> np
     return np.repeat(means[None], n_components, axis=0)
 
 
+def least_variances(data: Columns) -> np.ndarray:
+    """``least_variance`` of each feature, (D,); of one without values, 0."""
+    return np.array([least_variance(c.values) if len(c.values) else 0.0 for c in data.columns])
+
+
 def least_variance(x: np.ndarray) -> float:
     """A millionth of the variance of all values of a feature, a state's floor; where they are all one value,
     of that value squared."""
-    variance = float(x.var())
-    rounding = 1e3 * np.finfo(float).eps * float(np.abs(x).max())
-    return 1e-6 * (variance if variance > rounding**2 else max(float(np.abs(x).max()), 1.0) ** 2)
+    return least_variance_of(Spread.of(x[:, None]))
+
+
+def least_variance_of(spread: Spread) -> float:
+    """``least_variance`` of the values of one column."""
+    variance, largest = float(spread.variance[0]), float(spread.largest[0])
+    return 1e-6 * (variance if variance > float(spread.rounding[0]) ** 2 else max(largest, 1.0) ** 2)

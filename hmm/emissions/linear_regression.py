@@ -12,10 +12,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from hmm.coordinates import Domain, Positive, Real
 from hmm.emissions.base import Emission
 from hmm.emissions.design import Design, regimes
 from hmm.emissions.diagonal_normal import LOG_2PI
-from hmm.emissions.independent import least_variance
+from hmm.emissions.independent import least_variance, least_variance_of
+from hmm.emissions.least_squares import regression
+from hmm.emissions.statistics import Spread, Statistics, Sums, Triangle
 from hmm.simplex import NEGLIGIBLE
 from hmm.validation import parameter
 from msgpass.errors import DataError
@@ -100,26 +103,38 @@ class LinearRegression(Emission):
     def fit(self, data: Design, weights: np.ndarray, params: str) -> Self:
         if not set(params) & set(self.LETTERS):
             return self
-        coef, intercept, covars = self.coef.copy(), self.intercept.copy(), self.covars.copy()
-        rows, P = data.columns(params), coef.shape[2]
-        for m in range(coef.shape[1]):
+        return self.from_statistics(self.statistics(data, weights), params)
+
+    def statistics(self, data: Design, weights: np.ndarray) -> Statistics:
+        found, ones = {}, np.ones((len(data.covariates), 1))
+        for m in range(self.coef.shape[1]):
             seen = data.observed[:, m]
-            for k, own in enumerate(weights[seen].T):
-                if own.sum() <= NEGLIGIBLE:
+            own, y = weights[seen].T, data.responses[:, m, None]
+            rows = np.concatenate([ones, data.covariates, y], axis=1)[seen]
+            parts = {
+                "mass": Sums(own.sum(axis=1)),
+                "rows": Triangle.of(rows, own),
+                "overall": Spread.of(y[seen]),
+            }
+            found[f"{m}."] = Statistics(parts)
+        return Statistics.joined(found)
+
+    def from_statistics(self, statistics: Statistics, params: str) -> Self:
+        if not set(params) & set(self.LETTERS):
+            return self
+        coef, intercept, covars = self.coef.copy(), self.intercept.copy(), self.covars.copy()
+        free = np.array(["i" in params, *["b" in params] * coef.shape[2]])
+        for m in range(coef.shape[1]):
+            own = statistics.under(f"{m}.")
+            least, count = least_variance_of(own["overall"]), float(own["overall"].count[0])
+            for k, mass in enumerate(own["mass"].values):
+                if mass <= NEGLIGIBLE:
                     continue
-                y, u = data.responses[seen, m], data.covariates[seen]
-                if rows.shape[1]:
-                    held = ("b" not in params) * (u @ coef[k, m]) + ("i" not in params) * intercept[k, m]
-                    root = np.sqrt(own / own.max())[:, None]
-                    # least squares of the rows themselves: normal equations would square their condition
-                    found = np.linalg.lstsq(root * rows[seen], root[:, 0] * (y - held))[0]
-                    if "b" in params:
-                        coef[k, m] = found[:P]
-                    if "i" in params:
-                        intercept[k, m] = found[-1]
+                theta = np.append(intercept[k, m], coef[k, m])
+                theta, left = regression(own["rows"].factor[k], theta, free, count)
+                intercept[k, m], coef[k, m] = theta[0], theta[1:]
                 if "c" in params:
-                    gap = y - u @ coef[k, m] - intercept[k, m]
-                    covars[k, m] = max(own @ gap**2 / own.sum(), least_variance(y))
+                    covars[k, m] = max(left / mass, least)
         return replace(self, coef=coef, intercept=intercept, covars=covars)
 
     def gradient(self, data: Design, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -135,3 +150,15 @@ class LinearRegression(Emission):
 
     def n_parameters(self) -> dict[str, int]:
         return {letter: getattr(self, name).size for letter, name in self.LETTERS.items()}
+
+    def domains(self, data: Design) -> dict[str, Domain]:
+        least = [
+            least_variance(y[seen]) if seen.any() else 0.0
+            for y, seen in zip(data.responses.T, data.observed.T, strict=True)
+        ]
+        noise, sizes = np.sqrt(self.covars), data.covariate_sizes
+        return {
+            "coef": Real(noise[:, :, None] / sizes),
+            "intercept": Real(noise),
+            "covars": Positive(np.array(least)),
+        }

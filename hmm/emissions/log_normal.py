@@ -7,12 +7,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hmm.coordinates import Domain, Positive, Real
+from hmm.emissions.columns import Columns
 from hmm.emissions.diagonal_normal import LOG_2PI
-from hmm.emissions.independent import ABOVE_ZERO, REAL, Independent, Range, column_means, least_variance
+from hmm.emissions.independent import ABOVE_ZERO, REAL, Range, column_means, least_variance, least_variance_of
+from hmm.emissions.statistics import Moments, Part, Spread, Statistics
+from hmm.emissions.summed import Summed
 
 
 @dataclass(frozen=True, eq=False)
-class LogNormal(Independent):
+class LogNormal(Summed):
     """Log-normal distributions of D features in K states.
 
     Parameters
@@ -43,14 +47,17 @@ class LogNormal(Independent):
         scale, gap = self.scales[:, d, None], np.log(x) - self.locs[:, d, None]
         return {"locs": gap / scale**2, "scales": gap**2 / scale**3 - 1 / scale}
 
-    def maximise(self, x: np.ndarray, weights: np.ndarray, d: int, params: str) -> dict[str, np.ndarray]:
-        y, mass = np.log(x), weights.sum(axis=1)
+    def summarise(self, x: np.ndarray, weights: np.ndarray, d: int) -> dict[str, Part]:
+        y = np.log(x)
+        return {"y": Moments.of(y, weights), "overall": Spread.of(y[:, None])}
+
+    def maximum(self, found: Statistics, d: int, params: str) -> dict[str, np.ndarray]:
+        y = found["y"]
         locs, scales = self.locs[:, d], self.scales[:, d]
         if "l" in params:
-            locs = weights @ y / mass
+            locs = y.mean
         if "c" in params:
-            variance = np.einsum("kn,kn->k", weights, (y - locs[:, None]) ** 2) / mass
-            scales = np.sqrt(np.maximum(variance, least_variance(y)))
+            scales = np.sqrt(np.maximum(y.about(locs) / y.mass, least_variance_of(found["overall"])))
         return {"locs": locs, "scales": scales}
 
     def mean(self) -> np.ndarray:
@@ -73,3 +80,7 @@ class LogNormal(Independent):
     @classmethod
     def coordinates(cls, X: np.ndarray) -> np.ndarray:
         return np.log(X)
+
+    def domains(self, data: Columns) -> dict[str, Domain]:
+        least = [least_variance(np.log(c.values)) if len(c.values) else 0.0 for c in data.columns]
+        return {"locs": Real(self.scales), "scales": Positive(np.sqrt(least))}

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit
 
+from hmm.coordinates import Domain, Real
 from hmm.emissions.base import Emission
 from hmm.emissions.design import Design, regimes
 from hmm.simplex import NEGLIGIBLE
@@ -112,6 +113,12 @@ class LogisticRegression(Emission):
 
     def log_prior(self) -> float:
         return -0.5 * self.l2 * float((self.coef**2).sum())
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        return {"coef": -self.l2 * self.coef}
+
+    def domains(self, data: Design) -> dict[str, Domain]:
+        return {"coef": Real(1 / data.covariate_sizes), "intercept": Real()}
 
 
 def _log_density(y: np.ndarray, logits: np.ndarray) -> np.ndarray:

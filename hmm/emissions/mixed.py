@@ -3,12 +3,15 @@ log p(x_t | k) = Σ_i log p_i(x_t[columns_i] | k)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from hmm.coordinates import Domain
 from hmm.emissions.base import Emission
+from hmm.emissions.statistics import Statistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +81,27 @@ class Mixed(Emission):
             )
         )
 
+    @property
+    def additive(self) -> bool:
+        return all(part.emission.additive for part in self.parts)
+
+    def statistics(self, data: list[Any], weights: np.ndarray) -> Statistics:
+        found = (part.emission.statistics(own, weights) for part, own in zip(self.parts, data, strict=True))
+        return Statistics.joined({f"{i}/": own for i, own in enumerate(found)})
+
+    def from_statistics(self, statistics: Statistics, params: str) -> Mixed:
+        if "e" not in params:
+            return self
+        parts = []
+        for i, part in enumerate(self.parts):
+            found = part.emission.from_statistics(statistics.under(f"{i}/"), part.params)
+            parts.append(replace(part, emission=found))
+        return Mixed(tuple(parts))
+
     def gradient(self, data: list[Any], weights: np.ndarray) -> dict[str, np.ndarray]:
         """By the part's number and the field's name: "0.lambdas", "1.means", …"""
-        return {
-            f"{i}.{field}": slope
-            for i, (part, own) in enumerate(zip(self.parts, data, strict=True))
-            for field, slope in part.emission.gradient(own, weights).items()
-        }
+        own = zip(self.parts, data, strict=True)
+        return self._named([part.emission.gradient(columns, weights) for part, columns in own])
 
     def with_states(self, letter, other, states, sources=None) -> Mixed:
         parts = []
@@ -101,3 +118,31 @@ class Mixed(Emission):
 
     def log_prior(self) -> float:
         return sum(part.emission.log_prior() for part in self.parts)
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        return self._named([part.emission.prior_gradient() for part in self.parts])
+
+    def fields(self) -> dict[str, np.ndarray]:
+        return self._named([part.emission.fields() for part in self.parts])
+
+    def with_fields(self, fields: Mapping[str, np.ndarray]) -> Mixed:
+        parts = list(self.parts)
+        for name, value in fields.items():
+            i, _, field = name.partition(".")
+            own = parts[int(i)]
+            parts[int(i)] = replace(own, emission=own.emission.with_fields({field: value}))
+        return Mixed(tuple(parts))
+
+    def estimated(self, params: str) -> dict[str, str]:
+        if "e" not in params:
+            return {}
+        return dict.fromkeys(self._named([part.emission.estimated(part.params) for part in self.parts]), "e")
+
+    def domains(self, data: list[Any]) -> dict[str, Domain]:
+        own = zip(self.parts, data, strict=True)
+        return self._named([part.emission.domains(columns) for part, columns in own])
+
+    @staticmethod
+    def _named(parts: list[dict[str, Any]]) -> dict[str, Any]:
+        """By the part's number and the field's name."""
+        return {f"{i}.{name}": value for i, own in enumerate(parts) for name, value in own.items()}

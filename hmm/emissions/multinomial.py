@@ -14,8 +14,10 @@ import numpy as np
 from scipy.special import gammaln
 
 from hmm.clustering import cluster
+from hmm.coordinates import Domain, Rows
 from hmm.emissions.base import Emission, observed_cells
-from hmm.simplex import dirichlet_log_density, log, normalised
+from hmm.emissions.statistics import Statistics, Sums
+from hmm.simplex import dirichlet_log_density, dirichlet_slope, log, normalised
 from hmm.validation import prior, probabilities
 from msgpass.errors import DataError
 
@@ -128,10 +130,16 @@ class Multinomial(Emission):
         return rng.multinomial(self.n_trials, p / p.sum(axis=1, keepdims=True))
 
     def fit(self, data: Trials, weights: np.ndarray, params: str) -> Multinomial:
+        return self.from_statistics(self.statistics(data, weights), params) if "e" in params else self
+
+    def statistics(self, data: Trials, weights: np.ndarray) -> Statistics:
+        shown, hidden = self._counts(data, weights)
+        return Statistics({"counts": Sums(shown + hidden * self.emissionprob)})
+
+    def from_statistics(self, statistics: Statistics, params: str) -> Multinomial:
         if "e" not in params:
             return self
-        shown, hidden = self._counts(data, weights)
-        counts = shown + hidden * self.emissionprob
+        counts = statistics["counts"].values
         return replace(self, emissionprob=normalised(counts, self.concentration, self.emissionprob))
 
     def _counts(self, data: Trials, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -154,3 +162,9 @@ class Multinomial(Emission):
 
     def log_prior(self) -> float:
         return dirichlet_log_density(self.emissionprob, self.concentration)
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        return {"emissionprob": dirichlet_slope(self.emissionprob, self.concentration)}
+
+    def domains(self, data) -> dict[str, Domain]:
+        return {"emissionprob": Rows(self.concentration)}

@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import betaln, digamma
 
+from hmm.coordinates import Domain, Positive
+from hmm.emissions.columns import Columns
 from hmm.emissions.independent import ABOVE_ZERO, COUNT, Independent, Range, column_means
 from hmm.emissions.roots import falling_root
 
@@ -102,6 +104,13 @@ class NegativeBinomial(Independent):
     @classmethod
     def coordinates(cls, X: np.ndarray) -> np.ndarray:
         return np.sqrt(X)
+
+    def domains(self, data: Columns) -> dict[str, Domain]:
+        overall = np.array([c.values.mean() if len(c.values) else 0.0 for c in data.columns])
+        return {
+            "means": Positive(LEAST_MEAN * np.where(overall > 0, overall, 1.0)),
+            "sizes": Positive(SIZES[0], SIZES[1] * np.maximum(self.means, 1)),
+        }
 
 
 def _log_density(x: np.ndarray, m: np.ndarray, r: np.ndarray) -> np.ndarray:

@@ -10,7 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from hmm.clustering import cluster
+from hmm.coordinates import Domain, Positive
 from hmm.emissions.base import Emission, observed_cells
+from hmm.emissions.statistics import Statistics, Sums
 from hmm.simplex import NEGLIGIBLE, log
 from hmm.validation import parameter, prior
 from msgpass.errors import DataError
@@ -111,12 +113,18 @@ class Poisson(Emission):
         return rng.poisson(self.lambdas[states])
 
     def fit(self, data: Counts, weights: np.ndarray, params: str) -> Poisson:
+        return self.from_statistics(self.statistics(data, weights), params) if "l" in params else self
+
+    def statistics(self, data: Counts, weights: np.ndarray) -> Statistics:
+        shown = weights.sum(axis=0)[:, None] if data.observed is None else weights.T @ data.observed.T
+        return Statistics({"mass": Sums(shown), "total": Sums(weights.T @ data.filled.T)})
+
+    def from_statistics(self, statistics: Statistics, params: str) -> Poisson:
         if "l" not in params:
             return self
-        shown = weights.sum(axis=0)[:, None] if data.observed is None else weights.T @ data.observed.T
-        mass = shown + self.weight
+        mass = statistics["mass"].values + self.weight
         known = mass > NEGLIGIBLE
-        rates = (weights.T @ data.filled.T + self.total) / np.where(known, mass, 1)
+        rates = (statistics["total"].values + self.total) / np.where(known, mass, 1)
         return replace(self, lambdas=np.where(known, rates, self.lambdas))
 
     def gradient(self, data: Counts, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -133,3 +141,12 @@ class Poisson(Emission):
             return 0.0
         logs = np.where(self.total == 0, 0, log(np.where(self.total == 0, 1, self.lambdas)))
         return float(np.sum(self.total * logs - self.weight * self.lambdas))
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        shape = self.lambdas.shape
+        total, weight = np.broadcast_to(self.total, shape), np.broadcast_to(self.weight, shape)
+        slope = np.divide(total, self.lambdas, out=np.zeros(shape), where=total > 0)
+        return {"lambdas": slope - weight}
+
+    def domains(self, data) -> dict[str, Domain]:
+        return {"lambdas": Positive(least=1e-8, told=self.lambdas)}

@@ -144,8 +144,7 @@ class Family:
 
     def maximise(self, x: np.ndarray, weights: np.ndarray, parameters: np.ndarray) -> np.ndarray:
         """Free parameters that raise Σ w log p(x), by a formula or by climbing; weights sum to one."""
-        deviation = float(x.std())
-        least = LEAST_SCALE * (deviation if deviation > 0 else max(abs(float(x[0])), 1.0))
+        least = LEAST_SCALE * self.spread(x)
         formula = CLOSED.get(self.name)
         if formula is not None and {self.names[i] for i in self.free} == formula[0]:
             given = dict(zip(self.names, parameters.tolist(), strict=True))
@@ -156,6 +155,30 @@ class Family:
                 found["s"] = max(found["s"], LEAST_SCALE)
             return np.array([found[name] for name in self.names])
         return self._climbed(x, weights, parameters, least)
+
+    @staticmethod
+    def spread(x: np.ndarray) -> float:
+        """Standard deviation of values; where they are all one value, its size."""
+        deviation = float(x.std())
+        return deviation if deviation > 0 else max(abs(float(x[0])), 1.0)
+
+    def kind(self, i: int, parameters: np.ndarray) -> int:
+        """What parameter ``i`` may be beside the others: 0 any number, 1 a loc, 2 one that keeps its sign, 3
+        one between 0 and 1, 4 a scale."""
+        if self.names[i] in ("loc", "scale"):
+            return 1 if self.names[i] == "loc" else 4
+        if not self._one_sided(i, parameters):
+            return 0
+        return 3 if self.ends_at_one(i, parameters) else 2
+
+    def ends_at_one(self, i: int, parameters: np.ndarray) -> np.ndarray:
+        """Whether parameter ``i`` lies between 0 and 1, and may not be more, (...)."""
+        inside = (parameters[..., i] > 0) & (parameters[..., i] < 1)
+        if not inside.any():
+            return inside
+        above = parameters.copy()
+        above[..., i] = 1 + 1e-6
+        return inside & ~self.valid(above)
 
     def _climbed(
         self, x: np.ndarray, weights: np.ndarray, parameters: np.ndarray, least: float

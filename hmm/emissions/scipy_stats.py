@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hmm.coordinates import Choice, Domain, Positive, Real, Share
 from hmm.emissions.base import DIFFERENCE
+from hmm.emissions.columns import Columns
 from hmm.emissions.independent import Independent, Range
-from hmm.emissions.scipy_family import Family
+from hmm.emissions.scipy_family import LEAST_SCALE, SHAPE_RANGE, Family
 from hmm.validation import parameter
 from msgpass.errors import DataError
 
@@ -72,7 +74,9 @@ class ScipyStats(Independent):
         slopes = np.zeros((own.shape[1], len(own), len(x)))
         for i in self.family.free:
             step = np.zeros(own.shape)
-            step[:, i] = DIFFERENCE * np.maximum(np.abs(own[:, i]), 1e-3)
+            size = np.maximum(np.abs(own[:, i]), 1e-3)
+            # near 1 a share changes by a share of what is left
+            step[:, i] = DIFFERENCE * np.where(self.family.ends_at_one(i, own), 1 - own[:, i], size)
             up, down = (self.family.log_density(x, own + sign * step) for sign in (1, -1))
             inside = np.isfinite(up) & np.isfinite(down)
             slopes[i] = np.subtract(up, down, out=np.zeros_like(up), where=inside) / (2 * step[:, i, None])
@@ -115,3 +119,16 @@ class ScipyStats(Independent):
     def n_parameters(self) -> dict[str, int]:
         K, D, _ = self.parameters.shape
         return {"p": K * D * len(self.family.free)}
+
+    def domains(self, data: Columns) -> dict[str, Domain]:
+        """Scale and shapes that may not change sign on a logarithmic axis, shapes that are shares between 0
+        and 1; what is held, nowhere."""
+        K, D, P = self.parameters.shape
+        spreads = np.array([self.family.spread(c.values) if len(c.values) else 1.0 for c in data.columns])
+        which = np.full((K, D, P), -1)
+        for index in np.ndindex(K, D):
+            for i in self.family.free:
+                which[(*index, i)] = self.family.kind(i, self.parameters[index])
+        numbers = (Real(), Real(spreads[:, None]), Positive(*SHAPE_RANGE), Share())
+        scales = Positive((LEAST_SCALE * spreads)[:, None])
+        return {"parameters": Choice((*numbers, scales), which, smooth=False)}

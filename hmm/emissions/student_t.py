@@ -3,7 +3,8 @@
 A t variable is a normal one whose precision is drawn, E[precision | x] = (ν + 1)/(ν + δ²) with δ = (x − μ)/σ.
 The M-step takes weighted moments with it (PX-EM: Liu, Rubin & Wu 1998), then ν at the maximum of the t
 likelihood itself (ECME: Liu & Rubin 1995). It raises the likelihood; iterations of EM bring it to the
-maximum.
+maximum. The latter has no finite statistics: from sums over batches, ν maximises the expected log density of
+the precisions in place of it, which rises, too, if more slowly.
 """
 
 from __future__ import annotations
@@ -14,8 +15,20 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from hmm.emissions.independent import ABOVE_ZERO, REAL, Independent, Range, column_means, least_variance
+from hmm.coordinates import Domain, Positive, Real
+from hmm.emissions.columns import Columns
+from hmm.emissions.independent import (
+    ABOVE_ZERO,
+    REAL,
+    Independent,
+    Range,
+    column_means,
+    least_variance,
+    least_variance_of,
+    least_variances,
+)
 from hmm.emissions.roots import falling_root
+from hmm.emissions.statistics import Moments, Part, Spread, Statistics, Sums
 
 DOFS = (0.2, 1e3)
 """Where ``fit`` looks for degrees of freedom: from tails far beyond Cauchy's to as good as normal."""
@@ -70,6 +83,29 @@ class StudentT(Independent):
             dofs = self._best_dofs(x, weights, locs, scales, dofs)
         return {"locs": locs, "scales": scales, "dofs": dofs}
 
+    def summarise(self, x: np.ndarray, weights: np.ndarray, d: int) -> dict[str, Part]:
+        loc, scale, dof = (v[:, d, None] for v in (self.locs, self.scales, self.dofs))
+        rate = (dof + ((x - loc) / scale) ** 2) / 2
+        own = weights * (dof + 1) / (2 * rate)
+        logs = np.einsum("kn,kn->k", weights, digamma((dof + 1) / 2) - np.log(rate))
+        return {"x": Moments.of(x, own), "log": Sums(logs), "overall": Spread.of(x[:, None])}
+
+    def maximum(self, found: Statistics, d: int, params: str) -> dict[str, np.ndarray]:
+        x, mass = found["x"], found["mass"].values
+        locs, scales, dofs = self.locs[:, d], self.scales[:, d], self.dofs[:, d]
+        precision, log_precision = x.mass / mass, found["log"].values / mass
+        if "l" in params:
+            locs = x.mean
+        if "c" in params:
+            scales = np.sqrt(np.maximum(x.about(locs) / x.mass, least_variance_of(found["overall"])))
+            # The mean precision is a free parameter of PX-EM, and goes into the scale.
+            log_precision, precision = log_precision - np.log(precision), np.ones(len(mass))
+        if "d" in params:
+            low, high = (np.full(len(mass), end) for end in DOFS)
+            gap = 1 + log_precision - precision
+            dofs = falling_root(lambda v: np.log(v / 2) - digamma(v / 2) + gap, low, high)
+        return {"locs": locs, "scales": scales, "dofs": dofs}
+
     @staticmethod
     def _best_dofs(
         x: np.ndarray, weights: np.ndarray, locs: np.ndarray, scales: np.ndarray, dofs: np.ndarray
@@ -96,6 +132,13 @@ class StudentT(Independent):
         locs = column_means(X, n_components, 0.0)
         scales = np.sqrt(column_means((X - locs[0]) ** 2, n_components))
         return cls(locs, np.where(scales > 0, scales, 1.0), np.full(locs.shape, 10.0), **settings)
+
+    def domains(self, data: Columns) -> dict[str, Domain]:
+        return {
+            "locs": Real(self.scales),
+            "scales": Positive(np.sqrt(least_variances(data))),
+            "dofs": Positive(*DOFS),
+        }
 
 
 def _log_density(x: np.ndarray, loc: np.ndarray, scale: np.ndarray, dof: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from hmm.clustering import cluster
+from hmm.coordinates import Domain, Positive, Real
 from hmm.emissions.base import Emission
 from hmm.emissions.design import Design
 from hmm.emissions.diagonal_normal import LOG_2PI
@@ -185,3 +186,11 @@ class SwitchingMean(Emission):
 
     def n_parameters(self) -> dict[str, int]:
         return {letter: getattr(self, name).size for letter, name in self.LETTERS.items()}
+
+    def domains(self, data: Design) -> dict[str, Domain]:
+        noise, seen = float(np.sqrt(self.covars.mean())), data.responses[data.observed[:, 0], 0]
+        return {
+            "means": Real(noise, by_state=False),
+            "coef": Real(by_state=False),
+            "covars": Positive(least_variance(seen) if len(seen) else 0.0, by_state=False),
+        }

@@ -11,9 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import i0e, i1e
 
+from hmm.coordinates import Circular, Domain, Positive
 from hmm.emissions.diagonal_normal import LOG_2PI
-from hmm.emissions.independent import NOT_NEGATIVE, REAL, Independent, Range
+from hmm.emissions.independent import NOT_NEGATIVE, REAL, Range
 from hmm.emissions.roots import falling_root
+from hmm.emissions.statistics import Part, Statistics, Sums
+from hmm.emissions.summed import Summed
 
 KAPPAS = (1e-9, 1e6)
 """Where ``fit`` looks for concentrations; at the upper end the standard deviation is a thousandth of a
@@ -21,7 +24,7 @@ radian."""
 
 
 @dataclass(frozen=True, eq=False)
-class VonMises(Independent):
+class VonMises(Summed):
     """Von Mises distributions of D angles (radians) in K states.
 
     Parameters
@@ -52,9 +55,12 @@ class VonMises(Independent):
         loc, kappa = self.locs[:, d, None], self.kappas[:, d, None]
         return {"locs": kappa * np.sin(x - loc), "kappas": np.cos(x - loc) - i1e(kappa) / i0e(kappa)}
 
-    def maximise(self, x: np.ndarray, weights: np.ndarray, d: int, params: str) -> dict[str, np.ndarray]:
-        mass = weights.sum(axis=1)
-        cosine, sine = weights @ np.cos(x) / mass, weights @ np.sin(x) / mass
+    def summarise(self, x: np.ndarray, weights: np.ndarray, d: int) -> dict[str, Part]:
+        return {"cosine": Sums(weights @ np.cos(x)), "sine": Sums(weights @ np.sin(x))}
+
+    def maximum(self, found: Statistics, d: int, params: str) -> dict[str, np.ndarray]:
+        mass = found["mass"].values
+        cosine, sine = found["cosine"].values / mass, found["sine"].values / mass
         locs, kappas = self.locs[:, d], self.kappas[:, d]
         if "l" in params:
             locs = np.arctan2(sine, cosine)
@@ -75,3 +81,6 @@ class VonMises(Independent):
     @classmethod
     def coordinates(cls, X: np.ndarray) -> np.ndarray:
         return np.concatenate([np.cos(X), np.sin(X)], axis=1)
+
+    def domains(self, data) -> dict[str, Domain]:
+        return {"locs": Circular(), "kappas": Positive(*KAPPAS)}

@@ -11,6 +11,7 @@ import numpy as np
 from hmm.base import BaseHMM
 from hmm.interop.common import array, checked, library, model_class, transition_matrix
 from hmm.predictive import symbols
+from hmm.variational.model import VariationalHMM
 from msgpass.errors import UnsupportedError
 
 
@@ -19,7 +20,8 @@ def from_hmmlearn(model) -> BaseHMM:
 
     Parameters
     ----------
-    model : fitted CategoricalHMM, GaussianHMM, GMMHMM, MultinomialHMM or PoissonHMM of hmmlearn
+    model : fitted CategoricalHMM, GaussianHMM, GMMHMM, MultinomialHMM, PoissonHMM, VariationalCategoricalHMM
+        or VariationalGaussianHMM of hmmlearn
 
     Raises
     ------
@@ -34,14 +36,22 @@ def from_hmmlearn(model) -> BaseHMM:
     ours = cls(**{name: value for name, value in theirs.items() if name in own})
     for field in ("startprob", "transmat", *cls.EMISSION.LETTERS.values()):
         setattr(ours, f"{field}_", _attribute(model, field))
+    for name in _posterior(ours):
+        setattr(ours, name, array(name, getattr(model, name, None)))
     if isinstance(getattr(model, "n_trials", None), int):
         ours.n_trials_ = model.n_trials
     return checked(ours)
 
 
+def _posterior(model: BaseHMM) -> list[str]:
+    """Attributes with the prior and the posterior of a variational model."""
+    held = model._held().values() if isinstance(model, VariationalHMM) else ()
+    return [f"{name}_" for names in held for name in names]
+
+
 def _attribute(model, field: str) -> np.ndarray:
     """An attribute in the shape in which it is set."""
-    if field != "covars" or type(model).__name__ != "GaussianHMM":
+    if field != "covars" or not type(model).__name__.endswith("GaussianHMM"):
         return array(f"{field}_", getattr(model, f"{field}_", None))
     covars = array("covars_", getattr(model, "_covars_", None))
     if model.covariance_type == "spherical":
@@ -61,7 +71,8 @@ def to_hmmlearn(model: BaseHMM):
     UnsupportedError
         If hmmlearn has no such class.
     """
-    module, name = library("hmmlearn.hmm"), type(model).__name__
+    variational, name = isinstance(model, VariationalHMM), type(model).__name__
+    module = library("hmmlearn.vhmm" if variational else "hmmlearn.hmm")
     cls = getattr(module, name, None)
     if cls is None:
         raise UnsupportedError(f"hmmlearn has no {name}; convert a model of a class that it has")
@@ -74,6 +85,11 @@ def to_hmmlearn(model: BaseHMM):
     table = symbols(chain.emission)
     theirs.n_features = chain.emission.n_features if table is None else table.shape[1]
     theirs.startprob_, theirs.transmat_ = chain.initial, transition_matrix(chain)
+    for name in _posterior(model):
+        value = getattr(model, name)
+        setattr(theirs, name, np.array(value) if np.ndim(value) else float(value))
     for field in model.EMISSION.LETTERS.values():
+        if variational and field == "means":
+            continue  # a property there, which reads the posterior
         setattr(theirs, f"{field}_", np.array(getattr(chain.emission, field)))
     return theirs

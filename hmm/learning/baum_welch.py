@@ -9,23 +9,32 @@ values.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from hmm.chain import Chain
-from hmm.learning.expectation import Expectation
+from hmm.learning.expectation import Expected
 from hmm.monitor import ConvergenceMonitor
 
 
-def baum_welch(
-    chain: Chain, expectation: Expectation, params: str, monitor: ConvergenceMonitor
-) -> Iterator[Chain]:
+class Steps(Protocol):
+    """E-step and M-step over some data: :class:`~hmm.learning.expectation.Expectation`, or a sum of these."""
+
+    def __call__(self, chain: Chain) -> Expected:
+        """E-step."""
+
+    def maximise(self, chain: Chain, expected: Expected, params: str) -> Chain:
+        """M-step."""
+
+
+def baum_welch(chain: Chain, expectation: Steps, params: str, monitor: ConvergenceMonitor) -> Iterator[Chain]:
     """Chains of rising log-likelihood (plus log prior), one an iteration, until the monitor is content.
 
     Parameters
     ----------
     chain : Chain
         Where to start.
-    expectation : Expectation
-        The E-step over the data.
+    expectation : Steps
+        E-steps and M-steps over the data.
     params : str
         Letters of what to estimate: s(tart), t(ransition) and the emission's own.
     monitor : ConvergenceMonitor

@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,14 @@ class Checkpoint:
     ----------
     path : str or path
     model : any model of ``hmm``
-    sample : Sample
+    digest : str
+        Of the data and the settings, by :func:`digest`.
+    chain_of : callable
+        Makes the chain of a model of this kind, ready to be fitted to the data.
     """
 
-    def __init__(self, path, model, sample: Sample):
-        self.path, self.model, self.sample = Path(path), model, sample
-        self.digest = digest(model, sample)
+    def __init__(self, path, model, digest: str, chain_of: Callable[[Any], Chain]):
+        self.path, self.model, self.digest, self.chain_of = Path(path), model, digest, chain_of
         self.written = time.monotonic()
 
     def load(self) -> State | None:
@@ -123,18 +126,28 @@ class Checkpoint:
         vars(draft).update(
             {name: value for name, value in vars(unchecked(document, reader)).items() if name.endswith("_")}
         )
-        return draft.chain(self.sample.X)
+        return self.chain_of(draft)
 
 
 def digest(model, sample: Sample) -> str:
     """SHA-256 of the data and of the settings that decide how a fit goes."""
     found = hashlib.sha256()
+    add_sample(found, sample)
+    return with_settings(found, model)
+
+
+def add_sample(found, sample: Sample) -> None:
+    """Take data into a hash."""
     for array in (sample.X, np.asarray(sample.lengths), sample.U, sample.labels, sample.weights):
         if array is None:
             found.update(b"none")
         else:
             found.update(f"{array.dtype}{array.shape}".encode())
             found.update(np.ascontiguousarray(array).data)
+
+
+def with_settings(found, model) -> str:
+    """The digest of data that a hash has taken in, under the model's settings."""
     settings = model.get_params(deep=False)
     if not isinstance(settings.get("random_state"), int | np.integer):
         settings["random_state"] = None

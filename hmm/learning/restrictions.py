@@ -7,13 +7,14 @@ counts once for each state either way. So the M-steps of emissions need not know
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from hmm.emissions.base import Emission
+from hmm.emissions.statistics import Statistics
 from msgpass.errors import DataError, UnsupportedError
 
 
@@ -47,22 +48,29 @@ class Restrictions:
         """The M-step of an emission with (T, K) weights."""
         K = next((len(mask) for mask in (self.states, *self.emission.values()) if mask is not None), None)
         if K is not None and weights.shape[1] != K:
-            raise UnsupportedError(
-                f"{type(emission).__name__} emissions read more than one state, so none can be frozen or tied"
-            )
+            refuse_states(self, type(emission).__name__)
         if self.states is not None:
             weights = np.ascontiguousarray(pooled(weights.T, self.states).T)
+        return self._fitted(emission, params, lambda free: emission.fit(data, weights, free))
+
+    def emission_from(self, emission: Emission, statistics: Statistics, params: str) -> Emission:
+        """The same from additive statistics."""
+        if self.states is not None:
+            statistics = statistics.pooled(self.states)
+        return self._fitted(emission, params, lambda free: emission.from_statistics(statistics, free))
+
+    def _fitted(self, emission: Emission, params: str, fit: Callable[[str], Emission]) -> Emission:
+        """An M-step, letters → emission, that leaves what is frozen."""
         if not self.emission:
-            return self._alike(emission.fit(data, weights, params))
+            return self._alike(fit(params))
         frozen = {letter: mask for letter, mask in self.emission.items() if letter in params}
         fitted = emission
         # States that freeze the same letters are fitted together, with those letters held.
-        held = np.array(
-            ["".join(c for c, mask in frozen.items() if mask[k]) for k in range(weights.shape[1])]
-        )
+        K = len(next(iter(self.emission.values())))
+        held = np.array(["".join(c for c, mask in frozen.items() if mask[k]) for k in range(K)])
         for letters in dict.fromkeys(held.tolist()):
             free = "".join(c for c in params if c not in letters)
-            found = emission.fit(data, weights, free)
+            found = fit(free)
             for letter in set(free) & set(emission.LETTERS):
                 fitted = fitted.with_states(letter, found, held == letters)
         return self._alike(fitted)
@@ -189,3 +197,9 @@ def refuse_rows(restricted: Restrictions, kind: str) -> None:
             f"{kind} transitions cannot freeze or tie rows of transmat; leave 't' out of params to keep them "
             "all, or use the default transitions"
         )
+
+
+def refuse_states(restricted: Restrictions, kind: str) -> None:
+    """Raise where a kind of emission cannot obey a restriction on states."""
+    if restricted.restrict_emission:
+        raise UnsupportedError(f"{kind} emissions read more than one state, so none can be frozen or tied")

@@ -12,6 +12,12 @@ from hmm.emissions.categorical import Categorical
 from hmm.validation import whole
 from msgpass.errors import DataError, ShapeError
 
+LARGEST = 2**53
+"""Up to which every whole number is a float."""
+
+MOST_ENTRIES = 2**26
+"""Of a table of emissions whose width is guessed from the data, half a gigabyte."""
+
 
 @dataclass(eq=False, repr=False)
 class CategoricalHMM(BaseHMM):
@@ -87,6 +93,13 @@ class CategoricalHMM(BaseHMM):
         largest = int(X.max())
         if largest < 0:
             raise DataError("all symbols are missing, so their number is unknown; give n_features")
+        if self.n_components * (largest + 1) > MOST_ENTRIES:
+            raise DataError(
+                f"X holds the symbol {largest}, so that the table of emissions would have {largest + 1} "
+                "columns; "
+                "number symbols from 0 without gaps (sklearn.preprocessing.LabelEncoder does), or give "
+                "n_features"
+            )
         return Categorical.start(self.n_components, largest + 1, rng)
 
     def stickiness(self, X: np.ndarray) -> float:
@@ -116,6 +129,8 @@ class CategoricalHMM(BaseHMM):
                     f"X holds {X[t, 0]} at row {t}; symbols are whole numbers from 0 "
                     "(sklearn.preprocessing.LabelEncoder makes them)"
                 )
+            if X.max() > LARGEST:
+                raise DataError(f"X holds the symbol {X.max():g}, which is too large to be one")
         symbols = X.astype(np.int64)
         if symbols.min() < -1:
             raise DataError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hmm.base import BaseHMM
-from hmm.emissions.covariance import COVARIANCE_TYPES, check_covars, variance_floor
+from hmm.emissions.covariance import COVARIANCE_TYPES, check_covars, variance_floor, variance_floor_of
 from hmm.emissions.gaussian import Gaussian
 from hmm.emissions.gaussian_prior import GaussianPrior
 from hmm.validation import one_of
@@ -115,6 +115,9 @@ class GaussianHMM(BaseHMM):
         prior = GaussianPrior(self.means_prior, self.means_weight, self.covars_prior, self.covars_weight)
         floor = 0.0 if X is None else variance_floor(X, self.min_covar)
         return Gaussian(self.means_, self._covars_, self.covariance_type, floor, prior)
+
+    def surveyed(self, emission, survey) -> Gaussian:
+        return replace(emission, floor=variance_floor_of(survey.spread, self.min_covar))
 
     def start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Gaussian:
         one_of("covariance_type", self.covariance_type, COVARIANCE_TYPES)

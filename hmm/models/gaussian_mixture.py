@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hmm.base import BaseHMM
-from hmm.emissions.covariance import COVARIANCE_TYPES, variance_floor
+from hmm.emissions.covariance import COVARIANCE_TYPES, variance_floor, variance_floor_of
 from hmm.emissions.gaussian_mixture import GaussianMixture
 from hmm.emissions.gaussian_prior import GaussianPrior
 from hmm.validation import one_of, whole
@@ -111,6 +111,9 @@ class GMMHMM(BaseHMM):
         return GaussianMixture(
             self.weights_, self.means_, self.covars_, self.covariance_type, floor, self.weights_prior, prior
         )
+
+    def surveyed(self, emission, survey) -> GaussianMixture:
+        return replace(emission, floor=variance_floor_of(survey.spread, self.min_covar))
 
     def start_emission(self, X: np.ndarray, rng: np.random.Generator) -> GaussianMixture:
         one_of("covariance_type", self.covariance_type, COVARIANCE_TYPES)

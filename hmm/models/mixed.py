@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from hmm.emissions.categorical import Categorical
 from hmm.emissions.independent import Independent
 from hmm.emissions.mixed import Mixed, Part
 from hmm.models.autoregressive import AutoregressiveHMM
+from hmm.variational.model import VariationalHMM
 from msgpass.errors import DataError, ShapeError
 
 ROUNDS = 3
@@ -126,9 +127,12 @@ class MixedHMM(BaseHMM):
         if not pairs or taken != list(range(len(taken))):
             raise DataError(f"models must take each column of X once, from 0 on; they take {taken}")
         for model, _ in pairs:
-            if not isinstance(model, BaseHMM) or isinstance(model, MixedHMM | AutoregressiveHMM):
+            if not isinstance(model, BaseHMM) or isinstance(
+                model, MixedHMM | AutoregressiveHMM | VariationalHMM
+            ):
                 raise DataError(
-                    f"{type(model).__name__} cannot be a part; parts are models that look at one row"
+                    f"{type(model).__name__} cannot be a part; parts are models that look at one row and are "
+                    "fitted to a point"
                 )
         return pairs
 
@@ -141,6 +145,15 @@ class MixedHMM(BaseHMM):
         pairs = zip(self.parts_, self._pairs(), strict=True)
         return self._mixed(
             [part.emission(None if X is None else X[:, list(columns)]) for part, (_, columns) in pairs]
+        )
+
+    def surveyed(self, emission, survey) -> Mixed:
+        parts = zip(self._pairs(), emission.parts, strict=True)
+        return Mixed(
+            tuple(
+                replace(part, emission=model.surveyed(part.emission, survey.of_columns(columns)))
+                for (model, columns), part in parts
+            )
         )
 
     def start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Mixed:

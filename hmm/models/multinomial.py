@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,14 @@ class MultinomialHMM(BaseHMM):
     def emission(self, X: np.ndarray | None = None) -> Multinomial:
         trials = self._trials() if X is None else self._trials_of(X)
         return Multinomial(self.emissionprob_, self.emissionprob_prior, trials)
+
+    def surveyed(self, emission, survey) -> Multinomial:
+        if self.n_trials is not None and np.ndim(self.n_trials):
+            raise DataError("n_trials has a number for each row, but rows come in batches; give one number")
+        if self.n_trials is not None:
+            return emission
+        alike = survey.lowest == survey.highest  # NaN, where a count is missing, is no number's equal
+        return replace(emission, n_trials=int(survey.lowest) if alike else None)
 
     def start_emission(self, X: np.ndarray, rng: np.random.Generator) -> Multinomial:
         return Multinomial.start(X, self.n_components, rng)

@@ -9,7 +9,9 @@ a kind, subclass :class:`Transition` and write
   ``values(inputs)``, what that parameter is under this transition;
 - ``learn(arrived, inputs, restrictions)``, the M-step from what arrived at the parameter: ∂log Z/∂log A;
 - ``row(state, inputs, t)``, one row of probabilities, for sampling, and ``entries``;
-- ``n_parameters()``, and ``log_prior()`` where there is a prior.
+- ``n_parameters()``, and ``log_prior()`` where there is a prior;
+- ``domains()`` and ``gradient(arrived, inputs)`` (``prior_gradient()``, too, where there is a prior) for fits
+  by gradients and standard errors.
 
 A kind may look at trailing columns of X (``n_inputs``; ``prepare`` makes of them what the other methods get
 as ``inputs``), and its states may be finer than the model's: ``regimes`` then says to which of the model's
@@ -22,6 +24,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from hmm.coordinates import Domain
 from hmm.learning.restrictions import Restrictions
 from hmm.simplex import draw
 from msgpass import FactorGraph
@@ -112,6 +115,21 @@ class Transition(ABC):
     def log_prior(self) -> float:
         """Log prior density, up to a constant; 0 under maximum likelihood."""
         return 0.0
+
+    def domains(self) -> dict[str, Domain]:
+        """Where the numbers of each of ``FIELDS`` live."""
+        raise UnsupportedError(
+            f"{type(self).__name__} transitions have no gradient; method='em' fits them, and without 't' in "
+            "params the others have one"
+        )
+
+    def gradient(self, arrived: np.ndarray, inputs) -> dict[str, np.ndarray]:
+        """∂log Z/∂θ of each of ``FIELDS``, in its own shape, from what arrived at the parameter."""
+        raise UnsupportedError(f"{type(self).__name__} transitions have no gradient; method='em' fits them")
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        """∂ log prior/∂θ; fields without a prior may be left out."""
+        return {}
 
     @property
     def matrix(self) -> np.ndarray:

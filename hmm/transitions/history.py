@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hmm.coordinates import Domain
 from hmm.learning.restrictions import Restrictions
 from hmm.simplex import log
 from hmm.transitions.base import Transition
@@ -125,3 +126,12 @@ class History(Transition):
 
     def log_prior(self) -> float:
         return self._plain.log_prior()
+
+    def domains(self) -> dict[str, Domain]:
+        return self._plain.domains()
+
+    def gradient(self, arrived: np.ndarray, inputs) -> dict[str, np.ndarray]:
+        return self._plain.gradient(self._counts(arrived), inputs)
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        return self._plain.prior_gradient()

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hmm.coordinates import Domain, Rows
 from hmm.learning.restrictions import Restrictions
-from hmm.simplex import dirichlet_log_density, draw, log, normalised
+from hmm.simplex import dirichlet_log_density, dirichlet_slope, draw, log, normalised
 from hmm.transitions.base import Transition
 from hmm.validation import prior, probabilities
 from msgpass import FactorGraph, Table
@@ -78,6 +79,16 @@ class Homogeneous(Transition):
 
     def log_prior(self) -> float:
         return dirichlet_log_density(self.transmat, self.concentration)
+
+    def domains(self) -> dict[str, Domain]:
+        return {"transmat": Rows(self.concentration)}
+
+    def gradient(self, arrived: np.ndarray, inputs) -> dict[str, np.ndarray]:
+        A = self.transmat
+        return {"transmat": np.divide(arrived, A, out=np.zeros(A.shape), where=A > 0)}
+
+    def prior_gradient(self) -> dict[str, np.ndarray]:
+        return {"transmat": dirichlet_slope(self.transmat, self.concentration)}
 
     def stationary(self) -> np.ndarray:
         """Of a chain with several, a mixture of all."""

@@ -24,6 +24,21 @@ def folded(
     >>> folded(np.eye(3), np.array([0, 1, 1]), np.array([0, 0, 1]), (2, 2)).tolist()
     [[1.0, 0.0], [1.0, 1.0]]
     """
+    if gamma.size >= LARGE:
+        from msgpass.kernels.runtime import compiling
+        from msgpass.kernels.sparse_chain_fold import fold
+
+        nobody = np.empty(0, np.int64)
+        groups = nobody if groups is None else np.asarray(groups)
+        if rows is None and not groups.size:
+            return gamma
+        bounds = nobody
+        if groups.size and (np.diff(groups) >= 0).all():
+            bounds = np.searchsorted(groups, np.arange(shape[1] + 1))
+        counts = np.zeros(shape)
+        with compiling("the sums of marginals", fold):
+            fold(gamma, nobody if rows is None else np.asarray(rows), groups, bounds, counts)
+        return counts
     by_group = gamma
     if groups is not None:
         order = np.argsort(groups, kind="stable")
@@ -45,5 +60,5 @@ def folded(
     return counts
 
 
-STRETCH = 256
-"""Steps taken at a time."""
+STRETCH, LARGE = 256, 16_384
+"""Steps taken at a time; entries of γ from which on compiled code does it."""

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from msgpass.kernels.sparse_chain_runs import Runs, find_runs
+
 
 class SparsePattern:
     """Where the entries of a transition table are, by target and by source; made once a plan.
@@ -21,19 +23,26 @@ class SparsePattern:
     rows, cols : ndarray of int64, shape (nnz,)
         Source and target of each entry, in the user's order.
     by_target : ndarray of int64, shape (nnz,)
-        Entries sorted by (target, source): a forward step gathers over them.
+        Entries sorted by (target, source): a forward step of the reference gathers over them.
     into : ndarray of int64, shape (S + 1,)
         Target j has the entries ``by_target[into[j]:into[j + 1]]``.
     source : ndarray of int32, shape (nnz,)
         Their sources.
     by_source, out_of, target
         The same sorted by (source, target), for a backward step.
+    runs : Runs
+        Entries in the order of the compiled sweeps.
     """
 
     def __init__(self, n_states: int, rows: np.ndarray, cols: np.ndarray):
         self.n_states, self.rows, self.cols = n_states, rows, cols
         self.by_target, self.into, self.source = _sorted(n_states, cols, rows)
         self.by_source, self.out_of, self.target = _sorted(n_states, rows, cols)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Found when a compiled sweep asks for them."""
+        return find_runs(self.rows, self.cols)
 
     @property
     def nnz(self) -> int:
@@ -106,14 +115,21 @@ class SparseCounts(NamedTuple):
     ----------
     log_scale : ndarray, shape (N,)
         Logarithm of each sequence's partition function, of the tables as given; −inf when impossible.
-    gamma : ndarray, shape (T, S)
+    gamma : ndarray, shape (T, S), or None
+        Posterior marginals, unless only their sums were asked for.
     xi : ndarray, shape of ``values``
         Expected uses of each entry.
     impossible : list of (int, int)
         (sequence, first impossible time step within it).
+    evidence : ndarray, shape (R, G), or None
+        Marginals added up in the shape of the evidence, where only sums were asked for.
+    sums : ndarray, shape (3, S), or None
+        Marginals added up over first steps, last steps and all steps, likewise.
     """
 
     log_scale: np.ndarray
-    gamma: np.ndarray
+    gamma: np.ndarray | None
     xi: np.ndarray
     impossible: list[tuple[int, int]]
+    evidence: np.ndarray | None = None
+    sums: np.ndarray | None = None

@@ -51,7 +51,7 @@ def _vectorised(tables: tuple) -> bool:
     )
 
 
-def _sweep(tables: tuple, lost: float, want_gamma: bool) -> tuple:
+def _sweep(tables: tuple, lost: float, want_gamma: bool = True) -> tuple:
     """(mantissa, exponent, γ, ξ without its factor A, failed, `Visits` if they come with it), by the family
     that the size selects; γ may be None if it is not wanted.
     """

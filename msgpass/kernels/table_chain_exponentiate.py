@@ -2,8 +2,9 @@
 
 import numpy as np
 
-COMPILED, PAIRED = 16_384, 262_144
-"""Entries from which on the compiled exponential, whose last bit may differ, and two threads are used."""
+COMPILED, PAIRED = 4096, 262_144
+"""Entries from which on the compiled exponential, whose last bit may differ, and two threads are used. NumPy
+takes 62 µs for 2048 rows of 2 and 16 for 256 of 16, the compiled one 7."""
 
 
 def scaled_exponentials(log_table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +33,7 @@ def scaled_exponentials(log_table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if log_table.size < COMPILED or log_table.dtype != np.float64:
         peak = log_table.max(axis=1)
-        peak[np.isneginf(peak)] = 0.0
+        peak[peak == -np.inf] = 0.0
         return np.exp(log_table - peak[:, None]), peak
 
     from msgpass.kernels import runtime
@@ -49,3 +50,14 @@ def scaled_exponentials(log_table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             half = n_rows // 16 * 8  # the halves meet on a cache line
             runtime.run_pair(kernel, (*flat, 0, half, *out), kernel, (*flat, half, n_rows, *out))
     return linear, peak
+
+
+def scaled_whole(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
+    """exp(logs − max) of a table, or of each of a stack of them, and the maxima (0 where all is −∞)."""
+    if logs.ndim < 3:
+        peak = float(logs.max())
+        peak = peak if peak > -np.inf else 0.0
+        return np.exp(logs - peak), peak
+    top = logs.max(axis=(-2, -1), keepdims=True, initial=-np.inf)
+    top = np.where(top == -np.inf, 0, top)
+    return np.exp(logs - top), top[:, 0, 0]

@@ -8,6 +8,7 @@ import numpy as np
 
 from msgpass.kernels.runtime import aligned_empty, aligned_zeros, run_pair
 from msgpass.kernels.table_chain_gather import LANES
+from msgpass.kernels.table_chain_groups import groups
 from msgpass.kernels.table_chain_lane_places import TABLES
 from msgpass.kernels.table_chain_lane_sweep import expected_counts
 
@@ -98,20 +99,12 @@ def run(
     return z, (pairs[0] + pairs[1]).sum(axis=2)
 
 
-def grouped(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(order, starts, lengths) of sequences by falling length, with empty lanes to fill the last group."""
-    order = np.argsort(-lengths, kind="stable")
-    padded_starts, padded_lengths = np.zeros((2, -(-len(order) // LANES) * LANES), np.int64)
-    padded_starts[: len(order)], padded_lengths[: len(order)] = starts[order], lengths[order]
-    return order, padded_starts, padded_lengths
-
-
-def ungrouped(z: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def ungrouped(z: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mantissa, exponent and failure in the order in which the sequences came."""
-    mantissa, exponent, failed = np.empty((3, len(order)))
-    mantissa[order], exponent[order], failed[order] = z[:, : len(order)]
-    mantissa[failed > 0] = 0.0
-    return mantissa, exponent.astype(np.int64), failed > 0
+    mantissa, exponent, failures = z.take(place, axis=1)
+    failed = failures > 0
+    mantissa[failed] = 0.0
+    return mantissa, exponent.astype(np.int64), failed
 
 
 def many(
@@ -140,9 +133,10 @@ def many(
         Without the factor A.
     failed : ndarray of bool, shape (N,)
     """
-    order, starts, lengths = grouped(starts, lengths)
-    start, end = np.repeat(init[None, :, None], LANES, axis=2), np.ones((1, len(init), LANES))
+    _, place, starts, lengths = groups(starts, lengths)
+    start, end = np.empty((1, len(init), LANES)), np.ones((1, len(init), LANES))
+    start[0] = init[:, None]
     here = (start, False, end, transition, evidence, rows, starts, lengths, lost, gamma, threaded)
     z, xi = run(*here, counts, initial)
-    mantissa, exponent, failed = ungrouped(z, order)
+    mantissa, exponent, failed = ungrouped(z, place)
     return mantissa, exponent, xi, failed

@@ -28,11 +28,11 @@ from msgpass.kernels import (
     table_chain_viterbi_segments,
 )
 from msgpass.kernels.runtime import aligned_empty, compiling, work_memory
+from msgpass.kernels.table_chain_groups import split
 from msgpass.kernels.table_chain_row_counts import row_counts
 from msgpass.kernels.table_chain_types import Visits
 
 MOST_IN_LANES, MOST_IN_SEGMENTS, MOST_IN_VITERBI_SEGMENTS = 16, 8, 4
-LONG = 1024  # steps below which a sequence is never swept on its own
 THREADED = (
     2_000_000  # T·K·(K + 8), some 150 µs of one sweep, above which a second thread is worth its hand-over
 )
@@ -42,18 +42,6 @@ MEETING, MEETING_OUTSIDE_CACHE = 32_768, 8192
 that one sweep waits for it at every step."""
 FIRST_CACHE = 64  # states
 SWEEPS_OF_SEGMENTS = 3  # what a chain in segments costs against sequences in lanes
-
-
-def _long_sequences(lengths: np.ndarray) -> np.ndarray:
-    """Whether a sequence is so much longer than the next seven that lanes would be more than half empty."""
-    alone = np.zeros(len(lengths), bool)
-    order = np.argsort(-lengths, kind="stable")
-    for n, sequence in enumerate(order):
-        longest = lengths[sequence]
-        if longest < LONG or 2 * lengths[order[n : n + 8]].sum() >= 8 * longest:
-            break
-        alone[sequence] = True
-    return alone
 
 
 def _family_of_many(n_states: int) -> ModuleType:
@@ -97,15 +85,14 @@ def scaled_sweep(
     n_states, n_sequences, steps = len(init), len(offsets) - 1, int(offsets[-1])
     work = steps * n_states * (n_states + 8)
     threaded, threaded_segments = work > THREADED, SWEEPS_OF_SEGMENTS * work > THREADED
-    starts, lengths = offsets[:-1], np.diff(offsets)
+    starts, (alone, rest, lengths) = offsets[:-1], split(offsets)
     xi, failed = np.zeros((n_states, n_states)), np.zeros(n_sequences, bool)
     mantissa, exponent = np.zeros(n_sequences), np.zeros(n_sequences, np.int64)
-    alone = _long_sequences(lengths)
     counts = initial = None
     if 8 * len(evidence) <= len(rows):
         counts, initial = np.zeros(evidence.shape), np.zeros(n_states)
     gamma = aligned_empty((steps if want_gamma or counts is None else 0, n_states))
-    for n in np.flatnonzero(alone):
+    for n in alone:
         here = (init, transition, evidence, rows, int(offsets[n]), int(offsets[n + 1]), lost, gamma)
         forgetful = None
         if _may_meet(n_states, lengths[n]):
@@ -126,13 +113,16 @@ def scaled_sweep(
             mantissa[n] = 0.0
         else:
             xi += pairs
-    rest = np.flatnonzero(~alone)
     if len(rest):
         family = _family_of_many(n_states)
-        here = init, transition, evidence, rows, starts[rest], lengths[rest], lost, gamma, threaded
         with compiling("the sweep over many chains", family.expected_counts):
-            mantissa[rest], exponent[rest], pairs, failed[rest] = family.many(*here, counts, initial)
-        xi += pairs
+            if not alone:
+                here = init, transition, evidence, rows, starts, lengths, lost, gamma, threaded
+                mantissa, exponent, xi, failed = family.many(*here, counts, initial)
+            else:
+                here = init, transition, evidence, rows, starts[rest], lengths[rest], lost, gamma, threaded
+                mantissa[rest], exponent[rest], pairs, failed[rest] = family.many(*here, counts, initial)
+                xi += pairs
     if counts is None or initial is None:
         return mantissa, exponent, gamma, xi[None], failed, None
     if not failed.any():
@@ -154,11 +144,10 @@ def forward_scale(
     """Z alone, (mantissa, exponent, failed) of every sequence: the forward half of the same families."""
     n_states, steps = len(init), int(offsets[-1])
     work = steps * n_states * (n_states + 8) // 2
-    starts, lengths = offsets[:-1], np.diff(offsets)
+    starts, (alone, rest, lengths) = offsets[:-1], split(offsets)
     mantissa, exponent = np.zeros(len(lengths)), np.zeros(len(lengths), np.int64)
     failed = np.zeros(len(lengths), bool)
-    alone = _long_sequences(lengths)
-    for n in np.flatnonzero(alone):
+    for n in alone:
         here = (init, transition, evidence, rows, int(offsets[n]), int(offsets[n + 1]), lost)
         forgetful = None
         if n_states > FIRST_CACHE and _may_meet(n_states, lengths[n]):
@@ -174,7 +163,6 @@ def forward_scale(
             with compiling("the sweep over a long chain", table_chain_long.forward_half):
                 z = table_chain_long.scale(*here)
         mantissa[n], exponent[n], failed[n] = z
-    rest = np.flatnonzero(~alone)
     if len(rest):
         family = _family_of_many(n_states)
         no_gamma = np.empty((0, n_states))
@@ -196,10 +184,9 @@ def best_path(
     n_states, steps = len(log_init), int(offsets[-1])
     work = steps * n_states * (n_states + 8)
     threaded, threaded_segments = work > THREADED, SWEEPS_OF_SEGMENTS * work > THREADED
-    starts, lengths = offsets[:-1], np.diff(offsets)
+    starts, (alone, rest, lengths) = offsets[:-1], split(offsets)
     path, scores = np.empty(steps, np.int64), np.empty(len(lengths))
-    alone = _long_sequences(lengths)
-    for n in np.flatnonzero(alone):
+    for n in alone:
         here = (log_init, log_transition, log_evidence, rows, int(offsets[n]), int(offsets[n + 1]), path)
         agreed = False
         if n_states <= MOST_IN_VITERBI_SEGMENTS:
@@ -208,7 +195,6 @@ def best_path(
         if not agreed:
             with compiling("the best path of a long chain", table_chain_viterbi_long.forward):
                 scores[n] = table_chain_viterbi_long.one(*here, threaded)
-    rest = np.flatnonzero(~alone)
     if len(rest):
         with compiling("the best paths of many chains", table_chain_viterbi.best_paths):
             scores[rest] = table_chain_viterbi.many(

@@ -11,7 +11,7 @@ from msgpass.kernels.table_chain_lane_places import TABLES
 
 
 @jit
-def _add(rows, gamma, first, last, counts):
+def add_rows(rows, gamma, first, last, counts):
     """``counts[t % 4, rows[t]] += gamma[t]`` for ``first <= t < last``."""
     n_states = gamma.shape[1]
     for t in range(first, last):
@@ -33,5 +33,7 @@ def row_counts(rows: np.ndarray, gamma: np.ndarray, n_rows: int) -> np.ndarray:
     """Σ γ_t over the steps of each row, shape (n_rows, K); the order of addition depends on sizes alone."""
     middle = len(rows) // 2
     counts = np.zeros((2, TABLES, n_rows, gamma.shape[1]))
-    run_pair(_add, (rows, gamma, 0, middle, counts[0]), _add, (rows, gamma, middle, len(rows), counts[1]))
+    run_pair(
+        add_rows, (rows, gamma, 0, middle, counts[0]), add_rows, (rows, gamma, middle, len(rows), counts[1])
+    )
     return counts.sum(axis=(0, 1))

@@ -21,7 +21,8 @@ from msgpass.kernels.simd import (
     transpose8,
 )
 from msgpass.kernels.table_chain_gather import LANES, locate
-from msgpass.kernels.table_chain_lanes import grouped, padded, ungrouped
+from msgpass.kernels.table_chain_groups import groups
+from msgpass.kernels.table_chain_lanes import padded, ungrouped
 from msgpass.kernels.table_chain_tile import COLUMNS, tile
 
 _BLOCK = 8  # time steps whose pairs are added up at once: 64 rows of α and w stay in the first-level cache
@@ -365,8 +366,8 @@ def many(
         Without the factor A.
     failed : ndarray of bool, shape (N,)
     """
-    order, starts, lengths = grouped(starts, lengths)
+    _, place, starts, lengths = groups(starts, lengths)
     tables = init[None], False, np.ones((1, len(init))), transition, evidence, rows
     z, xi = run(*tables, starts, lengths, lost, gamma, threaded, counts, initial)
-    mantissa, exponent, failed = ungrouped(z, order)
+    mantissa, exponent, failed = ungrouped(z, place)
     return mantissa, exponent, xi, failed

@@ -11,7 +11,8 @@ import numpy as np
 from msgpass.kernels.runtime import jit, run_pair, work_memory
 from msgpass.kernels.simd import broadcast, load, maximum, select, splat, store
 from msgpass.kernels.table_chain_gather import LANES, fetch, fetch_steps, gather, locate, rows_in_a_vector
-from msgpass.kernels.table_chain_lanes import grouped, padded, padded_width
+from msgpass.kernels.table_chain_groups import groups
+from msgpass.kernels.table_chain_lanes import padded, padded_width
 
 
 @jit(forceinline=True, _nrt=False)
@@ -208,9 +209,8 @@ def many(
     threaded: bool,
 ) -> np.ndarray:
     """Best scores (N,) of many sequences with one transition (K, K); their ``path`` is written in place."""
-    order, starts, lengths = grouped(starts, lengths)
-    start, scores = np.repeat(log_init[None, :, None], LANES, axis=2), np.empty(len(order))
+    _, place, starts, lengths = groups(starts, lengths)
+    start = np.repeat(log_init[None, :, None], LANES, axis=2)
     ends = np.full(len(lengths), len(log_init))
     by_lane, _ = run(start, False, log_transition, log_evidence, rows, starts, lengths, ends, path, threaded)
-    scores[order] = by_lane[: len(order)]
-    return scores
+    return by_lane[place]

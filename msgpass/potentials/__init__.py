@@ -1,4 +1,4 @@
-"""The kinds of potential: tables of states (full, sparse, grouped), quadratics, deterministic steps and losses."""
+"""The kinds of potential: tables (full, sparse, grouped), quadratics, deterministic steps and losses."""
 
 from msgpass.potentials.grouped_table import GroupedTable
 from msgpass.potentials.loss import Loss

@@ -30,10 +30,10 @@ class SparseTable(Potential):
 
     Examples
     --------
-    A walk on a line of a million places, two of its steps seen:
+    A walk on a line of a hundred thousand places:
 
     >>> from msgpass import FactorGraph, Table, run
-    >>> g, S = FactorGraph(), 10**6
+    >>> g, S = FactorGraph(), 10**5
     >>> z = g.sequence("z", length=3, states=S)
     >>> here = np.arange(S - 1)
     >>> move = Table.sparse(np.full(2 * (S - 1), np.log(0.5)), np.r_[here, here + 1], np.r_[here + 1, here])
@@ -42,8 +42,8 @@ class SparseTable(Potential):
     >>> start[S // 2] = 0
     >>> _ = g.factor(Table(start), z[0])
     >>> m = run(g)
-    >>> float(m.total), np.flatnonzero(m.belief["z"][2] > -np.inf).tolist()
-    (0.0, [499998, 500000, 500002])
+    >>> round(float(m.total), 9), np.flatnonzero(m.belief["z"][2] > -np.inf).tolist()
+    (0.0, [49998, 50000, 50002])
     """
 
     def __init__(self, log_values, rows, cols):

@@ -22,6 +22,13 @@ class Checkpointed(Schedule):
     """Keep at most ``slots`` forward states of a sweep and recompute between them; the same messages as
     Sequential.
 
+    A state is what one step of the sweep leaves to the next. Over a chain of tables checkpoints stand between
+    stretches of steps, each as long as memory of some megabytes allows, or longer where few slots would
+    otherwise sweep a step forward more than twice before it is used. One long chain of up to eight states
+    with one transition is swept in segments under every schedule; the messages between them, three bytes a
+    step, are all the checkpoints that it needs, and its results have the bits of Sequential's in float64.
+    Elsewhere a chain's differ by rounding where it is longer than a stretch.
+
     Parameters
     ----------
     slots : int

@@ -1,12 +1,11 @@
 """Checkpointed runs: one binomial driver over the steps of a sweep, whatever its algebra.
 
-Components of tables or quadratics step through their oriented factor instances; the state is the set of
-forward messages
-still to be used. Plans of steps and losses that are causal step through time; the state is the last rows that
-later steps
-read. Other plans (two directions, attention over whole sequences, components behind a network) need all
-values at once and
-keep them.
+Chains of full tables under SumProduct and MaxProduct go stretch by stretch through their kernels
+(:mod:`~msgpass.sweeps.checkpointed_chain`). Other components of tables or quadratics step through their
+oriented factor instances; the state is the set of forward messages still to be used. Plans of steps and
+losses that are causal step through time; the state is the last rows that later steps read. Other plans (two
+directions, attention over whole sequences, components behind a network) need all values at once and keep
+them.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from functools import cached_property
 
 import numpy as np
 
-from msgpass.algebra import MaxProduct
+from msgpass.algebra import MaxProduct, SumProduct
 from msgpass.errors import NumericalError
 from msgpass.nodes import Observation
-from msgpass.plan import Losses, Recurrence
+from msgpass.plan import Losses, Recurrence, TableChain
 from msgpass.schedule.checkpointed import reverse
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.tree import TreeRun
@@ -29,7 +28,16 @@ def run_checkpointed(x) -> None:
     undirected = not any(b.kind in ("Map", "Recurrence", "Losses") for b in x.plan.blocks)
     if undirected and not x.plan.real:
         for k, block in enumerate(x.plan.blocks):
-            x.runs[k] = CheckpointedTree(x, k, block)
+            algebra = x.algebras[k]
+            compiled = isinstance(block, TableChain) and type(algebra) in (SumProduct, MaxProduct)
+            if compiled and not block.sparse:
+                from msgpass.sweeps.checkpointed_chain import CheckpointedChain
+
+                clamp = {n: v for n, v in x.clamp.items() if n in block.nodes}
+                maximise = isinstance(algebra, MaxProduct)
+                x.runs[k] = CheckpointedChain(x.chain_tables(k, block, clamp), maximise, x.schedule.slots)
+            else:
+                x.runs[k] = CheckpointedTree(x, k, block)
         return
     if x.plan.real and not x.runs and _causal(x.plan):
         CheckpointedSteps(x).run()

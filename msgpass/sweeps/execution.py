@@ -111,44 +111,35 @@ class Execution:
         return self.tree(k, block, algebra, clamp)
 
     def chain(self, k: int, block: TableChain, algebra, clamp):
-        """A TableChain through its kernels; tables that no value of this run touches are kept with the
-        plan.
-        """
-        from msgpass.sweeps.table_chain import ChainLayout, ChainRun, ChainTables
+        """A TableChain through its kernels."""
+        from msgpass.sweeps.table_chain import ChainRun
+
+        tables = self.chain_tables(k, block, clamp)
+        maximise, forward_only = isinstance(algebra, MaxProduct), not self.schedule.backward
+        return ChainRun(block, tables.layout, self.values, maximise, clamp, forward_only, tables)
+
+    def chain_tables(self, k: int, block: TableChain, clamp):
+        """A chain's log tables; those that no value of this run touches are kept with the plan."""
+        from msgpass.sweeps.table_chain import ChainLayout, ChainTables
 
         cache = self.plan.cache
         layout = cache.get(("layout", k))
         if layout is None:
             layout = cache[("layout", k)] = ChainLayout(block)
-        tables = None
-        if not clamp:
-            depends = self._depends(k, block)
-            if "*" not in depends and depends.isdisjoint(self.overridden):
-                tables = cache.get(("tables", k))
-                if tables is None:
-                    tables = cache[("tables", k)] = ChainTables(block, layout, self.values)
-            else:
-                symbols = (
-                    cache.get(("symbols", k))
-                    if not any(n in self.overridden for n in self._observed(k, block))
-                    else None
-                )
-                tables = ChainTables(block, layout, self.values, None, symbols)
-                if (
-                    symbols is None
-                    and tables.symbols is not None
-                    and not any(n in self.overridden for n in self._observed(k, block))
-                ):
-                    cache[("symbols", k)] = tables.symbols
-        return ChainRun(
-            block,
-            layout,
-            self.values,
-            isinstance(algebra, MaxProduct),
-            clamp,
-            not self.schedule.backward,
-            tables,
-        )
+        if clamp:
+            return ChainTables(block, layout, self.values, clamp)
+        depends = self._depends(k, block)
+        if "*" not in depends and depends.isdisjoint(self.overridden):
+            tables = cache.get(("tables", k))
+            if tables is None:
+                tables = cache[("tables", k)] = ChainTables(block, layout, self.values)
+            return tables
+        kept = self._observed(k, block).isdisjoint(self.overridden)
+        symbols = cache.get(("symbols", k)) if kept else None
+        tables = ChainTables(block, layout, self.values, None, symbols)
+        if kept and symbols is None and tables.symbols is not None:
+            cache[("symbols", k)] = tables.symbols
+        return tables
 
     def _depends(self, k: int, block) -> set:
         """Names whose values the block's tables depend on ("*": something that every run computes)."""
@@ -164,7 +155,11 @@ class Execution:
 
     def _observed(self, k: int, block) -> set:
         """Observations among the block's variables."""
-        return {a.name for f in block.families for a in f.args} - set(block.nodes)
+        observed = self.plan.cache.get(("observed", k))
+        if observed is None:
+            observed = {a.name for f in block.families for a in f.args} - set(block.nodes)
+            self.plan.cache[("observed", k)] = observed
+        return observed
 
     def tree(self, k: int, block: Tree, algebra, clamp):
         """A tree by two passes."""

@@ -20,6 +20,7 @@ from msgpass.kernels.chain_reference import log_sum_exp
 from msgpass.nodes import Parameter, Slice
 from msgpass.plan import Family, latent
 from msgpass.sweeps.rows import rows_of
+from msgpass.values import below_infinity
 
 
 class TableInstances:
@@ -33,7 +34,7 @@ class TableInstances:
             array = values[source.node.name]
             self.array = array[source.rows(family.clock, family.counts)] if stepped else array
             # Arrays and parameters are checked at the border; what a step computes is checked here.
-            if not (self.array < np.inf).all():
+            if not below_infinity(self.array):
                 raise DataError(
                     f"the log values of {family.name!r}, read from {source.name}, hold NaN or +∞; "
                     "−∞ is the only infinite value a log table may hold"

@@ -17,6 +17,7 @@ from msgpass.errors import DataError, UnavailableError, UnsupportedError
 from msgpass.kernels import sparse_chain_paths as sparse
 from msgpass.kernels.chain_paths import draw_paths, path_entropies, ranked_paths
 from msgpass.sweeps import tree_paths
+from msgpass.sweeps.checkpointed_chain import CheckpointedChain
 from msgpass.sweeps.readings import full, on_chain, owner
 from msgpass.sweeps.sparse_chain import SparseChainRun
 from msgpass.sweeps.windowed import WindowedChain
@@ -39,6 +40,9 @@ class Ranked(NamedTuple):
 
 def totals(x, name: str) -> np.ndarray:
     """log Z (or best score) of every part, (parts,)."""
+    kept = x.runs.get(owner(x, name)[0]) if name in x.plan.owner else None
+    if isinstance(kept, CheckpointedChain):
+        return np.array(kept.per_sequence, np.float64)
     run, _ = _component(x, name)
     if on_chain(run):
         return np.array(_plain(run).per_sequence, np.float64)

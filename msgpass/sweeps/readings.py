@@ -14,6 +14,7 @@ from msgpass.algebra.tangent import Dual
 from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.nodes import Parameter, Sequence
 from msgpass.plan import Map, Recurrence, TableChain, Tree
+from msgpass.sweeps.checkpointed_chain import CheckpointedChain
 from msgpass.sweeps.rows import rows_of
 from msgpass.sweeps.sparse_chain import SparseChainRun
 from msgpass.sweeps.table_chain import ChainRun
@@ -224,6 +225,18 @@ def gradient(x, name: str) -> np.ndarray:
     return sum(store.complete(name) for store, _ in x.stores.values())
 
 
+def lent(x, name: str) -> np.ndarray:
+    """What arrives at a parameter, not copied where nothing but one message did, and not to be written to."""
+    if x.plan.real:
+        array = gradient(x, name)
+    else:
+        _needs_schedule(x, name)
+        array = x.component_store.peek(name)
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def no_gradient(x, name: str) -> str | None:
     """Why a name has no gradient."""
     node = x.plan.graph.nodes.get(name)
@@ -245,6 +258,9 @@ def parameter(x, name: str) -> np.ndarray:
 def assignment(x, name: str) -> np.ndarray:
     """Best states of a discrete variable."""
     k, _ = owner(x, name)
+    if isinstance(x.algebras[k], MaxProduct) and isinstance(x.runs.get(k), CheckpointedChain):
+        x.runs[k].impossible()
+        return x.runs[k].stacked(x.runs[k].path)
     x = full(x)
     if not isinstance(x.algebras[k], MaxProduct):
         raise UnsupportedError(

@@ -1,5 +1,6 @@
 """One run over a :class:`TableChain` whose transition is one sparse table: time and memory in proportion to
-its entries, and one (T, S) array of marginals.
+its entries, and at most one (T, S) array of marginals. Where that would be large, it is made when
+marginals are read, by a sweep of its own.
 
 It answers what :class:`~msgpass.sweeps.table_chain.ChainRun` answers; pair counts and pair beliefs are of the
 listed entries, in their order.
@@ -42,7 +43,8 @@ class SparseChainRun:
         elif forward_only:
             self.per_sequence = kernels.forward_scale(tables.logs, tables.scaled)
         else:
-            self.counts = kernels.expected_counts(tables.logs, tables.scaled)
+            lean = kernels.worth_lean(tables.logs)
+            self.counts = kernels.expected_counts(tables.logs, tables.scaled, lean)
             self.per_sequence = self.counts.log_scale
         self.total = float(self.per_sequence.sum())
 
@@ -90,12 +92,15 @@ class SparseChainRun:
         """Posterior marginals (along the best path: one where it goes), (T, S)."""
         if self.maximise:
             return (self.path[:, None] == np.arange(self.layout.states)).astype(np.float64)
-        return self.counts.gamma
+        counts: Any = self.counts
+        if counts.gamma is None:
+            counts = kernels.expected_counts(self.tables.logs, self.tables.scaled)
+        return counts.gamma
 
     def log_belief(self) -> np.ndarray:
         """Normalised log marginals; max-marginals with the best at 0."""
         self.impossible()
-        gamma = None if self.maximise else self.counts.gamma
+        gamma = None if self.maximise else self.gamma
         if gamma is not None and (gamma.size > EXACT_LOGS or gamma.all()):
             with np.errstate(divide="ignore"):
                 return self.stacked(np.log(gamma))
@@ -149,38 +154,45 @@ class SparseChainRun:
             return xi
         return np.bincount(used, minlength=pattern.nnz).astype(np.float64)
 
-    def at_rows(self, rows: np.ndarray) -> np.ndarray:
-        """Marginals summed over some rows, (S,)."""
+    @cached_property
+    def sums(self) -> np.ndarray:
+        """Marginals summed over the first, the last and all steps, (3, S)."""
+        if not self.maximise and self.counts.sums is not None:
+            return self.counts.sums
+        first, last, every = self.layout.offsets[:-1], self.layout.offsets[1:] - 1, slice(None)
         if self.maximise:
-            return np.bincount(self.path[rows], minlength=self.layout.states).astype(np.float64)
-        return self.counts.gamma[rows].sum(axis=0)
+            paths = (self.path[rows] for rows in (first, last, every))
+            return np.array([np.bincount(p, minlength=self.layout.states) for p in paths], np.float64)
+        return np.array([self.gamma[rows].sum(axis=0) for rows in (first, last, every)])
 
     @cached_property
     def evidence_counts(self) -> np.ndarray:
         """Marginals added up in the evidence's own shape, (R, G)."""
         rows, groups, logs = self.tables.logs.rows, self.tables.groups, self.tables.logs
+        if not self.maximise and self.counts.evidence is not None:
+            return self.counts.evidence
         if self.maximise:
             places = np.arange(len(self.path)) if rows is None else rows
             columns = self.path if groups is None else groups[self.path]
             counts = np.zeros(logs.evidence.shape)
             np.add.at(counts, (places, columns), 1.0)
             return counts
-        return folded(self.counts.gamma, rows, groups, logs.evidence.shape)
+        return folded(self.gamma, rows, groups, logs.evidence.shape)
 
     def add_parameters(self, store, sign: float = 1.0) -> None:
         """Expected counts at parameters and at real sequences behind tables."""
         self.impossible()
-        t, offsets = self.tables, self.layout.offsets
+        t = self.tables
         constants = [m for m in (*t.unaries, t.pair) if not isinstance(m.family.potential.source, np.ndarray)]
         for m in constants:
             if m is t.pair:
                 self._arrive(m, store, self.xi, sign)
             elif m in t.initial:
-                self._arrive(m, store, m.fold(self.at_rows(offsets[:-1])), sign)
+                self._arrive(m, store, m.fold(self.sums[0]), sign)
             elif m in t.last:
-                self._arrive(m, store, m.fold(self.at_rows(offsets[1:] - 1)), sign)
+                self._arrive(m, store, m.fold(self.sums[1]), sign)
             elif m in t.constant:
-                self._arrive(m, store, m.fold(self.at_rows(np.arange(offsets[-1]))), sign)
+                self._arrive(m, store, m.fold(self.sums[2]), sign)
             else:
                 self._add_local(m, store, sign)
 
@@ -233,9 +245,8 @@ class Either:
 
 
 def run_sparse(x, k: int, block: TableChain, maximise: bool, clamp) -> SparseChainRun:
-    """A sparse chain of an execution; the pattern, and tables that no value of this run touches, stay with the
-    plan.
-    """
+    """A sparse chain of an execution; pattern, and tables that no value of this run touches, stay with the
+    plan."""
     cache = x.plan.cache
     layout = cache.get(("sparse layout", k))
     if layout is None:

@@ -10,13 +10,13 @@ of it. An aligned batch is laid end to end like ragged sequences.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from msgpass.errors import ImpossibleEvidenceError
 from msgpass.kernels.table_chain import ChainProblem, best_path, expected_counts, forward_scale, log_messages
-from msgpass.kernels.table_chain_exponentiate import scaled_exponentials
+from msgpass.kernels.table_chain_exponentiate import scaled_exponentials, scaled_whole
 from msgpass.nodes import Parameter
 from msgpass.plan import TableChain
 from msgpass.sweeps.expanded import table_instances
@@ -137,7 +137,8 @@ class ChainTables:
             and not m.has_batch
         )
 
-    def _is_constant(self, m: TableInstances) -> bool:
+    def is_constant(self, m: TableInstances) -> bool:
+        """One table over the states, at every step."""
         arg = m.family.args[0]
         return (
             len(m.family.args) == 1
@@ -149,7 +150,7 @@ class ChainTables:
 
     def _indexed(self) -> TableInstances | None:
         """The one categorical family that covers every step, if all other evidence is constant in time."""
-        local = [m for m in self.unaries if not self._is_initial(m) and not self._is_constant(m)]
+        local = [m for m in self.unaries if not self._is_initial(m) and not self.is_constant(m)]
         if len(local) != 1:
             return None
         m = local[0]
@@ -185,14 +186,14 @@ class ChainTables:
         )
 
     def _evidence(self, labels) -> tuple[np.ndarray, np.ndarray | None]:
-        constant = _total([m.array for m in self.unaries if self._is_constant(m)], None)
+        constant = _total([m.array for m in self.unaries if self.is_constant(m)], None)
         if self.indexed is not None:
             m, symbols = self.indexed, self.symbols
             table = m.extended if symbols.missing else m.array
             table = table.T if m.observed == [1] else table
             return table if constant is None else table + constant, symbols.rows
         T, K = self.node.clock.total, self.node.states
-        local = [m for m in self.unaries if not self._is_initial(m) and not self._is_constant(m)]
+        local = [m for m in self.unaries if not self._is_initial(m) and not self.is_constant(m)]
         if (
             len(local) == 1
             and labels is None
@@ -218,7 +219,9 @@ class ChainTables:
         """Whether parameters need no more of γ than its sums over first steps and over equal symbols."""
         summed = [*self.initial, self.indexed]
         return self.indexed is not None and all(
-            any(m is s for s in summed) or isinstance(m.family.potential.source, np.ndarray)
+            any(m is s for s in summed)
+            or self.is_constant(m)
+            or isinstance(m.family.potential.source, np.ndarray)
             for m in self.unaries
         )
 
@@ -241,17 +244,6 @@ class ChainTables:
             removed = removed + sums[pairs[1:]] - sums[pairs[:-1]]
         logs = (self.log_init, self.log_transition, self.log_evidence)
         return ChainProblem(init, transition, evidence, self.rows, offsets, logs), removed
-
-
-def scaled_whole(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
-    """exp(logs − max) of a table, or of each of a stack of them, and the maxima (0 where all is −∞)."""
-    if logs.ndim < 3:
-        peak = float(logs.max())
-        peak = peak if peak > -np.inf else 0.0
-        return np.exp(logs - peak), peak
-    top = logs.max(axis=(-2, -1), keepdims=True, initial=-np.inf)
-    top = np.where(top == -np.inf, 0, top)
-    return np.exp(logs - top), top[:, 0, 0]
 
 
 def _latent_position(m: TableInstances) -> int:
@@ -319,16 +311,8 @@ class ChainRun:
     def impossible(self) -> None:
         """Raise where the evidence has probability zero, naming the first impossible step."""
         found = self.first_impossible()
-        if found is None:
-            return
-        sequence, step = found
-        which = f" of sequence {sequence}" if self.layout.n > 1 else ""
-        raise ImpossibleEvidenceError(
-            f"the evidence on {self.block.node.name!r} has probability zero: step {step}{which} is "
-            "the first that no state explains (total is −inf). "
-            "Give the tables a little probability there, or treat that observation as missing (−1)",
-            step,
-        )
+        if found is not None:
+            raise_impossible(self.block.node.name, self.layout.n, *found)
 
     @cached_property
     def log_alpha_beta(self) -> tuple[np.ndarray, np.ndarray]:
@@ -348,8 +332,10 @@ class ChainRun:
         if self.maximise:
             return (self.path[:, None] == np.arange(self.layout.states)).astype(self.tables.dtype)
         self.want_gamma = True
-        gamma: Any = self.counts.gamma
-        return expected_counts(self.problem).gamma if gamma is None else gamma
+        counts: Any = self.counts
+        if counts.gamma is None:
+            counts = expected_counts(self.problem)
+        return counts.gamma
 
     def log_belief(self) -> np.ndarray:
         """Normalised log marginals; max-marginals with the best at 0."""
@@ -377,7 +363,7 @@ class ChainRun:
             return
         if not self.tables.counts_suffice:
             gamma = self.gamma
-        deliver_counts(self.tables, gamma, self.xi, counts.row_counts, store, sign, counts.initial)
+        deliver_counts(self.tables, gamma, self.xi, counts.row_counts, store, sign, counts.initial[None])
 
     @cached_property
     def xi(self) -> np.ndarray:
@@ -410,35 +396,49 @@ class ChainRun:
         return self.layout.pairs_out_of(joint - top, self.block.node.shape)
 
 
+def raise_impossible(name: str, n_sequences: int, sequence: int, step: int) -> NoReturn:
+    """Say that the evidence on a chain has probability zero, and where."""
+    which = f" of sequence {sequence}" if n_sequences > 1 else ""
+    raise ImpossibleEvidenceError(
+        f"the evidence on {name!r} has probability zero: step {step}{which} is the first that no state "
+        "explains (total is −inf). "
+        "Give the tables a little probability there, or treat that observation as missing (−1)",
+        step,
+    )
+
+
 def deliver_counts(
     tables: ChainTables,
     gamma: Any,
-    xi: np.ndarray,
+    xi: Any,
     row_counts: np.ndarray | None,
     store,
     sign: float,
-    initial: np.ndarray | None = None,
+    first: np.ndarray | None = None,
 ) -> None:
     """Add marginals γ and pair counts ξ (kernel order) onto whatever stands behind the tables.
 
-    γ may be None where it has been added up by row of evidence and over first steps, if the counts suffice.
+    ``first`` holds γ at the first step of every sequence, (N, K), or their sum, (1, K), where not all of γ
+    was kept; γ may be None if the counts suffice.
     """
     layout, shape = tables.layout, tables.node.shape
+    if first is None:
+        first = gamma[:1] if layout.n == 1 else gamma[layout.offsets[:-1]]
     stacked = None
     for m in tables.unaries:
         if isinstance(m.family.potential.source, np.ndarray):
             continue
         if any(m is i for i in tables.initial):
-            if initial is None:
-                first = gamma[:1] if layout.n == 1 else gamma[layout.offsets[:-1]]
-                initial = first.sum(axis=0)
-            arrive(m, store, m.fold(initial), sign)
+            arrive(m, store, m.fold(first.sum(axis=0)), sign)
         elif m is tables.indexed:
             if row_counts is None:
                 row_counts = np.stack(
                     [np.bincount(tables.rows, column, len(tables.log_evidence)) for column in gamma.T], axis=1
                 )
             arrive(m, store, m.symbol_counts(row_counts.T), sign)
+        elif row_counts is not None and tables.is_constant(m):
+            once = row_counts.sum(axis=0).reshape(1, *(1 for _ in shape), -1)
+            m.add_counts(sign * once, table_target(m, store))
         else:
             stacked = layout.out_of(gamma, shape) if stacked is None else stacked
             own = stacked[rows_of(m.family, m.family.args[_latent_position(m)])]

@@ -9,7 +9,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from hmm import CategoricalHMM, GaussianHMM, PoissonHMM
+from hmm import (
+    CategoricalHMM,
+    GaussianHMM,
+    PoissonHMM,
+    VariationalCategoricalHMM,
+    VariationalGaussianHMM,
+)
 from hmm.sequences import end_to_end, lengths_or_target
 from msgpass.errors import DataError, MessagePassingError, ShapeError
 from tests.hmm.drawn import make
@@ -46,6 +52,11 @@ SYMBOLS = ORDER | dict.fromkeys(
     REAL_MATRICES,
 )
 
+BATCHES = ORDER | dict.fromkeys(
+    ["check_fit_score_takes_y", "check_n_features_in_after_fitting"],
+    "partial_fit is refused: posteriors are not learned from batches",
+)
+
 
 class RoundedPoissonHMM(PoissonHMM):
     """Takes the checks' real numbers for counts, so that everything else is checked."""
@@ -63,8 +74,11 @@ class RoundedPoissonHMM(PoissonHMM):
         (GaussianHMM(2, covariance_type="full", **FAST), ORDER),
         (RoundedPoissonHMM(2, **FAST), ORDER),
         (CategoricalHMM(2, **FAST), SYMBOLS),
+        (VariationalCategoricalHMM(2, **FAST), SYMBOLS),
+        (VariationalGaussianHMM(2, **FAST), BATCHES),
+        (VariationalGaussianHMM(2, covariance_type="diag", **FAST), BATCHES),
     ],
-    ids=["diag", "full", "poisson", "categorical"],
+    ids=["diag", "full", "poisson", "categorical", "variational symbols", "variational", "variational diag"],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of scikit-learn, about names that only one side has
 def test_scikit_learns_own_checks(model, failing):

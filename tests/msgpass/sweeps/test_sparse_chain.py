@@ -19,6 +19,7 @@ from msgpass import (
     run,
 )
 from msgpass.errors import GraphError, ImpossibleEvidenceError, UnsupportedError
+from msgpass.kernels import sparse_chain
 from msgpass.sweeps.sparse_chain import SparseChainRun
 from tests.msgpass.sparse_models import make, twins
 from tests.oracles import finite_difference
@@ -58,6 +59,20 @@ def test_everything_that_is_read_equals_the_full_chain(algebra, model):
         assert (a.assignment["z"] == b.assignment["z"]).all()
         close(a.k_best("z", 4).scores, b.k_best("z", 4).scores)
         assert (a.k_best("z", 4).states == b.k_best("z", 4).states).all()
+
+
+@given(twins())
+@settings(max_examples=60)
+def test_large_chains_keep_sums_and_make_marginals_when_they_are_read(model):
+    b = run(model.full)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sparse_chain, "worth_lean", lambda logs: True)
+        a = run(model.sparse)
+        close(a.total, b.total)
+        same_parameters(a, b, model.folds)
+        assert "gamma" not in a._x.runs[0].__dict__
+        close(a.belief["z"], b.belief["z"])
+        close(a.entropy("z"), b.entropy("z"))
 
 
 @given(twins())

@@ -1,0 +1,1 @@
+"""Compiled passes over the data of an emission, beside the NumPy forms that they are tested against."""
