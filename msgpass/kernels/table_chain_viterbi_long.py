@@ -176,12 +176,12 @@ def one(
     """Best score of sequence ``start:stop``, with its path written in place."""
     n_states, both_ways = len(log_init), run_pair if threaded else _one_after_the_other
     width, depth = -(-n_states // 8) * 8, -(-n_states // 4) * 4
-    opening, ys = aligned_empty(width), aligned_empty((2, width))
-    both = aligned_empty(
-        (2, depth + 1, width)
-    )  # transition and transpose; the last row, of zeros, ends a path
-    opening[:], both[:], both[:, depth] = -np.inf, -np.inf, 0.0
-    ys[:] = 0.0
+    opening = aligned_empty(width)
+    # Transition and transpose; then a row of zeros, which ends a path, and the message of a thread, which
+    # elsewhere in memory may alias its table: half the speed in one process out of three.
+    both = aligned_empty((2, depth + 2, width))
+    ys = both[0, depth + 1], both[1, depth + 1]
+    opening[:], both[:], both[:, depth:] = -np.inf, -np.inf, 0.0
     opening[:n_states] = log_init
     both[0, :n_states, :n_states], both[1, :n_states, :n_states] = log_transition, log_transition.T
     table, transposed = both[0].ravel(), both[1].ravel()
