@@ -500,7 +500,8 @@ class BaseHMM(BaseEstimator):
         """Log-likelihood and posteriors p(z_t | X), (T, K)."""
         chain, evidence = self._ready(X, lengths)
         m = run(chain.graph(evidence))
-        return m.total, chain.regimes(np.exp(m.belief["z"]))
+        posterior = chain.regimes(np.exp(m.belief["z"]))  # read first: the total then comes with it
+        return m.total, posterior
 
     def predict_proba(self, X, lengths=None) -> np.ndarray:
         """Posteriors p(z_t | X), (T, K)."""

@@ -14,7 +14,7 @@ from benchmarks.harness import Contender, Problem
 TITLE = "Log-likelihood of a categorical HMM"
 ABOUT = (
     "log p(symbols) of the models of the E-step, float64. msgpass runs a kept graph forward and reads "
-    "m.total; hmmlearn calls score."
+    "m.total; hmmlearn calls score, pomegranate log_probability on a tensor of equally long sequences."
 )
 
 
@@ -24,12 +24,15 @@ def problems(effort: Effort) -> Iterator[Problem]:
     for sequences, length in shapes:
         for states in estep.STATES[:2] if effort == "quick" else estep.STATES:
             data = estep.Data.random(states, sequences, length)
+            contenders = {
+                "msgpass": partial(msgpass_score, data),
+                "hmmlearn scaling": partial(hmmlearn_score, data),
+            }
+            if sequences > 1:  # it loops over steps
+                contenders["pomegranate"] = partial(pomegranate_score, data)
             yield Problem(
                 label=f"K={states}, {sequences} × {length}",
-                contenders={
-                    "msgpass": partial(msgpass_score, data),
-                    "hmmlearn scaling": partial(hmmlearn_score, data),
-                },
+                contenders=contenders,
                 tolerance=estep.TOLERANCE,
                 unit="ns/step",
                 per=1e9 / (sequences * length),
@@ -52,3 +55,8 @@ def hmmlearn_score(data: estep.Data) -> Contender:
     model.startprob_, model.transmat_, model.emissionprob_ = data.initial, data.transition, data.emission
     x, lengths = data.symbols.reshape(-1, 1), np.full(sequences, length)
     return lambda: {"log_likelihood": model.score(x, lengths)}
+
+
+def pomegranate_score(data: estep.Data) -> Contender:
+    model, symbols, _ = estep.pomegranate_model(data)
+    return lambda: {"log_likelihood": model.log_probability(symbols).sum().item()}

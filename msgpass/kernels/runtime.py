@@ -73,6 +73,42 @@ def _aligned(shape, dtype, allocate):
     return np.ndarray(shape, dtype, memory, -memory.ctypes.data % ALIGNMENT)
 
 
+MOST_KEPT = 256 << 20
+"""Bytes of work memory that stay with the process; more is given back at once."""
+
+_kept: list[np.ndarray] = []
+
+
+@contextmanager
+def work_memory(*sizes: int) -> Iterator[list[np.ndarray]]:
+    """Aligned flat float64 arrays of these sizes, not initialised, from memory that is kept for later calls.
+
+    Fresh pages have to be found and zeroed by the kernel of the system, which for arrays beyond what the
+    allocator keeps took as long as the sweep over them, and several times as long where it had to make room
+    for huge pages first.
+
+    Examples
+    --------
+    >>> with work_memory(3, 5) as (a, b):
+    ...     a.shape, b.shape, b.ctypes.data % 64
+    ((3,), (5,), 0)
+    """
+    lanes = ALIGNMENT // 8
+    ends = np.cumsum([-(-size // lanes) * lanes for size in sizes])
+    try:
+        memory = _kept.pop()
+    except IndexError:
+        memory = np.empty(0)
+    if memory.size < ends[-1]:
+        memory = aligned_empty(int(ends[-1]))
+    try:
+        starts = (0, *ends[:-1])
+        yield [memory[start : start + size] for start, size in zip(starts, sizes, strict=True)]
+    finally:
+        if memory.nbytes <= MOST_KEPT and not _kept:
+            _kept.append(memory)
+
+
 # --- two threads
 
 

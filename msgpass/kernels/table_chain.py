@@ -14,7 +14,7 @@ from msgpass.kernels import chain_reference as reference
 from msgpass.kernels import policy
 from msgpass.kernels.table_chain_difficult import LARGE, counts_in_log_space, table_list
 from msgpass.kernels.table_chain_difficult import log_messages as _log_messages
-from msgpass.kernels.table_chain_types import LN2, LOST, ChainCounts, ChainProblem
+from msgpass.kernels.table_chain_types import LN2, LOST, ChainCounts, ChainProblem, Visits
 
 __all__ = ["ChainCounts", "ChainProblem", "best_path", "expected_counts", "forward_scale", "log_messages"]
 
@@ -51,9 +51,9 @@ def _vectorised(tables: tuple) -> bool:
     )
 
 
-def _sweep(tables: tuple, lost: float) -> tuple:
-    """(mantissa, exponent, γ, ξ without its factor A, failed, row counts if they come with it), by the family
-    that the size selects.
+def _sweep(tables: tuple, lost: float, want_gamma: bool = True) -> tuple:
+    """(mantissa, exponent, γ, ξ without its factor A, failed, `Visits` if they come with it), by the family
+    that the size selects; γ may be None if it is not wanted.
     """
     init, transition, evidence, rows, offsets = tables
     steps, n_states = int(offsets[-1]), len(init)
@@ -61,7 +61,7 @@ def _sweep(tables: tuple, lost: float) -> tuple:
         from msgpass.kernels import table_chain_large
 
         index = _NO_ROWS if rows is None else rows
-        return table_chain_large.scaled_sweep(init, transition[0], evidence, index, offsets, lost)
+        return table_chain_large.scaled_sweep(init, transition[0], evidence, index, offsets, lost, want_gamma)
     if not policy.prefer_kernel(steps, n_states):
         return *reference.scaled_sweep(*tables, lost), None
     from msgpass.kernels import runtime, table_chain_scalar
@@ -96,7 +96,8 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
     problem : ChainProblem
         Tables of float64 or float32; the computation is in float64, results have the dtype of ``evidence``.
     want_gamma : bool
-        Whether to return the marginals, (T, K).
+        Whether the marginals, (T, K), are wanted; large work over rows of evidence is quicker without. All
+        else has the same bits either way.
 
     Returns
     -------
@@ -116,7 +117,7 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
     dtype = problem.evidence.dtype
     tables = _prepare(problem)
     _init, transition, evidence, rows, offsets = tables
-    mantissa, exponent, gamma, xi, failed, counts = _sweep(tables, LOST[dtype])
+    mantissa, exponent, gamma, xi, failed, visits = _sweep(tables, LOST[dtype], want_gamma)
     xi *= transition
     impossible: list[tuple[int, int]] = []
     log_scale = _log_scale(mantissa, exponent, failed)
@@ -126,14 +127,15 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
         log_scale[chosen], steps, own, pairs, pairwise, impossible = counts_in_log_space(problem, chosen)
         gamma[steps] = own
         xi[pairs] += pairwise
-    if rows is not None:
-        counts = _count_rows(rows, gamma, len(evidence)) if counts is None else counts
-        counts = counts.astype(dtype, copy=False)
+    if visits is None:
+        first = gamma[:1] if len(offsets) == 2 else gamma[offsets[:-1]]
+        visits = Visits(None if rows is None else _count_rows(rows, gamma, len(evidence)), first.sum(axis=0))
     return ChainCounts(
         log_scale.astype(dtype, copy=False),
         gamma.astype(dtype, copy=False) if want_gamma else None,
         xi.reshape(problem.transition.shape).astype(dtype, copy=False),
-        counts,
+        None if visits.row_counts is None else visits.row_counts.astype(dtype, copy=False),
+        visits.initial.astype(dtype, copy=False),
         impossible,
     )
 

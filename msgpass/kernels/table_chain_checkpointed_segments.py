@@ -80,9 +80,9 @@ def _swept(batches: _Batches, transition, alpha, beta, sequence: int, lost: floa
     n_states = len(transition)
     width = lanes.padded_width(n_states)
     step, rows = width * LANES, collected.rows
-    counted = rows is not None and n_states in (2, 4) and 8 * len(collected.by_row) <= len(rows)
+    counted = rows is not None and 8 * len(collected.by_row) <= len(rows)
     by_row = aligned_zeros((2, TABLES * collected.by_row.size if counted else 0))
-    xi = aligned_zeros((2, width * step))
+    xi, heads = aligned_zeros((2, width * step)), aligned_zeros((2, step))
     table, transposed = lanes.padded(transition, width), lanes.padded(transition.T, width)
     work = aligned_zeros((2, 2 * int(batches.lengths.max()) * step + step + max(width, LANES) * LANES))
     failed = False
@@ -91,7 +91,7 @@ def _swept(batches: _Batches, transition, alpha, beta, sequence: int, lost: floa
         ends = in_lanes(alpha[chosen]), in_lanes(beta[chosen.start + 1 : chosen.stop + 1])
         before = (ends[0].ravel(), n_states * LANES, True, ends[1].ravel(), n_states * LANES)
         middle = (table, transposed, n_states, width, evidence, index, starts, lengths)
-        after = (lost, z.ravel(), gamma.ravel(), by_row, xi)
+        after = (lost, z.ravel(), gamma.ravel(), by_row, heads, np.empty((0, 0, 0)), xi)
         first, second = ((*before, *middle, part, *after, work[part]) for part in (0, 1))
         run_pair(expected_counts, first, expected_counts, second)
         failed |= bool(z[2].any())

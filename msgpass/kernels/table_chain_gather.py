@@ -205,6 +205,37 @@ def spread(values, v, at, n_states, rows):
 
 
 @jit(forceinline=True, _nrt=False)
+def add_spread(values, v, at, n_states, tables):
+    """Add what :func:`spread` would write: the row of each lane to the one that starts at ``tables[at]``."""
+    k = 0
+    while k + LANES <= n_states:
+        p = v + LANES * k
+        r0, r1, r2, r3, r4, r5, r6, r7 = transpose8(
+            load(values, p),
+            load(values, p + 8),
+            load(values, p + 16),
+            load(values, p + 24),
+            load(values, p + 32),
+            load(values, p + 40),
+            load(values, p + 48),
+            load(values, p + 56),
+        )
+        _add(tables, at[0] + k, r0), _add(tables, at[1] + k, r1), _add(tables, at[2] + k, r2)
+        _add(tables, at[3] + k, r3), _add(tables, at[4] + k, r4), _add(tables, at[5] + k, r5)
+        _add(tables, at[6] + k, r6), _add(tables, at[7] + k, r7)
+        k += LANES
+    while k < n_states:
+        for lane in range(LANES):
+            tables[at[lane] + k] += values[v + LANES * k + lane]
+        k += 1
+
+
+@jit(forceinline=True, _nrt=False)
+def _add(array, p, value):
+    store(array, p, load(array, p) + value)
+
+
+@jit(forceinline=True, _nrt=False)
 def locate(at, first, last, t, rows, n_states):
     """Where the row of time step t of each lane starts; that of its last step when the sequence has ended."""
     for lane in range(LANES):

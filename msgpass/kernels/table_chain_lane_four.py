@@ -130,11 +130,15 @@ def backward(
     gamma,
     rows,
     counts,
+    initial,
     alpha,
     outgoing,
     summary,
 ):
-    """γ of the steps before ``whole``, and w; and γ by row of evidence unless ``counts`` is empty."""
+    """γ of the steps before ``whole``, and w; γ by row of evidence and γ of the first step.
+
+    An empty ``gamma`` or ``counts`` is left out.
+    """
     opening, stride = 1 if absorbed else 0, counts.size // TABLES
     if whole < longest:
         p = 32 * whole
@@ -157,11 +161,17 @@ def backward(
         b0, b1, b2, b3 = _crossed(w0, w1, w2, w3, transposed)
         g0, g1, g2, g3, w0, w1, w2, w3, largest = _met(32 * t, alpha, outgoing, b0, b1, b2, b3, largest)
         b0, b1, b2, b3 = _crossed(w0, w1, w2, w3, transposed)
+        if t == 0:
+            store(initial, 0, load(initial, 0) + g0)
+            store(initial, 8, load(initial, 8) + g1)
+            store(initial, 16, load(initial, 16) + g2)
+            store(initial, 24, load(initial, 24) + g3)
         g0, g1, g2, g3, g4, g5, g6, g7 = transpose8(g0, g1, g2, g3, g4, g5, g6, g7)
-        store(gamma, 4 * (f7 + t), g7), store(gamma, 4 * (f6 + t), g6)
-        store(gamma, 4 * (f5 + t), g5), store(gamma, 4 * (f4 + t), g4)
-        store(gamma, 4 * (f3 + t), g3), store(gamma, 4 * (f2 + t), g2)
-        store(gamma, 4 * (f1 + t), g1), store(gamma, 4 * (f0 + t), g0)
+        if gamma.size:
+            store(gamma, 4 * (f7 + t), g7), store(gamma, 4 * (f6 + t), g6)
+            store(gamma, 4 * (f5 + t), g5), store(gamma, 4 * (f4 + t), g4)
+            store(gamma, 4 * (f3 + t), g3), store(gamma, 4 * (f2 + t), g2)
+            store(gamma, 4 * (f1 + t), g1), store(gamma, 4 * (f0 + t), g0)
         if counts.size:
             odd = counts[2 * stride :]
             add_fours_to_rows(counts, stride, rows, f0 + t, g0)

@@ -24,7 +24,7 @@ from msgpass.kernels.simd import (
     split_exponent,
     store,
 )
-from msgpass.kernels.table_chain_gather import LANES, fetch, locate, spread
+from msgpass.kernels.table_chain_gather import LANES, add_spread, fetch, locate, spread
 from msgpass.kernels.table_chain_lane_blocks import add_pairs, cross
 from msgpass.kernels.table_chain_lane_places import (
     ALIVE,
@@ -34,6 +34,7 @@ from msgpass.kernels.table_chain_lane_places import (
     MANTISSA,
     SIZE,
     SMALLEST,
+    TABLES,
     TOTAL,
     closing_of,
     smallest_of_sound,
@@ -141,6 +142,7 @@ def backward(
     gamma,
     rows,
     counts,
+    initial,
     alpha,
     outgoing,
     beta,
@@ -150,9 +152,10 @@ def backward(
 ):
     """γ of a group into ``gamma``, w = evidence · β into ``outgoing``, and the largest β into ``summary``.
 
-    Down to step ``begin``.
+    Down to step ``begin``. γ is also added to ``counts`` and that of the first step to ``initial``; an empty
+    ``gamma`` or ``counts`` is left out.
     """
-    step = LANES * width
+    step, stride = LANES * width, counts.size // TABLES
     last, largest, closing = load(summary, LAST), splat(0.0), closing_of(summary, lost)
     for k in range(0, LANES * n_states, LANES):
         store(beta, k, splat(0.0))
@@ -169,15 +172,25 @@ def backward(
             largest = maximum(value, largest)
             store(outgoing, now + k, load(outgoing, now + k) * value)
             store(marginal, k, load(alpha, now + k) * value)
+        if t == 0:
+            for k in range(0, LANES * n_states, LANES):
+                store(initial, k, load(initial, k) + load(marginal, k))
         if t < shortest:
-            for lane in range(LANES):
-                at[lane] = (first_row[lane] + t) * n_states
-            spread(marginal, 0, at, n_states, gamma)
+            if gamma.size:
+                for lane in range(LANES):
+                    at[lane] = (first_row[lane] + t) * n_states
+                spread(marginal, 0, at, n_states, gamma)
+            if counts.size:
+                for lane in range(LANES):
+                    at[lane] = rows[first_row[lane] + t] * n_states + lane % TABLES * stride
+                add_spread(marginal, 0, at, n_states, counts)
+            continue
         for lane in range(LANES - 1, -1, -1):
-            if t < lengths[lane] and (t >= shortest or counts.size > 0):
+            if t < lengths[lane]:
                 row = first_row[lane] + t
                 for k in range(n_states):
-                    gamma[row * n_states + k] = marginal[LANES * k + lane]
+                    if gamma.size:
+                        gamma[row * n_states + k] = marginal[LANES * k + lane]
                     if counts.size:
                         counts[rows[row] * n_states + k] += marginal[LANES * k + lane]
     store(summary, LARGEST, largest)
@@ -203,6 +216,8 @@ def expected_counts(
     z,
     gamma,
     counts,
+    initial,
+    edges,
     xi,
     work,
 ):
@@ -217,15 +232,20 @@ def expected_counts(
     table, transposed : (K, width) flat
         Transition and its transpose, columns padded with zeros.
     evidence, gamma : (R, K) and (T, K) flat
-        Without ``gamma`` (empty) only ``z`` is computed.
+        An empty ``gamma`` is not written; with empty ``counts`` too, and less than two ``edges``, there is
+        only the forward half.
     starts, lengths : (8 · groups,)
         First row and length of each lane; a length of 0 is a spare lane.
     z : (3, 8 · groups) flat
         Out: mantissa and exponent of Z, and 0 or 1 when a scale was lost, by lane.
     counts : (2, 4 R K), or (2, 0)
-        Added to for 2 or 4 states: γ by row of evidence, by part and in four tables, garbage if a scale was
-        lost.
-    xi : (2, width · width · 8)
+        Added to: γ by row of evidence, by part and in four tables, garbage if a scale was lost.
+    initial : (2, width · 8)
+        Added to, by part: γ of the first steps by lane, garbage if a scale was lost.
+    edges : (0 to 2, 8 · groups, K)
+        Out: α of each lane's last step; and β of its first, for absorbed first messages, other than 2 or 4
+        states and lengths of 2 and more.
+    xi : (2, width · width · 8), or (2, 0)
         Added to, by part: Σ α w by lane, without the factor A.
     work : (longest · 2 width · 8 + width · 8 + max(width, 8) · 8,)
         Memory; what pads out α must not be subnormal, which would slow the products down.
@@ -241,7 +261,7 @@ def expected_counts(
     zero, low = splat(0.0), splat(lost)
     for g in range(LANES if parts == 1 else 0, total_lanes, LANES if parts == 2 else 2 * LANES):
         part = g // LANES % 2
-        tables, pairs = counts[part], xi[part]
+        tables, heads, pairs = counts[part], initial[part], xi[part]
         for lane in range(LANES):
             length, first = lengths[g + lane], starts[g + lane]
             summary[ALIVE + lane] = 1.0 if length else 0.0
@@ -279,7 +299,12 @@ def expected_counts(
             at,
             summary,
         )
-        if gamma.size == 0:
+        if edges.shape[0] > 0:
+            for lane in range(LANES):
+                p = (mine[lane] - 1) * step + lane
+                for k in range(n_states):
+                    edges[0, g + lane, k] = alpha[p + LANES * k]
+        if gamma.size == 0 and counts.size == 0 and edges.shape[0] < 2:
             store(z, g, load(summary, MANTISSA))
             store(z, total_lanes + g, load(summary, EXPONENT))
             store(z, 2 * total_lanes + g, select(load(summary, SMALLEST) >= low, zero, splat(1.0)))
@@ -299,6 +324,7 @@ def expected_counts(
             gamma,
             rows,
             tables,
+            heads,
             alpha,
             outgoing,
             beta,
@@ -317,6 +343,7 @@ def expected_counts(
             gamma,
             rows,
             tables,
+            heads,
             alpha,
             outgoing,
             summary,
@@ -325,13 +352,18 @@ def expected_counts(
             two.backward(*rest, pairs)
         elif begin > 0:
             four.backward(*rest)
+        if edges.shape[0] == 2 and longest > 1:
+            cross(outgoing, step, n_states, transposed, width, beta, 0)
+            for lane in range(LANES):
+                for k in range(n_states):
+                    edges[1, g + lane, k] = beta[LANES * k + lane]
         sound = smallest_of_sound(summary, lost) >= low
         given_up = select(sound, zero, splat(1.0))
         store(z, g, load(summary, MANTISSA))
         store(z, total_lanes + g, load(summary, EXPONENT))
         store(z, 2 * total_lanes + g, given_up)
         paired = begin if n_states == 2 else 0  # from here on pairs are still to be added up
-        if longest - paired > 1:
+        if longest - paired > 1 and pairs.size:
             if any_lane(given_up > zero):
                 for t in range(paired, longest):
                     for p in range(t * step, t * step + LANES * n_states, LANES):

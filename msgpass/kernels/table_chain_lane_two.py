@@ -116,12 +116,16 @@ def backward(
     gamma,
     rows,
     counts,
+    initial,
     alpha,
     outgoing,
     summary,
     xi,
 ):
-    """γ of the steps before ``whole``, their pairs, and γ by row of evidence unless ``counts`` is empty."""
+    """γ of the steps before ``whole``, their pairs, γ by row of evidence and γ of the first step.
+
+    An empty ``gamma`` or ``counts`` is left out.
+    """
     t00, t01 = broadcast(transposed, 0), broadcast(transposed, 1)
     t10, t11 = broadcast(transposed, 2), broadcast(transposed, 3)
     zero = splat(0.0)
@@ -154,11 +158,15 @@ def backward(
             t, alpha, outgoing, b0, b1, w0, w1, x00, x01, x10, x11, largest
         )
         b0, b1 = fma(w1, t10, w0 * t00), fma(w1, t11, w0 * t01)
+        if t == 0:
+            store(initial, 0, load(initial, 0) + g0)
+            store(initial, 8, load(initial, 8) + g1)
         g0, g1, g2, g3, g4, g5, g6, g7 = transpose8(g0, g1, g2, g3, g4, g5, g6, g7)
-        store(gamma, 2 * (f7 + t), g7), store(gamma, 2 * (f6 + t), g6)
-        store(gamma, 2 * (f5 + t), g5), store(gamma, 2 * (f4 + t), g4)
-        store(gamma, 2 * (f3 + t), g3), store(gamma, 2 * (f2 + t), g2)
-        store(gamma, 2 * (f1 + t), g1), store(gamma, 2 * (f0 + t), g0)
+        if gamma.size:
+            store(gamma, 2 * (f7 + t), g7), store(gamma, 2 * (f6 + t), g6)
+            store(gamma, 2 * (f5 + t), g5), store(gamma, 2 * (f4 + t), g4)
+            store(gamma, 2 * (f3 + t), g3), store(gamma, 2 * (f2 + t), g2)
+            store(gamma, 2 * (f1 + t), g1), store(gamma, 2 * (f0 + t), g0)
         if counts.size:
             add_pairs_to_rows(counts, stride, rows, f0 + t, g0)
             add_pairs_to_rows(counts, stride, rows, f1 + t, g1)

@@ -38,26 +38,31 @@ def run(
     gamma: np.ndarray,
     threaded: bool,
     counts: np.ndarray | None = None,
+    initial: np.ndarray | None = None,
+    edges: np.ndarray | None = None,
+    paired: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """:func:`expected_counts` over all groups in two fixed parts.
 
-    For 2 and 4 states ``counts`` (R, K) may be given: γ by row of evidence is added to it.
+    Where ``counts`` (R, K) and ``initial`` (K,) are given, γ by row of evidence and γ of the first steps are
+    added to them, and ``gamma`` may be empty. ``edges`` as in :func:`expected_counts`.
 
     Returns
     -------
     z : ndarray, shape (3, lanes)
         Mantissa, exponent and failure of each lane.
     xi : ndarray, shape (K, K)
-        Without the factor A.
+        Without the factor A; zeros unless ``paired``, which two states have to be.
     """
     n_states = len(transition)
     width = padded_width(n_states)
     step = width * LANES
     z = np.zeros((3, len(lengths)))
     pairs, by_row = 2 * width * step, 0 if counts is None else 2 * TABLES * evidence.size
-    memory = aligned_zeros(pairs + by_row + 2 * n_states * width)  # each allocation costs some microseconds
-    xi, by_row = memory[:pairs].reshape(2, -1), memory[pairs : pairs + by_row].reshape(2, -1)
-    tables = memory[xi.size + by_row.size :].reshape(2, n_states, width)
+    ends = pairs, pairs + by_row, pairs + by_row + 2 * step
+    memory = aligned_zeros(ends[2] + 2 * n_states * width)  # each allocation costs some microseconds
+    xi, by_row = memory[: ends[0]].reshape(2, -1), memory[ends[0] : ends[1]].reshape(2, -1)
+    heads, tables = memory[ends[1] : ends[2]].reshape(2, -1), memory[ends[2] :].reshape(2, n_states, width)
     tables[0, :, :n_states], tables[1, :, :n_states] = transition, transition.T
     before = (
         start.ravel(),
@@ -74,7 +79,9 @@ def run(
         starts,
         lengths,
     )
-    after = (lost, z.ravel(), gamma.ravel(), by_row, xi)
+    edges = np.empty((0, 0, 0)) if edges is None else edges
+    xi = xi if paired else xi[:, :0]
+    after = (lost, z.ravel(), gamma.ravel(), by_row, heads, edges, xi)
     size = 2 * int(lengths.max()) * step + step + max(width, LANES) * LANES
     work = aligned_empty if width == n_states else aligned_zeros  # padding is read, though without effect
     if threaded:
@@ -84,6 +91,10 @@ def run(
         expected_counts(*before, 2, *after, work(size))
     if counts is not None:
         counts += by_row.reshape(2 * TABLES, *evidence.shape).sum(axis=0)
+    if initial is not None:
+        initial += heads.reshape(2, width, LANES)[:, :n_states].sum(axis=(0, 2))
+    if not paired:
+        return z, np.zeros((n_states, n_states))
     pairs = xi.reshape(2, width, width, LANES)[:, :n_states, :n_states]  # what pads it out is garbage
     return z, (pairs[0] + pairs[1]).sum(axis=2)
 
@@ -107,11 +118,13 @@ def many(
     gamma: np.ndarray,
     threaded: bool,
     counts: np.ndarray | None = None,
+    initial: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Many sequences with one transition (K, K), whose rows of ``gamma`` are written in place.
 
-    Without ``gamma`` (empty) only the scales are computed. For 2 and 4 states ``counts`` (R, K) may be given:
-    γ by row of evidence is added to it, garbage if a sequence fails.
+    Where ``counts`` (R, K) and ``initial`` (K,) are given, γ by row of evidence and γ of the first steps are
+    added to them, garbage if a sequence fails; ``gamma`` may then be empty. Without both only the scales are
+    computed.
 
     Returns
     -------
@@ -123,6 +136,7 @@ def many(
     _, place, starts, lengths = groups(starts, lengths)
     start, end = np.empty((1, len(init), LANES)), np.ones((1, len(init), LANES))
     start[0] = init[:, None]
-    z, xi = run(start, False, end, transition, evidence, rows, starts, lengths, lost, gamma, threaded, counts)
+    here = (start, False, end, transition, evidence, rows, starts, lengths, lost, gamma, threaded)
+    z, xi = run(*here, counts, initial)
     mantissa, exponent, failed = ungrouped(z, place)
     return mantissa, exponent, xi, failed

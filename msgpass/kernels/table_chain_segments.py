@@ -217,8 +217,9 @@ def one(
     gamma: np.ndarray,
     threaded: bool,
     counts: np.ndarray | None = None,
+    initial: np.ndarray | None = None,
 ) -> tuple[float, float, np.ndarray, bool]:
-    """Sequence ``start:stop`` of at least 256 steps; γ is written in place, ``counts`` as in ``lanes.many``.
+    """Sequence ``start:stop`` of at least 256 steps; γ is written in place, the rest as in ``lanes.many``.
 
     Returns
     -------
@@ -232,9 +233,13 @@ def one(
     if cuts.mantissa <= 0:
         return 0.0, 0, np.zeros(transition.shape), True
     joint = alpha[0] * beta[0]
-    gamma[start] = joint / joint.sum()
+    first = joint / joint.sum()
+    if gamma.size:
+        gamma[start] = first
     if counts is not None:
-        counts[rows[start]] += gamma[start]
+        counts[rows[start]] += first
+    if initial is not None:
+        initial += first
     z, xi = lanes.run(
         in_lanes(alpha[:-1]),
         True,

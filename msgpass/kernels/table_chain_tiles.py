@@ -8,10 +8,11 @@ with time and sequence as its inner dimension. Scaling is that of
 
 import numpy as np
 
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros, jit, run_pair
+from msgpass.kernels.runtime import aligned_empty, aligned_zeros, jit, run_pair, work_memory
 from msgpass.kernels.simd import (
     broadcast,
     horizontal_max,
+    horizontal_sum,
     load,
     maximum,
     splat,
@@ -21,7 +22,7 @@ from msgpass.kernels.simd import (
 )
 from msgpass.kernels.table_chain_gather import LANES, locate
 from msgpass.kernels.table_chain_groups import groups
-from msgpass.kernels.table_chain_lanes import ungrouped
+from msgpass.kernels.table_chain_lanes import padded, ungrouped
 from msgpass.kernels.table_chain_tile import COLUMNS, tile
 
 _BLOCK = 8  # time steps whose pairs are added up at once: 64 rows of α and w stay in the first-level cache
@@ -54,7 +55,11 @@ def _row_sums(sums):
 
 @jit
 def expected_counts(
-    init,
+    start,
+    start_step,
+    absorbed,
+    end,
+    end_step,
     panels,
     transposed,
     n_states,
@@ -67,6 +72,9 @@ def expected_counts(
     lost,
     z,
     gamma,
+    counts,
+    initial,
+    edges,
     xi,
     alpha,
     outgoing,
@@ -77,23 +85,34 @@ def expected_counts(
 
     Parameters
     ----------
-    init : (width,), padded
+    start, end : (8 · groups or 1, width) flat, padded
+        First message and last backward message of each sequence; ``start_step`` and ``end_step`` are 0 when
+        all share one. With ``absorbed`` the first message contains its evidence already, and no γ is written
+        for it.
     panels, transposed : (width / 16, K, 16) flat
         The transition and its transpose, packed.
     evidence, gamma : (R, K) and (T, K) flat
-        Without ``gamma`` (empty) only ``z`` is computed.
+        An empty ``gamma`` is not written; with empty ``counts`` too, and less than two ``edges``, there is
+        only the forward half.
     starts, lengths : (8 · groups,)
         First row and length of each sequence; a length of 0 is an empty place.
     z : (3, 8 · groups)
         Out: mantissa and exponent of Z, and 0 or 1 when a scale was lost.
-    xi : (width, width) flat
+    counts : (R, K) flat, or empty
+        Added to: γ by row of evidence, garbage if a scale was lost.
+    initial : (width,)
+        Added to: γ of the first steps, garbage if a scale was lost.
+    edges : (0 to 2, 8 · groups, width)
+        Out: α of each sequence's last step; and β of its first, for absorbed first messages and lengths of 2
+        and more.
+    xi : (width, width) flat, or empty
         Added to: Σ α w, without the factor A.
     alpha, outgoing : (longest, 8, width) flat
     beta : (8, width) flat
     sums : (8, 8) flat
     """
     step = LANES * width
-    whole = n_states - n_states % 8
+    whole, opening = n_states - n_states % 8, 1 if absorbed else 0
     at, first_row, last_row = np.empty(LANES, np.int64), np.empty(LANES, np.int64), np.empty(LANES, np.int64)
     totals, scales, exponents = np.ones(LANES), np.ones(LANES), np.zeros(LANES)
     smallest, closing = np.empty(LANES), np.empty(LANES)
@@ -120,8 +139,8 @@ def expected_counts(
                     outgoing[p + k] = 0.0
                 total = splat(0.0)
                 for k in range(0, width, 8):
-                    before = load(init, k) if t == 0 else load(alpha, p + k)
-                    a = before * load(outgoing, p + k)
+                    before = load(start, (g + r) * start_step + k) if t == 0 else load(alpha, p + k)
+                    a = before if t < opening else before * load(outgoing, p + k)
                     store(alpha, p + k, a)
                     total = total + a
                 store(sums, 8 * r, total)
@@ -134,10 +153,19 @@ def expected_counts(
                 if t < lengths[g + r]:
                     smallest[r] = min(smallest[r], totals[r]) if totals[r] == totals[r] else 0.0
                     if t == lengths[g + r] - 1:
-                        z[0, g + r], z[1, g + r] = totals[r], exponents[r]
+                        z[1, g + r] = exponents[r]
+                        both, p = splat(0.0), now + r * width
+                        for k in range(0, width, 8):
+                            a = load(alpha, p + k)
+                            both = both + a * load(end, (g + r) * end_step + k)
+                            if edges.shape[0] > 0:
+                                for lane in range(8):
+                                    edges[0, g + r, k + lane] = alpha[p + k + lane]
+                        z[0, g + r] = horizontal_sum(both)
+                        smallest[r] = min(smallest[r], z[0, g + r]) if z[0, g + r] == z[0, g + r] else 0.0
                 exponents[r] += closing[r]
 
-        if gamma.size == 0:
+        if gamma.size == 0 and counts.size == 0 and edges.shape[0] < 2:
             for r in range(LANES):
                 z[2, g + r] = 0.0 if smallest[r] >= lost else 1.0
             continue
@@ -146,7 +174,7 @@ def expected_counts(
             closing[r] = 1.0 / z[0, g + r] if alive else 0.0
             store(sums, 8 * r, splat(0.0))
         beta[:] = 0.0
-        for t in range(longest - 1, -1, -1):
+        for t in range(longest - 1, opening - 1, -1):
             now = t * step
             if t < longest - 1:
                 _cross(outgoing, now + step, n_states, width, transposed, beta, 0)
@@ -154,7 +182,7 @@ def expected_counts(
                 p, b = now + r * width, r * width
                 if t == lengths[g + r] - 1:
                     for k in range(0, width, 8):
-                        store(beta, b + k, broadcast(closing, r))
+                        store(beta, b + k, load(end, (g + r) * end_step + k) * broadcast(closing, r))
                 peak = load(sums, 8 * r)
                 for k in range(0, width, 8):
                     backward = load(beta, b + k)
@@ -162,13 +190,29 @@ def expected_counts(
                     store(outgoing, p + k, load(outgoing, p + k) * backward)
                     store(beta, b + k, load(alpha, p + k) * backward)
                 store(sums, 8 * r, peak)
-                if t < lengths[g + r]:
+                if t >= lengths[g + r]:
+                    continue
+                if t == 0:
+                    for k in range(0, width, 8):
+                        store(initial, k, load(initial, k) + load(beta, b + k))
+                if gamma.size:
                     to = (first_row[r] + t) * n_states
                     for k in range(0, whole, 8):
                         store(gamma, to + k, load(beta, b + k))
                     for k in range(whole, n_states):
                         gamma[to + k] = beta[b + k]
+                if counts.size:
+                    to = rows[first_row[r] + t] * n_states
+                    for k in range(0, whole, 8):
+                        store(counts, to + k, load(counts, to + k) + load(beta, b + k))
+                    for k in range(whole, n_states):
+                        counts[to + k] += beta[b + k]
 
+        if edges.shape[0] == 2 and longest > 1 and absorbed:
+            _cross(outgoing, step, n_states, width, transposed, beta, 0)
+            for r in range(LANES):
+                for k in range(width):
+                    edges[1, g + r, k] = beta[r * width + k]
         for r in range(LANES):
             sound = smallest[r] >= lost and horizontal_max(load(sums, 8 * r)) <= 1.0 / lost
             z[2, g + r] = 0.0 if sound else 1.0
@@ -177,7 +221,7 @@ def expected_counts(
                     for k in range(t * step + r * width, t * step + (r + 1) * width):
                         alpha[k] = 0.0
                         outgoing[k] = 0.0
-        for t in range(0, longest - 1, _BLOCK):
+        for t in range(0, longest - 1 if xi.size else 0, _BLOCK):
             depth = LANES * min(_BLOCK, longest - 1 - t)
             for column in range(0, width, COLUMNS):
                 for i in range(0, width, LANES):
@@ -197,6 +241,11 @@ def expected_counts(
                     )
 
 
+def padded_width(n_states: int) -> int:
+    """Columns of a message that the tiles' kernel works on."""
+    return -(-n_states // COLUMNS) * COLUMNS
+
+
 def packed(table: np.ndarray, width: int) -> np.ndarray:
     """Panels of 16 columns, each contiguous, padded with zeros: (width / 16, K, 16) flat and aligned."""
     n_states = len(table)
@@ -207,8 +256,10 @@ def packed(table: np.ndarray, width: int) -> np.ndarray:
     return panels.ravel()
 
 
-def many(
-    init: np.ndarray,
+def run(
+    start: np.ndarray,
+    absorbed: bool,
+    end: np.ndarray,
     transition: np.ndarray,
     evidence: np.ndarray,
     rows: np.ndarray,
@@ -217,33 +268,39 @@ def many(
     lost: float,
     gamma: np.ndarray,
     threaded: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Many sequences with one transition (K, K), whose rows of ``gamma`` are written in place.
+    counts: np.ndarray | None = None,
+    initial: np.ndarray | None = None,
+    edges: np.ndarray | None = None,
+    paired: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`expected_counts` over all groups in two fixed parts; ``start`` and ``end`` (8 · groups or 1, K).
 
-    Without ``gamma`` (empty) only the scales are computed.
+    Where ``counts`` (R, K) and ``initial`` (K,) are given, γ by row of evidence and γ of the first steps are
+    added to them, and ``gamma`` may be empty. ``edges`` (…, K) as there.
 
     Returns
     -------
-    mantissa, exponent : ndarray, shape (N,)
+    z : ndarray, shape (3, 8 · groups)
+        Mantissa, exponent and failure of each sequence.
     xi : ndarray, shape (K, K)
-        Without the factor A.
-    failed : ndarray of bool, shape (N,)
+        Without the factor A; zeros unless ``paired``.
     """
-    n_states = len(init)
-    _, place, starts, lengths = groups(starts, lengths)
-    width = -(-n_states // COLUMNS) * COLUMNS
-    longest = int(lengths[0])
+    n_states = len(transition)
+    width = padded_width(n_states)
     z = np.zeros((3, len(lengths)))
-    xi = aligned_zeros((2, width * width))
-    first = aligned_zeros(width)
-    first[:n_states] = init
+    xi, heads = aligned_zeros((2, width * width if paired else 0)), aligned_zeros((2, width))
+    by_row = aligned_zeros((2, 0 if counts is None else counts.size))
+    borders = np.empty((0 if edges is None else len(edges), len(lengths), width))
+    first, last = (padded(messages, width) for messages in (start, end))
     panels, transposed = packed(transition, width), packed(transition.T, width)
 
-    def arguments(part: int) -> tuple:
-        size = longest * LANES * width
-        work = aligned_empty(size), aligned_empty(size), aligned_empty(LANES * width), aligned_empty(64)
+    def arguments(part: int, *work: np.ndarray) -> tuple:
         return (
             first,
+            width if len(start) > 1 else 0,
+            absorbed,
+            last,
+            width if len(end) > 1 else 0,
             panels,
             transposed,
             n_states,
@@ -256,14 +313,61 @@ def many(
             lost,
             z,
             gamma.ravel(),
+            by_row[part],
+            heads[part],
+            borders,
             xi[part],
             *work,
         )
 
-    if threaded:
-        run_pair(expected_counts, arguments(0), expected_counts, arguments(1))
-    else:
-        expected_counts(*arguments(0))
-        expected_counts(*arguments(1))
+    size = int(lengths.max()) * LANES * width
+    sizes = size, size, LANES * width, LANES * LANES
+    with work_memory(*sizes, *sizes) as work:
+        both = arguments(0, *work[:4]), arguments(1, *work[4:])
+        if threaded:
+            run_pair(expected_counts, both[0], expected_counts, both[1])
+        else:
+            expected_counts(*both[0])
+            expected_counts(*both[1])
+    if counts is not None:
+        counts += (by_row[0] + by_row[1]).reshape(counts.shape)
+    if initial is not None:
+        initial += (heads[0] + heads[1])[:n_states]
+    if edges is not None:
+        edges[...] = borders[:, :, :n_states]
+    if not paired:
+        return z, np.zeros((n_states, n_states))
+    return z, (xi[0] + xi[1]).reshape(width, width)[:n_states, :n_states]
+
+
+def many(
+    init: np.ndarray,
+    transition: np.ndarray,
+    evidence: np.ndarray,
+    rows: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    lost: float,
+    gamma: np.ndarray,
+    threaded: bool,
+    counts: np.ndarray | None = None,
+    initial: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Many sequences with one transition (K, K), whose rows of ``gamma`` are written in place.
+
+    Where ``counts`` (R, K) and ``initial`` (K,) are given, γ by row of evidence and γ of the first steps are
+    added to them, garbage if a sequence fails; ``gamma`` may then be empty. Without both only the scales are
+    computed.
+
+    Returns
+    -------
+    mantissa, exponent : ndarray, shape (N,)
+    xi : ndarray, shape (K, K)
+        Without the factor A.
+    failed : ndarray of bool, shape (N,)
+    """
+    _, place, starts, lengths = groups(starts, lengths)
+    tables = init[None], False, np.ones((1, len(init))), transition, evidence, rows
+    z, xi = run(*tables, starts, lengths, lost, gamma, threaded, counts, initial)
     mantissa, exponent, failed = ungrouped(z, place)
-    return mantissa, exponent, (xi[0] + xi[1]).reshape(width, width)[:n_states, :n_states], failed
+    return mantissa, exponent, xi, failed

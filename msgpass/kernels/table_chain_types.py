@@ -48,6 +48,13 @@ class ChainProblem(NamedTuple):
     logs: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
 
+class Visits(NamedTuple):
+    """What γ adds up to: by row of evidence, (R, K), and over the first steps of all sequences, (K,)."""
+
+    row_counts: np.ndarray | None
+    initial: np.ndarray
+
+
 class ChainCounts(NamedTuple):
     """Expected sufficient statistics of a :class:`ChainProblem`; all zero for impossible sequences.
 
@@ -62,6 +69,8 @@ class ChainCounts(NamedTuple):
         shared.
     row_counts : ndarray, shape (R, K), or None
         Σ of γ_t over the time steps that use a row of evidence; only when ``rows`` was given.
+    initial : ndarray, shape (K,)
+        Σ of γ_t over the first steps of all sequences.
     impossible : list of (int, int)
         (sequence, first impossible time step within it).
     """
@@ -70,4 +79,5 @@ class ChainCounts(NamedTuple):
     gamma: np.ndarray | None
     xi: np.ndarray
     row_counts: np.ndarray | None
+    initial: np.ndarray
     impossible: list[tuple[int, int]]

@@ -8,7 +8,7 @@ way back takes the argmax again, at one state a lane instead of K. The lowest st
 
 import numpy as np
 
-from msgpass.kernels.runtime import aligned_empty, jit, run_pair
+from msgpass.kernels.runtime import jit, run_pair, work_memory
 from msgpass.kernels.simd import broadcast, load, maximum, select, splat, store
 from msgpass.kernels.table_chain_gather import LANES, fetch, fetch_steps, gather, locate, rows_in_a_vector
 from msgpass.kernels.table_chain_groups import groups
@@ -166,8 +166,7 @@ def run(
     table, choices = padded(log_transition, width), choice_table(log_transition)
     step = n_states * LANES if len(start) > 1 else 0
 
-    def arguments(part: int) -> tuple:
-        work = aligned_empty(int(lengths.max()) * width * LANES), aligned_empty(max(width, 8) * LANES)
+    def arguments(part: int, *work: np.ndarray) -> tuple:
         return (
             start.ravel(),
             step,
@@ -188,11 +187,14 @@ def run(
             *work,
         )
 
-    if threaded:
-        run_pair(best_paths, arguments(0), best_paths, arguments(1))
-    else:
-        best_paths(*arguments(0))
-        best_paths(*arguments(1))
+    sizes = int(lengths.max()) * width * LANES, max(width, 8) * LANES
+    with work_memory(*sizes, *sizes) as work:
+        both = arguments(0, *work[:2]), arguments(1, *work[2:])
+        if threaded:
+            run_pair(best_paths, both[0], best_paths, both[1])
+        else:
+            best_paths(*both[0])
+            best_paths(*both[1])
     return scores, firsts
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from msgpass.kernels.runtime import aligned_empty, jit, run_pair
+from msgpass.kernels.runtime import aligned_empty, jit, run_pair, work_memory
 from msgpass.kernels.simd import (
     broadcast,
     first,
@@ -176,45 +176,46 @@ def one(
     """Best score of sequence ``start:stop``, with its path written in place."""
     n_states, both_ways = len(log_init), run_pair if threaded else _one_after_the_other
     width, depth = -(-n_states // 8) * 8, -(-n_states // 4) * 4
-    opening, ys = aligned_empty(width), aligned_empty((2, width))
-    both = aligned_empty(
-        (2, depth + 1, width)
-    )  # transition and transpose; the last row, of zeros, ends a path
-    opening[:], both[:], both[:, depth] = -np.inf, -np.inf, 0.0
-    ys[:] = 0.0
+    opening = aligned_empty(width)
+    # Transition and transpose; then a row of zeros, which ends a path, and the message of a thread, which
+    # elsewhere in memory may alias its table: half the speed in one process out of three.
+    both = aligned_empty((2, depth + 2, width))
+    ys = both[0, depth + 1], both[1, depth + 1]
+    opening[:], both[:], both[:, depth:] = -np.inf, -np.inf, 0.0
     opening[:n_states] = log_init
     both[0, :n_states, :n_states], both[1, :n_states, :n_states] = log_transition, log_transition.T
     table, transposed = both[0].ravel(), both[1].ravel()
-    delta, middle = aligned_empty(int(stop - start) * width), (start + stop + 1) // 2
+    middle = (start + stop + 1) // 2
     local = (n_states, log_evidence.ravel(), rows, start)
-    both_ways(
-        forward,
-        (opening, table, depth, width, *local, start, middle, delta, ys[0]),
-        backward,
-        (transposed, depth, width, *local, middle, stop, delta, ys[1]),
-    )
-    cut = (middle - 1 - start) * width
-    state, best, alone = choose(delta, cut, ys[1], width, CLOSE)
-    if alone:
-        (score, alone), _ = both_ways(
-            walk_on,
-            (
-                table,
-                width,
-                *local,
-                middle,
-                stop,
-                delta,
-                state,
-                float(delta[cut + state]),
-                CLOSE * abs(best),
-                path,
-            ),
-            walk_back,
-            (transposed, width, start, start, middle - 1, delta, state, path),
+    with work_memory(int(stop - start) * width) as (delta,):
+        both_ways(
+            forward,
+            (opening, table, depth, width, *local, start, middle, delta, ys[0]),
+            backward,
+            (transposed, depth, width, *local, middle, stop, delta, ys[1]),
         )
-        path[middle - 1] = state
-    if not alone:
-        forward(opening, table, depth, width, *local, middle, stop, delta, ys[0])
-        score = walk_back(transposed, width, start, start, stop, delta, depth, path)
+        cut = (middle - 1 - start) * width
+        state, best, alone = choose(delta, cut, ys[1], width, CLOSE)
+        if alone:
+            (score, alone), _ = both_ways(
+                walk_on,
+                (
+                    table,
+                    width,
+                    *local,
+                    middle,
+                    stop,
+                    delta,
+                    state,
+                    float(delta[cut + state]),
+                    CLOSE * abs(best),
+                    path,
+                ),
+                walk_back,
+                (transposed, width, start, start, middle - 1, delta, state, path),
+            )
+            path[middle - 1] = state
+        if not alone:
+            forward(opening, table, depth, width, *local, middle, stop, delta, ys[0])
+            score = walk_back(transposed, width, start, start, stop, delta, depth, path)
     return score

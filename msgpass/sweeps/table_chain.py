@@ -215,6 +215,17 @@ class ChainTables:
         return self.layout.into(dense), None
 
     @cached_property
+    def counts_suffice(self) -> bool:
+        """Whether parameters need no more of γ than its sums over first steps and over equal symbols."""
+        summed = [*self.initial, self.indexed]
+        return self.indexed is not None and all(
+            any(m is s for s in summed)
+            or self.is_constant(m)
+            or isinstance(m.family.potential.source, np.ndarray)
+            for m in self.unaries
+        )
+
+    @cached_property
     def problem(self) -> tuple[ChainProblem, np.ndarray]:
         """Linear tables scaled by their maxima, and what that takes out of each sequence's log Z."""
         init, init_top = scaled_whole(self.log_init)
@@ -240,7 +251,7 @@ def _latent_position(m: TableInstances) -> int:
 
 
 class ChainRun:
-    """Messages of one chain; γ and ξ at once, α and β when they are asked for."""
+    """Messages of one chain, swept when first read: counts without γ unless γ is what is read first."""
 
     def __init__(
         self,
@@ -253,23 +264,36 @@ class ChainRun:
         cached: ChainTables | None = None,
     ):
         self.block, self.layout, self.maximise = block, layout, maximise
-        self.tables = cached or ChainTables(block, layout, values, clamp)
-        self.counts: Any = None
+        self.tables, self.forward_only = cached or ChainTables(block, layout, values, clamp), forward_only
         self.path: Any = None
+        self.problem: Any = None
         t = self.tables
         if maximise:
             scores, path = best_path(t.log_init, t.log_transition, t.log_evidence, t.rows, layout.offsets)
             self.path = path
             self.per_sequence = np.asarray(scores, np.float64)
         else:
-            problem, removed = t.problem
-            if forward_only:
-                scale = forward_scale(problem)
-            else:
-                self.counts = expected_counts(problem)
-                scale = self.counts.log_scale
-            self.per_sequence = scale + removed
-        self.total = float(self.per_sequence.sum())
+            self.problem, self.removed = t.problem
+            self.want_gamma = not t.counts_suffice
+
+    @cached_property
+    def per_sequence(self) -> np.ndarray:
+        """log Z, or the best score, of every sequence."""
+        scale = forward_scale(self.problem) if self.forward_only else self.counts.log_scale
+        return scale + self.removed
+
+    @cached_property
+    def total(self) -> float:
+        """Sum over sequences."""
+        return float(self.per_sequence.sum())
+
+    @cached_property
+    def counts(self) -> Any:
+        """Expected counts; None where nothing is summed over, or nothing but the scale."""
+        if self.maximise or self.forward_only:
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):
+            return expected_counts(self.problem, self.want_gamma)
 
     def first_impossible(self) -> tuple[int, int] | None:
         """(sequence, step) of the first impossible step."""
@@ -307,12 +331,18 @@ class ChainRun:
         """Posterior marginals in kernel order (along the best path: one where it goes)."""
         if self.maximise:
             return (self.path[:, None] == np.arange(self.layout.states)).astype(self.tables.dtype)
-        return self.counts.gamma
+        self.want_gamma = True
+        counts: Any = self.counts
+        if counts.gamma is None:
+            counts = expected_counts(self.problem)
+        return counts.gamma
 
     def log_belief(self) -> np.ndarray:
         """Normalised log marginals; max-marginals with the best at 0."""
+        if not self.maximise:
+            self.want_gamma = True
         self.impossible()
-        gamma = None if self.maximise else self.counts.gamma
+        gamma = None if self.maximise else self.gamma
         if gamma is not None and (gamma.size > EXACT_LOGS or gamma.all()):
             with np.errstate(divide="ignore"):
                 return self.stacked(np.log(gamma))
@@ -327,8 +357,13 @@ class ChainRun:
     def add_parameters(self, store, sign: float = 1.0) -> None:
         """Expected counts at parameters, marginals at real sequences behind tables."""
         self.impossible()
-        row_counts = self.counts.row_counts if self.counts is not None else None
-        deliver_counts(self.tables, self.gamma, self.xi, row_counts, store, sign)
+        counts, gamma = self.counts, None
+        if counts is None:
+            deliver_counts(self.tables, self.gamma, self.xi, None, store, sign)
+            return
+        if not self.tables.counts_suffice:
+            gamma = self.gamma
+        deliver_counts(self.tables, gamma, self.xi, counts.row_counts, store, sign, counts.initial[None])
 
     @cached_property
     def xi(self) -> np.ndarray:
@@ -383,7 +418,8 @@ def deliver_counts(
 ) -> None:
     """Add marginals γ and pair counts ξ (kernel order) onto whatever stands behind the tables.
 
-    ``first`` holds γ at the first step of every sequence, (N, K), where not all of γ was kept.
+    ``first`` holds γ at the first step of every sequence, (N, K), or their sum, (1, K), where not all of γ
+    was kept; γ may be None if the counts suffice.
     """
     layout, shape = tables.layout, tables.node.shape
     if first is None:

@@ -48,6 +48,7 @@ def assert_same_counts(found, expected):
 @pytest.mark.parametrize("family", [table_chain_lanes, table_chain_tiles])
 @given(seed=st.integers(0, 2**32), n_states=states, lengths=lengths, categories=categories, sparsity=sparsity)
 def test_many_sequences(family, seed, n_states, lengths, categories, sparsity):
+    """γ written, added up, or both; what is added up has the same bits."""
     problem = random_problem(seed, n_states, lengths, categories=categories, sparsity=sparsity)
     init, transition, evidence, rows, offsets, _ = problem
     expected = reference.scaled_sweep(init, transition[None], evidence, rows, offsets, LOWEST)
@@ -58,6 +59,25 @@ def test_many_sequences(family, seed, n_states, lengths, categories, sparsity):
     )
     gamma[np.repeat(failed, np.diff(offsets))] = 0.0
     assert_same_counts((mantissa, exponent, gamma, xi[None], failed), expected)
+    if rows is None or failed.any():
+        return
+    sums = []
+    for marginals in (np.full(gamma.shape, np.nan), np.empty((0, n_states))):
+        counts, initial = np.zeros(evidence.shape), np.zeros(n_states)
+        here = init, transition, evidence, rows, offsets[:-1], np.diff(offsets), LOWEST, marginals, False
+        _, _, again, _ = family.many(*here, counts, initial)
+        assert np.array_equal(again, xi)
+        sums.append((counts, initial))
+    assert_sums(*sums[0], rows, offsets, expected[2], len(evidence))
+    assert np.array_equal(sums[0][0], sums[1][0])
+    assert np.array_equal(sums[0][1], sums[1][1])
+
+
+def assert_sums(counts, initial, rows, offsets, gamma, n_rows):
+    """What γ adds up to by row of evidence and over first steps."""
+    by_row = np.stack([np.bincount(rows, column, n_rows) for column in gamma.T], axis=1)
+    np.testing.assert_allclose(counts, by_row, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(initial, gamma[offsets[:-1]].sum(axis=0), rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_states", [2, 4])
@@ -76,7 +96,7 @@ def test_messages_in_registers(n_states, seed, length, shorter, n_sequences, cat
     init, transition, evidence, rows, offsets, _ = problem
     expected = reference.scaled_sweep(init, transition[None], evidence, rows, offsets, LOWEST)
     gamma = np.full((offsets[-1], n_states), np.nan)
-    counts = None if rows is None else np.zeros(evidence.shape)
+    counts, initial = None if rows is None else np.zeros(evidence.shape), np.zeros(n_states)
     mantissa, exponent, xi, failed = table_chain_lanes.many(
         init,
         transition,
@@ -88,12 +108,12 @@ def test_messages_in_registers(n_states, seed, length, shorter, n_sequences, cat
         gamma,
         False,
         counts,
+        initial,
     )
     gamma[np.repeat(failed, np.diff(offsets))] = 0.0
     assert_same_counts((mantissa, exponent, gamma, xi[None], failed), expected)
     if rows is not None and not failed.any():
-        by_row = np.stack([np.bincount(rows, column, len(evidence)) for column in expected[2].T], axis=1)
-        np.testing.assert_allclose(counts, by_row, rtol=1e-11, atol=1e-12)
+        assert_sums(counts, initial, rows, offsets, expected[2], len(evidence))
 
 
 def one_sequence(family, problem, start, stop):
@@ -264,6 +284,21 @@ def test_large_work_gives_the_same_bits_each_time_and_on_one_thread(n_states, le
         assert np.array_equal(results[0], results[2])
     assert np.array_equal(path[0], path_alone[0])
     assert np.array_equal(path[1], path_alone[1])
+
+
+@pytest.mark.parametrize(("n_states", "lengths"), SHAPES)
+@pytest.mark.parametrize("lost", [False, True])
+def test_sums_have_the_same_bits_without_marginals(n_states, lengths, lost):
+    problem = random_problem(17, n_states, lengths, categories=5)
+    if lost:
+        problem.evidence[0] = 0.0
+        problem.rows[: problem.offsets[-2]] = 1 + problem.rows[: problem.offsets[-2]] % 4
+    counts, sums = expected_counts(problem), expected_counts(problem, want_gamma=False)
+    assert sums.gamma is None
+    for name in ("log_scale", "xi", "row_counts", "initial"):
+        assert np.array_equal(getattr(counts, name), getattr(sums, name))
+    assert counts.impossible == sums.impossible
+    np.testing.assert_allclose(counts.initial, counts.gamma[problem.offsets[:-1]].sum(axis=0))
 
 
 @pytest.mark.parametrize(("n_states", "lengths"), SHAPES)
