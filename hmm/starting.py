@@ -82,7 +82,7 @@ def starting_chain(model, sample: Sample, rng: np.random.Generator) -> Chain:
     kind = model.transition_kind()
     if "t" in anew or "t" in model.params:
         kind.check_restrictions(restricted)
-    _check_frozen(model, held)
+    _check_frozen(model, held, restricted)
     _warn_overwritten(model, {c: held[c] for c in sorted(anew)})
     K = model.n_components
     allowed = _allowed(model, kind)
@@ -103,10 +103,12 @@ def starting_chain(model, sample: Sample, rng: np.random.Generator) -> Chain:
             name = model.EMISSION.LETTERS[letter]
             setattr(draft, f"{name}_", getattr(emission, name))
     chain = draft.chain(sample.X)
-    if model.topology is not None and "t" not in anew:
+    if model.topology is not None:
         _check_support(chain.transition, allowed, model.topology)
     if "t" in model.params:
         chain = replace(chain, transition=chain.transition.obeying(restricted))
+        if model.topology is not None and restricted.rows is not None:
+            _check_support(chain.transition, allowed, model.topology, tied=True)
     if restricted.restrict_emission:
         own = {f"{u}{name}_" for name in model.EMISSION.LETTERS.values() for u in ("", "_")}
         vars(draft).update({name: value for name, value in vars(model).items() if name in own})
@@ -130,14 +132,24 @@ def _warn_overwritten(model, anew: Mapping[str, tuple[str, ...]]) -> None:
             log.warning("%s_ was set, but the fit starts anew because init_params contains %r", name, letter)
 
 
-def _check_frozen(model, held: Mapping[str, tuple[str, ...]]) -> None:
-    """Frozen parameters have values."""
+def _check_frozen(model, held: Mapping[str, tuple[str, ...]], restricted: Restrictions) -> None:
+    """Frozen parameters have values, and states that are tied the same."""
     for key in model.frozen or {}:
         names = [n for c in model.EMISSION.LETTERS for n in held[c]] if key == "emission" else [key]
         absent = [f"{n}_" for n in names if not model.has(n)]
         if absent:
             raise DataError(
                 f"frozen holds {key!r}, but {', '.join(absent)} is not set; set what is frozen before the fit"
+            )
+    named = [(model.EMISSION.LETTERS[c], mask, restricted.states) for c, mask in restricted.emission.items()]
+    for name, mask, groups in [("transmat", restricted.transition, restricted.rows), *named]:
+        value = np.asarray(getattr(model, f"{name}_", None))
+        if mask is None or groups is None or value.shape[: mask.ndim] != mask.shape:
+            continue
+        if (value != value[groups])[mask].any():
+            raise DataError(
+                f"{name}_ is frozen at different values in states that are tied; set them alike, or untie "
+                "them"
             )
 
 
@@ -153,6 +165,11 @@ def _around(start: np.ndarray, model, name: str, frozen: np.ndarray | None) -> n
         raise ProbabilityError(f"the frozen entries of {name} sum to more than 1")
     free = np.where(frozen, 0, start)
     mass = free.sum(axis=-1, keepdims=True)
+    if ((left > 1e-9) & (mass == 0)).any():
+        raise ProbabilityError(
+            f"the frozen entries of {name} sum to less than 1, and the topology leaves no other entry to "
+            "make up for it; set them anew, or freeze fewer"
+        )
     return np.where(frozen, given, np.maximum(left, 0) * free / np.where(mass > 0, mass, 1))
 
 
@@ -165,12 +182,17 @@ def _allowed(model, kind: Transition) -> Any:
     return sparse_transitions(topology, model.n_components)
 
 
-def _check_support(transition: Transition, allowed, topology) -> None:
-    """Attributes that a fit starts from go nowhere that the topology forbids."""
+def _check_support(transition: Transition, allowed, topology, tied: bool = False) -> None:
+    """What a fit starts from, attributes or tied rows, goes nowhere that the topology forbids."""
     support = transition.support
     outside = (support > allowed).nonzero() if transition.SPARSE else np.nonzero(support & ~allowed)
     if len(outside[0]):
         i, j = outside[0][0], outside[1][0]
+        if tied:
+            raise ProbabilityError(
+                f"tied['transmat'] lets state {i} go to {j}, which topology={topology!r} forbids; tie rows "
+                "that may go to the same states"
+            )
         name = "transmat" if "transmat" in transition.FIELDS else transition.FIELDS[-1]
         raise ProbabilityError(
             f"{name}_ goes from state {i} to {j}, which topology={topology!r} forbids; set it to "

@@ -53,7 +53,8 @@ class Homogeneous(Transition):
         """Rows can be frozen and tied."""
 
     def obeying(self, restrictions: Restrictions) -> Homogeneous:
-        return replace(self, transmat=restrictions.pooled_rows(self.transmat))
+        pooled, frozen = restrictions.pooled_rows(self.transmat), restrictions.transition
+        return replace(self, transmat=pooled if frozen is None else np.where(frozen, self.transmat, pooled))
 
     @property
     def matrix(self) -> np.ndarray:
