@@ -179,6 +179,8 @@ def _mapping(name: str, value, keys: Sequence[str]) -> dict[str, Any]:
 def _states(name: str, value, K: int) -> np.ndarray:
     """States as a mask."""
     array = np.asarray(value)
+    if array.shape == (0,):
+        return np.zeros(K, bool)
     if array.dtype == bool and array.shape == (K,):
         return array
     if array.ndim != 1 or array.dtype.kind not in "iu" or (array < 0).any() or (array >= K).any():

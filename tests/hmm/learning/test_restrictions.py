@@ -206,3 +206,5 @@ def test_densities_of_several_states_are_refused(setting, K, rng):
 def test_of_nothing_is_nothing():
     made = restrictions(3, {"m": "means"}, None, None)
     assert made.initial is None and made.transition is None and not made.restrict_emission
+    empty = restrictions(3, {"m": "means"}, {"startprob": [], "transmat": [], "means": []}, {"emission": []})
+    assert not any(mask.any() for mask in (empty.initial, empty.transition, empty.emission["m"]))
