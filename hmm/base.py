@@ -766,11 +766,11 @@ class BaseHMM(BaseEstimator):
 
     def aic(self, X, lengths=None) -> float:
         """Akaike's criterion, −2 log p(X) + 2·(free parameters); lower is better."""
-        return -2 * self.score(X, lengths=lengths) + 2 * sum(free_parameters(self.chain()).values())
+        return -2 * self.score(X, lengths=lengths) + 2 * sum(free_parameters(self, self.chain()).values())
 
     def bic(self, X, lengths=None) -> float:
         """Schwarz's criterion, −2 log p(X) + log T·(free parameters); lower is better."""
-        free = sum(free_parameters(self.chain()).values())
+        free = sum(free_parameters(self, self.chain()).values())
         X, lengths = end_to_end(X, lengths, flat=self.FLAT)
         return -2 * self.score(X, lengths=lengths) + free * float(np.log(len(X)))
 

@@ -114,7 +114,7 @@ def starting_chain(model, sample: Sample, rng: np.random.Generator) -> Chain:
         vars(draft).update({name: value for name, value in vars(model).items() if name in own})
         given = draft.emission(sample.X).check(K) if restricted.emission else chain.emission
         chain = replace(chain, emission=restricted.started(chain.emission, given))
-    free = sum(n for letter, n in free_parameters(chain).items() if letter in model.params)
+    free = sum(n for letter, n in free_parameters(model, chain).items() if letter in model.params)
     if sample.X.size < free:
         log.warning(
             "Fitting %d free parameters to %d numbers; the solution will be degenerate", free, sample.X.size
@@ -200,7 +200,32 @@ def _check_support(transition: Transition, allowed, topology, tied: bool = False
         )
 
 
-def free_parameters(chain: Chain) -> dict[str, int]:
-    """Free numbers by letter."""
-    K = len(chain.initial)
-    return {"s": K - 1, "t": chain.transition.n_parameters(), **chain.emission.n_parameters()}
+def free_parameters(model, chain: Chain) -> dict[str, int]:
+    """Free numbers by letter: without what the topology forbids, what is frozen, and with ties counted
+    once."""
+    K, restricted = len(chain.initial), model_restrictions(model)
+    counts = {"s": K - 1, "t": chain.transition.n_parameters(), **chain.emission.n_parameters()}
+    if restricted.initial is not None:
+        counts["s"] = max(int((~restricted.initial).sum()) - 1, 0)
+    elif starts_at_first(model.topology) and chain.initial[0] == 1:
+        counts["s"] = 0
+    if chain.transition.n_matrices:
+        counts["t"] = chain.transition.n_matrices * _free_entries(model, restricted)
+    groups = np.arange(K) if restricted.states is None else restricted.states
+    for letter in chain.emission.LETTERS:
+        if letter in restricted.emission or restricted.states is not None:
+            frozen = restricted.emission.get(letter, np.zeros(K, bool))
+            own = chain.emission.by_state(letter)
+            share = len(np.unique(groups[~frozen])) / K if own else float(not frozen.all())
+            counts[letter] = round(counts[letter] * share)
+    return counts
+
+
+def _free_entries(model, restricted: Restrictions) -> int:
+    """Free numbers of one transition matrix."""
+    K = model.n_components
+    open_ = np.asarray(allowed_transitions(model.topology, K))
+    if restricted.transition is not None:
+        open_ = open_ & ~restricted.transition
+    rows = np.arange(K) if restricted.rows is None else np.unique(restricted.rows)
+    return int(np.maximum(open_[rows].sum(axis=1) - 1, 0).sum())

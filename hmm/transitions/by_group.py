@@ -128,6 +128,10 @@ class ByGroup(Transition):
         counts = arrived.sum(axis=0)
         return counts.sum(axis=0) - np.diagonal(counts)
 
+    @property
+    def n_matrices(self) -> int:
+        return len(self.transmat)
+
     def n_parameters(self) -> int:
         S, K, _ = self.transmat.shape
         return S * K * (K - 1)

@@ -83,6 +83,10 @@ class Homogeneous(Transition):
         leaves = 1 - np.diagonal(self.transmat)
         return np.where(leaves > 0, 1 / np.where(leaves > 0, leaves, 1), np.inf)
 
+    @property
+    def n_matrices(self) -> int:
+        return 1
+
     def n_parameters(self) -> int:
         K = len(self.transmat)
         return K * (K - 1)
