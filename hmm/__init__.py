@@ -89,6 +89,8 @@ _HOMES = {
 
 
 def __getattr__(name: str):
+    if name == "vhmm":  # hmmlearn's other module
+        return import_module("hmm.vhmm")
     if name not in _HOMES:
         raise AttributeError(f"hmm has no {name!r}; it has {', '.join(__all__)}")
     found = getattr(import_module(_HOMES[name]), name)

@@ -6,6 +6,7 @@ A model keeps what its user reads and sets (``startprob_``, ``means_``, …). Fo
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -159,8 +160,8 @@ class BaseHMM(BaseEstimator):
             States that are known, −1 (or NaN) where they are not: what is maximised is log p(x, labels).
         checkpoint : str or path, optional
             A file that the fit is kept in while it runs, and from which the same call goes on after it was
-            cut short, to the bit. With ``n_iter`` raised it goes on from where it ended. L-BFGS goes on from
-            the same parameters without its memory of the curvature, so not by the same steps.
+            cut short, to the bit. With ``n_iter`` raised the best goes on from where it ended. L-BFGS goes on
+            from the same parameters without its memory of the curvature, so not by the same steps.
 
         Returns
         -------
@@ -187,7 +188,7 @@ class BaseHMM(BaseEstimator):
         if checkpoint is not None:
             kept = Checkpoint(checkpoint, self, digest(self, sample), lambda draft: draft._learned(sample.X))
         fitting = self._fitting(
-            lambda rng: self._start(sample, rng),
+            lambda origin, rng: origin._start(sample, rng),
             lambda chain: Expectation(sample, chain, model_restrictions(self)),
             kept,
         )
@@ -348,12 +349,14 @@ class BaseHMM(BaseEstimator):
 
     def _fitting(
         self,
-        start: Callable[[np.random.Generator], Chain],
+        start: Callable[[Any, np.random.Generator], Chain],
         expectation: Callable[[Chain], Any],
         kept: Checkpoint | None,
     ) -> Fitting:
-        """The climbs."""
+        """The climbs, each from the attributes that were set before the first of them."""
         monitor, rng = self._fresh_monitor(), generator(self.random_state)
+        state = None if kept is None else kept.load()
+        origin = copy.copy(self) if kept is None else kept.origin
         expectations: dict[str, Any] = {}
 
         def climb(chain: Chain) -> Iterator[Chain]:
@@ -362,12 +365,11 @@ class BaseHMM(BaseEstimator):
             return self._climb(chain, expectations["of"], monitor)
 
         n_init = self.n_init
-        if n_init > 1 and not set(self.init_params) and all(map(self.has, _flat(attributes(self)))):
+        if n_init > 1 and not set(self.init_params) and all(map(origin.has, _flat(attributes(origin)))):
             log.warning("n_init=%d starts would be alike, for init_params is empty; one is made", n_init)
             n_init = 1
-        state = None if kept is None else kept.load()
         after: Callable = (lambda _: None) if kept is None else kept.after
-        return Fitting(start, climb, monitor, rng, n_init, state, after)
+        return Fitting(lambda rng: start(origin, rng), climb, monitor, rng, n_init, state, after)
 
     def _start(self, sample: Sample, rng: np.random.Generator) -> Chain:
         """Where a climb begins; the model stays as it is."""
@@ -767,11 +769,11 @@ class BaseHMM(BaseEstimator):
 
     def aic(self, X, lengths=None) -> float:
         """Akaike's criterion, −2 log p(X) + 2·(free parameters); lower is better."""
-        return -2 * self.score(X, lengths=lengths) + 2 * sum(free_parameters(self.chain()).values())
+        return -2 * self.score(X, lengths=lengths) + 2 * sum(free_parameters(self, self.chain()).values())
 
     def bic(self, X, lengths=None) -> float:
         """Schwarz's criterion, −2 log p(X) + log T·(free parameters); lower is better."""
-        free = sum(free_parameters(self.chain()).values())
+        free = sum(free_parameters(self, self.chain()).values())
         X, lengths = end_to_end(X, lengths, flat=self.FLAT)
         return -2 * self.score(X, lengths=lengths) + free * float(np.log(len(X)))
 

@@ -82,7 +82,7 @@ def starting_chain(model, sample: Sample, rng: np.random.Generator) -> Chain:
     kind = model.transition_kind()
     if "t" in anew or "t" in model.params:
         kind.check_restrictions(restricted)
-    _check_frozen(model, held)
+    _check_frozen(model, held, restricted)
     _warn_overwritten(model, {c: held[c] for c in sorted(anew)})
     K = model.n_components
     allowed = _allowed(model, kind)
@@ -103,16 +103,18 @@ def starting_chain(model, sample: Sample, rng: np.random.Generator) -> Chain:
             name = model.EMISSION.LETTERS[letter]
             setattr(draft, f"{name}_", getattr(emission, name))
     chain = draft.chain(sample.X)
-    if model.topology is not None and "t" not in anew:
+    if model.topology is not None:
         _check_support(chain.transition, allowed, model.topology)
     if "t" in model.params:
         chain = replace(chain, transition=chain.transition.obeying(restricted))
+        if model.topology is not None and restricted.rows is not None:
+            _check_support(chain.transition, allowed, model.topology, tied=True)
     if restricted.restrict_emission:
         own = {f"{u}{name}_" for name in model.EMISSION.LETTERS.values() for u in ("", "_")}
         vars(draft).update({name: value for name, value in vars(model).items() if name in own})
         given = draft.emission(sample.X).check(K) if restricted.emission else chain.emission
         chain = replace(chain, emission=restricted.started(chain.emission, given))
-    free = sum(n for letter, n in free_parameters(chain).items() if letter in model.params)
+    free = sum(n for letter, n in free_parameters(model, chain).items() if letter in model.params)
     if sample.X.size < free:
         log.warning(
             "Fitting %d free parameters to %d numbers; the solution will be degenerate", free, sample.X.size
@@ -130,14 +132,24 @@ def _warn_overwritten(model, anew: Mapping[str, tuple[str, ...]]) -> None:
             log.warning("%s_ was set, but the fit starts anew because init_params contains %r", name, letter)
 
 
-def _check_frozen(model, held: Mapping[str, tuple[str, ...]]) -> None:
-    """Frozen parameters have values."""
+def _check_frozen(model, held: Mapping[str, tuple[str, ...]], restricted: Restrictions) -> None:
+    """Frozen parameters have values, and states that are tied the same."""
     for key in model.frozen or {}:
         names = [n for c in model.EMISSION.LETTERS for n in held[c]] if key == "emission" else [key]
         absent = [f"{n}_" for n in names if not model.has(n)]
         if absent:
             raise DataError(
                 f"frozen holds {key!r}, but {', '.join(absent)} is not set; set what is frozen before the fit"
+            )
+    named = [(model.EMISSION.LETTERS[c], mask, restricted.states) for c, mask in restricted.emission.items()]
+    for name, mask, groups in [("transmat", restricted.transition, restricted.rows), *named]:
+        value = np.asarray(getattr(model, f"{name}_", None))
+        if mask is None or groups is None or value.shape[: mask.ndim] != mask.shape:
+            continue
+        if (value != value[groups])[mask].any():
+            raise DataError(
+                f"{name}_ is frozen at different values in states that are tied; set them alike, or untie "
+                "them"
             )
 
 
@@ -153,6 +165,11 @@ def _around(start: np.ndarray, model, name: str, frozen: np.ndarray | None) -> n
         raise ProbabilityError(f"the frozen entries of {name} sum to more than 1")
     free = np.where(frozen, 0, start)
     mass = free.sum(axis=-1, keepdims=True)
+    if ((left > 1e-9) & (mass == 0)).any():
+        raise ProbabilityError(
+            f"the frozen entries of {name} sum to less than 1, and the topology leaves no other entry to "
+            "make up for it; set them anew, or freeze fewer"
+        )
     return np.where(frozen, given, np.maximum(left, 0) * free / np.where(mass > 0, mass, 1))
 
 
@@ -165,12 +182,17 @@ def _allowed(model, kind: Transition) -> Any:
     return sparse_transitions(topology, model.n_components)
 
 
-def _check_support(transition: Transition, allowed, topology) -> None:
-    """Attributes that a fit starts from go nowhere that the topology forbids."""
+def _check_support(transition: Transition, allowed, topology, tied: bool = False) -> None:
+    """What a fit starts from, attributes or tied rows, goes nowhere that the topology forbids."""
     support = transition.support
     outside = (support > allowed).nonzero() if transition.SPARSE else np.nonzero(support & ~allowed)
     if len(outside[0]):
         i, j = outside[0][0], outside[1][0]
+        if tied:
+            raise ProbabilityError(
+                f"tied['transmat'] lets state {i} go to {j}, which topology={topology!r} forbids; tie rows "
+                "that may go to the same states"
+            )
         name = "transmat" if "transmat" in transition.FIELDS else transition.FIELDS[-1]
         raise ProbabilityError(
             f"{name}_ goes from state {i} to {j}, which topology={topology!r} forbids; set it to "
@@ -178,7 +200,32 @@ def _check_support(transition: Transition, allowed, topology) -> None:
         )
 
 
-def free_parameters(chain: Chain) -> dict[str, int]:
-    """Free numbers by letter."""
-    K = len(chain.initial)
-    return {"s": K - 1, "t": chain.transition.n_parameters(), **chain.emission.n_parameters()}
+def free_parameters(model, chain: Chain) -> dict[str, int]:
+    """Free numbers by letter: without what the topology forbids, what is frozen, and with ties counted
+    once."""
+    K, restricted = len(chain.initial), model_restrictions(model)
+    counts = {"s": K - 1, "t": chain.transition.n_parameters(), **chain.emission.n_parameters()}
+    if restricted.initial is not None:
+        counts["s"] = max(int((~restricted.initial).sum()) - 1, 0)
+    elif starts_at_first(model.topology) and chain.initial[0] == 1:
+        counts["s"] = 0
+    if chain.transition.n_matrices:
+        counts["t"] = chain.transition.n_matrices * _free_entries(model, restricted)
+    groups = np.arange(K) if restricted.states is None else restricted.states
+    for letter in chain.emission.LETTERS:
+        if letter in restricted.emission or restricted.states is not None:
+            frozen = restricted.emission.get(letter, np.zeros(K, bool))
+            own = chain.emission.by_state(letter)
+            share = len(np.unique(groups[~frozen])) / K if own else float(not frozen.all())
+            counts[letter] = round(counts[letter] * share)
+    return counts
+
+
+def _free_entries(model, restricted: Restrictions) -> int:
+    """Free numbers of one transition matrix."""
+    K = model.n_components
+    open_ = np.asarray(allowed_transitions(model.topology, K))
+    if restricted.transition is not None:
+        open_ = open_ & ~restricted.transition
+    rows = np.arange(K) if restricted.rows is None else np.unique(restricted.rows)
+    return int(np.maximum(open_[rows].sum(axis=1) - 1, 0).sum())

@@ -148,6 +148,10 @@ class Emission(ABC):
         """Where the numbers of each field live, with the bounds that ``fit`` to these data keeps to."""
         return {name: Real() for name in self.LETTERS.values()}
 
+    def by_state(self, letter: str) -> bool:
+        """Whether a field has one row a state, and not one for all."""
+        return True
+
     def with_states(
         self, letter: str, other: Emission, states: np.ndarray, sources: np.ndarray | None = None
     ) -> Self:

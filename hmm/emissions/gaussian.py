@@ -194,6 +194,9 @@ class Gaussian(Emission):
             )
         return {"means": Real(unit), "covars": covars}
 
+    def by_state(self, letter) -> bool:
+        return letter != "c" or self.covariance_type != "tied"
+
     def with_states(self, letter, other, states, sources=None) -> Gaussian:
         if letter != "c" or self.covariance_type != "tied":
             return super().with_states(letter, other, states, sources)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from hmm.clustering import cluster
+from hmm.emissions.covariance import floored
 
 BLUR = 0.1
 """Share of the covariance of all data in the covariance of components."""
@@ -32,7 +33,7 @@ def grouped_clusters(
     means = np.where(counts > 0, member @ rows / np.maximum(counts, 1), overall)
     wide = np.cov(rows.T, bias=True).reshape(D, D) + np.diag(np.broadcast_to(floor, (D,)))
     gap = rows - means[labels]
-    covariance = gap.T @ gap / len(X) + BLUR * wide
+    covariance = floored(gap.T @ gap / len(X) + BLUR * wide, floor)
     scale = np.sqrt(np.diag(wide))
     # Components that got no cluster of their own must differ, or EM keeps them alike.
     means = means + 0.01 * scale * rng.standard_normal(means.shape)

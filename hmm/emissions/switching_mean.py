@@ -20,7 +20,7 @@ from hmm.emissions.diagonal_normal import LOG_2PI
 from hmm.emissions.independent import least_variance
 from hmm.simplex import NEGLIGIBLE
 from hmm.validation import parameter
-from msgpass.errors import DataError
+from msgpass.errors import DataError, UnsupportedError
 
 ROUNDS = 3
 """Conditional maximisations of means and coefficients in turn within one M-step."""
@@ -183,6 +183,12 @@ class SwitchingMean(Emission):
         member = states[:, 0] == np.arange(len(self.means))[:, None]
         covars = by_state.sum(keepdims=True) if len(self.covars) == 1 else member @ by_state
         return {"means": self._loadings.T @ pull.sum(axis=0), "coef": by_coef, "covars": covars}
+
+    def with_states(self, letter, other, states, sources=None) -> SwitchingMean:
+        raise UnsupportedError(
+            "SwitchingMean emissions read more than one state, so none can be frozen or tied; leave "
+            "letters out of params to keep whole parameters"
+        )
 
     def n_parameters(self) -> dict[str, int]:
         return {letter: getattr(self, name).size for letter, name in self.LETTERS.items()}

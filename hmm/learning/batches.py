@@ -43,8 +43,8 @@ def begun(model, batches, checkpoint=None) -> tuple[Fitting, Checkpoint | None, 
     def surveyed(chain: Chain) -> Chain:
         return replace(chain, emission=model.surveyed(chain.emission, source.survey))
 
-    def start(rng: np.random.Generator) -> Chain:
-        chain = model._start(source.first(), rng)
+    def start(origin, rng: np.random.Generator) -> Chain:
+        chain = origin._start(source.first(), rng)
         require_sums(chain, model.params)
         return surveyed(chain)
 

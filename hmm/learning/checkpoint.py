@@ -1,8 +1,8 @@
 """A fit on disk: what it needs to go on as if it had not been cut short, to the bit.
 
-The file is safetensors, as a kept model is. It holds a digest of the data and the settings, the climb under
-way, the best so far, and the seeds of the starts to come; a fit resumes from it only if the digest is its
-own."""
+The file is safetensors, as a kept model is. It holds a digest of the data, the settings and what is frozen,
+the climb under way, the best so far, and the seeds of the starts to come with the attributes that they start
+from; a fit resumes from it only if the digest is its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from hmm.chain import Chain
 from hmm.keeping import Reader, Writer, no_constant, replace_file, unchecked, unpack
 from hmm.learning.fitting import State
+from hmm.learning.restrictions import restrictions
 from hmm.sample import Sample
 from msgpass.errors import DataError, MessagePassingError
 
@@ -41,11 +42,22 @@ class Checkpoint:
         Of the data and the settings, by :func:`digest`.
     chain_of : callable
         Makes the chain of a model of this kind, ready to be fitted to the data.
+
+    Attributes
+    ----------
+    origin : model
+        As it was before the fit: the model that is being fitted holds the best so far in its attributes.
     """
 
     def __init__(self, path, model, digest: str, chain_of: Callable[[Any], Chain]):
         self.path, self.model, self.digest, self.chain_of = Path(path), model, digest, chain_of
+        self.origin = copy.copy(model)
+        vars(self.origin).pop("_running_", None)
         self.written = time.monotonic()
+        if not self.path.absolute().parent.is_dir():
+            raise DataError(
+                f"there is no folder {self.path.absolute().parent} to keep the checkpoint in; make it"
+            )
 
     def load(self) -> State | None:
         """The state that an earlier fit left, or None where there is no file.
@@ -72,7 +84,8 @@ class Checkpoint:
         try:
             found = json.loads(header.get("fit", ""), parse_constant=no_constant)
             reader = Reader(arrays)
-            return State(
+            origin = self._with_attributes(found["origin"], reader)
+            state = State(
                 [int(seed) for seed in found["seeds"]],
                 int(found["restart"]),
                 self._chain(found["chain"], reader),
@@ -81,6 +94,8 @@ class Checkpoint:
                 int(found["best_restart"]),
                 [float(value) for value in found["best_history"]],
             )
+            self.origin = origin
+            return state
         except (MessagePassingError, ValueError, TypeError, KeyError, AttributeError, IndexError) as problem:
             raise DataError(f"{self.path} is damaged: {problem}; remove it to begin anew") from None
 
@@ -95,6 +110,7 @@ class Checkpoint:
 
         writer = Writer()
         document = {
+            "origin": writer.model(self.origin, "origin."),
             "seeds": state.seeds,
             "restart": state.restart,
             "chain": self._document(state.chain, writer, "chain."),
@@ -122,11 +138,15 @@ class Checkpoint:
     def _chain(self, document, reader: Reader) -> Chain | None:
         if document is None:
             return None
-        draft = copy.copy(self.model)
-        vars(draft).update(
-            {name: value for name, value in vars(unchecked(document, reader)).items() if name.endswith("_")}
-        )
-        return self.chain_of(draft)
+        return self.chain_of(self._with_attributes(document, reader))
+
+    def _with_attributes(self, document, reader: Reader) -> Any:
+        """The model with the attributes of another, and no others."""
+        draft, other = copy.copy(self.model), unchecked(document, reader)
+        for name in [name for name in vars(draft) if name.endswith("_")]:
+            del vars(draft)[name]
+        vars(draft).update({name: value for name, value in vars(other).items() if name.endswith("_")})
+        return draft
 
 
 def digest(model, sample: Sample) -> str:
@@ -146,6 +166,18 @@ def add_sample(found, sample: Sample) -> None:
             found.update(np.ascontiguousarray(array).data)
 
 
+def frozen_values(model) -> Iterator[tuple[str, np.ndarray]]:
+    """What ``frozen`` holds, by attribute: numbers that decide how a fit goes, and that it leaves alone."""
+    letters = model.EMISSION.LETTERS
+    held = restrictions(model.n_components, letters, model.frozen, model.tied)
+    masks = {"startprob_": held.initial, "transmat_": held.transition}
+    masks |= {f"{letters[letter]}_": mask for letter, mask in held.emission.items()}
+    for name, mask in masks.items():
+        value = np.asarray(getattr(model, name, None))
+        if mask is not None and value.dtype.kind in "fiu" and value.shape[: mask.ndim] == mask.shape:
+            yield name, value[mask].astype(np.float64)
+
+
 def with_settings(found, model) -> str:
     """The digest of data that a hash has taken in, under the model's settings."""
     settings = model.get_params(deep=False)
@@ -153,6 +185,7 @@ def with_settings(found, model) -> str:
         settings["random_state"] = None
     writer = Writer()
     kept = {name: writer.plain(value, name) for name, value in settings.items() if name not in MAY_CHANGE}
+    kept |= {f"frozen.{name}": writer.plain(value, f"frozen.{name}") for name, value in frozen_values(model)}
     found.update(json.dumps([type(model).__name__, kept], sort_keys=True).encode())
     for name in sorted(writer.arrays):
         found.update(name.encode())

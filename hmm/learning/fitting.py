@@ -88,8 +88,9 @@ class Fitting:
         n_starts = len(state.seeds) + 1
         if state.best is None:
             state.best = self.first
-        elif state.done and n_starts == 1:  # under a later n_iter or another tol there may be more to gain
-            state.restart, state.chain, state.history = 0, state.best, state.best_history
+        elif state.done:  # under a later n_iter or another tol the best may have more to gain
+            state.seeds, state.restart, state.best_restart, n_starts = [], 0, 0, 1
+            state.chain, state.history = state.best, state.best_history
         yield state.best
         label = "fit" if n_starts == 1 else f"fit, start 1 of {n_starts}"
         with Progress(monitor.n_iter * n_starts, label, quiet=monitor.verbose) as progress:

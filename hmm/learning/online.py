@@ -106,7 +106,7 @@ def partial_fit(model, X, y, lengths, weights, labels, learning_decay: float, le
     rows = float(counts @ np.asarray(sample.lengths))
     batch = Running(rows, (1 / rows) * expected, survey)
     running = batch if running is None else running.moved(batch, decay, offset)
-    free = sum(n for letter, n in free_parameters(chain).items() if letter in model.params)
+    free = sum(n for letter, n in free_parameters(model, chain).items() if letter in model.params)
     if running.survey.rows * sample.X.shape[1] >= WARM_UP * free:
         chain = maximised(chain, running.rows * running.mean, model.params, restricted)
     if before is None:

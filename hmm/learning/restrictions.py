@@ -143,13 +143,29 @@ def restrictions(n_components: int, letters: Mapping[str, str], frozen, tied) ->
             transition = given
         else:
             transition = np.repeat(_states("frozen['transmat']", given, K)[:, None], K, axis=1)
+    rows = _groups("tied['transmat']", groups["transmat"], K) if "transmat" in groups else None
+    states = _groups("tied['emission']", groups["emission"], K) if "emission" in groups else None
+    if transition is not None:
+        _frozen_alike("transmat", transition, rows)
+    for letter, mask in by_letter.items():
+        _frozen_alike(letters[letter], mask, states)
     return Restrictions(
         _states("frozen['startprob']", masks["startprob"], K) if "startprob" in masks else None,
         transition,
         by_letter,
-        _groups("tied['transmat']", groups["transmat"], K) if "transmat" in groups else None,
-        _groups("tied['emission']", groups["emission"], K) if "emission" in groups else None,
+        rows,
+        states,
     )
+
+
+def _frozen_alike(name: str, mask: np.ndarray, groups: np.ndarray | None) -> None:
+    """Of states that are tied, all or none are frozen."""
+    if groups is not None and (mask != mask[groups]).any():
+        k = int(np.argwhere(mask != mask[groups])[0][0])
+        raise DataError(
+            f"{name} is frozen in one of the states {groups[k]} and {k} and free in the other, but they are "
+            "tied; freeze it in both or in neither"
+        )
 
 
 def _mapping(name: str, value, keys: Sequence[str]) -> dict[str, Any]:
@@ -163,6 +179,8 @@ def _mapping(name: str, value, keys: Sequence[str]) -> dict[str, Any]:
 def _states(name: str, value, K: int) -> np.ndarray:
     """States as a mask."""
     array = np.asarray(value)
+    if array.shape == (0,):
+        return np.zeros(K, bool)
     if array.dtype == bool and array.shape == (K,):
         return array
     if array.ndim != 1 or array.dtype.kind not in "iu" or (array < 0).any() or (array >= K).any():

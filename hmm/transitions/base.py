@@ -134,6 +134,12 @@ class Transition(ABC):
             f"{type(self).__name__} transitions change with their inputs; ask for the sojourn given data"
         )
 
+    @property
+    def n_matrices(self) -> int:
+        """Matrices (K, K) of probabilities whose rows are free under topology, ties and frozen entries alone;
+        0 of kinds that count otherwise."""
+        return 0
+
     @abstractmethod
     def n_parameters(self) -> int:
         """Free numbers."""

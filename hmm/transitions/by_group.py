@@ -93,7 +93,8 @@ class ByGroup(Transition):
         """Rows can be frozen and tied."""
 
     def obeying(self, restrictions: Restrictions) -> ByGroup:
-        return replace(self, transmat=_pooled(self.transmat, restrictions))
+        alike, frozen = _pooled(self.transmat, restrictions), restrictions.transition
+        return replace(self, transmat=alike if frozen is None else np.where(frozen, self.transmat, alike))
 
     def prepare(self, U: np.ndarray, lengths: list[int]) -> np.ndarray:
         """Group of every row, (T,); 0 at the first rows, which no matrix leads into."""
@@ -126,6 +127,10 @@ class ByGroup(Transition):
     def entries(self, arrived: np.ndarray, inputs) -> np.ndarray:
         counts = arrived.sum(axis=0)
         return counts.sum(axis=0) - np.diagonal(counts)
+
+    @property
+    def n_matrices(self) -> int:
+        return len(self.transmat)
 
     def n_parameters(self) -> int:
         S, K, _ = self.transmat.shape

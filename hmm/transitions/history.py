@@ -130,6 +130,10 @@ class History(Transition):
     def stationary(self) -> np.ndarray:
         return self._plain.stationary()
 
+    @property
+    def n_matrices(self) -> int:
+        return 1
+
     def n_parameters(self) -> int:
         return self._plain.n_parameters()
 

@@ -53,7 +53,8 @@ class Homogeneous(Transition):
         """Rows can be frozen and tied."""
 
     def obeying(self, restrictions: Restrictions) -> Homogeneous:
-        return replace(self, transmat=restrictions.pooled_rows(self.transmat))
+        pooled, frozen = restrictions.pooled_rows(self.transmat), restrictions.transition
+        return replace(self, transmat=pooled if frozen is None else np.where(frozen, self.transmat, pooled))
 
     @property
     def matrix(self) -> np.ndarray:
@@ -81,6 +82,10 @@ class Homogeneous(Transition):
         """1/(1 − a_kk), ∞ for a state that is never left."""
         leaves = 1 - np.diagonal(self.transmat)
         return np.where(leaves > 0, 1 / np.where(leaves > 0, leaves, 1), np.inf)
+
+    @property
+    def n_matrices(self) -> int:
+        return 1
 
     def n_parameters(self) -> int:
         K = len(self.transmat)

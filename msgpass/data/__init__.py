@@ -23,7 +23,7 @@ def names() -> tuple[str, ...]:
     """Names of the bundled series.
 
     >>> names()
-    ('earthquakes', 'nile', 'sunspots', 'elnino', 'inflation', 'letters')
+    ('earthquakes', 'nile', 'sunspots', 'elnino', 'inflation', 'letters', 'fedfunds', 'gnp')
     """
     return tuple(_catalogue())
 

@@ -341,3 +341,28 @@ def test_sampling_from_no_state(currstate, rng):
 def test_unknown_decoder(rng):
     with pytest.raises(DataError, match="'viterbi', 'map'"):
         make("poisson", 2, 1, rng).decode(counts(rng), algorithm="greedy")
+
+
+@pytest.mark.parametrize(
+    ("setting", "free"),
+    [
+        ({}, 2 + 6 + 6 + 6),
+        ({"topology": "left-right"}, 0 + 3 + 12),
+        ({"topology": "linear"}, 0 + 2 + 12),
+        ({"topology": "cyclic"}, 2 + 3 + 12),
+        ({"frozen": {"transmat": [0], "means": [1]}}, 2 + 4 + 4 + 6),
+        ({"frozen": {"startprob": [0], "emission": [0, 1, 2]}}, 1 + 6),
+        ({"tied": {"emission": [[0, 2]], "transmat": [[0, 1]]}}, 2 + 4 + 4 + 4),
+        ({"tied": {"emission": [[0, 2]]}, "frozen": {"covars": [0, 2]}}, 2 + 6 + 4 + 2),
+        ({"covariance_type": "tied"}, 2 + 6 + 6 + 3),
+        ({"covariance_type": "tied", "tied": {"emission": [[0, 1]]}}, 2 + 6 + 4 + 3),
+    ],
+)
+def test_what_is_not_free_does_not_count(setting, free, rng):
+    model = GaussianHMM(3, **setting)
+    model.startprob_ = [1, 0, 0] if setting.get("topology") in ("left-right", "linear") else [0.2, 0.3, 0.5]
+    model.transmat_ = np.full((3, 3), 1 / 3)
+    model.means_ = rng.normal(size=(3, 2))
+    model.covars_ = np.eye(2) if setting.get("covariance_type") == "tied" else np.ones((3, 2))
+    X = rng.normal(size=(10, 2))
+    assert model.aic(X) == pytest.approx(2 * free - 2 * model.score(X))

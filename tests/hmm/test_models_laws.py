@@ -147,6 +147,8 @@ def test_rows_that_are_all_alike_leave_numbers_finite(kind, rng):
     fitted = clone(model).set_params(random_state=0, n_iter=20, tol=0).fit(X)
     assert all(np.isfinite(value).all() for value in parameters(fitted))
     assert np.isfinite(fitted.score(X))
+    history = np.array(fitted.monitor_.history)
+    assert (np.diff(history) > -1e-8 * abs(history[1:]) - 1e-8).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -62,6 +62,20 @@ def test_a_mask_that_the_attributes_break(rng):
         model.fit(rng.poisson(2, (20, 1)))
 
 
+def test_a_mask_that_ties_or_frozen_entries_break(rng):
+    X = rng.poisson(2, (20, 1))
+    with pytest.raises(ProbabilityError, match=r"tied.*state 1 go to 0, which topology='left-right'"):
+        hmm.PoissonHMM(2, topology="left-right", tied={"transmat": [[0, 1]]}).fit(X)
+    model = hmm.PoissonHMM(2, topology="left-right", frozen={"transmat": [1]})
+    model.transmat_ = [[0.5, 0.5], [0.1, 0.9]]
+    with pytest.raises(ProbabilityError, match="from state 1 to 0, which topology='left-right' forbids"):
+        model.fit(X)
+    model = hmm.PoissonHMM(2, topology="left-right", frozen={"startprob": [0]})
+    model.startprob_ = [0.3, 0.7]
+    with pytest.raises(ProbabilityError, match="frozen entries of startprob_ sum to less than 1"):
+        model.fit(X)
+
+
 @pytest.mark.parametrize(
     ("topology", "says"),
     [

@@ -45,6 +45,54 @@ def test_starts_that_would_be_alike_are_one(rng, caplog):
     assert "would be alike" in caplog.text
 
 
+def ends(caplog):
+    """Objectives that the starts of a fit ended at."""
+    return [r.args[2] for r in caplog.records if r.msg.startswith("start %d of %d ended")]
+
+
+@pytest.mark.parametrize("init_params", ["", "st"])
+def test_every_start_is_from_the_attributes_before_the_fit(init_params, rng, caplog):
+    """And not from what the start before it has found."""
+    X = np.concatenate([rng.normal(m, 0.5, (20, 1)) for m in (0, 3, 6, 9, 0, 6)])
+
+    def fresh(n_init):
+        model = hmm.GaussianHMM(3, n_init=n_init, init_params=init_params, random_state=1, n_iter=4, tol=0)
+        if init_params:
+            model.means_, model.covars_ = [[0.0], [1.0], [2.0]], np.ones((3, 1))
+        return model
+
+    with caplog.at_level("INFO", logger="hmm"):
+        fresh(3).fit(X)
+    source = np.random.default_rng(1)
+    begun = fresh(1)
+    begun.set_params(random_state=source).fit(X)
+    alone = [begun.monitor_.history[-1]]
+    for seed in source.integers(2**62, size=2).tolist():
+        alone.append(fresh(1).set_params(random_state=seed).fit(X).monitor_.history[-1])
+    assert ends(caplog) == alone
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_starts_to_come_are_from_the_attributes_before_an_interrupt(same, rng, tmp_path):
+    """Also where the model that was interrupted goes on, which holds the best so far."""
+    X, path = rng.normal(size=(60, 1)), tmp_path / "fit.safetensors"
+
+    def fresh():
+        model = hmm.GaussianHMM(3, n_init=3, init_params="st", random_state=1, n_iter=6, tol=0)
+        model.means_ = [[-1.0], [0.1], [0.3]]
+        return model
+
+    whole = fresh().fit(X)
+    one = stopping(fresh(), 4)
+    with pytest.raises(KeyboardInterrupt):
+        one.fit(X, checkpoint=path)
+    if same:
+        one.monitor_.left = 10**9
+    resumed = (one if same else fresh()).fit(X, checkpoint=path)
+    assert resumed.monitor_.history == whole.monitor_.history
+    np.testing.assert_array_equal(resumed.means_, whole.means_)
+
+
 class Stop(hmm.ConvergenceMonitor):
     """Interrupts after some iterations, as Ctrl-C would."""
 
@@ -116,6 +164,35 @@ def test_a_finished_fit_is_read_back_and_goes_on_with_more_iterations(rng, tmp_p
     straight = hmm.CategoricalHMM(3, random_state=7, n_iter=9, tol=0).fit(X)
     assert longer.monitor_.history == straight.monitor_.history
     np.testing.assert_array_equal(longer.transmat_, straight.transmat_)
+
+
+def test_the_best_of_several_starts_goes_on_with_more_iterations(rng, tmp_path):
+    X, path = hard(rng), tmp_path / "fit.safetensors"
+    short = hmm.CategoricalHMM(3, n_init=3, random_state=7, n_iter=5, tol=0).fit(X, checkpoint=path)
+    longer = hmm.CategoricalHMM(3, n_init=3, random_state=7, n_iter=9, tol=0).fit(X, checkpoint=path)
+    assert len(longer.monitor_.history) == 9
+    assert longer.monitor_.history[:5] == short.monitor_.history
+
+
+def test_a_checkpoint_of_other_frozen_values_is_refused(rng, tmp_path):
+    X, path = rng.normal(size=(60, 1)), tmp_path / "fit.safetensors"
+
+    def frozen(value):
+        model = hmm.GaussianHMM(2, random_state=0, n_iter=3, tol=0, frozen={"means": [0]})
+        model.means_ = [[value], [0.0]]
+        return model
+
+    again = frozen(-1).fit(X, checkpoint=path)
+    again.fit(X, checkpoint=path)
+    with pytest.raises(DataError, match="other data or with other settings"):
+        frozen(1).fit(X, checkpoint=path)
+
+
+def test_a_checkpoint_needs_a_folder_before_the_fit(rng, tmp_path):
+    untouched = model()
+    with pytest.raises(DataError, match="there is no folder"):
+        untouched.fit(hard(rng), checkpoint=tmp_path / "none" / "fit.safetensors")
+    assert not untouched.has("transmat")
 
 
 def test_a_checkpoint_of_another_fit_is_refused(rng, tmp_path):

@@ -157,6 +157,11 @@ def test_frozen_start_around_what_is_set(rng):
         ({"tied": {"emission": [[0, 5]]}}, "states from 0 to 1"),
         ({"tied": {"means": [[0, 1]]}}, "keys among 'transmat', 'emission'"),
         ({"frozen": {"means": [0]}}, "means_ is not set"),
+        (
+            {"frozen": {"means": [0]}, "tied": {"emission": [[0, 1]]}},
+            "means is frozen in one of the states 0 and 1",
+        ),
+        ({"frozen": {"transmat": [1]}, "tied": {"transmat": [[0, 1]]}}, "transmat is frozen in one of"),
     ],
 )
 def test_what_is_refused(setting, says, rng):
@@ -170,6 +175,36 @@ def test_a_tied_covariance_freezes_as_a_whole(rng):
         model.set_params(frozen={"covars": [0]}).fit(X)
 
 
+@pytest.mark.parametrize("key", ["means", "transmat"])
+def test_tied_states_are_frozen_at_one_value(key, rng):
+    model, X = case("diag", 3, rng)
+    groups = "emission" if key == "means" else key
+    model.set_params(frozen={key: [0, 2]}, tied={groups: [[0, 2]]})
+    with pytest.raises(DataError, match="different values in states that are tied"):
+        model.fit(X)
+    value = getattr(model, f"{key}_")
+    value[2] = value[0]
+    before = value[0].copy()
+    model.fit(X)
+    np.testing.assert_array_equal(getattr(model, f"{key}_")[[0, 2]], [before, before])
+
+
+@pytest.mark.parametrize(
+    "setting", [{"frozen": {"covars": [1]}}, {"frozen": {"coef": [0]}}, {"tied": {"emission": [[0, 1]]}}]
+)
+@pytest.mark.parametrize("K", [1, 2])
+def test_densities_of_several_states_are_refused(setting, K, rng):
+    """A row of coef_ is a lag and no state."""
+    if K == 1 and setting != {"frozen": {"coef": [0]}}:
+        setting = {"frozen": {"means": [0]}}
+    model = hmm.SwitchingMeanHMM(K, order=2, random_state=0)
+    model.means_, model.coef_, model.covars_ = np.arange(K) * 1.0, [0.2, 0.1], [1.0]
+    with pytest.raises(UnsupportedError, match="more than one state"):
+        model.set_params(**setting).fit(rng.normal(size=30))
+
+
 def test_of_nothing_is_nothing():
     made = restrictions(3, {"m": "means"}, None, None)
     assert made.initial is None and made.transition is None and not made.restrict_emission
+    empty = restrictions(3, {"m": "means"}, {"startprob": [], "transmat": [], "means": []}, {"emission": []})
+    assert not any(mask.any() for mask in (empty.initial, empty.transition, empty.emission["m"]))

@@ -110,6 +110,6 @@ def test_what_is_no_matrix_is_refused(value, error, message):
 def test_rows_are_not_frozen(rng):
     sparse, full = twins(rng)
     X, _ = full.sample(20, 1)
-    for settings in ({"frozen": {"transmat": [0]}}, {"tied": {"transmat": [[0, 1]]}}):
+    for settings in ({"frozen": {"transmat": [0]}}, {"frozen": None, "tied": {"transmat": [[0, 1]]}}):
         with pytest.raises(UnsupportedError, match="Sparse transitions cannot"):
             sparse.set_params(**settings, init_params="").fit(X)
