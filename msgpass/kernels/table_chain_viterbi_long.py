@@ -27,6 +27,9 @@ from msgpass.kernels.simd import (
     store,
 )
 
+ROOM = 32
+"""Numbers between what one thread writes and the other reads, two pairs of cache lines."""
+
 CLOSE = 1e-12
 """Choices closer than this, relative to the score, are ties: rounding over some thousand steps."""
 
@@ -177,9 +180,10 @@ def one(
     n_states, both_ways = len(log_init), run_pair if threaded else _one_after_the_other
     width, depth = -(-n_states // 8) * 8, -(-n_states // 4) * 4
     opening = aligned_empty(width)
-    # Transition and transpose; then a row of zeros, which ends a path, and the message of a thread, which
-    # elsewhere in memory may alias its table: half the speed in one process out of three.
-    both = aligned_empty((2, depth + 2, width))
+    # Transition and transpose; then a row of zeros, which ends a path, the message of a thread, and room.
+    # Lines are fetched in pairs: a message beside what the other thread reads went to and fro between the
+    # cores at half the speed, or not, as memory happened to lie.
+    both = aligned_empty((2, depth + 2 + -(-ROOM // width), width))
     ys = both[0, depth + 1], both[1, depth + 1]
     opening[:], both[:], both[:, depth:] = -np.inf, -np.inf, 0.0
     opening[:n_states] = log_init
