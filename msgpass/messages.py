@@ -153,9 +153,7 @@ class Messages:
     def assignment(self) -> Reading:
         """Best states of discrete variables."""
         x = self._x
-        return Reading(
-            "assignment", lambda: readings.discrete_names(x), lambda n: readings.assignment(x, n)
-        )
+        return Reading("assignment", lambda: readings.discrete_names(x), lambda n: readings.assignment(x, n))
 
     @cached_property
     def tasks(self) -> Reading:

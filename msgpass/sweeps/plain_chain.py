@@ -1,8 +1,8 @@
 """The tables of a plain chain: one on the first state, one transition, one evidence, each a parameter.
 
 Most chains are plain and are run many times, under other values. How their tables lie depends on shapes
-alone, so what :class:`~msgpass.sweeps.table_chain.ChainTables` found out in one run is kept with the plan as a
-:class:`Recipe`, and later runs take their arrays by name and hand counts back by name. Bits are the same.
+alone, so what :class:`~msgpass.sweeps.table_chain.ChainTables` found out in one run is kept with the plan as
+a :class:`Recipe`, and later runs take their arrays by name and hand counts back by name. Bits are the same.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Recipe(NamedTuple):
                 return None
         elif tables.symbols.missing or tables.indexed is not evidence:
             return None
-        return cls(*names, flipped, evidence.observed == [1], tables.symbols)
+        init, transition, table = names
+        return cls(init, transition, table, flipped, evidence.observed == [1], tables.symbols)
 
     def fits(self, values) -> bool:
         """Whether this run's arrays are of the dtype that the recipe was made for."""

@@ -15,7 +15,14 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from msgpass.errors import ImpossibleEvidenceError
-from msgpass.kernels.table_chain import ChainCounts, ChainProblem, best_path, expected_counts, forward_scale, log_messages
+from msgpass.kernels.table_chain import (
+    ChainCounts,
+    ChainProblem,
+    best_path,
+    expected_counts,
+    forward_scale,
+    log_messages,
+)
 from msgpass.kernels.table_chain_exponentiate import scaled_exponentials, scaled_whole
 from msgpass.nodes import Parameter
 from msgpass.plan import TableChain
@@ -280,6 +287,7 @@ class ChainRun:
         self.forward_only = forward_only
         self.path: Any = None
         self.problem: Any = None
+        self.removed: Any = None
         t = self.tables
         if maximise:
             scores, path = best_path(t.log_init, t.log_transition, t.log_evidence, t.rows, layout.offsets)

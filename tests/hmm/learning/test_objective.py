@@ -86,7 +86,7 @@ def test_there_is_a_coordinate_for_every_free_parameter(kind, rng):
 
     model, X = made(kind, 3, rng)
     _, point = objective_of(model, X)
-    assert len(point) == sum(free_parameters(model.chain()).values())
+    assert len(point) == sum(free_parameters(model, model.chain()).values())
 
 
 def test_zeros_of_the_structure_have_none(rng):
