@@ -7,6 +7,7 @@ import hmm
 from hmm.learning.information import observed_information
 from hmm.learning.parameters import Parameters
 from hmm.learning.restrictions import UNRESTRICTED
+from msgpass import run
 from msgpass.errors import ConvergenceWarning, NumericalError, UnsupportedError
 from tests.hmm.learning.climbs import KINDS, made, same_start
 
@@ -44,7 +45,7 @@ def test_it_is_a_second_difference_of_the_score(kind, rng):
 
     def objective(point):
         chain = found.parameters.at(point)
-        return hmm.base.run(chain.graph(evidence)).total + chain.log_prior()
+        return run(chain.graph(evidence)).total + chain.log_prior()
 
     expected = second_differences(objective, found.parameters.vector(found.chain), 1e-3)
     scale = np.sqrt(np.outer(np.diagonal(found.matrix), np.diagonal(found.matrix)))
