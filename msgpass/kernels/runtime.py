@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -187,6 +187,7 @@ def run_pair(f: Callable, args_f: tuple, g: Callable, args_g: tuple) -> tuple[An
 # --- a word to the user while a kernel compiles
 
 _announced: set[str] = set()
+_NOTHING = nullcontext()
 
 
 def announce(text: str) -> None:
@@ -205,8 +206,7 @@ def is_compiled(kernel: Any) -> bool:
     return folder is not None and any(Path(folder).glob(f"*.{kernel.py_func.__name__}-*.nbi"))
 
 
-@contextmanager
-def compiling(name: str, *kernels: Any) -> Iterator[None]:
+def compiling(name: str, *kernels: Any) -> AbstractContextManager[None]:
     """Announce, once a process, that the kernels used inside have to be compiled first.
 
     Parameters
@@ -229,4 +229,4 @@ def compiling(name: str, *kernels: Any) -> Iterator[None]:
         _announced.add(name)
         if not all(is_compiled(kernel) for kernel in kernels):
             announce(f"compiling {name}; this takes some seconds, once for each machine")
-    yield
+    return _NOTHING

@@ -7,6 +7,8 @@ in log space.
 """
 
 import itertools
+from functools import lru_cache
+from types import ModuleType
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from msgpass.kernels import chain_reference as reference
 from msgpass.kernels import policy
 from msgpass.kernels.table_chain_difficult import LARGE, counts_in_log_space, table_list
 from msgpass.kernels.table_chain_difficult import log_messages as _log_messages
+from msgpass.kernels.table_chain_groups import groups, split
 from msgpass.kernels.table_chain_types import LN2, LOST, ChainCounts, ChainProblem, Visits
 
 __all__ = ["ChainCounts", "ChainProblem", "best_path", "expected_counts", "forward_scale", "log_messages"]
@@ -88,6 +91,39 @@ def _sweep(tables: tuple, lost: float, want_gamma: bool = True) -> tuple:
     return mantissa, exponent, gamma, xi, failed, None
 
 
+@lru_cache(maxsize=1)
+def _vectorised_families() -> tuple[ModuleType, ModuleType, ModuleType]:
+    """The large family, the small one and what they run on; an import inside a function costs 1 µs a call."""
+    from msgpass.kernels import runtime, table_chain_large, table_chain_small
+
+    return table_chain_large, table_chain_small, runtime
+
+
+def _small(tables: tuple, lost: float, want_gamma: bool) -> tuple | None:
+    """The vectorised sweep in one compiled call, as :func:`msgpass.kernels.table_chain_small.expected_counts`
+    returns it; None for work of another size, or if a scale has vanished."""
+    init, transition, evidence, rows, offsets = tables
+    large, small, runtime = _vectorised_families()
+    n_states, entries = len(init), int(offsets[-1]) * len(init)
+    if n_states > large.MOST_IN_LANES or entries * (n_states + 8) > large.THREADED:
+        return None
+    alone, _, lengths = split(offsets)
+    if alone:
+        return None
+    counting = small.BY_TIME
+    if rows is None:
+        rows = _NO_ROWS
+    elif 8 * len(evidence) <= len(rows):
+        counting = small.WITHIN
+    elif entries >= VECTORISED:
+        counting = small.IN_TURNS
+    _, place, starts, lengths = groups(offsets[:-1], lengths)
+    problem = init, transition[0], evidence, rows, offsets
+    with runtime.compiling("the sweep over small chains", small.expected_counts):
+        found = small.expected_counts(*problem, place, starts, lengths, lost, counting, want_gamma)
+    return None if found[-1] else found
+
+
 def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCounts:
     """Posterior marginals, expected transition counts and log Z of every sequence: Baum-Welch's E-step.
 
@@ -117,6 +153,13 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
     dtype = problem.evidence.dtype
     tables = _prepare(problem)
     _init, transition, evidence, rows, offsets = tables
+    small = _small(tables, LOST[dtype], want_gamma) if _vectorised(tables) else None
+    if small is not None:
+        gamma, xi, initial, row_counts, mantissa, exponent, _ = small
+        xi *= transition[0]
+        log_scale = np.log(mantissa) + exponent * LN2
+        visits = Visits(None if rows is None else row_counts, initial)
+        return _counts(problem, log_scale, gamma if want_gamma else None, xi, visits, [])
     mantissa, exponent, gamma, xi, failed, visits = _sweep(tables, LOST[dtype], want_gamma)
     xi *= transition
     impossible: list[tuple[int, int]] = []
@@ -130,9 +173,22 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
     if visits is None:
         first = gamma[:1] if len(offsets) == 2 else gamma[offsets[:-1]]
         visits = Visits(None if rows is None else _count_rows(rows, gamma, len(evidence)), first.sum(axis=0))
+    return _counts(problem, log_scale, gamma if want_gamma else None, xi, visits, impossible)
+
+
+def _counts(
+    problem: ChainProblem,
+    log_scale: np.ndarray,
+    gamma: np.ndarray | None,
+    xi: np.ndarray,
+    visits: Visits,
+    impossible: list[tuple[int, int]],
+) -> ChainCounts:
+    """In the dtype and shapes of the problem."""
+    dtype = problem.evidence.dtype
     return ChainCounts(
         log_scale.astype(dtype, copy=False),
-        gamma.astype(dtype, copy=False) if want_gamma else None,
+        None if gamma is None else gamma.astype(dtype, copy=False),
         xi.reshape(problem.transition.shape).astype(dtype, copy=False),
         None if visits.row_counts is None else visits.row_counts.astype(dtype, copy=False),
         visits.initial.astype(dtype, copy=False),
