@@ -485,23 +485,27 @@ class BaseHMM(BaseEstimator):
         if y is not None:
             X, lengths = end_to_end(X, lengths, flat=self.FLAT)
             lengths = lengths_or_target(y, lengths, len(rows_of_numbers(X, flat=self.FLAT)))
-        return self.messages(X, lengths, schedule=ForwardOnly()).total
+        return self._filtering(X, lengths).total
 
     def score_sequences(self, X, lengths=None) -> np.ndarray:
         """Log-likelihood of every sequence, (N,)."""
-        return self.messages(X, lengths, schedule=ForwardOnly()).totals("z")
+        return self._filtering(X, lengths).totals("z")
 
     def predictive_log_density(self, X, lengths=None) -> np.ndarray:
         """log p(x_t | x_0 … x_{t−1}) of every observation given those before it, (T,).
 
         They sum to ``score``; missing observations have 0.
         """
-        return inference.predictive_log_densities(self.messages(X, lengths, schedule=ForwardOnly()))
+        return inference.predictive_log_densities(self._filtering(X, lengths))
+
+    def _filtering(self, X, lengths) -> Messages:
+        chain, evidence = self._ready(X, lengths)
+        return chain.run(evidence, schedule=ForwardOnly())
 
     def score_samples(self, X, lengths=None) -> tuple[float, np.ndarray]:
         """Log-likelihood and posteriors p(z_t | X), (T, K)."""
         chain, evidence = self._ready(X, lengths)
-        m = run(chain.graph(evidence))
+        m = chain.run(evidence)
         posterior = chain.regimes(np.exp(m.belief["z"]))  # read first: the total then comes with it
         return m.total, posterior
 
@@ -512,7 +516,7 @@ class BaseHMM(BaseEstimator):
     def filter(self, X, lengths=None) -> np.ndarray:
         """Causal posteriors p(z_t | x_0 … x_t), (T, K)."""
         chain, evidence = self._ready(X, lengths)
-        return chain.regimes(inference.filtered(run(chain.graph(evidence), schedule=ForwardOnly())))
+        return chain.regimes(inference.filtered(chain.run(evidence, schedule=ForwardOnly())))
 
     def online(self) -> OnlineFilter:
         """A filter that takes one observation at a time, with constant memory; it gives what ``filter``
@@ -548,7 +552,7 @@ class BaseHMM(BaseEstimator):
         """
         schedule = None if lag is None else FixedLag(whole("lag", lag, 0))
         chain, evidence = self._ready(X, lengths)
-        return chain.regimes(np.exp(run(chain.graph(evidence), schedule=schedule).belief["z"]))
+        return chain.regimes(np.exp(chain.run(evidence, schedule=schedule).belief["z"]))
 
     def decode(self, X, lengths=None, algorithm=None) -> tuple[float, np.ndarray]:
         """A path of states and its log-probability log p(X, path).
@@ -563,12 +567,11 @@ class BaseHMM(BaseEstimator):
         """
         algorithm = one_of("algorithm", self.algorithm if algorithm is None else algorithm, ALGORITHMS)
         chain, evidence = self._ready(X, lengths)
-        graph = chain.graph(evidence)
         if algorithm == "viterbi":
-            m = run(graph, MaxProduct())
+            m = chain.run(evidence, MaxProduct())
             return m.total, chain.regime_of(m.assignment["z"])
-        path = chain.regimes(np.exp(run(graph).belief["z"])).argmax(axis=1)
-        return run(chain.graph(replace(evidence, labels=path)), schedule=ForwardOnly()).total, path
+        path = chain.regimes(np.exp(chain.run(evidence).belief["z"])).argmax(axis=1)
+        return chain.run(replace(evidence, labels=path), schedule=ForwardOnly()).total, path
 
     def predict(self, X, lengths=None) -> np.ndarray:
         """States by ``decode``, (T,)."""
@@ -592,14 +595,14 @@ class BaseHMM(BaseEstimator):
         """
         single = lengths is None and not is_list_of_sequences(X, flat=self.FLAT)
         chain, evidence = self._ready(X, lengths)
-        best = run(chain.graph(evidence), MaxProduct()).k_best("z", k)
+        best = chain.run(evidence, MaxProduct()).k_best("z", k)
         return (best.scores[0] if single else best.scores), chain.regime_of(best.states)
 
     def sample_paths(self, X, n: int = 1, lengths=None, random_state=None) -> np.ndarray:
         """Draw paths of states from their posterior p(z | X), (n, T)."""
         rng = generator(self.random_state if random_state is None else random_state)
         chain, evidence = self._ready(X, lengths)
-        m = run(chain.graph(evidence), schedule=ForwardOnly())
+        m = chain.run(evidence, schedule=ForwardOnly())
         return chain.regime_of(m.sample("z", rng, whole("n", n, 1)))
 
     def posterior_entropy(self, X, lengths=None) -> float:
@@ -609,7 +612,7 @@ class BaseHMM(BaseEstimator):
     def expected_visits(self, X, lengths=None) -> np.ndarray:
         """Expected number of separate visits to each state given the data, (K,)."""
         chain, evidence = self._ready(X, lengths)
-        return chain.visits(run(chain.graph(evidence)), evidence)
+        return chain.visits(chain.run(evidence), evidence)
 
     def expected_sojourn(self, X=None, lengths=None) -> np.ndarray:
         """Mean number of steps of a visit to each state, (K,).
@@ -620,7 +623,7 @@ class BaseHMM(BaseEstimator):
         if X is None:
             return self.chain().transition.sojourn()
         chain, evidence = self._ready(X, lengths)
-        m = run(chain.graph(evidence))
+        m = chain.run(evidence)
         visits = chain.visits(m, evidence)
         steps = chain.regimes(np.exp(m.belief["z"])).sum(axis=0)
         return steps / np.where(visits > 0, visits, 1)

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from hmm.emissions.base import Emission, table
+from hmm.emissions.base import Emission, attach_densities, blank, table
 from hmm.sample import Sample
 from hmm.simplex import dirichlet_log_density, draw, log, normalised
 from hmm.transitions.base import Transition
-from msgpass import FactorGraph, Messages, Table
+from msgpass import FactorGraph, Messages, Table, run
 
 MOST_LABELS = 512
 """States up to which a table of labels, that many squared, is less than one a step."""
@@ -63,14 +63,25 @@ class Chain:
         inputs = None if sample.U is None else self.transition.prepare(sample.U, sample.lengths)
         return Evidence(self.emission.prepare(sample.X), inputs, sample.lengths, sample.labels)
 
-    def graph(self, evidence: Evidence) -> FactorGraph:
-        """Factor graph over the evidence: states "z", parameters "initial", "transition", …"""
+    def run(self, evidence: Evidence, algebra=None, schedule=None) -> Messages:
+        """Messages over the evidence; densities live no longer than they do."""
+        values = self.values(evidence)
+        return run(self.graph(evidence, values), algebra, schedule, values)
+
+    def graph(self, evidence: Evidence, values: dict[str, np.ndarray] | None = None) -> FactorGraph:
+        """Factor graph over the evidence: states "z", parameters "initial", "transition", …
+
+        ``values`` are those that each run is going to be given: densities then stay out of the graph.
+        """
         g = FactorGraph()
         initial, lengths = self.log_initial(), evidence.lengths
         z = g.sequence("z", length=lengths if len(lengths) > 1 else lengths[0], states=len(initial))
         g.factor(Table(g.parameter("initial", initial)), z[0])
         self.transition.attach(g, z, evidence.inputs)
-        self.emission.attach(g, z, evidence.data, self.transition.groups)
+        if values is not None and "log_density" in values:
+            attach_densities(g, z, blank(values["log_density"].shape), self.transition.groups)
+        else:
+            self.emission.attach(g, z, evidence.data, self.transition.groups)
         if evidence.labels is not None:
             self._clamp(g, z, evidence.labels)
         return g

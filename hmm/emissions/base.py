@@ -168,8 +168,7 @@ class Emission(ABC):
     def attach(self, graph: FactorGraph, z, data, groups: np.ndarray | None = None) -> None:
         """Add the emission's factors over the states ``z``; of several graph states in one group each says
         the same."""
-        densities = graph.parameter("log_density", _frozen(self.log_density(data)))
-        graph.factor(table(densities, groups), z[:])
+        attach_densities(graph, z, _frozen(self.log_density(data)), groups)
 
     def values(self, data) -> dict[str, np.ndarray]:
         """Values of the graph's parameters under this emission."""
@@ -184,6 +183,21 @@ def _frozen(density: np.ndarray) -> np.ndarray:
     """The array itself, read only: then a graph takes it without a copy."""
     density.flags.writeable = False
     return density
+
+
+def attach_densities(graph: FactorGraph, z, densities: np.ndarray, groups: np.ndarray | None) -> None:
+    """Add log densities, (T, K), as one parameter."""
+    graph.factor(table(graph.parameter("log_density", densities), groups), z[:])
+
+
+def blank(shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros that take no memory, in place of densities that each run is given anew.
+
+    A graph and its nodes point at each other, so what it holds stays until Python's collector comes by.
+    """
+    zero = np.zeros(())
+    zero.flags.writeable = False
+    return np.broadcast_to(zero, shape)
 
 
 def table(values, groups: np.ndarray | None) -> Table | GroupedTable:

@@ -134,10 +134,10 @@ class Expectation:
 
     def messages(self, chain: Chain) -> Messages:
         """The graph over all sequences, each counting once, run with the values of ``chain``."""
+        values = chain.values(self.evidence)
         if self._graph is None:
-            self._graph = chain.graph(self.evidence)
-            return run(self._graph)
-        return run(self._graph, values=chain.values(self.evidence))
+            self._graph = chain.graph(self.evidence, values)
+        return run(self._graph, values=values)
 
     def _wants_gamma(self, chain: Chain, m: Messages) -> bool:
         """Whether posteriors must be read for the M-step. With states finer than the model's, what arrived at
