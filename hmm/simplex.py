@@ -78,4 +78,4 @@ def draw(cdf: list[float], u: float) -> int:
 
 def _flat(concentration) -> bool:
     """Whether a prior is one number, 1; asked in every iteration of a fit."""
-    return getattr(concentration, "ndim", 0) == 0 and concentration == 1
+    return getattr(concentration, "ndim", 0) == 0 and float(concentration) == 1.0

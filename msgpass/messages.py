@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,6 +71,14 @@ def _task(execution, name: str) -> TaskMessages:
     return TaskMessages(total, parameters, gradient)
 
 
+def _sequences(execution) -> list[str]:
+    return [n for n, v in execution.plan.graph.nodes.items() if isinstance(v, Sequence)]
+
+
+def _parameters(execution) -> list[str]:
+    return [n for n, v in execution.plan.graph.nodes.items() if isinstance(v, Parameter)]
+
+
 class Messages:
     """What :func:`msgpass.run` returns.
 
@@ -96,37 +105,61 @@ class Messages:
 
     def __init__(self, execution):
         self._x = execution
-        graph = execution.plan.graph
-        kinds = graph.nodes
-        sequences = lambda: [n for n, v in kinds.items() if isinstance(v, Sequence)]  # noqa: E731
-        self.forward = Reading("forward message", sequences, lambda n: readings.forward(execution, n))
-        self.backward = Reading("backward message", sequences, lambda n: readings.backward(execution, n))
-        self.belief = Reading(
+
+    # Each is made when it is first asked for. No reading refers to self: a run's arrays are freed with it,
+    # without waiting for the collector.
+
+    @cached_property
+    def forward(self) -> Reading:
+        """What slices up to and including t say."""
+        x = self._x
+        return Reading("forward message", lambda: _sequences(x), lambda n: readings.forward(x, n))
+
+    @cached_property
+    def backward(self) -> Reading:
+        """What later slices say."""
+        x = self._x
+        return Reading("backward message", lambda: _sequences(x), lambda n: readings.backward(x, n))
+
+    @cached_property
+    def belief(self) -> Reading:
+        """Normalised log marginals."""
+        x = self._x
+        return Reading(
             "belief",
-            lambda: readings.believed(execution),
-            lambda n: readings.believe(execution, n),
-            lambda n: readings.no_belief(execution, n),
+            lambda: readings.believed(x),
+            lambda n: readings.believe(x, n),
+            lambda n: readings.no_belief(x, n),
         )
-        self.parameters = Reading(
-            "parameter message",
-            lambda: [n for n, v in kinds.items() if isinstance(v, Parameter)],
-            lambda n: readings.parameter(execution, n),
-        )
-        self.gradient = Reading(
+
+    @cached_property
+    def parameters(self) -> Reading:
+        """∂total/∂parameter."""
+        x = self._x
+        return Reading("parameter message", lambda: _parameters(x), lambda n: readings.parameter(x, n))
+
+    @cached_property
+    def gradient(self) -> Reading:
+        """∂total/∂ any real variable, parameter or observation."""
+        x = self._x
+        return Reading(
             "gradient",
-            lambda: readings.real_names(execution),
-            lambda n: readings.gradient(execution, n),
-            lambda n: readings.no_gradient(execution, n),
+            lambda: readings.real_names(x),
+            lambda n: readings.gradient(x, n),
+            lambda n: readings.no_gradient(x, n),
         )
-        self.assignment = Reading(
-            "assignment",
-            lambda: readings.discrete_names(execution),
-            lambda n: readings.assignment(execution, n),
-        )
-        # No reading refers to self: a run's arrays are freed with it, without waiting for the collector.
-        self.tasks = Reading(
-            "task", lambda: [t for t in execution.tasks if t is not None], lambda n: _task(execution, n)
-        )
+
+    @cached_property
+    def assignment(self) -> Reading:
+        """Best states of discrete variables."""
+        x = self._x
+        return Reading("assignment", lambda: readings.discrete_names(x), lambda n: readings.assignment(x, n))
+
+    @cached_property
+    def tasks(self) -> Reading:
+        """Each task's own total, parameters and gradient."""
+        x = self._x
+        return Reading("task", lambda: [t for t in x.tasks if t is not None], lambda n: _task(x, n))
 
     @property
     def graph(self):

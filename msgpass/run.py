@@ -180,11 +180,12 @@ def resolve_values(plan: Plan, values: dict | None) -> tuple[Values, dict[str, n
     clamp: dict[str, np.ndarray] = {}
     if values is None:
         return Values(defaults, plan.cache["complete"]), clamp
-    # What is known of the graph's own data stays known; what this run gives is looked through anew.
-    given_names = {getattr(key, "name", key) for key in values} if isinstance(values, dict) else set()
-    arrays = Values(defaults, {n: c for n, c in plan.cache["complete"].items() if n not in given_names})
     if not isinstance(values, dict):
         raise DataError(f"values is a dict from names to arrays, got {type(values).__name__}")
+    # What is known of the graph's own data stays known; what this run gives is looked through anew.
+    arrays = Values(defaults, dict(plan.cache["complete"]))
+    for key in values:
+        arrays.known.pop(getattr(key, "name", key), None)
     for key, value in values.items():
         name = getattr(key, "name", key)
         node = plan.graph.nodes.get(name)

@@ -19,8 +19,10 @@ from msgpass.errors import DataError, ImpossibleEvidenceError, NumericalError, U
 from msgpass.nodes import Observation, Sequence, Slice
 from msgpass.plan import Losses, Map, Plan, Recurrence, TableChain, Tree
 from msgpass.sweeps import real
+from msgpass.sweeps.plain_chain import PlainTables, Recipe
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
+from msgpass.sweeps.table_chain import ChainLayout, ChainRun, ChainTables
 from msgpass.values import Values, all_finite
 
 
@@ -70,9 +72,8 @@ class Execution:
                 self.losses[k] = real.evaluate_loss(block, self.values)
             else:
                 self.runs[k] = self.component(k, block, self.clamp)
-                labels = {
-                    n: self.plan.graph.conditions[n] for n in block.nodes if n in self.plan.graph.conditions
-                }
+                conditions = self.plan.graph.conditions
+                labels = {n: conditions[n] for n in block.nodes if n in conditions} if conditions else None
                 if labels:
                     self.clamped[k] = self.component(k, block, {**self.clamp, **labels})
 
@@ -92,7 +93,7 @@ class Execution:
         algebra = self.algebras[k]
         if isinstance(algebra, Tangent):
             algebra = Gaussian() if block.gaussian else SumProduct()
-        clamp = {n: v for n, v in clamp.items() if n in block.nodes}
+        clamp = {n: v for n, v in clamp.items() if n in block.nodes} if clamp else clamp
         compiled = isinstance(block, TableChain) and type(algebra) in (SumProduct, MaxProduct)
         if self.schedule.windowed and compiled:
             from msgpass.sweeps.windowed import WindowedChain
@@ -112,16 +113,12 @@ class Execution:
 
     def chain(self, k: int, block: TableChain, algebra, clamp):
         """A TableChain through its kernels."""
-        from msgpass.sweeps.table_chain import ChainRun
-
         tables = self.chain_tables(k, block, clamp)
         maximise, forward_only = isinstance(algebra, MaxProduct), not self.schedule.backward
         return ChainRun(block, tables.layout, self.values, maximise, clamp, forward_only, tables)
 
     def chain_tables(self, k: int, block: TableChain, clamp):
         """A chain's log tables; those that no value of this run touches are kept with the plan."""
-        from msgpass.sweeps.table_chain import ChainLayout, ChainTables
-
         cache = self.plan.cache
         layout = cache.get(("layout", k))
         if layout is None:
@@ -135,10 +132,15 @@ class Execution:
                 tables = cache[("tables", k)] = ChainTables(block, layout, self.values)
             return tables
         kept = self._observed(k, block).isdisjoint(self.overridden)
+        recipe = cache.get(("recipe", k)) if kept else None
+        if recipe is not None and recipe.fits(self.values):
+            return PlainTables(recipe, block, layout, self.values)
         symbols = cache.get(("symbols", k)) if kept else None
         tables = ChainTables(block, layout, self.values, None, symbols)
         if kept and symbols is None and tables.symbols is not None:
             cache[("symbols", k)] = tables.symbols
+        if kept and "*" not in depends and ("recipe", k) not in cache:
+            cache[("recipe", k)] = Recipe.of(tables)
         return tables
 
     def _depends(self, k: int, block) -> set:
@@ -206,7 +208,7 @@ class Execution:
         value = sum(v for v, _ in self.losses.values())
         for k in self.runs:
             value += sum(sign * part.total for part, sign in self.shares(k))
-        if np.isnan(value):
+        if value != value:
             raise NumericalError(
                 "total is NaN: the labels have probability zero, and so has the evidence; look for "
                 "−∞ in the tables"

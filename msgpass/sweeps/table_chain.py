@@ -15,7 +15,14 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from msgpass.errors import ImpossibleEvidenceError
-from msgpass.kernels.table_chain import ChainProblem, best_path, expected_counts, forward_scale, log_messages
+from msgpass.kernels.table_chain import (
+    ChainCounts,
+    ChainProblem,
+    best_path,
+    expected_counts,
+    forward_scale,
+    log_messages,
+)
 from msgpass.kernels.table_chain_exponentiate import scaled_exponentials, scaled_whole
 from msgpass.nodes import Parameter
 from msgpass.plan import TableChain
@@ -42,6 +49,7 @@ class ChainLayout:
             lengths = np.repeat(lengths, batch)
         self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self.n, self.lengths = len(lengths), lengths
+        self.starts, self.steps = self.offsets[:-1], lengths - 1
         self.pairs = int(self.offsets[-1]) - self.n
 
     def into(self, stacked: np.ndarray) -> np.ndarray:
@@ -227,23 +235,33 @@ class ChainTables:
 
     @cached_property
     def problem(self) -> tuple[ChainProblem, np.ndarray]:
-        """Linear tables scaled by their maxima, and what that takes out of each sequence's log Z."""
-        init, init_top = scaled_whole(self.log_init)
-        transition, trans_top = scaled_whole(self.log_transition)
-        evidence, tops = scaled_exponentials(self.log_evidence)
-        offsets = self.layout.offsets
-        per_step = tops if self.rows is None else tops[self.rows]
-        removed = init_top + (
-            np.add.reduceat(per_step, offsets[:-1]) if len(offsets) > 2 else per_step.sum(keepdims=True)
-        )
-        if transition.ndim == 2:
-            removed = removed + trans_top * (self.layout.lengths - 1)
-        else:
-            sums = np.concatenate([[0.0], np.cumsum(trans_top)])
-            pairs = offsets - np.arange(len(offsets))
-            removed = removed + sums[pairs[1:]] - sums[pairs[:-1]]
-        logs = (self.log_init, self.log_transition, self.log_evidence)
-        return ChainProblem(init, transition, evidence, self.rows, offsets, logs), removed
+        """The linear tables, and what their scaling takes out of log Z."""
+        return scaled(self.log_init, self.log_transition, self.log_evidence, self.rows, self.layout)
+
+    def deliver(self, counts: ChainCounts, store, sign: float) -> None:
+        """Add expected counts onto whatever stands behind the tables."""
+        deliver_counts(self, counts.gamma, counts.xi, counts.row_counts, store, sign, counts.initial[None])
+
+
+def scaled(
+    log_init: np.ndarray, log_transition: np.ndarray, log_evidence: np.ndarray, rows: Any, layout: ChainLayout
+) -> tuple[ChainProblem, np.ndarray]:
+    """Linear tables scaled by their maxima, and what that takes out of each sequence's log Z."""
+    init, init_top = scaled_whole(log_init)
+    transition, trans_top = scaled_whole(log_transition)
+    evidence, tops = scaled_exponentials(log_evidence)
+    offsets = layout.offsets
+    per_step = tops if rows is None else tops.take(rows)
+    by_sequence = np.add.reduceat(per_step, layout.starts) if layout.n > 1 else per_step.sum(keepdims=True)
+    removed = init_top + by_sequence
+    if transition.ndim == 2:
+        removed = removed + trans_top * layout.steps
+    else:
+        sums = np.concatenate([[0.0], np.cumsum(trans_top)])
+        pairs = offsets - np.arange(len(offsets))
+        removed = removed + sums[pairs[1:]] - sums[pairs[:-1]]
+    logs = (log_init, log_transition, log_evidence)
+    return ChainProblem(init, transition, evidence, rows, offsets, logs), removed
 
 
 def _latent_position(m: TableInstances) -> int:
@@ -261,12 +279,14 @@ class ChainRun:
         maximise: bool,
         clamp=None,
         forward_only: bool = False,
-        cached: ChainTables | None = None,
+        cached: Any = None,
     ):
         self.block, self.layout, self.maximise = block, layout, maximise
-        self.tables, self.forward_only = cached or ChainTables(block, layout, values, clamp), forward_only
+        self.tables: Any = ChainTables(block, layout, values, clamp) if cached is None else cached
+        self.forward_only = forward_only
         self.path: Any = None
         self.problem: Any = None
+        self.removed: Any = None
         t = self.tables
         if maximise:
             scores, path = best_path(t.log_init, t.log_transition, t.log_evidence, t.rows, layout.offsets)
@@ -357,13 +377,13 @@ class ChainRun:
     def add_parameters(self, store, sign: float = 1.0) -> None:
         """Expected counts at parameters, marginals at real sequences behind tables."""
         self.impossible()
-        counts, gamma = self.counts, None
+        counts = self.counts
         if counts is None:
             deliver_counts(self.tables, self.gamma, self.xi, None, store, sign)
             return
         if not self.tables.counts_suffice:
-            gamma = self.gamma
-        deliver_counts(self.tables, gamma, self.xi, counts.row_counts, store, sign, counts.initial[None])
+            counts = counts._replace(gamma=self.gamma)
+        self.tables.deliver(counts, store, sign)
 
     @cached_property
     def xi(self) -> np.ndarray:
