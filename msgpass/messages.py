@@ -22,18 +22,20 @@ class Reading(Mapping):
         names: Callable[[], list[str]],
         read: Callable[[str], Any],
         explain: Callable[[str], str | None] = lambda _: None,
+        has: Callable[[str], bool] | None = None,
     ):
         self._what, self._names, self._read, self._explain = what, names, read, explain
+        self._has = has or (lambda name: name in names())
         self._kept: dict[str, Any] = {}
 
     def __getitem__(self, key):
         name = getattr(key, "name", key)
         if name not in self._kept:
-            names = self._names()
-            if name not in names:
+            if not self._has(name):
                 why = self._explain(name)
                 if why is not None:
                     raise UnsupportedError(why)
+                names = self._names()
                 raise UnavailableError(
                     f"there is no {self._what} of {name!r}; there is one of "
                     f"{', '.join(names) or 'nothing in this graph'}"
@@ -48,7 +50,7 @@ class Reading(Mapping):
         return len(self._names())
 
     def __contains__(self, key) -> bool:
-        return getattr(key, "name", key) in self._names()
+        return self._has(getattr(key, "name", key))
 
     def __repr__(self) -> str:
         return f"<{self._what}: {', '.join(self._names())}>"
@@ -73,10 +75,6 @@ def _task(execution, name: str) -> TaskMessages:
 
 def _sequences(execution) -> list[str]:
     return [n for n, v in execution.plan.graph.nodes.items() if isinstance(v, Sequence)]
-
-
-def _parameters(execution) -> list[str]:
-    return [n for n, v in execution.plan.graph.nodes.items() if isinstance(v, Parameter)]
 
 
 class Messages:
@@ -136,7 +134,13 @@ class Messages:
     def parameters(self) -> Reading:
         """∂total/∂parameter."""
         x = self._x
-        return Reading("parameter message", lambda: _parameters(x), lambda n: readings.parameter(x, n))
+        nodes = x.plan.graph.nodes
+        return Reading(
+            "parameter message",
+            lambda: [n for n, v in nodes.items() if isinstance(v, Parameter)],
+            lambda n: readings.parameter(x, n),
+            has=lambda n: isinstance(nodes.get(n), Parameter),
+        )
 
     @cached_property
     def gradient(self) -> Reading:

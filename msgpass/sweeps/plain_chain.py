@@ -50,8 +50,8 @@ class Recipe(NamedTuple):
                 return None
         elif tables.symbols.missing or tables.indexed is not evidence:
             return None
-        init, transition, table = names
-        return cls(init, transition, table, flipped, evidence.observed == [1], tables.symbols)
+        init, transition, density = names
+        return cls(init, transition, density, flipped, evidence.observed == [1], tables.symbols)
 
     def fits(self, values) -> bool:
         """Whether this run's arrays are of the dtype that the recipe was made for."""

@@ -252,9 +252,8 @@ def scaled(
     evidence, tops = scaled_exponentials(log_evidence)
     offsets = layout.offsets
     per_step = tops if rows is None else tops.take(rows)
-    removed = init_top + (
-        np.add.reduceat(per_step, layout.starts) if layout.n > 1 else per_step.sum(keepdims=True)
-    )
+    by_sequence = np.add.reduceat(per_step, layout.starts) if layout.n > 1 else per_step.sum(keepdims=True)
+    removed = init_top + by_sequence
     if transition.ndim == 2:
         removed = removed + trans_top * layout.steps
     else:

@@ -1,50 +1,71 @@
-"""One compiled call gives the bits of the sweep that it stands for."""
+"""The E-step in one compiled call has the bits of the calls that it stands for."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from msgpass.kernels import table_chain
-from msgpass.kernels.table_chain import ChainProblem, expected_counts
-
-
-def problem(K, lengths, M, rng):
-    T = sum(lengths)
-    rows = None if M is None else rng.integers(0, M, T)
-    evidence = rng.random((T if M is None else M, K)) + 1e-3
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return ChainProblem(rng.dirichlet(np.ones(K)), rng.dirichlet(np.ones(K), K), evidence, rows, offsets)
+from msgpass.kernels import table_chain, table_chain_large, table_chain_small
+from msgpass.kernels.table_chain import expected_counts
+from tests.msgpass.kernels.chain_models import random_problem
 
 
-CASES = [
-    (K, M, lengths)
-    for K in (2, 3, 4, 6, 8)
-    for M in (None, 4, 600)
-    for lengths in ([100] * 50, [3, 90, 41, 17, 250, 8, 1, 77, 300, 120, 2000])
-]
+def both(problem, want_gamma, monkeypatch):
+    """(in one call, as several)."""
+    called = []
+    kernel = table_chain_small.expected_counts
+    with monkeypatch.context() as patch:
+        patch.setattr(table_chain, "VECTORISED_WHERE_LANES_FILL", 0)
+        patch.setattr(table_chain_small, "expected_counts", lambda *a: called.append(1) or kernel(*a))
+        patch.setattr(table_chain_small.expected_counts, "signatures", [1], raising=False)
+        one = expected_counts(problem, want_gamma)
+        assert called
+        patch.setattr(table_chain, "_small", lambda *_: None)
+        return one, expected_counts(problem, want_gamma)
 
 
-@pytest.mark.parametrize(("K", "M", "lengths"), CASES)
-@pytest.mark.parametrize("want_gamma", [False, True])
-def test_the_bits_of_the_large_family(K, M, lengths, want_gamma, rng, monkeypatch):
-    given = problem(K, lengths, M, rng)
-    logs = [np.log(a) for a in given[:3]]
-    given = given._replace(logs=tuple(logs))
-    small = expected_counts(given, want_gamma)
-    monkeypatch.setattr(table_chain, "_small", lambda *_: None)
-    large = expected_counts(given, want_gamma)
-    for name in ("log_scale", "xi", "initial", "row_counts", "gamma"):
-        one, two = getattr(small, name), getattr(large, name)
-        assert (one is None) == (two is None), name
-        if one is not None:
-            np.testing.assert_array_equal(one, two, err_msg=name)
+def assert_same_bits(one, other):
+    for name, found, wanted in zip(one._fields, one, other, strict=True):
+        assert found is wanted is None or np.array_equal(found, wanted), name
+    assert one.impossible == other.impossible
 
 
-def test_a_vanished_scale_goes_to_the_log_space(rng):
-    given = problem(2, [100] * 50, 4, rng)
-    evidence = given.evidence.copy()
-    evidence[0] = 1e-320
-    with np.errstate(divide="ignore"):
-        logs = (np.log(given.init), np.log(given.transition), np.log(evidence))
-    counts = expected_counts(given._replace(evidence=evidence, logs=logs))
-    assert np.isfinite(counts.log_scale).all()
-    np.testing.assert_allclose(counts.gamma.sum(axis=1), 1, rtol=1e-9)
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32),
+    n_states=st.integers(2, 16),
+    lengths=st.lists(st.integers(1, 60), min_size=8, max_size=40),
+    categories=st.sampled_from([None, 3, 40]),
+    want_gamma=st.booleans(),
+    dtype=st.sampled_from([np.float64, np.float32]),
+)
+def test_same_bits(seed, n_states, lengths, categories, want_gamma, dtype):
+    problem = random_problem(seed, n_states, lengths, categories=categories, dtype=dtype)
+    with pytest.MonkeyPatch.context() as patch:
+        assert_same_bits(*both(problem, want_gamma, patch))
+
+
+@pytest.mark.parametrize("n_states", [3, 10])
+@pytest.mark.parametrize("categories", [None, 5, 1500])
+def test_same_bits_where_counts_take_turns(n_states, categories, monkeypatch):
+    problem = random_problem(3, n_states, [100, 90] * 30, categories=categories)
+    assert n_states * problem.offsets[-1] >= table_chain.VECTORISED
+    assert_same_bits(*both(problem, True, monkeypatch))
+
+
+def test_a_vanished_scale_goes_the_long_way(monkeypatch):
+    problem = random_problem(5, 3, [30] * 20, categories=5)
+    problem.evidence[0] = 0.0
+    problem.rows[:570] = 1 + problem.rows[:570] % 4
+    one, other = both(problem, True, monkeypatch)
+    assert_same_bits(one, other)
+    assert one.impossible
+    assert np.isfinite(one.log_scale[:19]).all()
+
+
+def test_large_work_and_long_sequences_go_elsewhere(monkeypatch):
+    monkeypatch.setattr(table_chain_small, "expected_counts", None)
+    expected_counts(random_problem(1, 2, [5000]))
+    monkeypatch.setattr(table_chain_large, "THREADED", 0)
+    expected_counts(random_problem(1, 2, [100] * 30))
+    expected_counts(random_problem(1, 17, [100] * 30))

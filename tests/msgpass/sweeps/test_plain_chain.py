@@ -1,90 +1,154 @@
-"""A recipe changes what a run costs and nothing that it says."""
+"""A run whose tables come by recipe says what a run without says, to the bit; and when there is a recipe."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from msgpass import FactorGraph, ForwardOnly, MaxProduct, Table, run
-from msgpass.sweeps.plain_chain import PlainTables
+from msgpass import (
+    Checkpointed,
+    FactorGraph,
+    FixedLag,
+    ForwardOnly,
+    MaxProduct,
+    Sequential,
+    SumProduct,
+    Table,
+    run,
+)
+from msgpass.sweeps.plain_chain import PlainTables, Recipe
+
+STATES, SYMBOLS = 3, 4
 
 
-def log_simplex(rng, *shape):
-    p = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
-    p[rng.random(p.shape) < 0.1] = 0
-    p[..., 0] += p.sum(axis=-1) == 0
-    with np.errstate(divide="ignore"):
-        return np.log(p / p.sum(axis=-1, keepdims=True))
-
-
-def graph(kind, K, lengths, rng, flipped, turned):
-    """A plain chain, its transition written (later, earlier), its symbols first, or neither."""
-    T, M = sum(lengths), 3
+def chain(lengths, densities=False, flipped=False, missing=False, extra=False, shared=False, batch=()):
+    """A graph, and other values for it."""
+    rng = np.random.default_rng(0)
     g = FactorGraph()
-    z = g.sequence("z", length=lengths if len(lengths) > 1 else lengths[0], states=K)
-    g.factor(Table(g.parameter("initial", log_simplex(rng, K))), z[0])
-    transition = g.parameter("transition", log_simplex(rng, K, K))
-    g.factor(Table(transition), *((z[1:], z[:-1]) if flipped else (z[:-1], z[1:])))
-    if kind == "symbols":
-        x = g.observe("x", rng.integers(0, M, T), states=M)
-        emission = g.parameter("emission", log_simplex(rng, *((M, K) if turned else (K, M))))
-        g.factor(Table(emission), *((x[:], z[:]) if turned else (z[:], x[:])))
+    z = g.sequence("z", length=lengths, states=STATES, shape=batch)
+    T = int(np.sum(lengths))
+    shapes = {"initial": (STATES,), "transition": (STATES, STATES), "emission": (STATES, SYMBOLS)}
+    if densities:
+        shapes["emission"] = (T, *batch, STATES)
+    elif flipped:
+        shapes["emission"] = (SYMBOLS, STATES)
+    made = {name: Table(g.parameter(name, rng.normal(size=shape))) for name, shape in shapes.items()}
+    g.factor(made["initial"], z[0])
+    g.factor(made["transition"], *((z[1:], z[:-1]) if flipped else (z[:-1], z[1:])))
+    if densities:
+        g.factor(made["emission"], z[:])
     else:
-        g.factor(Table(g.parameter("log_density", rng.normal(size=(T, K)))), z[:])
-    return g
+        symbols = rng.integers(0, SYMBOLS, (T, *batch))
+        symbols.flat[0] = -1 if missing else 0
+        x = (
+            g.observe("x", symbols, states=SYMBOLS, shape=batch)
+            if batch
+            else g.observe("x", symbols, states=SYMBOLS)
+        )
+        g.factor(made["emission"], *((x[:], z[:]) if flipped else (z[:], x[:])))
+    if extra:
+        g.factor(Table(np.zeros(STATES)), z[:])
+    if shared:
+        g.factor(made["initial"], z[0])
+    return g, {name: rng.normal(size=shape) for name, shape in shapes.items()}
+
+
+def tables(m):
+    return m._x.runs[0].tables
 
 
 def readings(m):
-    found = {f"parameter {name}": m.parameters[name] for name in m.parameters}
-    return found | {
-        "total": m.total,
-        "totals": m.totals("z"),
-        "belief": m.belief["z"],
-        "forward": m.forward["z"],
-    }
+    """All that can be read, in an order that varies with the algebra and schedule."""
+    found = {"total": m.total, "totals": m.totals("z"), "forward": m.forward["z"]}
+    if m.schedule != ForwardOnly():
+        found |= {name: m.parameters[name] for name in m.parameters}
+        found |= {f"lent {name}": m.lent(name) for name in m.parameters}
+        found |= {"belief": m.belief["z"], "backward": m.backward["z"]}
+        found |= {f"factor {name}": m.belief[name] for name in m.graph.factors}
+    return found
 
 
-@given(
-    st.integers(0, 2**32 - 1),
-    st.sampled_from(["symbols", "densities"]),
-    st.integers(1, 5),
-    st.lists(st.integers(1, 9), min_size=1, max_size=4),
-    st.booleans(),
-    st.booleans(),
+def without_recipe(g, algebra, schedule, values):
+    run(g, algebra, schedule, values)
+    g.plan().cache[("recipe", 0)] = None
+    m = run(g, algebra, schedule, values)
+    del g.plan().cache[("recipe", 0)]
+    return m
+
+
+@pytest.mark.parametrize("lengths", [30, [5, 1, 9], [60] * 40])
+@pytest.mark.parametrize("kind", [{}, {"flipped": True}, {"densities": True}])
+@pytest.mark.parametrize(
+    ("algebra", "schedule"),
+    [
+        (SumProduct(), Sequential()),
+        (SumProduct(), ForwardOnly()),
+        (SumProduct(), FixedLag(2)),
+        (MaxProduct(), Sequential()),
+    ],
 )
-def test_the_same_bits(seed, kind, K, lengths, flipped, turned):
-    rng = np.random.default_rng(seed)
-    g = graph(kind, K, lengths, rng, flipped, turned)
-    values = {
-        name: log_simplex(rng, *g.nodes[name].shape)
-        if name != "log_density"
-        else rng.normal(size=(sum(lengths), K))
-        for name in run(g).parameters
-    }
-    runs = [run(g, values=values) for _ in range(2)]  # the first one makes the recipe
-    if runs[0].total == -np.inf:
-        assert runs[1].total == -np.inf
-        return
-    tables = next(iter(runs[1]._x.runs.values())).tables
-    assert isinstance(tables, PlainTables)
-    for (name, first), second in zip(readings(runs[0]).items(), readings(runs[1]).values(), strict=True):
-        np.testing.assert_array_equal(first, second, err_msg=name)
-    best = [run(g, MaxProduct(), values=values) for _ in range(2)]
-    np.testing.assert_array_equal(best[0].assignment["z"], best[1].assignment["z"])
-    assert run(g, schedule=ForwardOnly(), values=values).total == pytest.approx(runs[0].total, rel=1e-12)
+def test_same_bits(lengths, kind, algebra, schedule):
+    g, values = chain(lengths, **kind)
+    expected = readings(without_recipe(g, algebra, schedule, values))
+    run(g, algebra, schedule, values)
+    m = run(g, algebra, schedule, values)
+    if not isinstance(schedule, FixedLag):
+        assert type(tables(m)) is PlainTables
+    found = readings(m)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert np.array_equal(found[name], value), name
 
 
-def test_other_data_clamps_and_dtypes_take_the_general_way(rng):
-    g = graph("symbols", 3, [6, 4], rng, False, False)
-    values = {"transition": log_simplex(rng, 3, 3)}
-    for _ in range(2):
-        whole = run(g, values=values)
-    for other in (
-        {"x": np.array([0, 1, 2, -1, 0, 1, 2, 0, 1, 2])},
-        {"z": np.array([0, -1, -1, -1, -1, -1, -1, -1, -1, -1])},
-        {"emission": np.asarray(g.nodes["emission"].value, np.float32)},
-    ):
-        m = run(g, values=values | other)
-        assert not isinstance(next(iter(m._x.runs.values())).tables, PlainTables)
-        assert np.isfinite(m.total) and (m.total != whole.total or "emission" in other)
-    assert run(g, values=values).total == whole.total
+def test_checkpoints_take_the_recipe_too():
+    g, values = chain([60] * 40)
+    whole, kept = run(g, values=values), run(g, None, Checkpointed(4), values)
+    assert kept.total == pytest.approx(whole.total, rel=1e-12)
+    for name in whole.parameters:
+        np.testing.assert_allclose(kept.parameters[name], whole.parameters[name], rtol=1e-10)
+
+
+def test_some_values_and_other_data():
+    """What a run is not given is the graph's own; a run on other data takes no recipe."""
+    g, values = chain([60] * 40)
+    run(g, values=values)
+    some = {"transition": values["transition"]}
+    fresh, _ = chain([60] * 40)
+    assert run(g, values=some).total == run(fresh, values=some).total
+    other = {**values, "x": 3 - np.maximum(g.nodes["x"].value, 0)}
+    m = run(g, values=other)
+    assert type(tables(m)) is not PlainTables
+    fresh, _ = chain([60] * 40)
+    assert m.total == run(fresh, values=other).total
+
+
+def test_clamped_states_take_no_recipe():
+    g, values = chain(30)
+    run(g, values=values)
+    path = np.zeros(30, np.int64)
+    m = run(g, values={**values, "z": path})
+    assert np.exp(m.belief["z"])[:, 0] == pytest.approx(1.0)
+
+
+def test_single_precision_takes_no_recipe():
+    g, values = chain(30)
+    run(g, values=values)
+    m = run(g, values={name: value.astype(np.float32) for name, value in values.items()})
+    assert type(tables(m)) is not PlainTables
+    assert m.parameters["transition"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"missing": True},
+        {"extra": True},
+        {"shared": True},
+        {"densities": True, "extra": True},
+        {"densities": True, "batch": (2,)},
+    ],
+)
+def test_other_chains_have_none(kind):
+    g, values = chain(30, **kind)
+    run(g, values=values)
+    m = run(g, values=values)
+    assert type(tables(m)) is not PlainTables
+    assert Recipe.of(tables(m)) is None
