@@ -48,7 +48,7 @@ class Learner(Core):
             Lengths of the sequences, summing to T; one sequence by default.
         weights : array-like, (N,), optional
             How often each sequence counts: 2 is worth the sequence twice.
-        labels : array-like of int, (T,), optional
+        labels : array-like of int, (T,), or a list with one a sequence, optional
             States that are known, −1 (or NaN) where they are not: what is maximised is log p(x, labels).
         checkpoint : str or path, optional
             A file that the fit is kept in while it runs, and from which the same call goes on after it was

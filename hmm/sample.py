@@ -49,6 +49,8 @@ def known_states(labels, n_rows: int, n_components: int) -> np.ndarray | None:
     """``labels`` of a semi-supervised fit as whole numbers, −1 where unknown (NaN, too)."""
     if labels is None:
         return None
+    if isinstance(labels, list | tuple) and labels and all(np.ndim(own) == 1 for own in labels):
+        labels = np.concatenate(labels)  # one array a sequence, as X may come
     try:
         array = np.asarray(labels, np.float64)
     except (TypeError, ValueError) as problem:

@@ -97,6 +97,14 @@ def test_all_labels_known_is_counting(rng):
     np.testing.assert_allclose(model.startprob_, np.eye(2)[path[0]])
 
 
+def test_labels_come_as_the_sequences_do(rng):
+    X, labels = rng.integers(0, 3, (9, 1)), np.array([0, -1, 1, -1, 0, 0, -1, 1, 1])
+    whole, parts = (hmm.CategoricalHMM(2, n_features=3, random_state=0, n_iter=3, tol=0) for _ in "ab")
+    whole.fit(X, lengths=[4, 5], labels=labels)
+    parts.fit([X[:4], X[4:]], labels=[labels[:4], labels[4:]])
+    assert parts.monitor_.history == whole.monitor_.history
+
+
 def test_a_few_labels_name_the_states(rng):
     truth = np.repeat([0, 1, 0, 1], 50)
     X = rng.normal(np.where(truth, -4.0, 4.0), 1)[:, None]
