@@ -42,6 +42,9 @@ class BaseHMM(Learner, Reader):
         states, or a mask. ``params`` freezes whole parameters.
     tied : dict, optional
         "transmat" or "emission" → lists of states that share their row, or what they emit.
+    prior_rows, prior_weight : array (n, D), float
+        A prior for any emission, beside those that it has: rows as X has them that every state has seen
+        before the fit, each ``prior_weight`` times.
     """
 
     # -- the model itself -------------------------------------------------------------------------------

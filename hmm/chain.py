@@ -41,6 +41,29 @@ class Evidence:
 
 
 @dataclass(frozen=True, eq=False)
+class Pseudo:
+    """Rows that every state has seen before any data, a prior for any emission: log p(θ) = w Σ_n Σ_k
+    log p(x_n | θ_k) up to a constant. It is conjugate where there is a conjugate prior.
+
+    Parameters
+    ----------
+    X : array, (n, D)
+    data
+        The same as the emission prepared it.
+    weight : float
+        How often each row counts, w.
+    """
+
+    X: np.ndarray
+    data: Any
+    weight: float
+
+    def counts(self, n_states: int) -> np.ndarray:
+        """Weights of the rows in an M-step, (n, K)."""
+        return np.full((len(self.X), n_states), self.weight)
+
+
+@dataclass(frozen=True, eq=False)
 class Chain:
     """Parameters of an HMM.
 
@@ -51,12 +74,15 @@ class Chain:
     emission : Emission
     concentration : float or array that broadcasts to (K,)
         Of a Dirichlet prior on the initial distribution; 1 is flat.
+    pseudo : Pseudo, optional
+        Prior of the emission beside its own.
     """
 
     initial: np.ndarray
     transition: Transition
     emission: Emission
     concentration: Any = 1.0
+    pseudo: Pseudo | None = None
 
     def evidence(self, sample: Sample) -> Evidence:
         """Observations and inputs, prepared."""
@@ -142,7 +168,22 @@ class Chain:
             dirichlet_log_density(self.initial, self.concentration)
             + self.transition.log_prior()
             + self.emission.log_prior()
+            + self._log_pseudo()
         )
+
+    def _log_pseudo(self) -> float:
+        if self.pseudo is None:
+            return 0.0
+        return self.pseudo.weight * float(self.emission.log_density(self.pseudo.data).sum())
+
+    def emission_prior_gradient(self) -> dict[str, np.ndarray]:
+        """Of all that ``log_prior`` says of the emission, by field."""
+        slopes = dict(self.emission.prior_gradient())
+        if self.pseudo is not None:
+            n_states = self.emission.log_density(self.pseudo.data).shape[1]
+            seen = self.emission.gradient(self.pseudo.data, self.pseudo.counts(n_states))
+            slopes = {name: slope + slopes.get(name, 0.0) for name, slope in seen.items()}
+        return slopes
 
     def sample(
         self, n: int, rng: np.random.Generator, first: int | None = None, inputs=None

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
-from hmm.chain import Chain, Evidence
+from hmm.chain import Chain, Evidence, Pseudo
 from hmm.emissions.base import Emission
 from hmm.learning.survey import Survey
 from hmm.sample import Sample, checked_sample
@@ -38,6 +38,8 @@ class Core(BaseEstimator):
     topology: Any = field(default=None, kw_only=True)
     frozen: Any = field(default=None, kw_only=True)
     tied: Any = field(default=None, kw_only=True)
+    prior_rows: Any = field(default=None, kw_only=True)
+    prior_weight: float = field(default=1.0, kw_only=True)
 
     EMISSION: ClassVar[type[Emission]]
     FLAT: ClassVar[bool] = False
@@ -119,12 +121,24 @@ class Core(BaseEstimator):
                 "call fit(X), or set these attributes"
             )
         held: dict[str, Any] = {name: getattr(self, f"{name}_") for name in kind.FIELDS}
+        emission = self.emission(X).check(K)
         return Chain(
             probabilities("startprob_", self.startprob_, (K,)),
             replace(cast(Any, kind), **held).check(K),
-            self.emission(X).check(K),
+            emission,
             self._concentration(K),
+            None if X is None else self._pseudo(emission),
         )
+
+    def _pseudo(self, emission: Emission) -> Pseudo | None:
+        """The settings ``prior_rows`` and ``prior_weight``."""
+        weight = float(prior("prior_weight", self.prior_weight, ()))
+        if self.prior_rows is None or not weight:
+            return None
+        X = rows_of_numbers(self.prior_rows, flat=self.FLAT)
+        same_width(X, emission.n_features, "prior_rows of the model")
+        X = self.arranged(self.check_data(X), [len(X)])
+        return Pseudo(X, emission.prepare(X), weight)
 
     def _concentration(self, K: int) -> Any:
         """Prior of the initial distribution."""

@@ -57,6 +57,7 @@ def check_settings(model) -> None:
         )
     check_topology(model.topology, K)
     kind = model.transition_kind()
+    prior("prior_weight", model.prior_weight, ())
     if model.transmat_prior is not None or not model.PRIORS_BY_DEFAULT:
         prior("transmat_prior", model.transmat_prior, kind.prior_shape(K), positive=True)
     for name in kind.FIELDS:

@@ -80,6 +80,9 @@ class Expectation:
     def __init__(self, sample: Sample, chain: Chain, restrictions: Restrictions = UNRESTRICTED):
         self.sample, self.restrictions = sample, restrictions
         self.evidence = chain.evidence(sample)
+        self._with_pseudo: Any = None
+        if chain.pseudo is not None:
+            self._with_pseudo = chain.emission.prepare(np.concatenate([sample.X, chain.pseudo.X]))
         self._graph: Any = None
         self._parts: list[tuple[float, np.ndarray, Expectation]] = []
         if sample.weights is not None and not chain.transition.STEPWISE:
@@ -101,7 +104,12 @@ class Expectation:
 
     def maximise(self, chain: Chain, expected: Expected, params: str) -> Chain:
         """M-step."""
-        return maximised(chain, expected, params, self.restrictions, self.evidence)
+        evidence = self.evidence
+        if chain.pseudo is not None:
+            gamma = self.posteriors(chain, expected)
+            seen = np.concatenate([gamma, chain.pseudo.counts(gamma.shape[1])])
+            expected, evidence = replace(expected, gamma=seen), replace(evidence, data=self._with_pseudo)
+        return maximised(chain, expected, params, self.restrictions, evidence)
 
     def summed(self, chain: Chain, params: str) -> Expected:
         """As a call, but as sums that those of other samples can be added to."""
@@ -186,7 +194,11 @@ def maximised(
     if "t" in params:
         transition = transition.learn(expected.transition, inputs, restrictions)
     if expected.statistics is not None:
-        emission = restrictions.emission_from(emission, expected.statistics, params)
+        sums = expected.statistics
+        if chain.pseudo is not None:
+            seen = chain.pseudo.counts(len(chain.initial))
+            sums = sums + emission.statistics(chain.pseudo.data, seen)
+        emission = restrictions.emission_from(emission, sums, params)
     elif expected.gamma is not None:
         emission = restrictions.fit_emission(emission, data, expected.gamma, params)
     elif expected.messages is not None:

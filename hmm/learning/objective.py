@@ -72,7 +72,7 @@ class Objective:
             gamma = self.expectation.posteriors(chain, expected)
             slopes |= _added(
                 chain.emission.gradient(self.expectation.evidence.data, gamma),
-                chain.emission.prior_gradient(),
+                chain.emission_prior_gradient(),
             )
         return slopes
 

@@ -157,6 +157,7 @@ class VariationalHMM(BaseHMM):
     def _refuse(self) -> None:
         """Settings that have no meaning here."""
         refused = [name for name in ("transitions", "frozen", "tied") if getattr(self, name)]
+        refused += ["prior_rows"] * (self.prior_rows is not None)
         for name in refused + ["method"] * (self.method != "em"):
             raise UnsupportedError(
                 f"{type(self).__name__} takes no {name}: its posteriors are of free rows and emissions, by "
