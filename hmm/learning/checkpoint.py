@@ -21,6 +21,7 @@ from hmm.keeping import Reader, Writer, no_constant, replace_file, unchecked, un
 from hmm.learning.fitting import State
 from hmm.learning.restrictions import restrictions
 from hmm.sample import Sample
+from hmm.starting import attributes
 from msgpass.errors import DataError, MessagePassingError
 
 FORMAT, VERSION = "msgpass-hmm-fit", 1
@@ -94,10 +95,31 @@ class Checkpoint:
                 int(found["best_restart"]),
                 [float(value) for value in found["best_history"]],
             )
-            self.origin = origin
-            return state
         except (MessagePassingError, ValueError, TypeError, KeyError, AttributeError, IndexError) as problem:
             raise DataError(f"{self.path} is damaged: {problem}; remove it to begin anew") from None
+        changed = self._changed(origin)
+        if changed is not None:
+            raise DataError(
+                f"{self.path} is the checkpoint of a fit that held {changed}_ at other values; remove it to "
+                "begin anew, or name another file"
+            )
+        self.origin = origin
+        return state
+
+    def _changed(self, origin) -> str | None:
+        """A parameter that neither ``params`` nor ``init_params`` names and that is not as it was when the
+        fit began."""
+        for letter, names in attributes(self.model).items():
+            if letter in self.model.params or letter in self.model.init_params:
+                continue
+            for name in names:
+                if not (self.model.has(name) and origin.has(name)):
+                    continue
+                now, then = getattr(self.model, f"{name}_"), getattr(origin, f"{name}_")
+                numbers = not any(np.asarray(v).dtype == object for v in (now, then))
+                if numbers and not np.array_equal(np.asarray(now), np.asarray(then)):
+                    return name
+        return None
 
     def after(self, state: State) -> None:
         """Write now and then, and when the fit has ended."""

@@ -188,6 +188,20 @@ def test_a_checkpoint_of_other_frozen_values_is_refused(rng, tmp_path):
         frozen(1).fit(X, checkpoint=path)
 
 
+def test_a_checkpoint_of_other_held_values_is_refused(rng, tmp_path):
+    X, path = rng.normal(size=(60, 1)), tmp_path / "fit.safetensors"
+
+    def held(value):
+        model = hmm.GaussianHMM(2, random_state=0, n_iter=3, tol=0, params="stc", init_params="stc")
+        model.means_ = [[value], [0.0]]
+        return model
+
+    again = held(-1).fit(X, checkpoint=path)
+    again.fit(X, checkpoint=path)
+    with pytest.raises(DataError, match="held means_ at other values"):
+        held(1).fit(X, checkpoint=path)
+
+
 def test_a_checkpoint_needs_a_folder_before_the_fit(rng, tmp_path):
     untouched = model()
     with pytest.raises(DataError, match="there is no folder"):
