@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hmm.autoregressive_moments import Linear, linear, moments_ahead
+from hmm.chain import Chain
 from hmm.predictive import moments, symbols
 from hmm.validation import rows_of_numbers, sequence_lengths, whole
 from msgpass import ForwardOnly, Messages, run
@@ -26,7 +28,8 @@ class Forecast:
         p(z_{T−1+s} | x_0 … x_{T−1}) for s = 1 … h. With ``lengths``, or a list of sequences, all arrays have
         the sequences in front: (N, h, K).
     mean, variance : array, (h, D), or None
-        Of the observations, where the emission has them.
+        Of the observations, where the emission has them. Those of an autoregression are exact over all paths
+        of states, and NaN where a row that they need is missing.
     probabilities : array, (h, M), or None
         Of the symbols of a categorical model.
     """
@@ -77,8 +80,19 @@ def forecast(model, X, lengths, steps: int, inputs=None) -> Forecast:
     parts = [p for x, more in zip(np.split(X, np.cumsum(sizes)[:-1]), ahead, strict=True) for p in (x, more)]
     m = model.messages(np.concatenate(parts), [n + steps for n in sizes], schedule=ForwardOnly())
     last = np.cumsum([n + steps for n in sizes])
-    states = chain.regimes(filtered(m)[last[:, None] - steps + np.arange(steps)])
+    alpha = filtered(m)
+    states = chain.regimes(alpha[last[:, None] - steps + np.arange(steps)])
     states = states[0] if lengths is None else states
+    autoregression = linear(chain.emission)
+    if autoregression is not None:
+        own = autoregression.of(chain.transition.groups)
+        found = [
+            _autoregressed(chain, own, model.memory, x, more, alpha[end - steps - 1])
+            for x, more, end in zip(np.split(X, np.cumsum(sizes)[:-1]), ahead, last, strict=True)
+        ]
+        both = np.swapaxes(np.array(found), 0, 1)
+        expected, spread = both[:, 0] if lengths is None else both
+        return Forecast(states, expected, spread, None)
     mean, variance = moments(chain.emission)
     expected = None if mean is None else states @ mean
     spread = None
@@ -88,6 +102,25 @@ def forecast(model, X, lengths, steps: int, inputs=None) -> Forecast:
         spread = states @ variance + np.einsum("...k,...kd->...d", states, gap**2)
     table = symbols(chain.emission)
     return Forecast(states, expected, spread, None if table is None else states @ table)
+
+
+def _autoregressed(chain: Chain, own: Linear, order: int, X, ahead, start: np.ndarray):
+    """Means and variances (h, D) of the steps after a sequence; NaN where a row that they need is missing."""
+    P, (steps, width) = chain.transition.n_inputs, ahead.shape
+    D = width - P
+    if len(X) < order:
+        return np.full((2, steps, D), np.nan)
+    U = np.concatenate([X, ahead])[:, D:]
+    inputs = chain.transition.prepare(U, [len(U)]) if P else None
+    S = len(start)
+
+    def matrix(t: int) -> np.ndarray:
+        return np.stack([chain.transition.row(s, inputs, t) for s in range(S)])
+
+    same = None if P else matrix(len(X))
+    matrices = (matrix(len(X) + h) if same is None else same for h in range(steps))
+    past = np.asarray(X[len(X) - order :, :D][::-1], np.float64)
+    return moments_ahead(own, start, past, matrices)
 
 
 def _inputs_ahead(inputs, shape: tuple[int, int, int], single: bool) -> np.ndarray:

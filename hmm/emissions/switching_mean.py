@@ -89,23 +89,23 @@ class SwitchingMean(Emission):
         return 1
 
     @property
-    def _states(self) -> np.ndarray:
+    def states(self) -> np.ndarray:
         """z_t, …, z_{t−p} of each tuple, (S, p + 1)."""
         axes = (len(self.means),) * (len(self.coef) + 1)
         return np.stack(np.unravel_index(np.arange(np.prod(axes)), axes), axis=1)
 
     @property
-    def _loadings(self) -> np.ndarray:
+    def loadings(self) -> np.ndarray:
         """E[x_t − Σ φ_i x_{t−i} | s] = loadings[s] · μ, (S, K)."""
-        K, states = len(self.means), self._states
+        K, states = len(self.means), self.states
         return np.eye(K)[states[:, 0]] - np.einsum("spk,p->sk", np.eye(K)[states[:, 1:]], self.coef)
 
     @property
-    def _variances(self) -> np.ndarray:
+    def variances(self) -> np.ndarray:
         """Noise of each tuple, (S,)."""
         if len(self.covars) == 1:
-            return np.repeat(self.covars, len(self._states))
-        return self.covars[self._states[:, 0]]
+            return np.repeat(self.covars, len(self.states))
+        return self.covars[self.states[:, 0]]
 
     def prepare(self, X: np.ndarray) -> Design:
         return Design.of(X, 1)
@@ -113,10 +113,10 @@ class SwitchingMean(Emission):
     def _gaps(self, data: Design) -> np.ndarray:
         """Innovations under each tuple, (T, S); 0 where missing."""
         left = data.responses[:, 0] - data.covariates @ self.coef
-        return np.where(data.observed, left[:, None] - self._loadings @ self.means, 0.0)
+        return np.where(data.observed, left[:, None] - self.loadings @ self.means, 0.0)
 
     def log_density(self, data: Design) -> np.ndarray:
-        variances = self._variances
+        variances = self.variances
         density = -0.5 * self._gaps(data) ** 2 / variances
         return density - 0.5 * data.observed * (LOG_2PI + np.log(variances))
 
@@ -141,9 +141,9 @@ class SwitchingMean(Emission):
         return fitted._fit_covars(data, own) if "c" in params else fitted
 
     def _fit_means(self, data: Design, own: np.ndarray) -> SwitchingMean:
-        loadings = self._loadings
+        loadings = self.loadings
         left = data.responses[:, 0] - data.covariates @ self.coef
-        mass, pull = own.sum(axis=0) / self._variances, (left @ own) / self._variances
+        mass, pull = own.sum(axis=0) / self.variances, (left @ own) / self.variances
         inner = (loadings.T * mass) @ loadings
         seen = np.diagonal(inner) > NEGLIGIBLE
         gap = loadings.T @ pull - inner @ self.means
@@ -153,9 +153,9 @@ class SwitchingMean(Emission):
         return replace(self, means=means)
 
     def _fit_coef(self, data: Design, own: np.ndarray) -> SwitchingMean:
-        p, states = len(self.coef), self._states
+        p, states = len(self.coef), self.states
         inner, pull = np.zeros((p, p)), np.zeros(p)
-        for s, variance in enumerate(self._variances):
+        for s, variance in enumerate(self.variances):
             past = data.covariates - self.means[states[s, 1:]]
             inner += (past.T * (own[:, s] / variance)) @ past
             pull += past.T @ (own[:, s] / variance * (data.responses[:, 0] - self.means[states[s, 0]]))
@@ -166,7 +166,7 @@ class SwitchingMean(Emission):
         if len(self.covars) == 1:
             squares, mass = squares.sum(keepdims=True), mass.sum(keepdims=True)
         else:
-            member = self._states[:, 0] == np.arange(len(self.means))[:, None]
+            member = self.states[:, 0] == np.arange(len(self.means))[:, None]
             squares, mass = member @ squares, member @ mass
         floor = least_variance(data.responses[data.observed[:, 0], 0])
         known = mass > NEGLIGIBLE
@@ -174,15 +174,15 @@ class SwitchingMean(Emission):
         return replace(self, covars=covars)
 
     def gradient(self, data: Design, weights: np.ndarray) -> dict[str, np.ndarray]:
-        own, gaps, states = weights * data.observed, self._gaps(data), self._states
-        pull = own * gaps / self._variances
+        own, gaps, states = weights * data.observed, self._gaps(data), self.states
+        pull = own * gaps / self.variances
         by_coef = np.zeros(len(self.coef))
         for s in range(len(states)):
             by_coef += pull[:, s] @ (data.covariates - self.means[states[s, 1:]])
-        by_state = (0.5 * own * (gaps**2 / self._variances - 1) / self._variances).sum(axis=0)
+        by_state = (0.5 * own * (gaps**2 / self.variances - 1) / self.variances).sum(axis=0)
         member = states[:, 0] == np.arange(len(self.means))[:, None]
         covars = by_state.sum(keepdims=True) if len(self.covars) == 1 else member @ by_state
-        return {"means": self._loadings.T @ pull.sum(axis=0), "coef": by_coef, "covars": covars}
+        return {"means": self.loadings.T @ pull.sum(axis=0), "coef": by_coef, "covars": covars}
 
     def with_states(self, letter, other, states, sources=None) -> SwitchingMean:
         raise UnsupportedError(
