@@ -121,10 +121,12 @@ class Core(BaseEstimator):
                 "call fit(X), or set these attributes"
             )
         held: dict[str, Any] = {name: getattr(self, f"{name}_") for name in kind.FIELDS}
+        initial = probabilities("startprob_", self.startprob_, (K,))
+        transition = replace(cast(Any, kind), **held).check(K)
         emission = self.emission(X).check(K)
         return Chain(
-            probabilities("startprob_", self.startprob_, (K,)),
-            replace(cast(Any, kind), **held).check(K),
+            initial,
+            transition,
             emission,
             self._concentration(K),
             None if X is None else self._pseudo(emission),
