@@ -1,12 +1,13 @@
 """Moments of what an autoregression does next, over all paths of states that may lead there.
 
-Given the states, x_t = a(s_t) + C(s_t) ℓ_t + noise, ℓ_t the rows before. Carried from step to step are, for
-each state s, p(s_t = s), E[ℓ_t; s_t = s] and E[ℓ_t ℓ_tᵀ; s_t = s]: exact, though the paths are too many to
-count. Everything is about a point near the last rows, so that nothing cancels."""
+Given the states, x_t = a(s_t) + C(s_t) ℓ_t + noise, ℓ_t the rows before. A recurrence carries, for each state
+s, p(s_t = s), E[ℓ_t; s_t = s] and E[ℓ_t ℓ_tᵀ; s_t = s]: exact, though the paths are too many to count. All is
+about a point near the last rows, so that nothing cancels.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -15,6 +16,7 @@ import numpy as np
 from hmm.emissions.autoregressive import Autoregressive
 from hmm.emissions.base import Emission
 from hmm.emissions.switching_mean import SwitchingMean
+from msgpass import FactorGraph, ForwardOnly, Step, run
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,7 @@ def _(emission: SwitchingMean) -> Linear:
 
 
 def moments_ahead(
-    model: Linear, start: np.ndarray, past: np.ndarray, matrices: Iterable[np.ndarray]
+    model: Linear, start: np.ndarray, past: np.ndarray, transition: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Means and variances of the next rows, (h, D) each.
 
@@ -76,36 +78,58 @@ def moments_ahead(
         p(s | all so far) of the last row.
     past : array, (p, D)
         The last rows, the latest one first. NaN in it makes everything NaN.
-    matrices : iterable of arrays (S, S)
-        Transitions into each of the steps to come.
+    transition : array, (S, S) or (h, S, S)
+        Into each of the steps to come.
+    steps : int
+        How many, h.
 
     Examples
     --------
     >>> one = Linear(np.zeros((1, 1)), np.array([[[0.5]]]), np.ones((1, 1)))
-    >>> means, variances = moments_ahead(one, np.ones(1), np.array([[4.0]]), [np.eye(1)] * 2)
+    >>> means, variances = moments_ahead(one, np.ones(1), np.array([[4.0]]), np.eye(1), 2)
     >>> means.ravel(), variances.ravel()
     (array([2., 1.]), array([1.  , 1.25]))
     """
-    D, centre = past.shape[1], past.mean(axis=0)
-    own, lags, kept = model.about(centre), (past - centre).ravel(), past.size - past.shape[1]
-    p, first = start, start[:, None] * lags
-    second = first[:, :, None] * lags
-    means, variances = [], []
-    for A in matrices:
-        p, first = A.T @ p, A.T @ first
-        second = np.einsum("ji,jlm->ilm", A, second)
-        pulled, mixed = np.einsum("sdl,sl->sd", own.coef, first), np.einsum("sdl,slm->sdm", own.coef, second)
-        x = p[:, None] * own.intercept + pulled
-        with_lags = own.intercept[:, :, None] * first[:, None, :] + mixed
-        a = own.intercept
-        squares = np.einsum("sd,se->sde", a, p[:, None] * a + pulled) + np.einsum("sd,se->sde", pulled, a)
-        squares += np.einsum("sdl,sel->sde", mixed, own.coef)
-        squares[:, np.arange(D), np.arange(D)] += p[:, None] * own.variances
-        means.append(x.sum(axis=0))
-        variances.append(np.diagonal(squares.sum(axis=0)) - means[-1] ** 2)
-        rest = with_lags[:, :, :kept]
+    D, S = past.shape[1], len(start)
+    if np.isnan(past).any():
+        return np.full((steps, D), np.nan), np.full((steps, D), np.nan)
+    centre = past.mean(axis=0)
+    lags = (past - centre).ravel()
+    g = FactorGraph()
+    p = g.sequence("p", length=steps, shape=(S,))
+    first = g.sequence("first", length=steps, shape=(S, lags.size))
+    second = g.sequence("second", length=steps, shape=(S, lags.size, lags.size))
+    begun = start[:, None] * lags, start[:, None, None] * np.outer(lags, lags)
+    A = g.observe("A", transition)[:] if transition.ndim == 3 else g.parameter("A", transition)
+    g.factor(
+        Step(_carried(model.about(centre))),
+        p.after(g.parameter("p0", start)),
+        first.after(g.parameter("first0", begun[0])),
+        second.after(g.parameter("second0", begun[1])),
+        A,
+        out=(p[:], first[:], second[:]),
+    )
+    m = run(g, schedule=ForwardOnly())
+    means = m.forward["first"][:, :, :D].sum(axis=1)
+    squares = m.forward["second"][:, :, :D, :D].sum(axis=1)
+    return means + centre, np.diagonal(squares, axis1=1, axis2=2) - means**2
+
+
+def _carried(model: Linear) -> Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """One step: p(s), E[ℓ; s] and E[ℓ ℓᵀ; s] over to the next, whose ℓ begins with the new row."""
+    a, C, D = model.intercept, model.coef, model.intercept.shape[1]
+    kept, diagonal = C.shape[2] - D, np.arange(D)
+
+    def step(p, first, second, A):
+        p, first, second = A.T @ p, A.T @ first, np.einsum("ji,jlm->ilm", A, second)
+        pulled, mixed = np.einsum("sdl,sl->sd", C, first), np.einsum("sdl,slm->sdm", C, second)
+        x = p[:, None] * a + pulled
+        squares = np.einsum("sd,se->sde", a, x) + np.einsum("sd,se->sde", pulled, a)
+        squares += np.einsum("sdl,sel->sde", mixed, C)
+        squares[:, diagonal, diagonal] += p[:, None] * model.variances
+        rest = (a[:, :, None] * first[:, None, :] + mixed)[:, :, :kept]  # E[x ℓᵀ; s]
         top = np.concatenate([squares, rest], axis=2)
         bottom = np.concatenate([np.swapaxes(rest, 1, 2), second[:, :kept, :kept]], axis=2)
-        first = np.concatenate([x, first[:, :kept]], axis=1)
-        second = np.concatenate([top, bottom], axis=1)
-    return np.array(means) + centre, np.array(variances)
+        return p, np.concatenate([x, first[:, :kept]], axis=1), np.concatenate([top, bottom], axis=1)
+
+    return step

@@ -149,8 +149,15 @@ class Chain:
 
     def weights(self, m: Messages) -> np.ndarray:
         """Posteriors of what the emission sees of the state, which its M-step wants as weights."""
+        if "log_density" in m.parameters:  # what arrives there, without a detour by logarithms
+            return m.parameters["log_density"]
         posterior, groups = np.exp(m.belief["z"]), self.transition.groups
         return posterior if groups is None else self.regimes(posterior)
+
+    @property
+    def n_seen(self) -> int:
+        """States that the emission tells apart."""
+        return len(self.initial) if self.transition.groups is not None else len(self.log_initial())
 
     def regime_of(self, states: np.ndarray) -> np.ndarray:
         """The graph's states as the model's; −1 stays."""
@@ -180,8 +187,7 @@ class Chain:
         """Of all that ``log_prior`` says of the emission, by field."""
         slopes = dict(self.emission.prior_gradient())
         if self.pseudo is not None:
-            n_states = self.emission.log_density(self.pseudo.data).shape[1]
-            seen = self.emission.gradient(self.pseudo.data, self.pseudo.counts(n_states))
+            seen = self.emission.gradient(self.pseudo.data, self.pseudo.counts(self.n_seen))
             slopes = {name: slope + slopes.get(name, 0.0) for name, slope in seen.items()}
         return slopes
 

@@ -17,7 +17,7 @@ from hmm.chain import Chain, Evidence, Pseudo
 from hmm.emissions.base import Emission
 from hmm.learning.survey import Survey
 from hmm.sample import Sample, checked_sample
-from hmm.sequences import column_names, end_to_end, same_names
+from hmm.sequences import column_names, end_to_end, lengths_or_target, same_names
 from hmm.starting import attributes
 from hmm.topology import is_sparse
 from hmm.transitions.base import Transition
@@ -168,15 +168,24 @@ class Core(BaseEstimator):
         return chain.evidence(self._inference_sample(chain, X, lengths))
 
     def _inference_sample(self, chain: Chain, X, lengths, weights=None, labels=None) -> Sample:
-        """Data of inference, checked and arranged."""
+        """Data of inference, of the columns that the model was fitted to."""
         same_names(self.__dict__.get("feature_names_in_"), column_names(X), type(self).__name__)
+        width = chain.emission.n_features + chain.transition.n_inputs
+        return self._sample(X, None, lengths, weights, labels, width)[0]
+
+    def _sample(
+        self, X, y=None, lengths=None, weights=None, labels=None, width: int | None = None
+    ) -> tuple[Sample, int]:
+        """Data, checked and arranged, and the columns of X, which are ``width`` if that is given."""
         X, lengths = end_to_end(X, lengths, flat=self.FLAT)
-        X = rows_of_numbers(X, flat=self.FLAT)
-        same_width(X, chain.emission.n_features + chain.transition.n_inputs, type(self).__name__)
-        X, U = self._split(X)
+        rows = rows_of_numbers(X, flat=self.FLAT)
+        if width is not None:
+            same_width(rows, width, type(self).__name__)
+        X, U = self._split(rows)
         X = self.check_data(X)
+        lengths = lengths_or_target(y, lengths, len(X))
         sample = checked_sample(X, U, lengths, labels, weights, self.n_components)
-        return replace(sample, X=self.arranged(X, sample.lengths))
+        return replace(sample, X=self.arranged(X, sample.lengths)), rows.shape[1]
 
     def graph(self, X, lengths=None) -> FactorGraph:
         """The factor graph that everything runs on.

@@ -112,15 +112,13 @@ def _autoregressed(chain: Chain, own: Linear, order: int, X, ahead, start: np.nd
         return np.full((2, steps, D), np.nan)
     U = np.concatenate([X, ahead])[:, D:]
     inputs = chain.transition.prepare(U, [len(U)]) if P else None
-    S = len(start)
-
-    def matrix(t: int) -> np.ndarray:
-        return np.stack([chain.transition.row(s, inputs, t) for s in range(S)])
-
-    same = None if P else matrix(len(X))
-    matrices = (matrix(len(X) + h) if same is None else same for h in range(steps))
+    rows = range(len(start))
+    into = [
+        np.stack([chain.transition.row(s, inputs, len(X) + h) for s in rows])
+        for h in range(steps if P else 1)
+    ]
     past = np.asarray(X[len(X) - order :, :D][::-1], np.float64)
-    return moments_ahead(own, start, past, matrices)
+    return moments_ahead(own, start, past, np.array(into) if P else into[0], steps)
 
 
 def _inputs_ahead(inputs, shape: tuple[int, int, int], single: bool) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,11 @@ from hmm.learning.fitting import Fitting
 from hmm.learning.gradient_ascent import gradient_ascent
 from hmm.learning.online import partial_fit
 from hmm.monitor import ConvergenceMonitor, log
-from hmm.sample import Sample, checked_sample
-from hmm.sequences import column_names, end_to_end, lengths_or_target
+from hmm.sample import Sample
+from hmm.sequences import column_names
 from hmm.starting import attributes, check_settings, model_restrictions, starting_chain
 from hmm.uncertainty import ConfidenceIntervals, StandardErrors, confidence_intervals, standard_errors
-from hmm.validation import generator, rows_of_numbers
+from hmm.validation import generator
 from msgpass.errors import ConvergenceWarning
 
 
@@ -81,7 +80,7 @@ class Learner(Core):
             kept = Checkpoint(checkpoint, self, digest(self, sample), lambda draft: draft._learned(sample.X))
         fitting = self._fitting(
             lambda origin, rng: origin._start(sample, rng),
-            lambda chain: Expectation(sample, chain, model_restrictions(self)),
+            lambda chain: Expectation(sample, chain, model_restrictions(self), keep=self.method != "em"),
             kept,
         )
         self._seen(width, names)
@@ -215,17 +214,6 @@ class Learner(Core):
                 stacklevel=3,
             )
         return self
-
-    def _sample(self, X, y=None, lengths=None, weights=None, labels=None) -> tuple[Sample, int]:
-        """Data of a fit, checked and arranged, and the columns of X."""
-        X, lengths = end_to_end(X, lengths, flat=self.FLAT)
-        rows = rows_of_numbers(X, flat=self.FLAT)
-        X, U = self._split(rows)
-        X = self.check_data(X)
-        sample = checked_sample(
-            X, U, lengths_or_target(y, lengths, len(X)), labels, weights, self.n_components
-        )
-        return replace(sample, X=self.arranged(X, sample.lengths)), rows.shape[1]
 
     def _fitting(
         self,

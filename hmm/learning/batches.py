@@ -227,7 +227,7 @@ class Summation:
         def look(sample: Sample) -> Expected:
             nonlocal rows, sequences
             rows, sequences = rows + len(sample.X), sequences + len(sample.lengths)
-            expectation = Expectation(sample, chain, self.restrictions)
+            expectation = Expectation(sample, chain, self.restrictions, keep=True)
             expected = expectation.summed(chain, self.params)
             expectation.release()
             return expected

@@ -75,10 +75,14 @@ class Expectation:
         The first of those that will be asked for; it prepares the data.
     restrictions : Restrictions, optional
         Of the M-steps that follow.
+    keep : bool
+        Whether ``posteriors`` will be asked for each time, as a gradient does.
     """
 
-    def __init__(self, sample: Sample, chain: Chain, restrictions: Restrictions = UNRESTRICTED):
-        self.sample, self.restrictions = sample, restrictions
+    def __init__(
+        self, sample: Sample, chain: Chain, restrictions: Restrictions = UNRESTRICTED, keep: bool = False
+    ):
+        self.sample, self.restrictions, self.keep = sample, restrictions, keep
         self.evidence = chain.evidence(sample)
         self._with_pseudo: Any = None
         if chain.pseudo is not None:
@@ -149,9 +153,13 @@ class Expectation:
 
     def _wants_gamma(self, chain: Chain, m: Messages) -> bool:
         """Whether posteriors must be read for the M-step. With states finer than the model's, what arrived at
-        the densities is folded; symbols, some of which may be missing, are counted by posteriors."""
-        return self.restrictions.restrict_emission or (
-            chain.transition.groups is not None and "log_density" not in m.parameters
+        the densities is folded; symbols, some of which may be missing, are counted by posteriors. They are
+        read before anything else, for a sweep that has summed them up has not kept them."""
+        return (
+            self.keep
+            or self.restrictions.restrict_emission
+            or chain.pseudo is not None
+            or (chain.transition.groups is not None and "log_density" not in m.parameters)
         )
 
     def _weighted(self, chain: Chain) -> Expected:
@@ -196,7 +204,7 @@ def maximised(
     if expected.statistics is not None:
         sums = expected.statistics
         if chain.pseudo is not None:
-            seen = chain.pseudo.counts(len(chain.initial))
+            seen = chain.pseudo.counts(chain.n_seen)
             sums = sums + emission.statistics(chain.pseudo.data, seen)
         emission = restrictions.emission_from(emission, sums, params)
     elif expected.gamma is not None:

@@ -99,7 +99,7 @@ def observed_information(
     ConvergenceWarning
         Away from the maximum.
     """
-    expectation = Expectation(sample, chain, restrictions)
+    expectation = Expectation(sample, chain, restrictions, keep=True)
     every = Parameters.of(chain, params, expectation.evidence.data, restrictions)
     _, slopes = Objective(expectation, every).slopes(chain)
     values = values_of(chain)

@@ -99,7 +99,7 @@ def partial_fit(model, X, y, lengths, weights, labels, learning_decay: float, le
     chain = replace(chain, emission=model.surveyed(chain.emission, seen))
     require_sums(chain, model.params)
     restricted = model_restrictions(model)
-    expectation = Expectation(sample, chain, restricted)
+    expectation = Expectation(sample, chain, restricted, keep=True)
     expected = expectation.summed(chain, model.params)
     expectation.release()
     counts = np.ones(len(sample.lengths)) if sample.weights is None else sample.weights
