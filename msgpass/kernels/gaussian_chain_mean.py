@@ -2,18 +2,18 @@
 
 Forward, with the gains of :mod:`~msgpass.kernels.gaussian_chain_covariance`:
 
-    v = y - H m,   e = S⁻¹ v,   m_f = m + M v,   m⁺ = F m_f + b.
+    v = y - H m,   e = S⁻¹ v,   f = m + C v,   m⁺ = F f + b.
 
 Backward (de Jong 1989), with r = 0 behind the last row:
 
-    s = F' r,   u = e - M' s,   m_s = m_f + X' r,   r⁻ = s + H' u.
+    s = F' r,   u = e - C' s,   m_s = f + U s,   r⁻ = s + H' u.
 """
 
 import numpy as np
 
-from msgpass.kernels.gaussian_chain_product import add, place, place_transposed, subtract
+from msgpass.kernels.gaussian_chain_product import add, place, place_transposed, subtract, transpose
 from msgpass.kernels.runtime import jit
-from msgpass.kernels.simd import load, splat, store
+from msgpass.kernels.simd import splat, store
 
 ROWS = 32
 """Series that are taken together: their messages stay in the first-level cache."""
@@ -23,11 +23,11 @@ LOG_2PI = 1.8378770664093453
 
 def work_size(n, p, ld, lp):
     """Numbers that either pass needs as work memory, to be zeroed."""
-    return ld + lp + 8 + 2 * ld * ld + ld * lp + lp * ld + ROWS * (4 * ld + 3 * lp) + 64
+    return ld + lp + 8 + 2 * ld * ld + 2 * ld * lp + lp * ld + ROWS * (4 * ld + 3 * lp) + 64
 
 
 @jit
-def forward(n, p, ld, lp, F, fs, b, bs, H, hs, y, masked, mean, means, rows, pairs, starts, first, stop, steps, index, Mt, SI, logdet, m_out, f_out, v_out, e_out, totals, work):
+def forward(n, p, ld, lp, F, fs, b, bs, H, hs, y, masked, mean, means, rows, pairs, starts, first, stop, steps, index, Ct, SI, logdet, m_out, f_out, v_out, e_out, totals, work):
     """Predicted and filtered means, innovations and log-likelihood of the series ``starts[first:stop]``."""
     pn, pp = p * ld, p * lp
     o = ld + lp + 8
@@ -59,7 +59,7 @@ def forward(n, p, ld, lp, F, fs, b, bs, H, hs, y, masked, mean, means, rows, pai
             for i in range(n):
                 m[r * ld + i] = mean[means * k + i]
         for t in range(steps):
-            s = index[row[starts[block]] + t] if False else index[row[starts[first]] + t]
+            s = index[row[starts[first]] + t]
             if hs > 0:
                 place_transposed(H, (row[starts[block]] + t) * hs, p, n, Ht, 0, lp)
             for r in range(count):
@@ -76,7 +76,7 @@ def forward(n, p, ld, lp, F, fs, b, bs, H, hs, y, masked, mean, means, rows, pai
                         for r in range(count):
                             v[r * lp + a] = 0.0
             add(count, lp, p, v, 0, lp, 1, SI, s * pp, lp, work, 0, 0, e, 0, lp, False)
-            add(count, ld, p, v, 0, lp, 1, Mt, s * pn, ld, m, 0, ld, f, 0, ld, False)
+            add(count, ld, p, v, 0, lp, 1, Ct, s * pn, ld, m, 0, ld, f, 0, ld, False)
             for r in range(count):
                 k = starts[block + r]
                 at = row[k] + t
@@ -102,9 +102,9 @@ def forward(n, p, ld, lp, F, fs, b, bs, H, hs, y, masked, mean, means, rows, pai
 
 
 @jit
-def backward(n, p, ld, lp, F, fs, H, hs, y, masked, row, pair, starts, first, stop, steps, index, M, X, f_in, e_in, s_out, r_out, u_out, work):
+def backward(n, p, ld, lp, F, fs, H, hs, y, masked, row, pair, starts, first, stop, steps, index, Ct, U, f_in, e_in, s_out, r_out, u_out, work):
     """Smoothed means, co-states r behind each row (zero at the last) and smoothing errors u of some series."""
-    nn, np_ = n * ld, n * lp
+    nn, pn = n * ld, p * ld
     o = ld + lp + 8
     Fw = work[o : o + ld * ld]
     o += ld * ld
@@ -118,7 +118,9 @@ def backward(n, p, ld, lp, F, fs, H, hs, y, masked, row, pair, starts, first, st
     o += ROWS * ld
     u = work[o : o + ROWS * lp]
     o += ROWS * lp
+    C = work[o : o + ld * lp]
     place(F, 0, n, n, Fw, 0, ld)
+    last = -1
     place(H, 0, p, n, Hw, 0, ld)
     for block in range(first, stop, ROWS):
         count = min(ROWS, stop - block)
@@ -139,9 +141,12 @@ def backward(n, p, ld, lp, F, fs, H, hs, y, masked, row, pair, starts, first, st
             if t < steps - 1:
                 if fs > 0:
                     place(F, (pair[starts[block]] + t) * fs, n, n, Fw, 0, ld)
-                add(count, ld, n, rr, 0, ld, 1, X, s * nn, ld, f, 0, ld, f, 0, ld, False)
+                if s != last:
+                    transpose(Ct, s * pn, ld, lp, ld, C, 0, lp)
+                    last = s
                 add(count, ld, n, rr, 0, ld, 1, Fw, 0, ld, work, 0, 0, ss, 0, ld, False)
-                subtract(count, lp, n, ss, 0, ld, 1, M, s * np_, lp, u, 0, lp, u, 0, lp, False)
+                add(count, ld, n, ss, 0, ld, 1, U, s * nn, ld, f, 0, ld, f, 0, ld, False)
+                subtract(count, lp, n, ss, 0, ld, 1, C, 0, lp, u, 0, lp, u, 0, lp, False)
             else:
                 for i in range(0, count * ld, 8):
                     store(ss, i, splat(0.0))

@@ -19,6 +19,7 @@ from msgpass.kernels.simd import (
     select,
     splat,
     splat_at,
+    store_at,
     store,
     transpose8,
 )
@@ -189,12 +190,12 @@ def _block_of(a, o, stride):
 
 @jit(cache=False)
 def transpose(a, o, stride, rows, columns, out, q, out_stride):
-    """``out = a.T`` by blocks of eight; reads whole blocks of ``a``, writes ``columns`` rows of ``out``."""
+    """``out = a.T`` by blocks of eight; whole blocks are read and written."""
     for m in range(0, rows, 8):
         for n in range(0, columns, 8):
             r = _block_of(a, o + m * stride + n, stride)
             c0, c1, c2, c3, c4, c5, c6, c7 = transpose8(r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7])
-            store_block(out, q + n * out_stride + m, out_stride, columns - n, c0, c1, c2, c3, c4, c5, c6, c7)
+            store_block(out, q + n * out_stride + m, out_stride, 8, c0, c1, c2, c3, c4, c5, c6, c7)
 
 
 @jit(forceinline=True)
@@ -272,3 +273,80 @@ def copy_padded(a, o, out, q, count):
     """Copy whole vectors."""
     for i in range(0, count, 8):
         store(out, q + i, load(a, o + i))
+
+
+@intrinsic(prefer_literal=True)
+def _sweep_block(typing, count, a, o, stride, pivots, q):
+    """Invert an 8 × 8 matrix in registers, sweeping the first ``count`` pivots; the others have to be units.
+
+    Gauss-Jordan without row exchanges, for positive matrices: pivot k is the conditional variance of coordinate
+    k given the ones before.
+    """
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    vector, word, lane = f64x8, ir.IntType(64), ir.IntType(32)
+    pivot_count = count.literal_value
+
+    def code(context, builder, sig, args):
+        base = element_pointer(context, builder, sig.args[1], args[1], args[2])
+        kept = element_pointer(context, builder, sig.args[4], args[4], args[5])
+        rows = [load_at(builder, _pointer(builder, base, i, args[3], 0, vector), vector) for i in range(8)]
+        one, zero = ir.Constant(vector.llvm, [1.0] * 8), ir.Constant(vector.llvm, [0.0] * 8)
+        for k in range(pivot_count):
+            here = ir.Constant(ir.VectorType(ir.IntType(1), 8), [int(i == k) for i in range(8)])
+            pick = ir.Constant(ir.VectorType(lane, 8), [k] * 8)
+            pivot = builder.shuffle_vector(rows[k], rows[k], pick)
+            builder.store(
+                builder.extract_element(pivot, ir.Constant(lane, 0)), builder.gep(kept, [ir.Constant(word, k)])
+            )
+            inverse = builder.fdiv(one, pivot)
+            own = builder.fmul(builder.select(here, one, rows[k]), inverse)
+            for i in range(8):
+                if i != k:
+                    scale = builder.fneg(builder.shuffle_vector(rows[i], rows[i], pick))
+                    rows[i] = call_fma(builder, scale, own, builder.select(here, zero, rows[i]), vector)
+            rows[k] = own
+        for i in range(8):
+            store_at(builder, _pointer(builder, base, i, args[3], 0, vector), rows[i], vector)
+        return context.get_dummy_value()
+
+    return types.void(count, a, types.int64, types.int64, pivots, types.int64), code
+
+
+@jit(cache=False)
+def _sweep(count, a, o, stride, pivots, q):
+    if count > 4:
+        _sweep_block(8, a, o, stride, pivots, q)
+    elif count > 2:
+        _sweep_block(4, a, o, stride, pivots, q)
+    elif count == 2:
+        _sweep_block(2, a, o, stride, pivots, q)
+    else:
+        _sweep_block(1, a, o, stride, pivots, q)
+
+
+@jit(cache=False)
+def invert(size, a, whole, pivots, work, zeros):
+    """Invert a positive matrix in place, by blocks of eight; ``whole`` rows and columns with units behind ``size``.
+
+    ``pivots`` are left behind: the inverse is good if all are positive. ``work`` holds 8 · whole + 64 numbers.
+    """
+    for k in range(0, whole, 8):
+        for i in range(8):
+            pivots[k + i] = 1.0
+        _sweep(size - k, a, k * whole + k, whole, pivots, k)
+        if whole == 8:
+            return
+        block = 8 * whole
+        for i in range(8):
+            store(work, block + 8 * i, load(a, (k + i) * whole + k))
+        add(8, whole, 8, work, block, 8, 1, a, k * whole, whole, zeros, 0, 0, work, 0, whole, False)
+        for i in range(8):
+            store(work, i * whole + k, load(work, block + 8 * i))
+        for m in range(0, whole, 8):
+            if m != k:
+                for i in range(8):
+                    store(work, block + 8 * i, load(a, (m + i) * whole + k))
+                    store(a, (m + i) * whole + k, splat(0.0))
+                subtract(8, whole, 8, work, block, 8, 1, work, 0, whole, a, m * whole, whole, a, m * whole, whole, False)
+        copy_padded(work, 0, a, k * whole, block)
