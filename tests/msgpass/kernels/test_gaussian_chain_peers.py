@@ -11,6 +11,7 @@ pytestmark = [
     pytest.mark.peers,
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The univariate filtering approach"),
 ]
 CLOSE = {"rtol": 1e-8, "atol": 1e-8}
 
@@ -77,7 +78,9 @@ def test_random_models_with_exact_diffuse_starts(peer):
     @settings(max_examples=40)
     @given(arrays=problems())
     def check(arrays):
-        assume(arrays.flat.shape[1])
+        # Where F varies, or R of several outputs, the peer's numbers are not those of a dense solve.
+        assume(arrays.flat.shape[1] and len(arrays.F) == 1)
+        assume(len(arrays.R) == 1 or arrays.y.shape[1] == 1)
         # The peer takes known coordinates one by one.
         keep = np.eye(arrays.cov.shape[-1])
         agree(peer, arrays._replace(cov=arrays.cov * keep))
@@ -98,5 +101,6 @@ def agree(peer, arrays):
         last = end - 1
         np.testing.assert_allclose(found.filtered[0][last], theirs.filtered_state[:, -1], **CLOSE)
         np.testing.assert_allclose(found.filtered[1][last], theirs.filtered_state_cov[..., -1], **CLOSE)
-        cross = np.moveaxis(theirs.smoothed_state_autocov, -1, 0)[: end - first - 1]
-        np.testing.assert_allclose(found.lag_one[first - k : last - k], cross, **CLOSE)
+        begin = theirs.nobs_diffuse  # the peer has none of diffuse rows
+        cross = np.moveaxis(theirs.smoothed_state_autocov, -1, 0)[begin : end - first - 1]
+        np.testing.assert_allclose(found.lag_one[first - k + begin : last - k], cross, **CLOSE)
