@@ -1,7 +1,14 @@
-"""Inference over linear-Gaussian chains."""
+"""Inference over linear-Gaussian chains: which sweep runs, by size alone.
+
+Small work goes to NumPy, larger work to the compiled passes; they differ by rounding, always in the same way for the same
+shapes.
+"""
 
 from msgpass.kernels.gaussian_chain_sweep import GaussianSweep
 from msgpass.kernels.gaussian_chain_types import GaussianChainArrays
+
+COMPILED = 256
+"""Rows from which on the compiled passes run: some tens of milliseconds for NumPy, and for loading them."""
 
 __all__ = ["GaussianChainArrays", "GaussianSweep", "sweep"]
 
@@ -37,4 +44,9 @@ def sweep(arrays: GaussianChainArrays, backward: bool = True) -> GaussianSweep:
     >>> found.totals.round(6), found.smoothed[0][:, 0].round(4)
     (array([-8.731711]), array([1.8483, 2.4573, 2.7949, 3.5299]))
     """
-    return GaussianSweep(arrays)
+    rows, outputs = arrays.y.shape
+    if rows < COMPILED or not outputs:
+        return GaussianSweep(arrays)
+    from msgpass.kernels.gaussian_chain_compiled import CompiledSweep
+
+    return CompiledSweep(arrays)

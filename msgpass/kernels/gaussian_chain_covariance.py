@@ -25,7 +25,7 @@ from msgpass.kernels.gaussian_chain_product import (
     transpose,
 )
 from msgpass.kernels.runtime import jit
-from msgpass.kernels.simd import fma, load, splat, store
+from msgpass.kernels.simd import load, splat, store
 
 JOSEPH = 1e-4
 """U / P below which a step is taken in Joseph's form: the plain difference has lost four digits."""
@@ -68,12 +68,19 @@ def still(new, old, n, ld, tolerance):
 
 
 @jit
-def forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, y, masked, row, pair, steps, tolerance, base, U, Ct, SI, logdet, index, work):
-    """Filtered covariances, gains and innovation precisions of one sequence.
+def forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, cs, y, masked, rows, pairs, lead, steps, base, g0, g1, start, stop, tolerance, U, Ct, SI, logdet, index, report, work):
+    """Filtered covariances, gains and innovation precisions of groups ``g0`` to ``g1``, steps ``start`` to ``stop``.
 
-    Rows are stored from ``base`` on; ``index[t]`` says where those of step t are. Returns (rows stored, first step from
-    which nothing changes, status, step of it).
+    Group g is swept for its sequence ``lead[g]``. Rows are stored from ``base[g]`` on; ``index`` says where those of each
+    row of that sequence are. ``report[g]`` is (rows stored, first step from which nothing changes, status, its step).
     """
+    for g in range(g0, g1):
+        k = lead[g]
+        _forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, cs * k, y, masked, rows[k], pairs[k], steps[g], base[g], start, stop, tolerance, U, Ct, SI, logdet, index, report[g], work)
+
+
+@jit
+def _forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, first, y, masked, row, pair, steps, base, start, stop, tolerance, U, Ct, SI, logdet, index, report, work):
     nn, pn, pp = n * ld, p * ld, p * lp
     lanes = work[ld + lp : ld + lp + 8]
     for i in range(8):
@@ -110,13 +117,15 @@ def forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, y, masked, row, pair,
     pivots = work[o : o + lp]
     o += lp
     spare = work[o : o + 8 * lp + 64]
-    place(cov, 0, n, n, P, 0, ld)
-    s = base - 1
-    steady = False
+    if start == 0:
+        place(cov, first, n, n, P, 0, ld)
+        s, steady = base - 1, False
+    else:
+        s, steady = base + report[0] - 1, report[1] < steps
     dirty = True
     constant = fs == 0 and qs == 0 and hs == 0 and rs == 0 and tolerance > 0
-    settled = steps
-    for t in range(steps):
+    settled = report[1] if steady else steps
+    for t in range(start, min(stop, steps)):
         gaps = masked and has_gaps(y, row + t, p)
         if steady and not gaps:
             index[row + t] = s
@@ -151,7 +160,8 @@ def forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, y, masked, row, pair,
         product, logs = 1.0, 0.0
         for k in range(p):
             if not pivots[k] > PIVOT * diagonal[k]:
-                return s + 1 - base, settled, REDO, t
+                report[0], report[1], report[2], report[3] = s + 1 - base, settled, REDO, t
+                return
             product *= pivots[k]
             if not 1e-100 < product < 1e100:
                 logs += np.log(product)
@@ -186,10 +196,10 @@ def forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, y, masked, row, pair,
         mirror(U, u, ld, n, lanes)
         if t == steps - 1:
             break
-        if fs > 0 or t == 0:
+        if fs > 0 or t == start:
             place(F, (pair + t) * fs, n, n, Fw, 0, ld)
             transpose(Fw, 0, ld, ld, ld, Ft, 0, ld)
-        if qs > 0 or t == 0:
+        if qs > 0 or t == start:
             place(Q, (pair + t) * qs, n, n, Qw, 0, ld)
         add(n, ld, n, Fw, 0, ld, 1, U, u, ld, work, 0, 0, X, 0, ld, False)
         add(n, ld, n, X, 0, ld, 1, Ft, 0, ld, Qw, 0, ld, P1, 0, ld, True)
@@ -198,20 +208,22 @@ def forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, y, masked, row, pair,
             steady = still(P1, P, n, ld, tolerance)
             if steady:
                 settled = t + 1
-        P, P1 = P1, P
-    return s + 1 - base, settled, FINE, 0
+        copy_padded(P1, 0, P, 0, n * ld)
+    report[0], report[1], report[2], report[3] = s + 1 - base, settled, FINE, 0
 
 
+@jit
 def adjoint_work(n, p, ld, lp):
     """Numbers that `adjoint` needs as work memory; it holds N between calls, and zeros at the start."""
     return 6 * ld * ld + 3 * lp * ld + ld + lp + 64
 
 
 @jit
-def adjoint(n, p, ld, lp, F, fs, H, hs, y, masked, row, pair, steps, start, stop, tolerance, index, Ct, SI, Ns, place_of, same, work):
+def adjoint(n, p, ld, lp, F, fs, H, hs, y, masked, row, pair, steps, start, stop, tolerance, index, Ct, SI, Ns, place_of, same, own, N_at, work):
     """N behind the rows ``stop - 1`` down to ``start``, stored from the beginning of ``Ns`` on.
 
     ``place_of[t]`` says where; ``same[t]`` that neither N nor the row's covariances differ from those of row t + 1.
+    N at every row goes to row ``own + t`` of ``N_at``, if that is wanted.
     """
     nn, pn, pp = n * ld, p * ld, p * lp
     lanes = work[ld + lp : ld + lp + 8]
@@ -238,10 +250,10 @@ def adjoint(n, p, ld, lp, F, fs, H, hs, y, masked, row, pair, steps, start, stop
     o += lp * ld
     state = work[o : o + 8]  # last row of covariances used, steady
     if stop == steps:
+        place(F, 0, n, n, Fw, 0, ld)
         state[0], state[1] = -1.0, 0.0
         for i in range(0, n * ld, 8):
             store(N, i, splat(0.0))
-        place(F, 0, n, n, Fw, 0, ld)
         transpose(Fw, 0, ld, ld, ld, Ft, 0, ld)
         place(H, 0, p, n, Hw, 0, ld)
     last = int(state[0])
@@ -256,13 +268,15 @@ def adjoint(n, p, ld, lp, F, fs, H, hs, y, masked, row, pair, steps, start, stop
                 where = 0
                 copy_padded(N, 0, Ns, 0, nn)
             place_of[t] = where
+            if len(N_at) > 0:
+                copy_padded(N, 0, N_at, (own + t) * nn, nn)
             continue
         steady = False
         same[t] = False
         where += 1
         copy_padded(N, 0, Ns, where * nn, nn)
         place_of[t] = where
-        if t == 0:
+        if t == 0 and len(N_at) == 0:
             break
         # Rows of H at missing cells meet zeros in S⁻¹ and C, so that they need not be zeroed.
         if hs > 0:
@@ -283,10 +297,13 @@ def adjoint(n, p, ld, lp, F, fs, H, hs, y, masked, row, pair, steps, start, stop
         steady = constant and s == last and still(N1, N, n, ld, tolerance)
         last = s if t < steps - 1 else -1
         copy_padded(N1, 0, N, 0, nn)
+        if len(N_at) > 0:
+            copy_padded(N1, 0, N_at, (own + t) * nn, nn)
     state[0] = last
     state[1] = 1.0 if steady else 0.0
 
 
+@jit
 def smoothed_work(n, p, ld, lp):
     """Numbers that `smoothed` needs as work memory, to be zeroed."""
     return 4 * ld * ld + ld + lp + 64
@@ -296,8 +313,8 @@ def smoothed_work(n, p, ld, lp):
 def smoothed(n, p, ld, lp, F, fs, row, pair, steps, start, stop, index, U, Ns, place_of, same, V, own, sums, work):
     """Smoothed covariances of rows ``stop - 1`` down to ``start`` to row ``own + t`` of V, or only sums.
 
-    ``sums`` gains Σ V over all rows, Σ V over rows with a successor, Σ N F U over pairs; V is then empty. Returns the step
-    at which digits were lost, or -1.
+    ``sums`` gains Σ V over all rows, Σ V over rows with a successor, Σ N F U over pairs, and V of the first row; V is then
+    empty. Returns the step at which digits were lost, or -1.
     """
     nn = n * ld
     lanes = work[ld + lp : ld + lp + 8]
@@ -344,11 +361,44 @@ def smoothed(n, p, ld, lp, F, fs, row, pair, steps, start, stop, index, U, Ns, p
                         return t
             computed = t
         if summing:
-            one = splat(1.0)
             for i in range(0, nn, 8):
-                store(sums, i, fma(one, load(v, i), load(sums, i)))
+                store(sums, i, load(v, i) + load(sums, i))
             if t < steps - 1:
                 for i in range(0, nn, 8):
                     store(sums, nn + i, load(v, i) + load(sums, nn + i))
                     store(sums, 2 * nn + i, load(Y, i) + load(sums, 2 * nn + i))
+            if t == 0:
+                copy_padded(v, 0, sums, 3 * nn, nn)
     return -1
+
+
+CHUNK = 64
+"""Steps whose N lie ready before the smoothed covariances follow, where one thread does both."""
+
+
+@jit
+def backward(n, p, ld, lp, F, fs, H, hs, y, masked, rows, pairs, lead, steps, base, g0, g1, tolerance, index, U, Ct, SI, N_at, V, sums, lost, work, place_of, same):
+    """`adjoint` and `smoothed` of groups ``g0`` to ``g1``, in turns; ``lost[g]`` is the step that lost digits, or -1."""
+    nn = n * ld
+    ring = work[: CHUNK * nn]
+    one, two = adjoint_work(n, p, ld, lp), smoothed_work(n, p, ld, lp)
+    first = work[CHUNK * nn : CHUNK * nn + one]
+    second = work[CHUNK * nn + one : CHUNK * nn + one + two]
+    for g in range(g0, g1):
+        k = lead[g]
+        lost[g] = -1
+        stop = steps[g]
+        while stop > 0:
+            start = max(stop - CHUNK, 0)
+            adjoint(n, p, ld, lp, F, fs, H, hs, y, masked, rows[k], pairs[k], steps[g], start, stop, tolerance, index, Ct, SI, ring, place_of, same, base[g], N_at, first)
+            if len(V) > 0 or sums.shape[1] > 0:
+                t = smoothed(n, p, ld, lp, F, fs, rows[k], pairs[k], steps[g], start, stop, index, U, ring, place_of, same, V, base[g], sums[g], second)
+                if t >= 0:
+                    lost[g] = t
+                    break
+            stop = start
+
+
+def backward_work(n, p, ld, lp):
+    """Numbers that `backward` needs as work memory, to be zeroed."""
+    return CHUNK * n * ld + adjoint_work.py_func(n, p, ld, lp) + smoothed_work.py_func(n, p, ld, lp)
