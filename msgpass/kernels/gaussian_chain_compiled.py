@@ -14,6 +14,7 @@ import numpy as np
 
 from msgpass.kernels import gaussian_chain_columns as columns
 from msgpass.kernels.gaussian_chain_covariance import FINE
+from msgpass.kernels.gaussian_chain_moments import moments
 from msgpass.kernels.gaussian_chain_passes import Run
 from msgpass.kernels.gaussian_chain_reference import symmetric
 from msgpass.kernels.gaussian_chain_square_root import filter_sequence
@@ -57,7 +58,10 @@ class CompiledSweep(GaussianSweep):
     def totals(self) -> np.ndarray:
         """log Z of each sequence, (N,)."""
         run = self._run
-        return super().totals if run is None else np.add.reduceat(_terms(run, None), run.rows) + run.quadratic
+        if run is None:
+            return super().totals
+        run.filter_means()
+        return np.add.reduceat(_terms(run, None), run.rows) + run.quadratic
 
     @cached_property
     def predicted(self) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +69,8 @@ class CompiledSweep(GaussianSweep):
         run = self._run
         if run is None:
             return super().predicted
-        return run.m.reshape(run.T, run.n), _predicted_cov(run, self.filtered[1])
+        run.filter_means()
+        return run.m.reshape(run.T, run.n).copy(), _predicted_cov(run, self.filtered[1])
 
     @cached_property
     def filtered(self) -> tuple[np.ndarray, np.ndarray]:
@@ -73,6 +78,7 @@ class CompiledSweep(GaussianSweep):
         run = self._run
         if run is None:
             return super().filtered
+        run.filter_means()
         return run.f.reshape(run.T, run.n).copy(), _filtered_cov(run)
 
     @cached_property
@@ -113,23 +119,13 @@ class CompiledSweep(GaussianSweep):
 
 def _statistics(arrays: GaussianChainArrays, run: Run, whole, early, Y, first) -> Statistics:
     """From Σ V over all rows, over rows with a successor and over first rows, and Σ N F U over pairs."""
-    from msgpass.kernels.gaussian_chain_sums import _sums
-
     n, p, mean = run.n, run.p, run.s.reshape(run.T, run.n)
     pairs, rows = np.zeros((2 * n, 2 * n)), np.zeros((n + p, n + p))
     pairs[:n, :n], pairs[n:, n:] = early, whole - first
     pairs[n:, :n] = arrays.F[0] @ early - arrays.Q[0] @ Y
     pairs[:n, n:] = pairs[n:, :n].T
     rows[:n, :n] = whole
-    if len(run.rows) == 1:
-        before, after = mean[:-1], mean[1:]
-    else:
-        before, after = mean[arrays.sources], mean[arrays.sources + 1]
-    return Statistics(
-        _sums(np.hstack([before, after]), pairs),
-        _sums(np.hstack([mean, arrays.y]), rows),
-        _sums(mean[run.rows], first),
-    )
+    return Statistics(*moments(mean, arrays.y, arrays.offsets, pairs, rows, first))
 
 
 def _terms(run: Run, quadratic: np.ndarray | None) -> np.ndarray:
@@ -155,6 +151,7 @@ def _predicted_cov(run: Run, filtered: np.ndarray) -> np.ndarray:
 
 def _filter_pass(run: Run) -> FilterPass:
     """All rows written out; sequences that lost digits are marked, and what is there of them means nothing."""
+    run.filter_means()
     n, p, ld, lp = run.size
     T, stored, filtered = run.T, run.stored, _filtered_cov(run)
     gain = run.Ct[: (run.Ct.size // (p * ld)) * p * ld].reshape(-1, p, ld)[stored][..., :n]

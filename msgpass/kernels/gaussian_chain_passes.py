@@ -97,8 +97,12 @@ class Run:
         rows, n, p, ld, lp = self.groups.total, *self.size
         stack = ExitStack()
         weakref.finalize(self, stack.close)
-        sizes = ((rows + 8) * n * ld, (rows + 8) * p * ld, rows * p * lp, rows, self.T * n, self.T * p)
-        self.U, self.Ct, self.SI, self._scale, self.f, self.e = stack.enter_context(work_memory(*sizes))
+        T, ring = self.T, 0 if self.family.in_registers else CHUNK * n * ld
+        sizes = ((rows + 8) * n * ld, (rows + 8) * p * ld, rows * p * lp, rows)
+        sizes += (T * n, T * n, T * n, T * p, T * p, T * p, ring, ring)
+        # A second lease of kept memory would find none left.
+        self.U, self.Ct, self.SI, self._scale, *others = stack.enter_context(work_memory(*sizes))
+        self.m, self.f, self.r, self.v, self.e, self.u, *self._rings = others
         self.index = np.zeros(self.T, np.int64)
         self.report = np.zeros((len(self.groups.lead), 4), np.int64)
 
@@ -223,20 +227,29 @@ class Run:
 
     @cached_property
     def fine(self) -> bool:
-        """Runs the forward passes; whether no sequence lost digits."""
+        """Runs the filter's covariances; whether no sequence lost digits."""
         self.cov, self.start = flat(self.arrays.cov), flat(self.arrays.mean)
-        self.m, self.v = np.empty(self.T * self.n), np.empty(self.T * self.p)
         self.quadratic = np.zeros(len(self.rows))
-        steps = int(self.groups.steps.max())
-        kernels = self.family.kernels
+        self._means_done = False
+        steps, kernels = int(self.groups.steps.max()), self.family.kernels
         with compiling("the filter of linear-Gaussian chains", kernels.forward, kernels.mean_forward):
             if self.threaded and len(self.rows) == 1 and not self.family.in_registers:
                 self._pipelined(steps)
             else:
                 self._both([partial(self._cover, *half, 0, steps, self._forward_work()) for half in self._halves()])
-                parts = self._member_halves()
-                self._both([partial(self._mean, *part, 0, steps, self._mean_work(part[1] - part[0])) for part in parts])
         return bool((self.report[:, 2] == covariance.FINE).all())
+
+    def filter_means(self) -> None:
+        """Predicted and filtered means, innovations and quadratic forms; once."""
+        if not self._means_done:
+            steps, parts = int(self.groups.steps.max()), self._member_halves()
+            self._both([partial(self._mean, *part, 0, steps, self._mean_work(part[1] - part[0])) for part in parts])
+            self._means_done = True
+
+    @cached_property
+    def settled_early(self) -> bool:
+        """Whether most covariances are constant, so that means are most of the work."""
+        return bool((2 * self.report[:, 1] < self.groups.steps).all())
 
     def _pipelined(self, steps: int) -> None:
         """The means follow the covariances of one long sequence, a chunk behind."""
@@ -245,11 +258,15 @@ class Run:
         for start in range(CHUNK, steps, CHUNK):
             if self.report[0, 2] != covariance.FINE:
                 return
+            if start == CHUNK and self.report[0, 1] < CHUNK and not self.masked:
+                self._cover(0, 1, CHUNK, steps, cover)
+                return
             now, before = (0, 1, start, start + CHUNK, cover), (0, 1, start - CHUNK, start, means)
             run_pair(self._cover, now, self._mean, before)
         last = (steps - 1) // CHUNK * CHUNK
         if self.report[0, 2] == covariance.FINE:
             self._mean(0, 1, last, steps, means)
+            self._means_done = True
 
     # -- backward
 
@@ -315,31 +332,35 @@ class Run:
             work,
         )
 
-    def _room_for_means(self) -> None:
-        self.s, self.r, self.u = np.empty(self.T * self.n), np.empty(self.T * self.n), np.empty(self.T * self.p)
-        self.lost = np.full(len(self.groups.lead), -1)
-
     def smooth(self, V: np.ndarray, sums: np.ndarray) -> bool:
         """Smoothed means, and covariances to ``V`` or their sums to ``sums``; whether no sequence lost digits."""
-        self._room_for_means()
+        self.s, self.lost = np.empty(self.T * self.n), np.full(len(self.groups.lead), -1)
         none, steps = np.empty(0), int(self.groups.steps.max())
         kernels = self.family.kernels
         with compiling("the smoother of linear-Gaussian chains", kernels.backward, kernels.mean_backward):
             if not self.threaded:
+                self.filter_means()
                 self._adjoin(none, V, sums, 0, len(self.groups.lead))
                 self._mean_back(0, len(self.rows), 0, steps, self._mean_work(len(self.rows)))
             elif len(self.groups.lead) > 1:
+                self.filter_means()
                 self._both([partial(self._adjoin, none, V, sums, *half) for half in self._halves()])
                 self._back_in_parts(steps)
             elif len(self.rows) > 1:
+                self.filter_means()
                 self._adjoin(none, V, sums, 0, 1)
                 self._back_in_parts(steps)
-            elif self.family.in_registers:
-                means = partial(self._mean_back, 0, 1, 0, steps, self._mean_work(1))
-                run_pair(self._adjoin, (none, V, sums, 0, 1), means, ())
+            elif self.family.in_registers or self.settled_early:
+                run_pair(self._adjoin, (none, V, sums, 0, 1), self._all_means, (steps,))
             else:
+                self.filter_means()
                 self._smooth_pipelined(V, sums[0], steps)
         return bool((self.lost < 0).all())
+
+    def _all_means(self, steps: int) -> None:
+        """Of one sequence, forward where that is still to be done, and backward."""
+        self.filter_means()
+        self._mean_back(0, 1, 0, steps, self._mean_work(1))
 
     def _back_in_parts(self, steps: int) -> None:
         parts = self._member_halves()
@@ -347,51 +368,50 @@ class Run:
 
     def _smooth_pipelined(self, V: np.ndarray, sums: np.ndarray, steps: int) -> None:
         """One thread follows N back in time, the other one the smoothed moments, a chunk behind."""
-        n, ld, s, none = self.n, self.family.states, self.strides, np.empty(0)
+        s, none = self.strides, np.empty(0)
         place_of, same = np.empty(steps, np.int64), np.empty(steps, np.bool_)
         one, two = (self._zeros(size(*self.size)) for size in (covariance.adjoint_work.py_func, covariance.smoothed_work.py_func))
-        means = self._mean_work(1)
-        with work_memory(CHUNK * n * ld, CHUNK * n * ld) as rings:
+        means, rings = self._mean_work(1), self._rings
 
-            def adjoint(start, stop, ring):
-                covariance.adjoint(
-                    *self.size,
-                    self.F,
-                    s.F,
-                    self.H,
-                    s.H,
-                    self.y,
-                    self.masked,
-                    0,
-                    0,
-                    steps,
-                    start,
-                    stop,
-                    self.tolerance,
-                    self.index,
-                    self.Ct,
-                    self.SI,
-                    ring,
-                    place_of,
-                    same,
-                    0,
-                    none,
-                    one,
-                )
+        def adjoint(start, stop, ring):
+            covariance.adjoint(
+                *self.size,
+                self.F,
+                s.F,
+                self.H,
+                s.H,
+                self.y,
+                self.masked,
+                0,
+                0,
+                steps,
+                start,
+                stop,
+                self.tolerance,
+                self.index,
+                self.Ct,
+                self.SI,
+                ring,
+                place_of,
+                same,
+                0,
+                none,
+                one,
+            )
 
-            def moments(start, stop, ring):
-                at = covariance.smoothed(
-                    *self.size, self.F, s.F, 0, 0, steps, start, stop, self.index, self.U, ring, place_of, same, V, 0, sums, two
-                )
-                self.lost[0] = max(self.lost[0], at)
-                self._mean_back(0, 1, start, stop, means)
+        def moments(start, stop, ring):
+            at = covariance.smoothed(
+                *self.size, self.F, s.F, 0, 0, steps, start, stop, self.index, self.U, ring, place_of, same, V, 0, sums, two
+            )
+            self.lost[0] = max(self.lost[0], at)
+            self._mean_back(0, 1, start, stop, means)
 
-            stops = range(steps, 0, -CHUNK)
-            bounds = [(max(stop - CHUNK, 0), stop) for stop in stops]
-            adjoint(*bounds[0], rings[0])
-            for c in range(1, len(bounds)):
-                run_pair(adjoint, (*bounds[c], rings[c % 2]), moments, (*bounds[c - 1], rings[(c - 1) % 2]))
-            moments(*bounds[-1], rings[(len(bounds) - 1) % 2])
+        stops = range(steps, 0, -CHUNK)
+        bounds = [(max(stop - CHUNK, 0), stop) for stop in stops]
+        adjoint(*bounds[0], rings[0])
+        for c in range(1, len(bounds)):
+            run_pair(adjoint, (*bounds[c], rings[c % 2]), moments, (*bounds[c - 1], rings[(c - 1) % 2]))
+        moments(*bounds[-1], rings[(len(bounds) - 1) % 2])
 
     # -- readings
 
