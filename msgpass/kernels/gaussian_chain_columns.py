@@ -68,7 +68,12 @@ def forward_columns(arrays: GaussianChainArrays, done: FilterPass, start: np.nda
     starts = flat(np.broadcast_to(np.moveaxis(start, -1, 0).reshape(c, -1, n), (c, N, n)))
     missing = np.isnan(arrays.y)
     data = np.zeros((T, p, c)) if y is None else np.where(missing[..., None], 0.0, y)
-    predicted, filtered, v, e = np.empty(c * T * n), np.empty(c * T * n), np.empty(c * T * p), np.empty(c * T * p)
+    predicted, filtered, v, e = (
+        np.empty(c * T * n),
+        np.empty(c * T * n),
+        np.empty(c * T * p),
+        np.empty(c * T * p),
+    )
     setting.family.kernels.mean_forward(
         *setting.size,
         setting.F,

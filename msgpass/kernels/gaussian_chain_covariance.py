@@ -17,10 +17,11 @@ import numpy as np
 from msgpass.kernels.gaussian_chain_product import (
     add,
     copy_padded,
+    fetch,
     invert,
     mirror,
     place,
-    place_transposed,
+    stream_padded,
     subtract,
     transpose,
 )
@@ -41,7 +42,7 @@ FINE, REDO = 0, 1
 
 def forward_work(n, p, ld, lp):
     """Numbers that `forward` needs as work memory, to be zeroed."""
-    return 8 * ld * ld + 3 * lp * ld + ld * lp + 2 * lp * lp + 8 * lp + ld + 3 * lp + 128
+    return 9 * ld * ld + 3 * lp * ld + ld * lp + 2 * lp * lp + 8 * lp + ld + 3 * lp + 128
 
 
 @jit
@@ -68,7 +69,41 @@ def still(new, old, n, ld, tolerance):
 
 
 @jit
-def forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, cs, y, masked, rows, pairs, lead, steps, base, g0, g1, start, stop, tolerance, U, Ct, SI, logdet, index, report, work):
+def forward(
+    n,
+    p,
+    ld,
+    lp,
+    F,
+    fs,
+    Q,
+    qs,
+    H,
+    hs,
+    R,
+    rs,
+    cov,
+    cs,
+    y,
+    masked,
+    rows,
+    pairs,
+    lead,
+    steps,
+    base,
+    g0,
+    g1,
+    start,
+    stop,
+    tolerance,
+    U,
+    Ct,
+    SI,
+    logdet,
+    index,
+    report,
+    work,
+):
     """Filtered covariances, gains and innovation precisions of groups ``g0`` to ``g1``, steps ``start`` to ``stop``.
 
     Group g is swept for its sequence ``lead[g]``. Rows are stored from ``base[g]`` on; ``index`` says where those of each
@@ -76,11 +111,73 @@ def forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, cs, y, masked, rows, 
     """
     for g in range(g0, g1):
         k = lead[g]
-        _forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, cs * k, y, masked, rows[k], pairs[k], steps[g], base[g], start, stop, tolerance, U, Ct, SI, logdet, index, report[g], work)
+        _forward(
+            n,
+            p,
+            ld,
+            lp,
+            F,
+            fs,
+            Q,
+            qs,
+            H,
+            hs,
+            R,
+            rs,
+            cov,
+            cs * k,
+            y,
+            masked,
+            rows[k],
+            pairs[k],
+            steps[g],
+            base[g],
+            start,
+            stop,
+            tolerance,
+            U,
+            Ct,
+            SI,
+            logdet,
+            index,
+            report[g],
+            work,
+        )
 
 
 @jit
-def _forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, first, y, masked, row, pair, steps, base, start, stop, tolerance, U, Ct, SI, logdet, index, report, work):
+def _forward(
+    n,
+    p,
+    ld,
+    lp,
+    F,
+    fs,
+    Q,
+    qs,
+    H,
+    hs,
+    R,
+    rs,
+    cov,
+    first,
+    y,
+    masked,
+    row,
+    pair,
+    steps,
+    base,
+    start,
+    stop,
+    tolerance,
+    U,
+    Ct,
+    SI,
+    logdet,
+    index,
+    report,
+    work,
+):
     nn, pn, pp = n * ld, p * ld, p * lp
     lanes = work[ld + lp : ld + lp + 8]
     for i in range(8):
@@ -99,6 +196,8 @@ def _forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, first, y, masked, ro
     A = work[o : o + ld * ld]
     o += ld * ld
     X = work[o : o + ld * ld]
+    o += ld * ld
+    after = work[o : o + ld * ld]
     o += ld * ld
     Hw = work[o : o + lp * ld]
     o += lp * ld
@@ -173,11 +272,10 @@ def _forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, first, y, masked, ro
                 if np.isnan(y[(row + t) * p + a]):
                     S[a * lp + a] = 0.0
         copy_padded(S, 0, SI, s * pp, pp)
-        u = s * nn
-        subtract(n, ld, p, Wt, 0, 1, ld, Ct, s * pn, ld, P, 0, ld, U, u, ld, True)
+        subtract(n, ld, p, Wt, 0, 1, ld, Ct, s * pn, ld, P, 0, ld, after, 0, ld, True)
         lost = False
         for i in range(n):
-            if not U[u + i * ld + i] >= JOSEPH * P[i * ld + i]:
+            if not after[i * ld + i] >= JOSEPH * P[i * ld + i]:
                 lost = True
         if lost:
             for i in range(n):
@@ -191,9 +289,10 @@ def _forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, first, y, masked, ro
                     A[i * ld + i] = 0.0
             add(n, ld, n, P, 0, ld, 1, A, 0, ld, work, 0, 0, X, 0, ld, False)
             add(p, ld, p, Rw, 0, lp, 1, Ct, s * pn, ld, work, 0, 0, B, 0, ld, False)
-            add(n, ld, n, A, 0, 1, ld, X, 0, ld, work, 0, 0, U, u, ld, True)
-            add(n, ld, p, Ct, s * pn, 1, ld, B, 0, ld, U, u, ld, U, u, ld, True)
-        mirror(U, u, ld, n, lanes)
+            add(n, ld, n, A, 0, 1, ld, X, 0, ld, work, 0, 0, after, 0, ld, True)
+            add(n, ld, p, Ct, s * pn, 1, ld, B, 0, ld, after, 0, ld, after, 0, ld, True)
+        mirror(after, 0, ld, n, lanes)
+        stream_padded(after, 0, U, s * nn, nn)
         if t == steps - 1:
             break
         if fs > 0 or t == start:
@@ -201,7 +300,7 @@ def _forward(n, p, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, first, y, masked, ro
             transpose(Fw, 0, ld, ld, ld, Ft, 0, ld)
         if qs > 0 or t == start:
             place(Q, (pair + t) * qs, n, n, Qw, 0, ld)
-        add(n, ld, n, Fw, 0, ld, 1, U, u, ld, work, 0, 0, X, 0, ld, False)
+        add(n, ld, n, Fw, 0, ld, 1, after, 0, ld, work, 0, 0, X, 0, ld, False)
         add(n, ld, n, X, 0, ld, 1, Ft, 0, ld, Qw, 0, ld, P1, 0, ld, True)
         mirror(P1, 0, ld, n, lanes)
         if constant and not gaps:
@@ -219,7 +318,33 @@ def adjoint_work(n, p, ld, lp):
 
 
 @jit
-def adjoint(n, p, ld, lp, F, fs, H, hs, y, masked, row, pair, steps, start, stop, tolerance, index, Ct, SI, Ns, place_of, same, own, N_at, work):
+def adjoint(
+    n,
+    p,
+    ld,
+    lp,
+    F,
+    fs,
+    H,
+    hs,
+    y,
+    masked,
+    row,
+    pair,
+    steps,
+    start,
+    stop,
+    tolerance,
+    index,
+    Ct,
+    SI,
+    Ns,
+    place_of,
+    same,
+    own,
+    N_at,
+    work,
+):
     """N behind the rows ``stop - 1`` down to ``start``, stored from the beginning of ``Ns`` on.
 
     ``place_of[t]`` says where; ``same[t]`` that neither N nor the row's covariances differ from those of row t + 1.
@@ -262,6 +387,9 @@ def adjoint(n, p, ld, lp, F, fs, H, hs, y, masked, row, pair, steps, start, stop
     where = -1
     for t in range(stop - 1, start - 1, -1):
         s = index[row + t]
+        if t > start:
+            fetch(Ct, index[row + t - 1] * pn, pn)
+            fetch(SI, index[row + t - 1] * pp, pp)
         if steady and s == last:
             same[t] = True
             if where < 0:
@@ -310,7 +438,9 @@ def smoothed_work(n, p, ld, lp):
 
 
 @jit
-def smoothed(n, p, ld, lp, F, fs, row, pair, steps, start, stop, index, U, Ns, place_of, same, V, own, sums, work):
+def smoothed(
+    n, p, ld, lp, F, fs, row, pair, steps, start, stop, index, U, Ns, place_of, same, V, own, sums, work
+):
     """Smoothed covariances of rows ``stop - 1`` down to ``start`` to row ``own + t`` of V, or only sums.
 
     ``sums`` gains Σ V over all rows, Σ V over rows with a successor, Σ N F U over pairs, and V of the first row; V is then
@@ -332,34 +462,26 @@ def smoothed(n, p, ld, lp, F, fs, row, pair, steps, start, stop, index, U, Ns, p
     summing = len(sums) > 0
     computed = -1
     for t in range(stop - 1, start - 1, -1):
-        at = (own + t) * nn
         s = index[row + t]
+        if t > start:
+            fetch(U, index[row + t - 1] * nn, nn)
         if same[t] and computed >= 0:
-            if not summing:
-                copy_padded(V, at + nn, V, at, nn)
+            pass
         elif t == steps - 1:
-            if summing:
-                copy_padded(U, s * nn, v, 0, nn)
-            else:
-                copy_padded(U, s * nn, V, at, nn)
+            copy_padded(U, s * nn, v, 0, nn)
         else:
             if fs > 0:
                 place(F, (pair + t) * fs, n, n, Fw, 0, ld)
             add(n, ld, n, Fw, 0, ld, 1, U, s * nn, ld, work, 0, 0, X, 0, ld, False)
             add(n, ld, n, Ns, place_of[t] * nn, ld, 1, X, 0, ld, work, 0, 0, Y, 0, ld, False)
-            if summing:
-                subtract(n, ld, n, X, 0, 1, ld, Y, 0, ld, U, s * nn, ld, v, 0, ld, True)
-                mirror(v, 0, ld, n, lanes)
-                for i in range(n):
-                    if not v[i * ld + i] >= LOST * U[s * nn + i * ld + i]:
-                        return t
-            else:
-                subtract(n, ld, n, X, 0, 1, ld, Y, 0, ld, U, s * nn, ld, V, at, ld, True)
-                mirror(V, at, ld, n, lanes)
-                for i in range(n):
-                    if not V[at + i * ld + i] >= LOST * U[s * nn + i * ld + i]:
-                        return t
+            subtract(n, ld, n, X, 0, 1, ld, Y, 0, ld, U, s * nn, ld, v, 0, ld, True)
+            mirror(v, 0, ld, n, lanes)
+            for i in range(n):
+                if not v[i * ld + i] >= LOST * U[s * nn + i * ld + i]:
+                    return t
             computed = t
+        if not summing:
+            stream_padded(v, 0, V, (own + t) * nn, nn)
         if summing:
             for i in range(0, nn, 8):
                 store(sums, i, load(v, i) + load(sums, i))
@@ -377,7 +499,37 @@ CHUNK = 64
 
 
 @jit
-def backward(n, p, ld, lp, F, fs, H, hs, y, masked, rows, pairs, lead, steps, base, g0, g1, tolerance, index, U, Ct, SI, N_at, V, sums, lost, work, place_of, same):
+def backward(
+    n,
+    p,
+    ld,
+    lp,
+    F,
+    fs,
+    H,
+    hs,
+    y,
+    masked,
+    rows,
+    pairs,
+    lead,
+    steps,
+    base,
+    g0,
+    g1,
+    tolerance,
+    index,
+    U,
+    Ct,
+    SI,
+    N_at,
+    V,
+    sums,
+    lost,
+    work,
+    place_of,
+    same,
+):
     """`adjoint` and `smoothed` of groups ``g0`` to ``g1``, in turns; ``lost[g]`` is the step that lost digits, or -1."""
     nn = n * ld
     ring = work[: CHUNK * nn]
@@ -390,9 +542,56 @@ def backward(n, p, ld, lp, F, fs, H, hs, y, masked, rows, pairs, lead, steps, ba
         stop = steps[g]
         while stop > 0:
             start = max(stop - CHUNK, 0)
-            adjoint(n, p, ld, lp, F, fs, H, hs, y, masked, rows[k], pairs[k], steps[g], start, stop, tolerance, index, Ct, SI, ring, place_of, same, base[g], N_at, first)
+            adjoint(
+                n,
+                p,
+                ld,
+                lp,
+                F,
+                fs,
+                H,
+                hs,
+                y,
+                masked,
+                rows[k],
+                pairs[k],
+                steps[g],
+                start,
+                stop,
+                tolerance,
+                index,
+                Ct,
+                SI,
+                ring,
+                place_of,
+                same,
+                base[g],
+                N_at,
+                first,
+            )
             if len(V) > 0 or sums.shape[1] > 0:
-                t = smoothed(n, p, ld, lp, F, fs, rows[k], pairs[k], steps[g], start, stop, index, U, ring, place_of, same, V, base[g], sums[g], second)
+                t = smoothed(
+                    n,
+                    p,
+                    ld,
+                    lp,
+                    F,
+                    fs,
+                    rows[k],
+                    pairs[k],
+                    steps[g],
+                    start,
+                    stop,
+                    index,
+                    U,
+                    ring,
+                    place_of,
+                    same,
+                    V,
+                    base[g],
+                    sums[g],
+                    second,
+                )
                 if t >= 0:
                     lost[g] = t
                     break

@@ -60,7 +60,9 @@ def groups(arrays: GaussianChainArrays, masked: bool) -> Groups:
         gone = np.isnan(arrays.y)
         bounds = zip(arrays.offsets[:-1], arrays.offsets[1:], strict=True)
         keys: dict[tuple, int] = {}
-        of = np.array([keys.setdefault((end - start, gone[start:end].tobytes()), len(keys)) for start, end in bounds])
+        of = np.array(
+            [keys.setdefault((end - start, gone[start:end].tobytes()), len(keys)) for start, end in bounds]
+        )
     elif (lengths == lengths[0]).all():
         of = np.zeros(len(lengths), np.int64)
     else:

@@ -21,11 +21,55 @@ ROWS = 32
 
 def work_size(n, p, ld, lp, members):
     """Numbers that either pass needs as work memory, to be zeroed; the messages stay in it between calls."""
-    return ld + lp + 8 + 2 * ld * ld + 2 * ld * lp + lp * ld + ROWS * (3 * ld + 3 * lp) + (members + ROWS) * ld + 64
+    return (
+        ld
+        + lp
+        + 8
+        + 2 * ld * ld
+        + 2 * ld * lp
+        + lp * ld
+        + ROWS * (3 * ld + 3 * lp)
+        + (members + ROWS) * ld
+        + 64
+    )
 
 
 @jit
-def forward(n, p, ld, lp, F, fs, b, bs, H, hs, y, masked, mean, ms, rows, pairs, lead, steps, bounds, members, first, stop, start, end, index, Ct, SI, m_out, f_out, v_out, e_out, totals, work):
+def forward(
+    n,
+    p,
+    ld,
+    lp,
+    F,
+    fs,
+    b,
+    bs,
+    H,
+    hs,
+    y,
+    masked,
+    mean,
+    ms,
+    rows,
+    pairs,
+    lead,
+    steps,
+    bounds,
+    members,
+    first,
+    stop,
+    start,
+    end,
+    index,
+    Ct,
+    SI,
+    m_out,
+    f_out,
+    v_out,
+    e_out,
+    totals,
+    work,
+):
     """Predicted and filtered means, innovations and -½ Σ v'S⁻¹v of the series ``members[first:stop]``.
 
     Members ``bounds[g]`` to ``bounds[g + 1]`` share the covariances of sequence ``lead[g]``.
@@ -103,7 +147,35 @@ def forward(n, p, ld, lp, F, fs, b, bs, H, hs, y, masked, mean, ms, rows, pairs,
 
 
 @jit
-def backward(n, p, ld, lp, F, fs, H, hs, rows, pairs, lead, steps, bounds, members, first, stop, start, end, index, Ct, U, f_in, e_in, s_out, r_out, u_out, work):
+def backward(
+    n,
+    p,
+    ld,
+    lp,
+    F,
+    fs,
+    H,
+    hs,
+    rows,
+    pairs,
+    lead,
+    steps,
+    bounds,
+    members,
+    first,
+    stop,
+    start,
+    end,
+    index,
+    Ct,
+    U,
+    f_in,
+    e_in,
+    s_out,
+    r_out,
+    u_out,
+    work,
+):
     """Smoothed means, co-states r at each row and smoothing errors u of some series; `forward` has the groups."""
     nn, pn = n * ld, p * ld
     o = ld + lp + 8

@@ -236,14 +236,18 @@ class Run:
             if self.threaded and len(self.rows) == 1 and not self.family.in_registers:
                 self._pipelined(steps)
             else:
-                self._both([partial(self._cover, *half, 0, steps, self._forward_work()) for half in self._halves()])
+                self._both(
+                    [partial(self._cover, *half, 0, steps, self._forward_work()) for half in self._halves()]
+                )
         return bool((self.report[:, 2] == covariance.FINE).all())
 
     def filter_means(self) -> None:
         """Predicted and filtered means, innovations and quadratic forms; once."""
         if not self._means_done:
             steps, parts = int(self.groups.steps.max()), self._member_halves()
-            self._both([partial(self._mean, *part, 0, steps, self._mean_work(part[1] - part[0])) for part in parts])
+            self._both(
+                [partial(self._mean, *part, 0, steps, self._mean_work(part[1] - part[0])) for part in parts]
+            )
             self._means_done = True
 
     @cached_property
@@ -364,13 +368,18 @@ class Run:
 
     def _back_in_parts(self, steps: int) -> None:
         parts = self._member_halves()
-        self._both([partial(self._mean_back, *part, 0, steps, self._mean_work(part[1] - part[0])) for part in parts])
+        self._both(
+            [partial(self._mean_back, *part, 0, steps, self._mean_work(part[1] - part[0])) for part in parts]
+        )
 
     def _smooth_pipelined(self, V: np.ndarray, sums: np.ndarray, steps: int) -> None:
         """One thread follows N back in time, the other one the smoothed moments, a chunk behind."""
         s, none = self.strides, np.empty(0)
         place_of, same = np.empty(steps, np.int64), np.empty(steps, np.bool_)
-        one, two = (self._zeros(size(*self.size)) for size in (covariance.adjoint_work.py_func, covariance.smoothed_work.py_func))
+        one, two = (
+            self._zeros(size(*self.size))
+            for size in (covariance.adjoint_work.py_func, covariance.smoothed_work.py_func)
+        )
         means, rings = self._mean_work(1), self._rings
 
         def adjoint(start, stop, ring):
@@ -401,7 +410,23 @@ class Run:
 
         def moments(start, stop, ring):
             at = covariance.smoothed(
-                *self.size, self.F, s.F, 0, 0, steps, start, stop, self.index, self.U, ring, place_of, same, V, 0, sums, two
+                *self.size,
+                self.F,
+                s.F,
+                0,
+                0,
+                steps,
+                start,
+                stop,
+                self.index,
+                self.U,
+                ring,
+                place_of,
+                same,
+                V,
+                0,
+                sums,
+                two,
             )
             self.lost[0] = max(self.lost[0], at)
             self._mean_back(0, 1, start, stop, means)
@@ -426,7 +451,9 @@ class Run:
         """Row of the groups for every row of the chain, (T,)."""
         g, found = self.groups, np.empty(self.T, np.int64)
         for k, group in zip(g.members, np.repeat(np.arange(len(g.lead)), np.diff(g.bounds)), strict=True):
-            found[self.rows[k] : self.rows[k] + g.steps[group]] = np.arange(g.base[group], g.base[group] + g.steps[group])
+            found[self.rows[k] : self.rows[k] + g.steps[group]] = np.arange(
+                g.base[group], g.base[group] + g.steps[group]
+            )
         return found
 
     @cached_property

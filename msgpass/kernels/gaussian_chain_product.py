@@ -102,7 +102,22 @@ def _make_block(rows, vectors, sign):
     """Compiled code for one block of ``out = start ± left @ right``."""
 
     @jit(forceinline=True, cache=False)
-    def block(inner, left, i, row_stride, inner_stride, right, j, right_stride, start, s, start_stride, out, o, stride):
+    def block(
+        inner,
+        left,
+        i,
+        row_stride,
+        inner_stride,
+        right,
+        j,
+        right_stride,
+        start,
+        s,
+        start_stride,
+        out,
+        o,
+        stride,
+    ):
         tile = load_tile(rows, vectors, start, s, start_stride)
         for _ in range(inner // 4):
             tile = add_products(tile, 4, sign, left, i, row_stride, inner_stride, right, j, right_stride)
@@ -115,7 +130,22 @@ def _make_block(rows, vectors, sign):
         store_tile(tile, out, o, stride)
 
     @jit(forceinline=True, cache=False)
-    def row(inner, left, i, row_stride, inner_stride, right, j, right_stride, start, s, start_stride, out, o, stride):
+    def row(
+        inner,
+        left,
+        i,
+        row_stride,
+        inner_stride,
+        right,
+        j,
+        right_stride,
+        start,
+        s,
+        start_stride,
+        out,
+        o,
+        stride,
+    ):
         tile = load_tile(1, vectors, start, s, start_stride)
         quarters = zero_tile_like(tile, 4)
         for _ in range(inner // 4):
@@ -138,7 +168,25 @@ def _make(sign):
     b12, b11 = _make_block(1, 2, sign), _make_block(1, 1, sign)
 
     @jit(cache=False)
-    def product(rows, columns, inner, left, i, row_stride, inner_stride, right, j, right_stride, start, s, start_stride, out, o, stride, upper):
+    def product(
+        rows,
+        columns,
+        inner,
+        left,
+        i,
+        row_stride,
+        inner_stride,
+        right,
+        j,
+        right_stride,
+        start,
+        s,
+        start_stride,
+        out,
+        o,
+        stride,
+        upper,
+    ):
         m = 0
         while m < rows:
             count = 8 if m + 8 <= rows else 4 if m + 4 <= rows else 1
@@ -148,18 +196,108 @@ def _make(sign):
                 wide = n + 16 <= columns
                 if count == 8:
                     if wide:
-                        b82(inner, left, a, row_stride, inner_stride, right, j + n, right_stride, start, b + n, start_stride, out, c + n, stride)
+                        b82(
+                            inner,
+                            left,
+                            a,
+                            row_stride,
+                            inner_stride,
+                            right,
+                            j + n,
+                            right_stride,
+                            start,
+                            b + n,
+                            start_stride,
+                            out,
+                            c + n,
+                            stride,
+                        )
                     else:
-                        b81(inner, left, a, row_stride, inner_stride, right, j + n, right_stride, start, b + n, start_stride, out, c + n, stride)
+                        b81(
+                            inner,
+                            left,
+                            a,
+                            row_stride,
+                            inner_stride,
+                            right,
+                            j + n,
+                            right_stride,
+                            start,
+                            b + n,
+                            start_stride,
+                            out,
+                            c + n,
+                            stride,
+                        )
                 elif count == 4:
                     if wide:
-                        b42(inner, left, a, row_stride, inner_stride, right, j + n, right_stride, start, b + n, start_stride, out, c + n, stride)
+                        b42(
+                            inner,
+                            left,
+                            a,
+                            row_stride,
+                            inner_stride,
+                            right,
+                            j + n,
+                            right_stride,
+                            start,
+                            b + n,
+                            start_stride,
+                            out,
+                            c + n,
+                            stride,
+                        )
                     else:
-                        b41(inner, left, a, row_stride, inner_stride, right, j + n, right_stride, start, b + n, start_stride, out, c + n, stride)
+                        b41(
+                            inner,
+                            left,
+                            a,
+                            row_stride,
+                            inner_stride,
+                            right,
+                            j + n,
+                            right_stride,
+                            start,
+                            b + n,
+                            start_stride,
+                            out,
+                            c + n,
+                            stride,
+                        )
                 elif wide:
-                    b12(inner, left, a, row_stride, inner_stride, right, j + n, right_stride, start, b + n, start_stride, out, c + n, stride)
+                    b12(
+                        inner,
+                        left,
+                        a,
+                        row_stride,
+                        inner_stride,
+                        right,
+                        j + n,
+                        right_stride,
+                        start,
+                        b + n,
+                        start_stride,
+                        out,
+                        c + n,
+                        stride,
+                    )
                 else:
-                    b11(inner, left, a, row_stride, inner_stride, right, j + n, right_stride, start, b + n, start_stride, out, c + n, stride)
+                    b11(
+                        inner,
+                        left,
+                        a,
+                        row_stride,
+                        inner_stride,
+                        right,
+                        j + n,
+                        right_stride,
+                        start,
+                        b + n,
+                        start_stride,
+                        out,
+                        c + n,
+                        stride,
+                    )
                 n += 16
             m += count
 
@@ -275,6 +413,53 @@ def copy_padded(a, o, out, q, count):
         store(out, q + i, load(a, o + i))
 
 
+@intrinsic
+def _stream(typing, array, index, value):
+    """Write a vector past the caches, to an address that is a multiple of its size."""
+
+    def code(context, builder, sig, args):
+        pointer = builder.bitcast(
+            element_pointer(context, builder, sig.args[0], args[0], args[1]), f64x8.llvm.as_pointer()
+        )
+        written = builder.store(args[2], pointer, align=64)
+        once = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        written.set_metadata("nontemporal", once)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, value), code
+
+
+@intrinsic
+def _prefetch(typing, array, index):
+    """Fetch the line of ``array[index]``, which need not exist."""
+
+    def code(context, builder, sig, args):
+        byte = ir.IntType(8).as_pointer()
+        word = ir.IntType(32)
+        pointer = builder.bitcast(element_pointer(context, builder, sig.args[0], args[0], args[1]), byte)
+        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        name = "llvm.prefetch.p0i8" if not str(byte).startswith("ptr") else "llvm.prefetch.p0"
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        builder.call(function, [pointer, *(ir.Constant(word, k) for k in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), code
+
+
+@jit(cache=False)
+def stream_padded(a, o, out, q, count):
+    """Copy whole vectors past the caches: what is read again only after megabytes of others."""
+    for i in range(0, count, 8):
+        _stream(out, q + i, load(a, o + i))
+
+
+@jit(cache=False)
+def fetch(a, o, count):
+    """Fetch what will be read a step later; rows that are visited backwards are not foreseen by the processor."""
+    for i in range(0, count, 8):
+        _prefetch(a, o + i)
+
+
 @intrinsic(prefer_literal=True)
 def _sweep_block(typing, count, a, o, stride, pivots, q):
     """Invert an 8 × 8 matrix in registers, sweeping the first ``count`` pivots; the others have to be units.
@@ -297,7 +482,8 @@ def _sweep_block(typing, count, a, o, stride, pivots, q):
             pick = ir.Constant(ir.VectorType(lane, 8), [k] * 8)
             pivot = builder.shuffle_vector(rows[k], rows[k], pick)
             builder.store(
-                builder.extract_element(pivot, ir.Constant(lane, 0)), builder.gep(kept, [ir.Constant(word, k)])
+                builder.extract_element(pivot, ir.Constant(lane, 0)),
+                builder.gep(kept, [ir.Constant(word, k)]),
             )
             inverse = builder.fdiv(one, pivot)
             own = builder.fmul(builder.select(here, one, rows[k]), inverse)
@@ -348,5 +534,23 @@ def invert(size, a, whole, pivots, work, zeros):
                 for i in range(8):
                     store(work, block + 8 * i, load(a, (m + i) * whole + k))
                     store(a, (m + i) * whole + k, splat(0.0))
-                subtract(8, whole, 8, work, block, 8, 1, work, 0, whole, a, m * whole, whole, a, m * whole, whole, False)
+                subtract(
+                    8,
+                    whole,
+                    8,
+                    work,
+                    block,
+                    8,
+                    1,
+                    work,
+                    0,
+                    whole,
+                    a,
+                    m * whole,
+                    whole,
+                    a,
+                    m * whole,
+                    whole,
+                    False,
+                )
         copy_padded(work, 0, a, k * whole, block)

@@ -55,7 +55,41 @@ def passes(n: int, p: int) -> SimpleNamespace:
     nn, pn, pp = n * n, p * n, p * p
 
     @jit
-    def forward(n_, p_, ld, lp, F, fs, Q, qs, H, hs, R, rs, cov, cs, y, masked, rows, pairs, lead, steps, base, g0, g1, start, stop, tolerance, U, Ct, SI, logdet, index, report, work):
+    def forward(
+        n_,
+        p_,
+        ld,
+        lp,
+        F,
+        fs,
+        Q,
+        qs,
+        H,
+        hs,
+        R,
+        rs,
+        cov,
+        cs,
+        y,
+        masked,
+        rows,
+        pairs,
+        lead,
+        steps,
+        base,
+        g0,
+        g1,
+        start,
+        stop,
+        tolerance,
+        U,
+        Ct,
+        SI,
+        logdet,
+        index,
+        report,
+        work,
+    ):
         constant = fs == 0 and qs == 0 and hs == 0 and rs == 0 and tolerance > 0
         for g in range(g0, g1):
             row, pair, last = rows[lead[g]], pairs[lead[g]], steps[g] - 1
@@ -121,7 +155,41 @@ def passes(n: int, p: int) -> SimpleNamespace:
             report[g, 0], report[g, 1], report[g, 2], report[g, 3] = s + 1 - base[g], settled, status, where
 
     @jit
-    def mean_forward(n_, p_, ld, lp, F, fs, b, bs, H, hs, y, masked, mean, ms, rows, pairs, lead, steps, bounds, members, first, stop, start, end, index, Ct, SI, m_out, f_out, v_out, e_out, totals, work):
+    def mean_forward(
+        n_,
+        p_,
+        ld,
+        lp,
+        F,
+        fs,
+        b,
+        bs,
+        H,
+        hs,
+        y,
+        masked,
+        mean,
+        ms,
+        rows,
+        pairs,
+        lead,
+        steps,
+        bounds,
+        members,
+        first,
+        stop,
+        start,
+        end,
+        index,
+        Ct,
+        SI,
+        m_out,
+        f_out,
+        v_out,
+        e_out,
+        totals,
+        work,
+    ):
         Ft = transposed(load_matrix(n, n, F, 0))
         Ht = transposed(load_matrix(p, n, H, 0))
         offset = load_matrix(1, n, b, 0)
@@ -162,7 +230,37 @@ def passes(n: int, p: int) -> SimpleNamespace:
                             store_matrix(plus(product(f, Ft), offset), work, r * n)
 
     @jit
-    def backward(n_, p_, ld, lp, F, fs, H, hs, y, masked, rows, pairs, lead, steps, base, g0, g1, tolerance, index, U, Ct, SI, N_at, V, sums, lost, work, place_of, same):
+    def backward(
+        n_,
+        p_,
+        ld,
+        lp,
+        F,
+        fs,
+        H,
+        hs,
+        y,
+        masked,
+        rows,
+        pairs,
+        lead,
+        steps,
+        base,
+        g0,
+        g1,
+        tolerance,
+        index,
+        U,
+        Ct,
+        SI,
+        N_at,
+        V,
+        sums,
+        lost,
+        work,
+        place_of,
+        same,
+    ):
         constant = fs == 0 and hs == 0 and tolerance > 0
         for g in range(g0, g1):
             row, pair, last = rows[lead[g]], pairs[lead[g]], steps[g] - 1
@@ -216,7 +314,35 @@ def passes(n: int, p: int) -> SimpleNamespace:
                 store_matrix(smooth, sums[g], 3 * nn)
 
     @jit
-    def mean_backward(n_, p_, ld, lp, F, fs, H, hs, rows, pairs, lead, steps, bounds, members, first, stop, start, end, index, Ct, U, f_in, e_in, s_out, r_out, u_out, work):
+    def mean_backward(
+        n_,
+        p_,
+        ld,
+        lp,
+        F,
+        fs,
+        H,
+        hs,
+        rows,
+        pairs,
+        lead,
+        steps,
+        bounds,
+        members,
+        first,
+        stop,
+        start,
+        end,
+        index,
+        Ct,
+        U,
+        f_in,
+        e_in,
+        s_out,
+        r_out,
+        u_out,
+        work,
+    ):
         Fm, Hm = load_matrix(n, n, F, 0), load_matrix(p, n, H, 0)
         for g in range(len(lead)):
             low, high = max(first, bounds[g]), min(stop, bounds[g + 1])

@@ -151,7 +151,8 @@ def unit_matrix(typing, size):
 
     def code(context, builder, sig, args):
         rows = [
-            ir.Constant(matrix.row, [float(i == j) for j in range(matrix.columns)]) for i in range(matrix.rows)
+            ir.Constant(matrix.row, [float(i == j) for j in range(matrix.columns)])
+            for i in range(matrix.rows)
         ]
         return _value(builder, rows, matrix)
 
@@ -362,9 +363,7 @@ def moved(typing, new, old, tolerance):
                 if i == j:
                     scale = _abs(builder, x)
                 else:
-                    scale = _sqrt(
-                        builder, builder.fmul(_entry(builder, a[i], i), _entry(builder, a[j], j))
-                    )
+                    scale = _sqrt(builder, builder.fmul(_entry(builder, a[i], i), _entry(builder, a[j], j)))
                 tests.append(builder.fcmp_unordered(">", step, builder.fmul(args[2], scale)))
         return _any(builder, tests)
 
