@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from msgpass.algebra import MaxProduct
-from msgpass.algebra.gaussian import to_information, to_moments
+from msgpass.algebra.gaussian_forms import to_information, to_moments
 from msgpass.algebra.tangent import Dual
 from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.nodes import Parameter, Sequence
