@@ -165,6 +165,29 @@ class Messages:
         x = self._x
         return Reading("task", lambda: [t for t in x.tasks if t is not None], lambda n: _task(x, n))
 
+    @cached_property
+    def statistics(self) -> Reading:
+        """Expected sufficient statistics of Gaussian factors: moments of a factor's variables end to end,
+        summed over its instances, as ``count``, ``mean``, ``scatter`` about the mean, and ``raw`` = Σ E[(1,
+        z)(1, z)ᵀ]. Missing cells of a relation's last variable count with their moments given all data;
+        instances where nothing of it is seen are left out.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Quadratic, run
+        >>> g = FactorGraph()
+        >>> x, y = g.sequence("x", length=3), g.observe("y", [1.0, 2.0, 3.0])
+        >>> _ = g.factor(Quadratic.prior(0.0, 1.0), x[0])
+        >>> _ = g.factor(Quadratic.linear_gaussian(1.0, 1.0), x[:-1], x[1:], name="walk")
+        >>> _ = g.factor(Quadratic.observation(1.0, 1.0), x[:], y[:])
+        >>> run(g).statistics["walk"].count
+        2
+        """
+        x = self._x
+        from msgpass.sweeps.gaussian_statistics import factor_names, statistics
+
+        return Reading("Gaussian statistics", lambda: factor_names(x), lambda n: statistics(x, n))
+
     @property
     def graph(self):
         """The graph that was run."""
@@ -223,7 +246,8 @@ class Messages:
         return paths.totals(self._x, getattr(name, "name", name))
 
     def sample(self, name, rng=None, n: int | None = None) -> np.ndarray:
-        """Draw a discrete variable from the posterior over whole assignments.
+        """Draw a discrete variable, or the sequence of a Gaussian chain, from the posterior over whole
+        assignments.
 
         Parameters
         ----------
@@ -234,7 +258,7 @@ class Messages:
 
         Returns
         -------
-        array of int, (T,) or (n, T)
+        array of int, (T,) or (n, T); of a Gaussian chain (T, *shape) or (n, T, *shape)
 
         Raises
         ------

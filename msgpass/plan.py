@@ -2,15 +2,11 @@
 printed.
 
 Undirected factors (tables, quadratics) join their latent variables into components: a ``TableChain`` where
-one discrete
-sequence is linked step to step, a ``Tree`` otherwise. Directed factors (steps) are condensed into strongly
-connected
-components: one that feeds itself across time is a ``Recurrence``, any other a ``Map``. Losses and discrete
-components
-that read real values come last. The direction and the lag of every edge inside a recurrence are verified
-here, so that a
-compiled sweep never runs a recurrence that it was not made for.
-"""
+one discrete sequence is linked step to step, a ``GaussianChain`` where one real sequence is, a ``Tree``
+otherwise. Directed factors (steps) are condensed into strongly connected components: one that feeds itself
+across time is a ``Recurrence``, any other a ``Map``. Losses and discrete components that read real values
+come last. The direction and the lag of every edge inside a recurrence are verified here, so that a compiled
+sweep never runs a recurrence that it was not made for."""
 
 from __future__ import annotations
 
@@ -136,6 +132,17 @@ class Tree(Block):
     """Latent variables joined by tables or by quadratics, without loops."""
 
     gaussian: bool = False
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GaussianChain(Tree):
+    """One real sequence, linked step to step by one linear-Gaussian relation, with anything on single
+    steps."""
+
+    gaussian: bool = True
+    node: Any = None  # Sequence
+    unaries: tuple[Family, ...] = ()
+    link: Any = None  # Family
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -408,7 +415,12 @@ def _undirected_block(graph, nodes, members) -> Block:
         chain = _as_chain(graph.nodes[nodes[0]], families)
         if chain is not None:
             return chain
-    return Tree(families, nodes, gaussian=kinds == {Quadratic})
+    gaussian = kinds == {Quadratic}
+    if gaussian and len(nodes) == 1 and isinstance(graph.nodes[nodes[0]], Sequence):
+        linked = _as_gaussian_chain(graph.nodes[nodes[0]], families)
+        if linked is not None:
+            return linked
+    return Tree(families, nodes, gaussian=gaussian)
 
 
 def _as_chain(node: Sequence, families) -> TableChain | None:
@@ -428,3 +440,19 @@ def _as_chain(node: Sequence, families) -> TableChain | None:
             return None
         pairs.append((f, firsts == [1, 0]))
     return TableChain(families, (node.name,), node, tuple(unaries), tuple(pairs))
+
+
+def _as_gaussian_chain(node: Sequence, families) -> GaussianChain | None:
+    pairs = [f for f in families if sum(latent(a) for a in f.args) > 1]
+    if len(pairs) != 1:
+        return None
+    link = pairs[0]
+    free = [a for a in link.args if latent(a)]
+    linear = link.potential.form == "linear" and latent(link.args[-1])
+    forward = [a.first for a in free] == [0, 1] and free[-1] is link.args[-1]
+    complete = link.counts is not None and np.array_equal(link.counts, np.asarray(node.clock.lengths) - 1)
+    if not (linear and forward and complete):
+        return None
+    return GaussianChain(
+        families, (node.name,), True, node, tuple(f for f in families if f is not link), link
+    )

@@ -17,7 +17,7 @@ from msgpass.algebra import Gaussian, MaxProduct, SumProduct, Tangent
 from msgpass.algebra.tangent import Dual
 from msgpass.errors import DataError, ImpossibleEvidenceError, NumericalError, UnsupportedError
 from msgpass.nodes import Observation, Sequence, Slice
-from msgpass.plan import Losses, Map, Plan, Recurrence, TableChain, Tree
+from msgpass.plan import GaussianChain, Losses, Map, Plan, Recurrence, TableChain, Tree
 from msgpass.sweeps import real
 from msgpass.sweeps.plain_chain import PlainTables, Recipe
 from msgpass.sweeps.real import Store
@@ -109,6 +109,10 @@ class Execution:
             return run_sparse(self, k, block, isinstance(algebra, MaxProduct), clamp)
         if compiled:
             return self.chain(k, block, algebra, clamp)
+        if isinstance(block, GaussianChain) and type(algebra) is Gaussian:
+            from msgpass.sweeps.gaussian_chain import run_gaussian_chain
+
+            return run_gaussian_chain(self, k, block, algebra, clamp)
         return self.tree(k, block, algebra, clamp)
 
     def chain(self, k: int, block: TableChain, algebra, clamp):

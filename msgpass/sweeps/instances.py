@@ -241,7 +241,7 @@ class QuadraticInstances:
             y = self.target(j)
             if y is not None:
                 F = np.hstack(F) if len(F) > 1 else F[0]
-                said = _evidence(F, Q, b, y)
+                said = evidence(F, Q, b, y)
                 return said if sum(self.latent) == 1 else self._ordered(said, out)
             if not F:
                 return Moments(b, Q, 0.0)
@@ -438,7 +438,7 @@ class QuadraticInstances:
             store[names[role]] = target + total.reshape(view.shape)
 
 
-def _evidence(F, Q, b, y) -> Information:
+def evidence(F, Q, b, y) -> Information:
     """exp of log N(y; F x + b, Q) as a function of x; missing cells are left out."""
     seen = ~np.isnan(y)
     F, Q, r = F[seen], Q[np.ix_(seen, seen)], (y - b)[seen]

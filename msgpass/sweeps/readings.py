@@ -4,61 +4,23 @@ message.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from msgpass.algebra import MaxProduct
-from msgpass.algebra.gaussian_forms import to_information, to_moments
+from msgpass.algebra.gaussian_forms import to_moments
 from msgpass.algebra.tangent import Dual
 from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.nodes import Parameter, Sequence
 from msgpass.plan import Map, Recurrence, TableChain, Tree
 from msgpass.sweeps.checkpointed_chain import CheckpointedChain
+from msgpass.sweeps.gaussian_chain import GaussianChainRun
+from msgpass.sweeps.gaussian_messages import GaussianBelief, GaussianMessages
 from msgpass.sweeps.rows import rows_of
 from msgpass.sweeps.sparse_chain import SparseChainRun
 from msgpass.sweeps.table_chain import ChainRun
 from msgpass.sweeps.windowed import WindowedChain
-
-
-class GaussianMessages(NamedTuple):
-    """Stacked Gaussian messages exp(h·x − ½ xᵀΛx); ``mean`` and ``cov`` where they exist."""
-
-    items: tuple
-    shape: tuple[int, ...]
-
-    def _stack(self, pick, matrix: bool) -> np.ndarray:
-        arrays = [pick(m) for m in self.items]
-        if not self.shape:
-            arrays = [a[0, 0] if matrix else a[0] for a in arrays]
-        return np.stack(arrays)
-
-    @property
-    def h(self) -> np.ndarray:
-        """Information vectors."""
-        return self._stack(lambda m: to_information(m).h, False)
-
-    @property
-    def precision(self) -> np.ndarray:
-        """Precision matrices."""
-        return self._stack(lambda m: to_information(m).precision, True)
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Means."""
-        return self._stack(lambda m: to_moments(m).mean, False)
-
-    @property
-    def cov(self) -> np.ndarray:
-        """Covariances."""
-        return self._stack(lambda m: to_moments(m).cov, True)
-
-
-class GaussianBelief(NamedTuple):
-    """Posterior mean and covariance, first axis time for a sequence."""
-
-    mean: np.ndarray
-    cov: np.ndarray
 
 
 def owner(x, name: str) -> tuple[int, Any]:
@@ -88,6 +50,8 @@ def forward(x, name: str):
         return x.values[name] if x.tangents is None else Dual(x.values[name], x.tangents[name])
     if on_chain(x.runs[k]):
         return x.runs[k].stacked(x.runs[k].log_alpha_beta[0])
+    if isinstance(x.runs[k], GaussianChainRun):
+        return x.runs[k].forward
     return _stack(x, name, k, lambda run, v: run.forward[v])
 
 
@@ -101,6 +65,8 @@ def backward(x, name: str):
     if on_chain(x.runs[k]):
         return x.runs[k].stacked(x.runs[k].log_alpha_beta[1])
     _needs_schedule(x, name)
+    if isinstance(x.runs[k], GaussianChainRun):
+        return x.runs[k].backward
     return _stack(x, name, k, lambda run, v: run.backward[v])
 
 
@@ -153,6 +119,10 @@ def believe(x, name: str):
     if on_chain(run):
         return run.log_belief()
     run.impossible()
+    if isinstance(run, GaussianChainRun):
+        mean, cov = run.belief()
+        shape = graph.nodes[name].shape
+        return GaussianBelief(mean.reshape(len(mean), *shape), cov if shape else cov[:, 0, 0])
     if block.gaussian:
         messages = _stack(x, name, k, lambda r, v: to_moments(r.belief(v)))
         mean, cov = messages.mean, messages.cov
@@ -172,6 +142,9 @@ def _factor_belief(x, name: str):
         return found if family.factor.stepped or family.factor.n > 1 else found[0]
     run = x.runs[k]
     run.impossible()
+    if isinstance(run, GaussianChainRun):
+        moments = run.factor_belief(family)
+        return _as_belief(family, moments.mean, moments.cov)
     place = block.families.index(family)
     parts = sorted(
         (part.j, i, part)
@@ -181,9 +154,12 @@ def _factor_belief(x, name: str):
     )
     joints = [run.as_factor(run.o.instances[i], part, run.joint(i)) for _, i, part in parts]
     if block.gaussian:
-        belief = GaussianBelief(np.stack([j.mean for j in joints]), np.stack([j.cov for j in joints]))
-        return belief if family.counts is not None else GaussianBelief(belief.mean[0], belief.cov[0])
+        return _as_belief(family, np.stack([j.mean for j in joints]), np.stack([j.cov for j in joints]))
     return np.stack(joints) if family.factor.stepped or family.factor.n > 1 else joints[0]
+
+
+def _as_belief(family, mean: np.ndarray, cov: np.ndarray) -> GaussianBelief:
+    return GaussianBelief(mean, cov) if family.counts is not None else GaussianBelief(mean[0], cov[0])
 
 
 def chain_joint(run, family) -> np.ndarray:

@@ -95,7 +95,7 @@ def test_what_arrives_at_a_parameter_is_the_derivative_of_total(schedule, layout
 @given(chains())
 def test_gradient_of_observations(graph):
     m = run(graph)
-    for name in {"y", "v"} & set(graph.nodes):
+    for name in {"y", "v", "o", "u", "inputs", "drive"} & set(graph.nodes):
         np.testing.assert_allclose(m.gradient[name], finite_difference(graph, name), **GRADIENT)
 
 

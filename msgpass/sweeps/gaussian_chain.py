@@ -1,0 +1,107 @@
+"""A Gaussian chain: one real sequence swept by the kernels of :mod:`~msgpass.kernels.gaussian_chain`.
+
+Forward messages are the filter, beliefs the smoother; what arrives at a parameter comes from the adjoint of
+the filter, so that singular covariances have gradients, too. Backward messages are the backward information
+filter, swept when they are read:
+
+    Λ_t = Fᵀ Λ′ (I + QΛ′)⁻¹ F,   h_t = Fᵀ (I + Λ′Q)⁻¹ (h′ − Λ′b),   (h′, Λ′) = message at t + 1 with its
+    evidence
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from msgpass.algebra.gaussian_forms import Information, Linear, Moments, cross_back
+from msgpass.kernels import gaussian_chain
+from msgpass.plan import GaussianChain
+from msgpass.sweeps.gaussian_chain_arrays import ChainArrays, NoChainForm
+from msgpass.sweeps.gaussian_messages import StackedInformation, StackedMoments
+from msgpass.sweeps.instances import evidence
+
+
+def run_gaussian_chain(x, k: int, block: GaussianChain, algebra, clamp):
+    """The chain through its kernels; a tree where a quadratic has no observation form."""
+    tree = lambda: x.tree(k, block, algebra, clamp)  # noqa: E731
+    try:
+        arrays = ChainArrays(block, x.values)
+    except NoChainForm:
+        return tree()
+    return GaussianChainRun(block, arrays, x.schedule.backward, tree)
+
+
+class GaussianChainRun:
+    """One run over a :class:`GaussianChain`."""
+
+    def __init__(self, block: GaussianChain, arrays: ChainArrays, backward: bool, make_tree):
+        self.block, self.arrays, self.make_tree = block, arrays, make_tree
+        self.sweep = gaussian_chain.sweep(arrays.arrays, backward)
+        self.per_sequence = self.sweep.totals + arrays.scales
+        self.total = float(self.per_sequence.sum())
+
+    @cached_property
+    def tree(self):
+        """The same run message by message, for what single messages are asked of."""
+        return self.make_tree()
+
+    def impossible(self) -> None:
+        """A Gaussian chain always has a posterior, or its sweep has said why not."""
+
+    @cached_property
+    def forward(self) -> StackedMoments:
+        """The filter."""
+        return StackedMoments(*self.sweep.filtered, self.block.node.shape)
+
+    @cached_property
+    def backward(self) -> StackedInformation:
+        """The backward information filter."""
+        chain = self.arrays.arrays
+        n, T = self.arrays.size, self.arrays.total
+        h, precision, scale = np.zeros((T, n)), np.zeros((T, n, n)), np.zeros(T)
+        pair = T - len(chain.offsets) + 1
+        for first, last in zip(chain.offsets[:-1][::-1], chain.offsets[1:][::-1], strict=True):
+            for t in range(last - 2, first - 1, -1):
+                pair -= 1
+                said = self.evidence(t + 1)
+                ahead = Information(
+                    h[t + 1] + said.h, precision[t + 1] + said.precision, scale[t + 1] + said.log_scale
+                )
+                link = Linear((_row(chain.F, pair), None), _row(chain.Q, pair), _row(chain.b, pair), 1)
+                h[t], precision[t], scale[t] = cross_back(link, ahead)
+        return StackedInformation(h, precision, self.block.node.shape)
+
+    def evidence(self, t: int) -> Information:
+        """What step t itself says, as an information message."""
+        chain = self.arrays.arrays
+        H, R = _row(chain.H, t), _row(chain.R, t)
+        return evidence(H, R, np.zeros(len(H)), chain.y[t])
+
+    def belief(self):
+        """(mean, cov) of every step given everything."""
+        return self.sweep.smoothed
+
+    def factor_belief(self, family) -> Moments:
+        """(means, covariances) of a factor's latent variables in its order, by instance."""
+        mean, cov = self.sweep.smoothed
+        if family is not self.block.link:
+            rows = self.arrays.row_numbers(family)
+            return Moments(mean[rows], cov[rows], 0.0)
+        first = self.arrays.earlier
+        cross = self.sweep.lag_one
+        pairs = np.block([[cov[first], np.swapaxes(cross, 1, 2)], [cross, cov[first + 1]]])
+        return Moments(np.concatenate([mean[first], mean[first + 1]], axis=1), pairs, 0.0)
+
+    def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
+        """What arrives at parameters and observations."""
+        self.arrays.add_gradients(self.sweep.gradients, lambda: self.sweep.smoothed, store)
+
+    def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """(n, T, *shape) draws from the posterior of the whole sequence."""
+        draws = self.sweep.draws(rng, n)
+        return draws.reshape(*draws.shape[:2], *self.block.node.shape)
+
+
+def _row(array: np.ndarray, t: int) -> np.ndarray:
+    return array[0] if len(array) == 1 else array[t]
