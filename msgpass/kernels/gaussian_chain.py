@@ -1,0 +1,40 @@
+"""Inference over linear-Gaussian chains."""
+
+from msgpass.kernels.gaussian_chain_sweep import GaussianSweep
+from msgpass.kernels.gaussian_chain_types import GaussianChainArrays
+
+__all__ = ["GaussianChainArrays", "GaussianSweep", "sweep"]
+
+
+def sweep(arrays: GaussianChainArrays, backward: bool = True) -> GaussianSweep:
+    """The chain's messages; nothing is computed before it is read.
+
+    Parameters
+    ----------
+    arrays : GaussianChainArrays
+    backward : bool
+        Whether anything that looks at later rows will be read; a hint.
+
+    Examples
+    --------
+    A local level, x₀ ~ N(0, 10), q = 1, r = 2:
+
+    >>> import numpy as np
+    >>> one = np.ones((1, 1, 1))
+    >>> arrays = GaussianChainArrays(
+    ...     mean=np.zeros((1, 1)),
+    ...     cov=10 * one,
+    ...     flat=np.zeros((1, 0)),
+    ...     F=one,
+    ...     Q=one,
+    ...     b=np.zeros((1, 1)),
+    ...     H=one,
+    ...     R=2 * one,
+    ...     y=np.array([[1.0], [3.0], [2.0], [5.0]]),
+    ...     offsets=np.array([0, 4]),
+    ... )
+    >>> found = sweep(arrays)
+    >>> found.totals.round(6), found.smoothed[0][:, 0].round(4)
+    (array([-8.731711]), array([1.8483, 2.4573, 2.7949, 3.5299]))
+    """
+    return GaussianSweep(arrays)

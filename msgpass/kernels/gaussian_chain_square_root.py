@@ -1,0 +1,118 @@
+"""The filter and the smoother of one sequence by orthogonal transformations of covariance factors.
+
+A row of the tables is (noise, state); their Gram matrices are the joint covariances:
+
+    [R^{½ᵀ}    0    ]     [S^{½ᵀ}  (C S^{½})ᵀ]       [U^{½ᵀ}Fᵀ  U^{½ᵀ}]
+    [P^{½ᵀ}Hᵀ  P^{½ᵀ}]  →  [0       U^{½ᵀ}    ],      [Q^{½ᵀ}    0     ]  →  x | x′ ~ N(m + G (x′ − a′), YᵀY)
+
+so that smoothed covariances are sums of squares, YᵀY + G P_s′ Gᵀ: none is a difference. The second one is
+rank-revealing, for P′ may be singular.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from msgpass.kernels.gaussian_chain_types import FilterPass, GaussianChainArrays, at
+
+RANK = 1e-13
+
+
+def root(cov: np.ndarray) -> np.ndarray:
+    """B with B Bᵀ = cov, which may be singular."""
+    scale = np.sqrt(np.maximum(np.diag(cov), 0))
+    safe = np.where(scale > 0, scale, 1)
+    values, vectors = np.linalg.eigh(cov / np.outer(safe, safe))
+    return scale[:, None] * vectors * np.sqrt(np.where(values > 1e-15 * len(values), values, 0))
+
+
+def triangle(rows: np.ndarray) -> np.ndarray:
+    """R of a QR factorisation, long rows first: reflections then keep the digits of short ones."""
+    order = np.argsort(-np.abs(rows).max(1), kind="stable")
+    return np.linalg.qr(rows[order], mode="r")
+
+
+def filter_sequence(arrays: GaussianChainArrays, done: FilterPass, k: int) -> np.ndarray:
+    """Overwrite sequence k of a pass; U^{½} of its rows, (L, n, n)."""
+    first, end = arrays.offsets[k], arrays.offsets[k + 1]
+    n = arrays.mean.shape[-1]
+    roots = np.zeros((end - first, n, n))
+    done.singular[k] = -1
+    for whole in (done.innovation, done.precision, done.gain, done.terms):
+        whole[first:end] = 0
+    a, B = at(arrays.mean, k), root(at(arrays.cov, k))
+    m = a
+    for t in range(first, end):
+        if t > first:
+            F = at(arrays.F, t - 1 - k)
+            a = F @ m + at(arrays.b, t - 1 - k)
+            B = triangle(np.vstack([(F @ B).T, root(at(arrays.Q, t - 1 - k)).T])).T
+        done.predicted_mean[t], done.predicted_cov[t] = a, B @ B.T
+        seen = np.flatnonzero(~np.isnan(arrays.y[t]))
+        m = a
+        if seen.size:
+            p, H = seen.size, at(arrays.H, t)[seen]
+            noise = root(at(arrays.R, t)[np.ix_(seen, seen)])
+            top = np.hstack([noise.T, np.zeros((p, n))])
+            whole = triangle(np.vstack([top, np.hstack([(H @ B).T, B.T])]))
+            half, cross, below = whole[:p, :p], whole[:p, p:], whole[p:, p:]
+            size = np.sqrt((noise**2).sum(1) + (np.abs(H) @ np.abs(B)).max(1) ** 2)
+            if not (np.abs(np.diag(half)) > RANK * size).all():
+                done.singular[k] = t - first
+                break
+            whiten = np.linalg.inv(half).T
+            C = cross.T @ whiten
+            v = arrays.y[t, seen] - H @ a
+            m = a + C @ v
+            B = below.T
+            done.innovation[t, seen], done.gain[t][:, seen] = v, C
+            done.precision[t][np.ix_(seen, seen)] = whiten.T @ whiten
+            logdet = 2 * np.log(np.abs(np.diag(half))).sum()
+            done.terms[t] = -0.5 * (p * math.log(2 * math.pi) + logdet + ((whiten @ v) ** 2).sum())
+        roots[t - first] = B
+        done.filtered_mean[t], done.filtered_cov[t] = m, B @ B.T
+    return roots
+
+
+class Backward(NamedTuple):
+    """x_t given x_{t+1} and rows up to t: gain (n, n) and root of the covariance (n, 2n)."""
+
+    gain: np.ndarray
+    root: np.ndarray
+
+
+def backward(B: np.ndarray, F: np.ndarray, Q: np.ndarray) -> Backward:
+    """From U^{½}, F and Q."""
+    n = len(F)
+    rows = np.hstack([np.vstack([(F @ B).T, root(Q).T]), np.vstack([B.T, np.zeros((n, n))])])
+    scale = np.sqrt((rows[:, :n] ** 2).sum(0))
+    scale[scale == 0] = 1
+    left, values, right = np.linalg.svd(rows[:, :n] / scale)
+    rank = int((values > RANK).sum())
+    turned = left.T @ rows[:, n:]
+    gain = (turned[:rank].T / values[:rank]) @ right[:rank] / scale
+    return Backward(gain, turned[rank:].T)
+
+
+def smooth_sequence(arrays: GaussianChainArrays, roots: np.ndarray, k: int, predicted, filtered):
+    """Smoothed columns, covariances and lag-one covariances of sequence k.
+
+    Parameters
+    ----------
+    predicted, filtered : ndarrays, shape (L, n, c)
+        Columns of means.
+    """
+    L, n = filtered.shape[:2]
+    mean, factors, lag = filtered.copy(), np.zeros((L, n, n)), np.zeros((L - 1, n, n))
+    factors[-1] = roots[-1]
+    pair = arrays.offsets[k] - k
+    for t in range(L - 2, -1, -1):
+        given = backward(roots[t], at(arrays.F, pair + t), at(arrays.Q, pair + t))
+        mean[t] += given.gain @ (mean[t + 1] - predicted[t + 1])
+        ahead = given.gain @ factors[t + 1]
+        lag[t] = factors[t + 1] @ ahead.T
+        factors[t] = triangle(np.vstack([given.root.T, ahead.T])).T
+    return mean, factors @ np.swapaxes(factors, -1, -2), lag

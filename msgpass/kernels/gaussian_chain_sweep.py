@@ -1,0 +1,243 @@
+"""Readings of a linear-Gaussian chain, each made when it is asked for, from the passes of one sweep.
+
+``passes`` is the seam to compiled code: any object with the functions ``filter_pass``, ``adjoint_pass``,
+``forward_columns`` and ``adjoint_columns`` of :mod:`~msgpass.kernels.gaussian_chain_reference`, arrays in,
+arrays out, with the signatures that they have there. What is here works on whole (T, …) arrays and knows
+neither the one nor the other.
+
+With δ ~ N(δ̂, B Bᵀ) given all rows, columns (r, r_A) turn into (r̂, r_A B): one column of means, d of spread.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from msgpass.errors import NumericalError
+from msgpass.kernels import gaussian_chain_reference as reference
+from msgpass.kernels import gaussian_chain_square_root as square_root
+from msgpass.kernels.gaussian_chain_flat import Determined, evidence_by_row, with_spread
+from msgpass.kernels.gaussian_chain_reference import symmetric
+from msgpass.kernels.gaussian_chain_types import (
+    CANCELLED,
+    AdjointPass,
+    FilterPass,
+    GaussianChainArrays,
+)
+
+
+def transposed(array: np.ndarray) -> np.ndarray:
+    """The last two axes swapped."""
+    return np.swapaxes(array, -1, -2)
+
+
+class GaussianSweep:
+    """A chain's messages, read lazily.
+
+    Parameters
+    ----------
+    arrays : GaussianChainArrays
+    passes : module or object
+        Implementation of the passes.
+    """
+
+    def __init__(self, arrays: GaussianChainArrays, passes: Any = reference):
+        self._given, self._passes = arrays, passes
+
+    # -- forward
+
+    @cached_property
+    def _started(self) -> tuple[GaussianChainArrays, FilterPass, dict[int, np.ndarray]]:
+        arrays = self._given
+        done, roots = self._filter(arrays)
+        if arrays.flat.shape[1] and (done.singular >= 0).any():
+            arrays = with_spread(arrays)
+            done, roots = self._filter(arrays)
+        for k in np.flatnonzero(done.singular >= 0):
+            raise NumericalError(
+                f"the innovation covariance H P Hᵀ + R of sequence {k} is singular at step "
+                f"{done.singular[k]}: earlier rows and the other cells of this row leave no noise in what is "
+                "observed, so it has no density; give R or Q a larger variance, or drop repeated cells"
+            )
+        return arrays, done, roots
+
+    def _filter(self, arrays):
+        done = self._passes.filter_pass(arrays)
+        redone = np.flatnonzero(done.suspicious | (done.singular >= 0))
+        return done, {int(k): square_root.filter_sequence(arrays, done, k) for k in redone}
+
+    @property
+    def arrays(self) -> GaussianChainArrays:
+        """The arrays that the passes ran on."""
+        return self._started[0]
+
+    @property
+    def _pass(self) -> FilterPass:
+        return self._started[1]
+
+    @cached_property
+    def _columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(means, columns of δ) side by side: predicted, filtered, innovations, each (T, ·, 1 + d)."""
+        arrays, done = self.arrays, self._pass
+        alone = done.predicted_mean[..., None], done.filtered_mean[..., None], done.innovation[..., None]
+        if not arrays.flat.shape[1]:
+            return alone
+        others = self._passes.forward_columns(arrays, done, arrays.flat)
+        a, m, v = (np.concatenate(pair, -1) for pair in zip(alone, others, strict=True))
+        return a, m, v
+
+    @cached_property
+    def _flat(self) -> list[Determined]:
+        """δ of every sequence given all of its rows; an error where they leave a direction open."""
+        arrays, done = self.arrays, self._pass
+        if not arrays.flat.shape[1]:
+            nothing = np.zeros((0, 0))
+            return [Determined(np.zeros(0), nothing, nothing, 0.0)] * (len(arrays.offsets) - 1)
+        predicted, _, innovations = self._columns
+        found = []
+        for k in range(len(arrays.offsets) - 1):
+            rows = evidence_by_row(arrays, done, k, predicted[..., 1:], innovations[..., 1:])
+            *_, (_, evidence, _) = rows
+            found.append(evidence.read())
+            if found[-1].free.size:
+                coordinates = np.flatnonzero(np.abs(arrays.flat @ found[-1].free).any(1))
+                raise NumericalError(
+                    f"the data of sequence {k} never determine its flat start in state coordinate(s) "
+                    f"{', '.join(map(str, coordinates))}, so it has neither a posterior nor log Z; give "
+                    "these a prior with finite variance, or observe something that depends on them"
+                )
+        return found
+
+    @cached_property
+    def totals(self) -> np.ndarray:
+        """log Z of each sequence, (N,): the integral is over δ, too."""
+        terms = np.add.reduceat(self._pass.terms, self.arrays.offsets[:-1])
+        return terms + [found.log_z for found in self._flat]
+
+    @cached_property
+    def predicted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (T, n) and covariance (T, n, n) of x_t given earlier rows.
+
+        Coordinates that a flat start leaves open have mean NaN and variance inf, their covariances are NaN.
+        """
+        if not self.arrays.flat.shape[1]:
+            return self._pass.predicted_mean, self._pass.predicted_cov
+        return self._so_far[0]
+
+    @cached_property
+    def filtered(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (T, n) and covariance (T, n, n) of x_t given rows up to t; as ``predicted``."""
+        if not self.arrays.flat.shape[1]:
+            return self._pass.filtered_mean, self._pass.filtered_cov
+        return self._so_far[1]
+
+    @cached_property
+    def _so_far(self):
+        arrays, done = self.arrays, self._pass
+        predicted, filtered, innovations = self._columns
+        both = [
+            (np.empty_like(done.predicted_mean), done.predicted_cov.copy()),
+            (np.empty_like(done.filtered_mean), done.filtered_cov.copy()),
+        ]
+        for k in range(len(arrays.offsets) - 1):
+            rows = evidence_by_row(arrays, done, k, predicted[..., 1:], innovations[..., 1:])
+            for t, evidence, after in rows:
+                (mean, cov), columns = both[after], (filtered if after else predicted)[t]
+                delta = evidence.read()
+                spread = columns[:, 1:] @ delta.root
+                mean[t] = columns[:, 0] + columns[:, 1:] @ delta.mean
+                cov[t] += spread @ spread.T
+                if delta.free.size:
+                    size = np.abs(columns[:, 1:]) @ np.abs(delta.free)
+                    loose = (np.abs(columns[:, 1:] @ delta.free) > 1e-9 * size.max()).any(1)
+                    mean[t, loose] = np.nan
+                    cov[t, loose], cov[t, :, loose] = np.nan, np.nan
+                    cov[t, loose, loose] = np.inf
+        return both
+
+    @cached_property
+    def converged(self) -> np.ndarray:
+        """Rows of each sequence from which the gains are constant, (N,); its length: never."""
+        arrays, done = self.arrays, self._pass
+        found = np.diff(arrays.offsets)
+        for k, (first, end) in enumerate(zip(arrays.offsets[:-1], arrays.offsets[1:], strict=True)):
+            P, C = done.predicted_cov[first:end], done.gain[first:end]
+            same = np.abs(P - P[-1]).max((1, 2)) <= 1e-14 * np.abs(P[-1]).max()
+            same &= np.abs(C - C[-1]).max((1, 2), initial=0.0) <= 1e-14 * np.abs(C[-1]).max(initial=0.0)
+            start = len(same) - int(np.argmin(same[::-1])) if not same.all() else 0
+            if start < len(same) - 1:
+                found[k] = start
+        return found
+
+    # -- backward
+
+    @cached_property
+    def _turns(self) -> np.ndarray:
+        """[[1, 0], [δ̂, B]] of every sequence, (N, 1 + d, 1 + d)."""
+        found, d = self._flat, self.arrays.flat.shape[1]
+        turns = np.zeros((len(found), 1 + d, 1 + d))
+        turns[:, 0, 0] = 1
+        for turn, delta in zip(turns, found, strict=True):
+            turn[1:, 0], turn[1:, 1:] = delta.mean, delta.root
+        return turns
+
+    def _turned(self, columns: np.ndarray, owner: np.ndarray) -> np.ndarray:
+        return columns if columns.shape[-1] == 1 else columns @ self._turns[owner]
+
+    @cached_property
+    def _adjoint(self) -> AdjointPass:
+        """r with δ̂ in place, and the columns of its spread; N of a known δ."""
+        found = self._passes.adjoint_pass(self.arrays, self._pass, self._columns[2])
+        return AdjointPass(self._turned(found.r, self.arrays.owner), found.N)
+
+    @cached_property
+    def _behind(self) -> AdjointPass:
+        """r⁺ = Fᵀ r′ and N⁺ = Fᵀ N′ F of every row; zero at the last one of a sequence."""
+        arrays, (r, N), sources = self.arrays, self._adjoint, self.arrays.sources
+        behind = AdjointPass(np.zeros_like(r), np.zeros_like(N))
+        Ft = transposed(arrays.F)
+        behind.r[sources], behind.N[sources] = Ft @ r[sources + 1], Ft @ N[sources + 1] @ arrays.F
+        return behind
+
+    @cached_property
+    def _smoothed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Columns (T, n, 1 + d), and for a known δ the covariances (T, n, n) and lag-one (S, n, n)."""
+        arrays, done, (r, N) = self.arrays, self._pass, self._behind
+        predicted, filtered, _ = self._columns
+        U, sources = done.filtered_cov, arrays.sources
+        columns = self._turned(filtered, arrays.owner) + U @ r
+        cov = symmetric(U - U @ N @ U)
+        left = np.eye(U.shape[-1]) - done.predicted_cov[sources + 1] @ self._adjoint.N[sources + 1]
+        lag = left @ arrays.F @ U[sources]
+        roots = dict(self._started[2])
+        diagonal, before = np.diagonal(cov, axis1=1, axis2=2), np.diagonal(U, axis1=1, axis2=2)
+        lost = (diagonal < CANCELLED * before).any(1)
+        for k in np.unique(arrays.owner[lost]):
+            if k not in roots:
+                # On a copy: what has been read must not depend on what is read later.
+                apart = FilterPass(*(part.copy() for part in done))
+                roots[int(k)] = square_root.filter_sequence(arrays, apart, k)
+        for k, kept in roots.items():
+            rows = slice(arrays.offsets[k], arrays.offsets[k + 1])
+            pairs = slice(rows.start - k, rows.stop - k - 1)
+            own, cov[rows], lag[pairs] = square_root.smooth_sequence(
+                arrays, kept, k, predicted[rows], filtered[rows]
+            )
+            columns[rows] = self._turned(own, np.full(len(own), k))
+        return columns, cov, lag
+
+    @cached_property
+    def smoothed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (T, n) and covariance (T, n, n) of x_t given all rows."""
+        columns, cov, _ = self._smoothed
+        spread = columns[..., 1:]
+        return columns[..., 0], cov + spread @ transposed(spread)
+
+    @cached_property
+    def lag_one(self) -> np.ndarray:
+        """Cov(x_{t+1}, x_t) given all rows, (S, n, n)."""
+        columns, _, lag = self._smoothed
+        spread, sources = columns[..., 1:], self.arrays.sources
+        return lag + spread[sources + 1] @ transposed(spread[sources])
