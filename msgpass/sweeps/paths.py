@@ -59,9 +59,8 @@ def sample(x, name: str, rng, n: int | None) -> np.ndarray:
     gaussian = isinstance(run, GaussianChainRun)
     if type(algebra) is not SumProduct and not gaussian:
         raise UnsupportedError(
-            f"assignments of {name!r} are drawn from sum-product messages, or from a Gaussian chain (one "
-            "real "
-            f"sequence, linked step to step); this run was {algebra.name}"
+            f"{name!r} is drawn from sum-product messages, or, in a Gaussian chain, from Gaussian "
+            f"ones; this run was {algebra.name}: use SumProduct() or Gaussian()"
         )
     if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1):
         raise DataError(f"the number of draws must be a whole number ≥ 1, got {n!r}")
