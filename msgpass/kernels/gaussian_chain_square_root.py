@@ -22,11 +22,12 @@ RANK = 1e-13
 
 
 def root(cov: np.ndarray) -> np.ndarray:
-    """B with B Bᵀ = cov, which may be singular."""
-    scale = np.sqrt(np.maximum(np.diag(cov), 0))
+    """B with B Bᵀ = cov (…, n, n), which may be singular."""
+    scale = np.sqrt(np.maximum(np.diagonal(cov, axis1=-2, axis2=-1), 0))
     safe = np.where(scale > 0, scale, 1)
-    values, vectors = np.linalg.eigh(cov / np.outer(safe, safe))
-    return scale[:, None] * vectors * np.sqrt(np.where(values > 1e-15 * len(values), values, 0))
+    values, vectors = np.linalg.eigh(cov / (safe[..., :, None] * safe[..., None, :]))
+    kept = np.sqrt(np.where(values > 1e-15 * cov.shape[-1], values, 0))
+    return scale[..., :, None] * vectors * kept[..., None, :]
 
 
 def triangle(rows: np.ndarray) -> np.ndarray:

@@ -3,7 +3,9 @@
 ``passes`` is the seam to compiled code: any object with the functions ``filter_pass``, ``adjoint_pass``,
 ``forward_columns`` and ``adjoint_columns`` of :mod:`~msgpass.kernels.gaussian_chain_reference`, arrays in,
 arrays out, with the signatures that they have there. What is here works on whole (T, …) arrays and knows
-neither the one nor the other.
+neither the one nor the other. A compiled sweep that need not store them derives from :class:`GaussianSweep`
+and overrides the readings that it has its own passes for (``totals``, ``smoothed``, ``gradients``, …); the
+others are made as here.
 
 With δ ~ N(δ̂, B Bᵀ) given all rows, columns (r, r_A) turn into (r̂, r_A B): one column of means, d of spread.
 """
@@ -19,12 +21,14 @@ from msgpass.errors import NumericalError
 from msgpass.kernels import gaussian_chain_reference as reference
 from msgpass.kernels import gaussian_chain_square_root as square_root
 from msgpass.kernels.gaussian_chain_flat import Determined, evidence_by_row, with_spread
+from msgpass.kernels.gaussian_chain_noise import Noise, observation_noise
 from msgpass.kernels.gaussian_chain_reference import symmetric
 from msgpass.kernels.gaussian_chain_types import (
     CANCELLED,
     AdjointPass,
     FilterPass,
     GaussianChainArrays,
+    Statistics,
 )
 
 
@@ -202,8 +206,11 @@ class GaussianSweep:
         return behind
 
     @cached_property
-    def _smoothed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Columns (T, n, 1 + d), and for a known δ the covariances (T, n, n) and lag-one (S, n, n)."""
+    def _smoothed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, np.ndarray]]:
+        """Columns (T, n, 1 + d), and for a known δ the covariances (T, n, n) and lag-one (S, n, n).
+
+        The last part are the square roots of the sequences that were smoothed by them.
+        """
         arrays, done, (r, N) = self.arrays, self._pass, self._behind
         predicted, filtered, _ = self._columns
         U, sources = done.filtered_cov, arrays.sources
@@ -226,18 +233,75 @@ class GaussianSweep:
                 arrays, kept, k, predicted[rows], filtered[rows]
             )
             columns[rows] = self._turned(own, np.full(len(own), k))
-        return columns, cov, lag
+        return columns, cov, lag, roots
 
     @cached_property
     def smoothed(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean (T, n) and covariance (T, n, n) of x_t given all rows."""
-        columns, cov, _ = self._smoothed
+        columns, cov, _, _ = self._smoothed
         spread = columns[..., 1:]
         return columns[..., 0], cov + spread @ transposed(spread)
 
     @cached_property
     def lag_one(self) -> np.ndarray:
         """Cov(x_{t+1}, x_t) given all rows, (S, n, n)."""
-        columns, _, lag = self._smoothed
+        columns, _, lag, _ = self._smoothed
         spread, sources = columns[..., 1:], self.arrays.sources
         return lag + spread[sources + 1] @ transposed(spread[sources])
+
+    # -- sums
+
+    @cached_property
+    def _noise(self) -> Noise:
+        """Of the observations, given all rows."""
+        innovations = self._turned(self._columns[2], self.arrays.owner)
+        return observation_noise(self._pass, innovations, self._behind, self._smoothed[0])
+
+    @cached_property
+    def gradients(self) -> dict[str, np.ndarray]:
+        """∂ Σ log Z / ∂ each of mean, cov, F, Q, b, H, R and y, shaped like it.
+
+        Matrices as if their entries were independent; zero at missing cells.
+        """
+        from msgpass.kernels.gaussian_chain_sums import gradients
+
+        columns = self._smoothed[0]
+        return gradients(self.arrays, self._pass, self._adjoint, self._noise, columns)
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Expected sufficient statistics given all rows, summed over pairs, rows and sequences."""
+        from msgpass.kernels.gaussian_chain_sums import statistics
+
+        return statistics(self.arrays, self.smoothed, self.lag_one, self._noise)
+
+    # -- whole paths
+
+    def draws(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Independent draws of all states given all rows, (count, T, n).
+
+        A path x⁺ and data y⁺ are simulated from the model without means; x⁺ − E[x | y⁺] has the posterior's
+        covariance (Durbin & Koopman 2002), so that one pass of means with the stored gains does for a draw.
+        """
+        from msgpass.kernels.gaussian_chain_draws import simulate
+
+        states, data = simulate(self.arrays, rng, count)
+        return np.moveaxis(self.smoothed[0][..., None] + states - self._means_given(data), -1, 0)
+
+    def _means_given(self, data: np.ndarray) -> np.ndarray:
+        """E[x | y] in the model without means for columns of data, (T, p, c) → (T, n, c)."""
+        arrays, done, roots = self.arrays, self._pass, self._smoothed[3]
+        start = np.zeros((arrays.mean.shape[-1], data.shape[-1]))
+        predicted, filtered, innovations = self._passes.forward_columns(arrays, done, start, data)
+        r, sources = self._passes.adjoint_columns(arrays, done, innovations), arrays.sources
+        means = filtered.copy()
+        means[sources] += done.filtered_cov[sources] @ (transposed(arrays.F) @ r[sources + 1])
+        for k, kept in roots.items():
+            rows = slice(arrays.offsets[k], arrays.offsets[k + 1])
+            means[rows] = square_root.smooth_sequence(arrays, kept, k, predicted[rows], filtered[rows])[0]
+        if arrays.flat.shape[1]:
+            spread = self._turned(self._columns[2], arrays.owner)[..., 1:]
+            scores = -transposed(spread) @ done.precision @ innovations
+            scores = np.add.reduceat(scores, arrays.offsets[:-1])
+            means += self._smoothed[0][..., 1:] @ scores[arrays.owner]
+        return means

@@ -86,3 +86,89 @@ def test_published_local_level():
     )
     assert found.lag_one[0, 0, 0] == pytest.approx(0.4700854701, abs=5e-11)
     assert found.totals[0] == pytest.approx(-8.73171144370706, abs=1e-13)
+
+
+def moved(arrays, name, direction, step):
+    """The total with one array moved."""
+    part = getattr(arrays, name)
+    return GaussianSweep(arrays._replace(**{name: part + step * direction})).totals.sum()
+
+
+@forms
+@settings(max_examples=40)
+@given(arrays=problems(), seed=st.integers(0, 1000))
+def test_gradients_are_differences_of_totals(form, arrays, seed):
+    found, rng = form(arrays).gradients, np.random.default_rng(seed)
+    keep = np.eye(len(arrays.flat)) - arrays.flat @ arrays.flat.T
+    for name, gradient in found.items():
+        part = getattr(arrays, name)
+        assert gradient.shape == part.shape
+        direction = np.where(np.isnan(part), 0, rng.normal(size=part.shape))
+        if name in ("cov", "Q", "R"):
+            direction = direction @ np.swapaxes(direction, -1, -2)  # upwards, for they may be singular
+            if name == "cov":
+                direction = keep @ direction @ keep
+            slope = forward_difference(lambda s, n=name, v=direction: moved(arrays, n, v, s))
+        else:
+            slope = (moved(arrays, name, direction, 1e-5) - moved(arrays, name, direction, -1e-5)) / 2e-5
+        np.testing.assert_allclose((gradient * direction).sum(), slope, rtol=2e-5, atol=2e-6, err_msg=name)
+
+
+def forward_difference(f, step=1e-4):
+    """f′(0) from values at 0, h, 2h, 3h and 4h: fourth order."""
+    weights = np.array([-25, 48, -36, 16, -3]) / 12
+    return float(weights @ [f(step * i) for i in range(5)]) / step
+
+
+@forms
+@settings(max_examples=40)
+@given(arrays=problems())
+def test_statistics_are_sums_of_dense_moments(form, arrays):
+    found, n = form(arrays).statistics, arrays.mean.shape[-1]
+    p = arrays.y.shape[1]
+    pairs, rows, starts = np.zeros((1 + 2 * n,) * 2), np.zeros((1 + n + p,) * 2), np.zeros((1 + n,) * 2)
+
+    def raw(mean, cov):
+        return np.block([[np.ones((1, 1)), mean[None]], [mean[:, None], cov + np.outer(mean, mean)]])
+
+    for k, first in enumerate(arrays.offsets[:-1]):
+        dense = Dense(arrays, k)
+        starts += raw(dense.mean[:n], dense.cov[:n, :n])
+        for t in range(dense.L):
+            if t:
+                at = np.r_[dense.state(t - 1), dense.state(t)]
+                pairs += raw(dense.mean[at], dense.cov[np.ix_(at, at)])
+            if not np.isnan(arrays.y[first + t]).all():
+                look = np.zeros((n + p, len(dense.mean)))
+                look[:n, dense.state(t)] = np.eye(n)
+                look[n:, dense.noise(t)] = np.eye(p)
+                look[n:, dense.state(t)] = dense.H[t * p : t * p + p, dense.state(t)]
+                rows += raw(look @ dense.mean, look @ dense.cov @ look.T)
+    for sums, expected in zip(found, (pairs, rows, starts), strict=True):
+        np.testing.assert_allclose(sums.raw, expected, rtol=1e-7, atol=1e-8)
+    assert (found.pairs.count, found.starts.count) == (pairs[0, 0], starts[0, 0])
+
+
+@forms
+@settings(max_examples=10)
+@given(arrays=problems())
+def test_draws_have_the_posterior_moments(form, arrays):
+    """Of a linear map of normal numbers: the law is exact for unit vectors in place of random numbers."""
+    (T, p), n = arrays.y.shape, arrays.mean.shape[-1]
+
+    class Unit:
+        """One path for every normal number: it alone is 1."""
+
+        def standard_normal(self, shape):
+            return np.eye(T * (n + p)).reshape(shape)
+
+    found = form(arrays)
+    away = found.draws(Unit(), T * (n + p)) - found.smoothed[0]
+    for k, first in enumerate(arrays.offsets[:-1]):
+        dense = Dense(arrays, k)
+        own = away[:, first : first + dense.L].reshape(len(away), -1)
+        size = dense.L * n
+        np.testing.assert_allclose(own.T @ own, dense.cov[:size, :size], **CLOSE)
+    np.testing.assert_allclose(
+        found.draws(np.random.default_rng(3), 2), form(arrays).draws(np.random.default_rng(3), 2), rtol=0
+    )
