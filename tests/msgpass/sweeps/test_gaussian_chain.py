@@ -1,4 +1,5 @@
-"""Gaussian chains through their kernels: against the tree sweep, dense solves, and what the data never say."""
+"""Gaussian chains through their kernels: against the tree sweep, dense solves, and what the data never
+say."""
 
 import numpy as np
 import pytest
@@ -46,7 +47,9 @@ def test_the_plan_names_it(rng):
 
 @pytest.mark.parametrize("transition", ["shared", "by step", "inputs"])
 def test_chains_are_swept_by_kernels(rng, transition):
-    assert isinstance(run_of(run(chain(rng, transition=transition, locals_=("gappy", "canonical")))), GaussianChainRun)
+    assert isinstance(
+        run_of(run(chain(rng, transition=transition, locals_=("gappy", "canonical")))), GaussianChainRun
+    )
 
 
 def test_what_is_no_chain_is_a_tree(rng):
@@ -161,7 +164,7 @@ def test_missing_inputs_are_named(rng):
     x, u = g.sequence("x", length=3), g.observe("u", [[1.0], [np.nan], [2.0]])
     g.factor(Quadratic.prior(0.0, 1.0), x[0])
     g.factor(Quadratic.linear_gaussian([[1.0, 2.0]], 1.0), x[:-1], u[:-1], x[1:], name="driven")
-    with pytest.raises(DataError, match="'driven' reads u.*missing"):
+    with pytest.raises(DataError, match=r"'driven' reads u.*missing"):
         run(g)
 
 
