@@ -80,8 +80,8 @@ class Gaussian(Algebra):
         """Moments of the instance's posterior over its variables end to end."""
         messages = [*ins, at_out]
         if isinstance(potential, Linear):
-            known = [try_moments(m) for k, m in enumerate(messages) if k != potential.target]
-            if all(m is not None for m in known):
+            known = _moments(m for k, m in enumerate(messages) if k != potential.target)
+            if known is not None:
                 return _linear_joint(potential, known, messages[potential.target])
         return to_moments(joint_information(potential, ins, at_out))
 
@@ -94,8 +94,8 @@ def _cross(potential: Linear, k: int, messages: list):
     """Message at variable k from all others; None where the canonical form is needed: other sources have no
     moments."""
     sources = [j for j in range(len(potential.F)) if j not in (potential.target, k)]
-    known = [try_moments(messages[j]) for j in sources]
-    if any(m is None for m in known):
+    known = _moments(messages[j] for j in sources)
+    if known is None:
         return None
     if k == potential.target:
         return potential.predicted(known)
@@ -104,6 +104,17 @@ def _cross(potential: Linear, k: int, messages: list):
         return cross_back(Linear((potential.F[k], None), potential.Q, potential.b, 1), said)
     found = cross_back(potential.without(k, known), said)
     return found._replace(log_scale=found.log_scale + sum(m.log_scale for m in known))
+
+
+def _moments(messages) -> list[Moments] | None:
+    """All as moments; None where one of them has none."""
+    found = []
+    for message in messages:
+        moments = try_moments(message)
+        if moments is None:
+            return None
+        found.append(moments)
+    return found
 
 
 def _linear_joint(potential: Linear, known: list[Moments], at_target) -> Moments:

@@ -45,8 +45,8 @@ class Quadratic(Potential):
         self.form = form
         self.parts = {}
         for role, given in parts.items():
-            part = _flat_cov(given) if role == "cov" else None
-            self.parts[role] = as_part(f"Quadratic: {role}", given) if part is None else part
+            flat = _flat_cov(given) if role == "cov" else None
+            self.parts[role] = as_part(f"Quadratic: {role}", given) if flat is None else flat
         for role, part in self.parts.items():
             if isinstance(part, Slice):
                 raise GraphError(f"Quadratic: {role} is an array or a parameter, got the slice {part.name}")

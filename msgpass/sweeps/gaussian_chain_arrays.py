@@ -182,7 +182,8 @@ class ChainArrays:
         for part, cells in zip(self.parts, self.places(), strict=True):
             made, rows = part.made, part.rows
             if made.form == "canonical":
-                _canonical_statistics(made, rows, *moments(), store)
+                mean, cov = moments()
+                _canonical_statistics(made, rows, mean, cov, store)
                 continue
             said = found["y"][rows, cells]
             H = found["H"][rows, cells] if len(found["H"]) > 1 else found["H"][:, cells]

@@ -98,7 +98,7 @@ def _with_data(made: QuadraticInstances, means, covs) -> tuple[np.ndarray, np.nd
             )
         kept[j] = not gone[j][target].all()
         if kept[j]:
-            _fill(made, j, z, cov, target, gone[j])
+            _fill(made, int(j), z, cov, target, gone[j])
     return z[kept], cov[kept]
 
 

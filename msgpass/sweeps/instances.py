@@ -230,7 +230,7 @@ class QuadraticInstances:
         row = array if arg.rows is None else array[rows_of(self.family, arg, slice(j, j + 1))][0]
         return np.asarray(row, float).reshape(-1)
 
-    def potential(self, j: int, out: int | None):
+    def potential(self, j: int, out: Any):
         """Instance j over its latent variables, ``out`` (an index into the latent ones) last; a message for
         one variable.
         """
@@ -240,13 +240,12 @@ class QuadraticInstances:
             F, Q, b = self.affine(j)
             y = self.target(j)
             if y is not None:
-                F = np.hstack(F) if len(F) > 1 else F[0]
-                said = evidence(F, Q, b, y)
+                said = evidence(np.hstack(F), Q, b, y)
                 return said if sum(self.latent) == 1 else self._ordered(said, out)
             if not F:
                 return Moments(b, Q, 0.0)
             order = [k for k in range(len(F) + 1) if k != out] + [out]
-            blocks = [*F, None]
+            blocks: list[Any] = [*F, None]
             return Linear(tuple(blocks[k] for k in order), Q, b, order.index(len(F)))
         return self._canonical(j, out)
 
