@@ -143,6 +143,7 @@ class GaussianChain(Tree):
     node: Any = None  # Sequence
     unaries: tuple[Family, ...] = ()
     link: Any = None  # Family
+    first: Any = None  # Family: the prior of the first state, where there is one
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -453,6 +454,16 @@ def _as_gaussian_chain(node: Sequence, families) -> GaussianChain | None:
     complete = link.counts is not None and np.array_equal(link.counts, np.asarray(node.clock.lengths) - 1)
     if not (linear and forward and complete):
         return None
-    return GaussianChain(
-        families, (node.name,), True, node, tuple(f for f in families if f is not link), link
+    unaries = tuple(f for f in families if f is not link)
+    first = next((f for f in unaries if _starts(f, node)), None)
+    return GaussianChain(families, (node.name,), True, node, unaries, link, first)
+
+
+def _starts(f: Family, node: Sequence) -> bool:
+    """The family is the density of every sequence's first state."""
+    arg = next(a for a in f.args if latent(a))
+    directed = f.potential.form == "prior" or (
+        f.potential.form in ("linear", "observation") and arg is f.args[-1] and len(f.args) > 1
     )
+    rows = np.arange(arg.rows.start, arg.rows.stop) if isinstance(arg.rows, slice) else arg.rows
+    return directed and np.array_equal(np.atleast_1d(rows), np.asarray(node.clock.offsets)[:-1])

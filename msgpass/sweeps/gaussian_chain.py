@@ -26,7 +26,7 @@ def run_gaussian_chain(x, k: int, block: GaussianChain, algebra, clamp):
     """The chain through its kernels; a tree where a quadratic has no observation form."""
     tree = lambda: x.tree(k, block, algebra, clamp)  # noqa: E731
     try:
-        arrays = ChainArrays(block, x.values)
+        arrays = ChainArrays(block, x.values, x.overridden)
     except NoChainForm:
         return tree()
     return GaussianChainRun(block, arrays, x.schedule.backward, tree)

@@ -33,43 +33,43 @@ class Rows(NamedTuple):
     R: np.ndarray
     y: np.ndarray  # (instances, p)
     rows: Any  # slice or array: the row of each instance
-    scale: Any = 0.0  # of each instance
+    scale: Any = None  # of each instance
 
 
 class ChainArrays:
     """The arrays of one run, and the way back."""
 
-    def __init__(self, block: GaussianChain, values):
+    def __init__(self, block: GaussianChain, values, given: frozenset[str] = frozenset()):
         self.block, self.values = block, values
         node = block.node
         self.size, self.offsets = node.size, np.asarray(node.clock.offsets, np.int64)
         self.total = int(self.offsets[-1])
         self.link = QuadraticInstances(block.link, values)
-        self.check_parameters()
+        if given:
+            self.check_parameters(given)
         self.start: QuadraticInstances | None = None
         self.parts: list[Rows] = []
         for family in block.unaries:
             made = QuadraticInstances(family, values)
-            if self.start is None and _is_prior(made) and self.is_first(family):
+            if self.start is None and family is block.first and _is_prior(made):
                 self.start = made
             else:
                 self.parts.append(self.rows(made))
-        self.scales = sum((self.by_sequence(part) for part in self.parts), np.zeros(len(self.offsets) - 1))
+        self.scales = np.zeros(len(self.offsets) - 1)
+        for part in self.parts:
+            if part.scale is not None:
+                self.scales += self.by_sequence(part)
         mean, cov, flat = self.first()
         H, R, y = self.observed()
         F, Q, b = self.linked()
         self.arrays = GaussianChainArrays(mean, cov, flat, F, Q, b, H, R, y, self.offsets)
 
-    def check_parameters(self) -> None:
-        """Covariances that this run gives are covariances."""
+    def check_parameters(self, given: frozenset[str]) -> None:
+        """Covariances that this run gives are covariances; others were checked with the graph."""
         for family in self.block.families:
             for role, part in family.potential.parts.items():
-                if role in COVARIANCES and isinstance(part, Parameter):
+                if role in COVARIANCES and isinstance(part, Parameter) and part.name in given:
                     check_covariance(f"{family.name}: {role}", self.values[part.name])
-
-    def is_first(self, family: Family) -> bool:
-        """The family's latent variable is the first of every sequence."""
-        return np.array_equal(self.row_numbers(family), self.offsets[:-1])
 
     def argument(self, family: Family):
         """Its latent argument."""

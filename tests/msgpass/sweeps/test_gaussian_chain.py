@@ -195,3 +195,8 @@ def test_forward_only_is_the_filter(rng):
         m.belief["x"]
     np.testing.assert_allclose(run(g, schedule=FixedLag(0)).belief["x"].mean, m.forward["x"].mean)
     np.testing.assert_allclose(run(g, schedule=Checkpointed(2)).total, m.total)
+
+
+def test_a_covariance_of_a_parameter_is_checked_with_the_graph(rng):
+    with pytest.raises(DataError, match="'walk': Q must be a covariance"):
+        walk(rng, q=-1.0)
