@@ -295,6 +295,23 @@ class Messages:
         """
         return paths.k_best(self._x, getattr(name, "name", name), k)
 
+    def converged(self, name) -> np.ndarray:
+        """First row within each sequence of a Gaussian chain from which the filter's gains no longer change,
+        (N,); the sequence's length where they never settle.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Quadratic, run
+        >>> g = FactorGraph()
+        >>> x, y = g.sequence("x", length=200), g.observe("y", np.ones(200))
+        >>> _ = g.factor(Quadratic.prior(0.0, 1.0), x[0])
+        >>> _ = g.factor(Quadratic.linear_gaussian(0.5, 1.0), x[:-1], x[1:])
+        >>> _ = g.factor(Quadratic.observation(1.0, 1.0), x[:], y[:])
+        >>> int(run(g).converged("x")[0]) < 40
+        True
+        """
+        return readings.converged(self._x, getattr(name, "name", name))
+
     def entropy(self, name) -> np.ndarray:
         """Posterior entropy in nats of the assignments of every part, (parts,)."""
         return paths.entropy(self._x, getattr(name, "name", name))

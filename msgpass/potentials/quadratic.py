@@ -123,9 +123,9 @@ class Quadratic(Potential):
                 f"factor {factor.name!r}: this Quadratic relates {wanted_args} variable(s), got "
                 f"{len(factor.args)}"
             )
-        for role, part in self.parameters.items():
+        for role, parameter in self.parameters.items():
             if role in COVARIANCES:
-                check_covariance(f"factor {factor.name!r}: {role}", part.value)
+                check_covariance(f"factor {factor.name!r}: {role}", parameter.value)
         sizes = [math.prod(s.shape) for s in factor.args]
         for role, shape in self._shapes(sizes).items():
             part = self.parts[role]

@@ -14,12 +14,12 @@ from functools import cached_property
 
 import numpy as np
 
-from msgpass.algebra.gaussian_forms import Information, Linear, Moments, cross_back
+from msgpass.algebra.gaussian_forms import Moments
 from msgpass.kernels import gaussian_chain
+from msgpass.kernels.gaussian_chain_information import backward_information
 from msgpass.plan import GaussianChain
 from msgpass.sweeps.gaussian_chain_arrays import ChainArrays, NoChainForm
 from msgpass.sweeps.gaussian_messages import StackedInformation, StackedMoments
-from msgpass.sweeps.instances import evidence
 
 
 def run_gaussian_chain(x, k: int, block: GaussianChain, algebra, clamp):
@@ -57,26 +57,8 @@ class GaussianChainRun:
     @cached_property
     def backward(self) -> StackedInformation:
         """The backward information filter."""
-        chain = self.arrays.arrays
-        n, T = self.arrays.size, self.arrays.total
-        h, precision, scale = np.zeros((T, n)), np.zeros((T, n, n)), np.zeros(T)
-        pair = T - len(chain.offsets) + 1
-        for first, last in zip(chain.offsets[:-1][::-1], chain.offsets[1:][::-1], strict=True):
-            for t in range(last - 2, first - 1, -1):
-                pair -= 1
-                said = self.evidence(t + 1)
-                ahead = Information(
-                    h[t + 1] + said.h, precision[t + 1] + said.precision, scale[t + 1] + said.log_scale
-                )
-                link = Linear((_row(chain.F, pair), None), _row(chain.Q, pair), _row(chain.b, pair), 1)
-                h[t], precision[t], scale[t] = cross_back(link, ahead)
-        return StackedInformation(h, precision, self.block.node.shape)
-
-    def evidence(self, t: int) -> Information:
-        """What step t itself says, as an information message."""
-        chain = self.arrays.arrays
-        H, R = _row(chain.H, t), _row(chain.R, t)
-        return evidence(H, R, np.zeros(len(H)), chain.y[t])
+        found = backward_information(self.arrays.arrays)
+        return StackedInformation(found.h, found.precision, self.block.node.shape)
 
     def belief(self):
         """(mean, cov) of every step given everything."""
@@ -101,7 +83,3 @@ class GaussianChainRun:
         """(n, T, *shape) draws from the posterior of the whole sequence."""
         draws = self.sweep.draws(rng, n)
         return draws.reshape(*draws.shape[:2], *self.block.node.shape)
-
-
-def _row(array: np.ndarray, t: int) -> np.ndarray:
-    return array[0] if len(array) == 1 else array[t]

@@ -231,6 +231,17 @@ def parameter(x, name: str) -> np.ndarray:
     return gradient(x, name)
 
 
+def converged(x, name: str) -> np.ndarray:
+    """Rows from which the gains of a Gaussian chain are constant."""
+    run = full(x).runs[owner(x, name)[0]] if name in x.plan.owner else None
+    if not isinstance(run, GaussianChainRun):
+        raise UnavailableError(
+            f"{name!r} has no gains: they belong to a chain of Gaussian variables, one real sequence linked step "
+            "to step by Quadratic.linear_gaussian, under Sequential() or ForwardOnly()"
+        )
+    return run.sweep.converged
+
+
 def assignment(x, name: str) -> np.ndarray:
     """Best states of a discrete variable."""
     k, _ = owner(x, name)
