@@ -236,8 +236,9 @@ def converged(x, name: str) -> np.ndarray:
     run = full(x).runs[owner(x, name)[0]] if name in x.plan.owner else None
     if not isinstance(run, GaussianChainRun):
         raise UnavailableError(
-            f"{name!r} has no gains: they belong to a chain of Gaussian variables, one real sequence linked step "
-            "to step by Quadratic.linear_gaussian, under Sequential() or ForwardOnly()"
+            f"{name!r} has no gains: they belong to a chain of Gaussian variables, one real sequence "
+            "linked step "
+            "step to step by Quadratic.linear_gaussian, under Sequential() or ForwardOnly()"
         )
     return run.sweep.converged
 
