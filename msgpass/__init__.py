@@ -7,7 +7,7 @@ the :class:`Messages`.
 """
 
 from msgpass import identities
-from msgpass.algebra import Adjoint, Gaussian, MaxProduct, SumProduct, Tangent
+from msgpass.algebra import Adjoint, AssumedDensity, Gaussian, MaxProduct, SumProduct, Tangent
 from msgpass.compare import compare
 from msgpass.errors import MessagePassingError
 from msgpass.graph import FactorGraph
@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Adjoint",
+    "AssumedDensity",
     "Checkpointed",
     "FactorGraph",
     "FixedLag",

@@ -147,6 +147,17 @@ class GaussianChain(Tree):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class SwitchingChain(Block):
+    """A chain of states that picks the matrices of a Gaussian chain."""
+
+    states: Any = None  # TableChain
+    node: Any = None  # the real Sequence
+    unaries: tuple[Family, ...] = ()
+    link: Any = None  # Family
+    first: Any = None  # Family: the prior of the first state
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Map(Block):
     """Steps that do not feed themselves: all instances at once."""
 
@@ -407,6 +418,19 @@ def _components(families):
 def _undirected_block(graph, nodes, members) -> Block:
     families = tuple(members)
     kinds = {type(f.potential) for f in members}
+    if Quadratic in kinds and any(graph.nodes[n].discrete for n in nodes):
+        switching = _as_switching_chain(graph, nodes, families)
+        if switching is not None:
+            return switching
+        raise UnsupportedError(
+            f"states pick the matrices of Gaussian variables at {', '.join(nodes)}, but not as a "
+            "switching chain: "
+            "that is one discrete sequence with tables between neighbours, one real sequence with a "
+            "prior on its "
+            "first step and one Quadratic.linear_gaussian over (x[:-1], x[1:]) or (z[1:], x[:-1], "
+            "x[1:]), and "
+            "observations over (x[:], y[:]) or (z[:], x[:], y[:])"
+        )
     if Quadratic in kinds and len(kinds) > 1:
         raise UnsupportedError(
             f"tables and quadratics meet at {', '.join(nodes)}; discrete and Gaussian variables "
@@ -467,3 +491,53 @@ def _starts(f: Family, node: Sequence) -> bool:
     )
     rows = np.arange(arg.rows.start, arg.rows.stop) if isinstance(arg.rows, slice) else arg.rows
     return directed and np.array_equal(np.atleast_1d(rows), np.asarray(node.clock.offsets)[:-1])
+
+
+def _as_switching_chain(graph, nodes, families) -> SwitchingChain | None:
+    discrete = [n for n in nodes if graph.nodes[n].discrete]
+    real = [n for n in nodes if not graph.nodes[n].discrete]
+    if len(discrete) != 1 or len(real) != 1:
+        return None
+    z, x = graph.nodes[discrete[0]], graph.nodes[real[0]]
+    if not (isinstance(z, Sequence) and isinstance(x, Sequence)) or z.shape:
+        return None
+    if not np.array_equal(z.clock.lengths, x.clock.lengths):
+        return None
+    tables = tuple(f for f in families if not isinstance(f.potential, Quadratic))
+    states = _as_chain(z, tables)
+    quadratics = [f for f in families if isinstance(f.potential, Quadratic)]
+    links = [f for f in quadratics if sum(a.name == x.name for a in f.args) == 2]
+    unaries = tuple(f for f in quadratics if f not in links)
+    first = next((f for f in unaries if f.potential.form == "prior"), None)
+    if states is None or states.sparse or len(links) != 1 or first is None:
+        return None
+    link = links[0]
+    picks = [a.first for a in link.args if a.name == z.name]
+    free = [a for a in link.args if a.name == x.name]
+    complete = link.counts is not None and np.array_equal(link.counts, np.asarray(x.clock.lengths) - 1)
+    if (
+        picks not in ([], [1])
+        or [a.first for a in free] != [0, 1]
+        or free[-1] is not link.args[-1]
+        or not complete
+    ):
+        return None
+    if not all(_switches(f, z, x, first) for f in unaries):
+        return None
+    return SwitchingChain(families, (z.name, x.name), states, x, unaries, link, first)
+
+
+def _switches(f: Family, z: Sequence, x: Sequence, first: Family) -> bool:
+    """The prior of the first step, or an observation whose states and variable stand at one row."""
+    starts = np.asarray(x.clock.offsets)[:-1]
+    rows = [
+        np.atleast_1d(np.arange(a.rows.start, a.rows.stop) if isinstance(a.rows, slice) else a.rows)
+        for a in f.args
+        if a.name in (z.name, x.name)
+    ]
+    if any(not np.array_equal(r, rows[0]) for r in rows):
+        return False
+    if f is first:
+        return np.array_equal(rows[0], starts)
+    target_seen = "y" in f.potential.parts or not latent(f.args[-1])
+    return f.potential.form in ("linear", "observation") and target_seen

@@ -97,9 +97,16 @@ class Quadratic(Potential):
         return np.isposinf(diagonal)
 
     def check(self, factor) -> None:
-        """Real variables whose sizes fit the matrices."""
+        """Real variables whose sizes fit the matrices; in front of them may stand the states that pick
+        these."""
         forbid_out(factor)
-        for s in factor.args:
+        states, real = states_of(factor)
+        if states is not None and self.form == "canonical":
+            raise GraphError(
+                f"factor {factor.name!r}: a canonical Quadratic relates real variables; the states "
+                f"{factor.args[0].name} may pick the matrices of a prior, a linear_gaussian or an observation"
+            )
+        for s in real:
             if s.node.discrete or not isinstance(s.node, Variable | Sequence | Observation):
                 raise GraphError(
                     f"factor {factor.name!r}: a Quadratic relates real variables and observations, "
@@ -117,23 +124,21 @@ class Quadratic(Potential):
         if factor.stepped and any(not s.stepped for s in factor.args):
             raise GraphError(f"factor {factor.name!r} mixes one variable and many; pair step with step")
         wanted_args = {"prior": 1, "linear": 2, "observation": 1 if "y" in self.parts else 2}.get(self.form)
-        many = self.form == "linear" and len(factor.args) > 2
-        if wanted_args is not None and len(factor.args) != wanted_args and not many:
+        many = self.form == "linear" and len(real) > 2
+        if wanted_args is not None and len(real) != wanted_args and not many:
             raise GraphError(
-                f"factor {factor.name!r}: this Quadratic relates {wanted_args} variable(s), got "
-                f"{len(factor.args)}"
+                f"factor {factor.name!r}: this Quadratic relates {wanted_args} variable(s), got {len(real)}"
             )
         for role, parameter in self.parameters.items():
             if role in COVARIANCES:
                 check_covariance(f"factor {factor.name!r}: {role}", parameter.value)
-        sizes = [math.prod(s.shape) for s in factor.args]
-        for role, shape in self._shapes(sizes).items():
-            part = self.parts[role]
-            got = part.shape
-            if not any(_fits(got, w) for w in (shape, (factor.n, *shape))):
+        for role, shape in self._shapes([math.prod(s.shape) for s in real]).items():
+            got = self.parts[role].shape
+            by_state = () if states is None else (states,)
+            if not any(_fits(got, w) for w in (shape, (*by_state, *shape), (factor.n, *by_state, *shape))):
                 raise ShapeError(
                     f"factor {factor.name!r}: {role} has shape {got}, but its variables "
-                    f"{', '.join(s.name for s in factor.args)} want {shape}"
+                    f"{', '.join(s.name for s in factor.args)} want {(*by_state, *shape)}"
                 )
 
     def _shapes(self, sizes: list[int]) -> dict[str, tuple[int, ...]]:
@@ -152,15 +157,32 @@ class Quadratic(Potential):
         return {"H": (sizes[1], n), "R": (sizes[1], sizes[1])}
 
     def stacked(self, role: str, factor, values) -> tuple[np.ndarray, bool]:
-        """The part in full shape, and whether its first axis is the step."""
-        sizes = [math.prod(s.shape) for s in factor.args]
-        shape = self._shapes(sizes)[role]
+        """The part in full shape, and whether its first axis is the step; where states pick the matrices they
+        have the axis before the part's own."""
+        states, real = states_of(factor)
+        shape = self._shapes([math.prod(s.shape) for s in real])[role]
         array = self.value(role, values)
+        if states is not None:
+            whole = (states, *shape)
+            if array.size == math.prod(whole) and array.ndim == len(whole):
+                return array, False
+            if array.size == factor.n * math.prod(whole) and array.ndim == len(whole) + 1:
+                return array, True
+            return np.broadcast_to(
+                np.full(shape, array) if array.ndim == 0 else array.reshape(shape), whole
+            ), False
         if _fits(array.shape, shape):
             if role == "b" and array.shape == ():
                 return np.full(shape, array), False
             return array.reshape(shape), False
         return array.reshape((factor.n, *shape)), True
+
+
+def states_of(factor) -> tuple[int | None, tuple]:
+    """(states of the discrete variable that picks the matrices, or None; the real arguments)."""
+    if factor.args and factor.args[0].node.discrete and isinstance(factor.args[0].node, Variable | Sequence):
+        return factor.args[0].node.states, factor.args[1:]
+    return None, factor.args
 
 
 COVARIANCES = ("cov", "Q", "R")

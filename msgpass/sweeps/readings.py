@@ -13,12 +13,13 @@ from msgpass.algebra.gaussian_forms import to_moments
 from msgpass.algebra.tangent import Dual
 from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.nodes import Parameter, Sequence
-from msgpass.plan import Map, Recurrence, TableChain, Tree
+from msgpass.plan import Map, Recurrence, SwitchingChain, TableChain, Tree
 from msgpass.sweeps.checkpointed_chain import CheckpointedChain
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.gaussian_messages import GaussianBelief, GaussianMessages
 from msgpass.sweeps.rows import rows_of
 from msgpass.sweeps.sparse_chain import SparseChainRun
+from msgpass.sweeps.switching_chain import SwitchingRun
 from msgpass.sweeps.table_chain import ChainRun
 from msgpass.sweeps.windowed import WindowedChain
 
@@ -48,6 +49,9 @@ def forward(x, name: str):
     k, block = owner(x, name)
     if isinstance(block, Map | Recurrence):
         return x.values[name] if x.tangents is None else Dual(x.values[name], x.tangents[name])
+    if isinstance(x.runs[k], SwitchingRun):
+        filtered = x.runs[k].filtered
+        return filtered.log_weights if x.plan.graph.nodes[name].discrete else x.runs[k].moments(filtered)
     if on_chain(x.runs[k]):
         return x.runs[k].stacked(x.runs[k].log_alpha_beta[0])
     if isinstance(x.runs[k], GaussianChainRun):
@@ -62,6 +66,12 @@ def backward(x, name: str):
     if isinstance(block, Map | Recurrence):
         needs_backward(x, f"the cotangents of {name!r}")
         return sum(later.complete(name) for _, later in x.stores.values())
+    if isinstance(x.runs[k], SwitchingRun):
+        raise UnavailableError(
+            f"AssumedDensity smooths by correcting its filter, so nothing is passed backward to {name!r} "
+            "alone; "
+            f"m.forward[{name!r}] is the filter and m.belief[{name!r}] the smoother"
+        )
     if on_chain(x.runs[k]):
         return x.runs[k].stacked(x.runs[k].log_alpha_beta[1])
     _needs_schedule(x, name)
@@ -103,7 +113,7 @@ def discrete_names(x) -> list[str]:
 
 def believed(x) -> list[str]:
     """Names that have a belief: variables of components, and their factors."""
-    blocks = [b for b in x.plan.blocks if isinstance(b, TableChain | Tree)]
+    blocks = [b for b in x.plan.blocks if isinstance(b, TableChain | Tree | SwitchingChain)]
     return [n for b in blocks for n in b.nodes] + [f.name for b in blocks for f in b.families]
 
 
@@ -116,6 +126,8 @@ def believe(x, name: str):
         return _factor_belief(x, name)
     k, block = owner(x, name)
     run = x.runs[k]
+    if isinstance(run, SwitchingRun):
+        return run.mixtures.log_weights if graph.nodes[name].discrete else run.moments(run.mixtures)
     if on_chain(run):
         return run.log_belief()
     run.impossible()
@@ -137,6 +149,11 @@ def believe(x, name: str):
 def _factor_belief(x, name: str):
     k, block = next((k, b) for k, b in enumerate(x.plan.blocks) if any(f.name == name for f in b.families))
     family = next(f for f in block.families if f.name == name)
+    if isinstance(x.runs[k], SwitchingRun):
+        joint = x.runs[k].factor_belief(family)
+        if isinstance(joint, GaussianBelief):
+            return _as_belief(family, *joint)
+        return joint if family.factor.stepped or family.factor.n > 1 else joint[0]
     if on_chain(x.runs[k]):
         found = chain_joint(x.runs[k], family)
         return found if family.factor.stepped or family.factor.n > 1 else found[0]
@@ -229,6 +246,17 @@ def no_gradient(x, name: str) -> str | None:
 def parameter(x, name: str) -> np.ndarray:
     """What arrives at a parameter."""
     return gradient(x, name)
+
+
+def mixture(x, name: str):
+    """The posterior of a switched variable, one Gaussian a state."""
+    _needs_schedule(x, f"the mixture of {name!r}")
+    run = full(x).runs[owner(x, name)[0]] if name in x.plan.owner else None
+    if not isinstance(run, SwitchingRun):
+        raise UnavailableError(
+            f"{name!r} is no Gaussian chain that states switch, so its posterior is no mixture; read m.belief"
+        )
+    return run.mixtures
 
 
 def converged(x, name: str) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from msgpass.errors import GraphError, UnavailableError, UnsupportedError
 from msgpass.graph import Factor, FactorInstance
 from msgpass.nodes import Parameter, Sequence, Slice, as_slice
-from msgpass.plan import Losses, TableChain, Tree
+from msgpass.plan import Losses, SwitchingChain, TableChain, Tree
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.gaussian_messages import GaussianMessages
 from msgpass.sweeps.instances import QuadraticInstances, TableInstances
@@ -47,6 +47,11 @@ def message(x, source, target):
     k, block, family = next(
         (k, b, f) for k, b in enumerate(x.plan.blocks) for f in b.families if f.name == instance.factor.name
     )
+    if isinstance(block, SwitchingChain):
+        raise UnsupportedError(
+            "AssumedDensity keeps mixtures by row and no single messages; read m.forward, m.belief and "
+            "m.mixture"
+        )
     where = as_slice(variable)
     if where.node.graph is not x.plan.graph:
         raise GraphError(f"{where.name!r} belongs to another graph")
