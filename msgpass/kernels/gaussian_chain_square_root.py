@@ -86,16 +86,25 @@ class Backward(NamedTuple):
 
 
 def backward(B: np.ndarray, F: np.ndarray, Q: np.ndarray) -> Backward:
-    """From U^{½}, F and Q."""
+    """From U^{½}, F and Q.
+
+    Pivoted by rows and columns, which keeps the digits of short rows (Cox & Higham 1998); singular vectors
+    lose them.
+    """
+    from scipy.linalg import qr, solve_triangular
+
     n = len(F)
     rows = np.hstack([np.vstack([(F @ B).T, root(Q).T]), np.vstack([B.T, np.zeros((n, n))])])
     scale = np.sqrt((rows[:, :n] ** 2).sum(0))
     scale[scale == 0] = 1
-    left, values, right = np.linalg.svd(rows[:, :n] / scale)
-    rank = int((values > RANK).sum())
-    turned = left.T @ rows[:, n:]
-    gain = (turned[:rank].T / values[:rank]) @ right[:rank] / scale
-    return Backward(gain, turned[rank:].T)
+    rows[:, :n] /= scale
+    rows = rows[np.argsort(-np.abs(rows[:, :n]).max(1), kind="stable")]
+    turn, upper, pivots = qr(rows[:, :n], pivoting=True)
+    rank = int((np.abs(np.diag(upper)) > RANK).sum())
+    turned = turn.T @ rows[:, n:]
+    gain = np.zeros((n, n))
+    gain[:, pivots[:rank]] = solve_triangular(upper[:rank, :rank], turned[:rank], check_finite=False).T
+    return Backward(gain / scale, turned[rank:].T)
 
 
 def smooth_sequence(arrays: GaussianChainArrays, roots: np.ndarray, k: int, predicted, filtered):
