@@ -119,7 +119,12 @@ class Execution:
         """A TableChain through its kernels."""
         tables = self.chain_tables(k, block, clamp)
         maximise, forward_only = isinstance(algebra, MaxProduct), not self.schedule.backward
-        return ChainRun(block, tables.layout, self.values, maximise, clamp, forward_only, tables)
+        made = block, tables.layout, self.values, maximise, clamp, forward_only, tables
+        if not self.schedule.scans:
+            return ChainRun(*made)
+        from msgpass.kernels import table_chain_scan
+
+        return ChainRun(*made, table_chain_scan)
 
     def chain_tables(self, k: int, block: TableChain, clamp):
         """A chain's log tables; those that no value of this run touches are kept with the plan."""
