@@ -181,7 +181,7 @@ def counts(
 
 @jit(_nrt=False)
 def add_rows(logs, exponents, added):
-    """Add each row's exponent of two, and ``added``, to all of the row: NumPy's loop is as short as a row."""
+    """Add each row's exponent of two, and ``added``, to the row: NumPy's loop is as short as a row."""
     for t in range(logs.shape[0]):
         value = exponents[t] * LN2 + added[t]
         for j in range(logs.shape[1]):

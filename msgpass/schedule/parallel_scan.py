@@ -13,10 +13,10 @@ class ParallelScan(Schedule):
     """The same messages as Sequential, within rounding, with every processor at work on one chain.
 
     What scans is a chain of tables under SumProduct or MaxProduct: a step is a matrix, and the scan
-    multiplies matrices in the algebra. Small chains are scanned by a tree of batched products, larger ones are cut into
-    blocks. Blocks between the first and the last are reduced to a matrix first, which costs K messages a step
-    instead of one; two processors work from both ends and need none, so that they do not pay it. Everything
-    else (trees, sparse tables, other table algebras) runs as under Sequential.
+    multiplies matrices in the algebra. Small chains are scanned by a tree of batched products, larger ones
+    are cut into blocks. Blocks between the first and the last are reduced to a matrix first, which costs K
+    messages a step instead of one; two processors work from both ends and need none, so that they do not pay
+    it. Everything else (trees, sparse tables, other table algebras) runs as under Sequential.
 
     Where several paths are equally good, another one than Sequential's may be found. The number of processors
     decides where chains are cut, and so the last digits.
