@@ -14,7 +14,7 @@ from msgpass.graph import FactorGraph
 from msgpass.messages import Messages
 from msgpass.potentials import Loss, Quadratic, Step, Table
 from msgpass.run import run
-from msgpass.schedule import Checkpointed, FixedLag, ForwardOnly, Sequential, Truncated
+from msgpass.schedule import Checkpointed, FixedLag, ForwardOnly, ParallelScan, Sequential, Truncated
 
 __version__ = "0.1.0"
 
@@ -30,6 +30,7 @@ __all__ = [
     "MaxProduct",
     "MessagePassingError",
     "Messages",
+    "ParallelScan",
     "Quadratic",
     "Sequential",
     "Step",

@@ -121,7 +121,12 @@ class Execution:
         """A TableChain through its kernels."""
         tables = self.chain_tables(k, block, clamp)
         maximise, forward_only = isinstance(algebra, MaxProduct), not self.schedule.backward
-        return ChainRun(block, tables.layout, self.values, maximise, clamp, forward_only, tables)
+        made = block, tables.layout, self.values, maximise, clamp, forward_only, tables
+        if not self.schedule.scans:
+            return ChainRun(*made)
+        from msgpass.kernels import table_chain_scan
+
+        return ChainRun(*made, table_chain_scan)
 
     def switching(self, k: int, block: SwitchingChain, clamp):
         """A switching chain by Kim's filter."""
