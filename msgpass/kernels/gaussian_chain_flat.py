@@ -11,11 +11,12 @@ With W_t = S^{−½} H A_t, A_0 = flat, A′ = F (I − C H) A, and whitened inn
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from msgpass.kernels.gaussian_chain_types import FilterPass, GaussianChainArrays, at
+from msgpass.kernels.gaussian_chain_types import FilterPass, GaussianChainArrays
 
 UNDETERMINED = 1e-9
 """Of a direction's columns W, relative to the numbers that they are sums of."""
@@ -40,43 +41,56 @@ class Determined(NamedTuple):
     log_z: float
 
 
-class Evidence:
-    """Triangular factor of the rows of [W w] so far, and the sizes that they are judged by."""
+class Evidence(NamedTuple):
+    """Rows of [W w] and what they are judged by, of one sequence of L rows.
 
-    def __init__(self, d: int):
-        self.factor, self.sizes = np.zeros((0, d + 1)), np.zeros(d)
+    Attributes
+    ----------
+    rows : ndarray, shape (L, p, d + 1)
+    sizes : ndarray, shape (L, d)
+        Σ_p of the squared columns of |S^{−½}| |H| |A|.
+    """
 
-    def add(self, W: np.ndarray, w: np.ndarray, sizes: np.ndarray) -> None:
-        """Rows (p, d), (p,), and Σ_p of the squared columns of |S^{−½}| |H| |A|."""
-        self.factor = np.linalg.qr(np.vstack([self.factor, np.column_stack([W, w])]), mode="r")
-        self.sizes = self.sizes + sizes
+    rows: np.ndarray
+    sizes: np.ndarray
 
-    def read(self) -> Determined:
-        """δ given the rows so far."""
-        d = len(self.sizes)
-        scale = np.sqrt(self.sizes)
-        scale[scale == 0] = 1
-        left, values, right = np.linalg.svd(self.factor[:, :d] / scale)
-        known = values > UNDETERMINED
-        rank = int(known.sum())
-        root = right[:rank].T / values[:rank] / scale[:, None]
-        coordinates = left[:, :rank].T @ self.factor[:, d]
-        logdet = 2 * (np.log(values[:rank]).sum() + np.log(scale).sum())
-        log_z = 0.5 * (d * math.log(2 * math.pi) - logdet + coordinates @ coordinates)
-        return Determined(root @ coordinates, root, right[rank:].T / scale[:, None], float(log_z))
+    def all(self) -> Determined:
+        """δ given every row."""
+        d = self.sizes.shape[1]
+        factor = np.linalg.qr(self.rows.reshape(-1, d + 1), mode="r")
+        return determined(factor, self.sizes.sum(0))
+
+    def by_row(self) -> Iterator[Determined]:
+        """δ given no row, the first one, the first two, …"""
+        d = self.sizes.shape[1]
+        factor, sizes = np.zeros((0, d + 1)), np.zeros(d)
+        yield determined(factor, sizes)
+        for rows, size in zip(self.rows, self.sizes, strict=True):
+            factor, sizes = np.linalg.qr(np.vstack([factor, rows]), mode="r"), sizes + size
+            yield determined(factor, sizes)
 
 
-def evidence_by_row(arrays: GaussianChainArrays, done: FilterPass, k: int, columns, innovations):
-    """Yields the evidence about δ before and after each row of sequence k."""
-    evidence = Evidence(arrays.flat.shape[1])
-    for t in range(arrays.offsets[k], arrays.offsets[k + 1]):
-        yield t, evidence, False
-        if done.precision[t].any():
-            values, vectors = np.linalg.eigh(done.precision[t])
-            half = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
-            sizes = np.abs(half) @ np.abs(at(arrays.H, t)) @ np.abs(columns[t])
-            evidence.add(-half @ innovations[t], half @ done.innovation[t], (sizes**2).sum(0))
-        yield t, evidence, True
+def determined(factor: np.ndarray, sizes: np.ndarray) -> Determined:
+    """Read a triangular factor of [W w]."""
+    d = len(sizes)
+    scale = np.sqrt(sizes)
+    scale[scale == 0] = 1
+    left, values, right = np.linalg.svd(factor[:, :d] / scale)
+    rank = int((values > UNDETERMINED).sum())
+    root = right[:rank].T / values[:rank] / scale[:, None]
+    coordinates = left[:, :rank].T @ factor[:, d]
+    logdet = 2 * (np.log(values[:rank]).sum() + np.log(scale).sum())
+    log_z = 0.5 * (d * math.log(2 * math.pi) - logdet + coordinates @ coordinates)
+    return Determined(root @ coordinates, root, right[rank:].T / scale[:, None], float(log_z))
+
+
+def evidence(arrays: GaussianChainArrays, done: FilterPass, rows: slice, columns, innovations) -> Evidence:
+    """Of the sequence at ``rows``; predicted columns (T, n, d) and their innovations (T, p, d)."""
+    H = arrays.H if len(arrays.H) == 1 else arrays.H[rows]
+    values, vectors = np.linalg.eigh(done.precision[rows])
+    half = np.sqrt(np.maximum(values, 0))[..., None] * np.swapaxes(vectors, -1, -2)
+    whitened = half @ np.concatenate([-innovations[rows], done.innovation[rows][..., None]], -1)
+    return Evidence(whitened, ((np.abs(half) @ np.abs(H) @ np.abs(columns[rows])) ** 2).sum(1))
 
 
 def with_spread(arrays: GaussianChainArrays) -> GaussianChainArrays:

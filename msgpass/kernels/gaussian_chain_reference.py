@@ -39,6 +39,7 @@ def empty_pass(arrays: GaussianChainArrays) -> FilterPass:
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def filter_pass(arrays: GaussianChainArrays) -> FilterPass:
     """Every sequence from its first row to its last; see :class:`FilterPass`."""
     done = empty_pass(arrays)
@@ -51,6 +52,9 @@ def filter_pass(arrays: GaussianChainArrays) -> FilterPass:
                 a, P = F @ m + at(arrays.b, t - 1 - k), symmetric(F @ U @ F.T) + at(arrays.Q, t - 1 - k)
                 done.suspicious[k] |= cancelled(P, F, U)
             done.predicted_mean[t], done.predicted_cov[t] = a, P
+            if not np.isfinite(P).all():
+                done.singular[k] = t - start
+                break
             seen = np.flatnonzero(~np.isnan(arrays.y[t]))
             m, U = a, P
             if seen.size:

@@ -20,7 +20,8 @@ import numpy as np
 from msgpass.errors import NumericalError
 from msgpass.kernels import gaussian_chain_reference as reference
 from msgpass.kernels import gaussian_chain_square_root as square_root
-from msgpass.kernels.gaussian_chain_flat import Determined, evidence_by_row, with_spread
+from msgpass.kernels.gaussian_chain_flat import Determined, Evidence, evidence, with_spread
+from msgpass.kernels.gaussian_chain_flat_rows import Moments, given, tails_of
 from msgpass.kernels.gaussian_chain_noise import Noise, observation_noise
 from msgpass.kernels.gaussian_chain_reference import symmetric
 from msgpass.kernels.gaussian_chain_types import (
@@ -70,6 +71,16 @@ class GaussianSweep:
     def _filter(self, arrays):
         done = self._passes.filter_pass(arrays)
         redone = np.flatnonzero(done.suspicious | (done.singular >= 0))
+        for k in redone:
+            first, last = arrays.offsets[k], done.singular[k]
+            end = arrays.offsets[k + 1] if last < 0 else first + last + 1
+            lost = ~np.isfinite(done.predicted_cov[first:end]).all((1, 2))
+            if lost.any():
+                raise NumericalError(
+                    f"the covariance of the state of sequence {k} overflows at step {np.argmax(lost)}: the "
+                    "transition is unstable and too few rows observe what grows; give a stable transition, "
+                    "a shorter sequence or more data"
+                )
         return done, {int(k): square_root.filter_sequence(arrays, done, k) for k in redone}
 
     @property
@@ -95,16 +106,13 @@ class GaussianSweep:
     @cached_property
     def _flat(self) -> list[Determined]:
         """δ of every sequence given all of its rows; an error where they leave a direction open."""
-        arrays, done = self.arrays, self._pass
+        arrays = self.arrays
         if not arrays.flat.shape[1]:
             nothing = np.zeros((0, 0))
             return [Determined(np.zeros(0), nothing, nothing, 0.0)] * (len(arrays.offsets) - 1)
-        predicted, _, innovations = self._columns
         found = []
         for k in range(len(arrays.offsets) - 1):
-            rows = evidence_by_row(arrays, done, k, predicted[..., 1:], innovations[..., 1:])
-            *_, (_, evidence, _) = rows
-            found.append(evidence.read())
+            found.append(self._evidence(k).all())
             if found[-1].free.size:
                 coordinates = np.flatnonzero(np.abs(arrays.flat @ found[-1].free).any(1))
                 raise NumericalError(
@@ -113,6 +121,12 @@ class GaussianSweep:
                     "these a prior with finite variance, or observe something that depends on them"
                 )
         return found
+
+    def _evidence(self, k: int) -> Evidence:
+        """What the rows of sequence k say about its δ."""
+        arrays, (predicted, _, innovations) = self.arrays, self._columns
+        rows = slice(arrays.offsets[k], arrays.offsets[k + 1])
+        return evidence(arrays, self._pass, rows, predicted[..., 1:], innovations[..., 1:])
 
     @cached_property
     def totals(self) -> np.ndarray:
@@ -138,28 +152,33 @@ class GaussianSweep:
         return self._so_far[1]
 
     @cached_property
-    def _so_far(self):
-        arrays, done = self.arrays, self._pass
-        predicted, filtered, innovations = self._columns
-        both = [
-            (np.empty_like(done.predicted_mean), done.predicted_cov.copy()),
-            (np.empty_like(done.filtered_mean), done.filtered_cov.copy()),
-        ]
-        for k in range(len(arrays.offsets) - 1):
-            rows = evidence_by_row(arrays, done, k, predicted[..., 1:], innovations[..., 1:])
-            for t, evidence, after in rows:
-                (mean, cov), columns = both[after], (filtered if after else predicted)[t]
-                delta = evidence.read()
-                spread = columns[:, 1:] @ delta.root
-                mean[t] = columns[:, 0] + columns[:, 1:] @ delta.mean
-                cov[t] += spread @ spread.T
-                if delta.free.size:
-                    size = np.abs(columns[:, 1:]) @ np.abs(delta.free)
-                    loose = (np.abs(columns[:, 1:] @ delta.free) > 1e-9 * size.max()).any(1)
-                    mean[t, loose] = np.nan
-                    cov[t, loose], cov[t, :, loose] = np.nan, np.nan
-                    cov[t, loose, loose] = np.inf
-        return both
+    def _so_far(self) -> tuple[Moments, Moments]:
+        """Moments (predicted, filtered); once its rows determine δ, a sequence goes on as an ordinary one."""
+        arrays, done, (predicted, filtered, _) = self.arrays, self._pass, self._columns
+        before = np.empty_like(done.predicted_mean), np.empty_like(done.predicted_cov)
+        after = np.empty_like(done.filtered_mean), np.empty_like(done.filtered_cov)
+        begins = []
+        for k, (t, end) in enumerate(zip(arrays.offsets[:-1], arrays.offsets[1:], strict=True)):
+            deltas = self._evidence(k).by_row()
+            delta = next(deltas)
+            while t < end:
+                before[0][t], before[1][t] = given(delta, predicted[t], done.predicted_cov[t])
+                delta = next(deltas)
+                after[0][t], after[1][t] = given(delta, filtered[t], done.filtered_cov[t])
+                t += 1
+                if not delta.free.size:
+                    break
+            begins.append(t)
+        tails = tails_of(arrays, np.array(begins), after)
+        if tails is not None:
+            own, rows = self._again(tails.arrays), tails.rows
+            for whole, part in zip((*before, *after), (*own.predicted, *own.filtered), strict=True):
+                whole[rows] = part
+        return before, after
+
+    def _again(self, arrays: GaussianChainArrays) -> GaussianSweep:
+        """A sweep of the same kind."""
+        return type(self)(arrays, self._passes)
 
     @cached_property
     def converged(self) -> np.ndarray:

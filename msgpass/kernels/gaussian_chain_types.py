@@ -78,7 +78,8 @@ class FilterPass(NamedTuple):
     suspicious : ndarray of bool, shape (N,)
         Sequences in which digits cancelled (see ``CANCELLED``), to be redone in square-root form.
     singular : ndarray of int64, shape (N,)
-        Row within the sequence whose innovation covariance is singular, or −1. Later rows are not filled.
+        Row within the sequence whose innovation covariance is singular or whose predicted covariance is not
+        finite, or −1. Later rows are not filled.
     """
 
     predicted_mean: np.ndarray

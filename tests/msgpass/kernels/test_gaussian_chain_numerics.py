@@ -205,3 +205,16 @@ def test_gains_converge():
     np.testing.assert_allclose(P[row:, 0, 0], P[-1, 0, 0], rtol=1e-13)
     y[60] = np.nan
     assert sweep(arrays._replace(y=y[:, None])).converged[0] > 60
+
+
+def test_overflow_names_sequence_and_step():
+    arrays = chain(np.full(2000, np.nan), np.eye(1), [[2]], [[1]], [[1]], [[1]])
+    with pytest.raises(NumericalError, match=r"sequence 0 overflows at step 51[0-9]"):
+        _ = sweep(arrays).totals
+
+
+def test_an_unstable_model_that_is_observed_is_fine():
+    y = 2.0 ** np.arange(300)
+    found = sweep(chain(y, np.eye(1), [[2]], [[1]], [[1]], [[1]]))
+    assert (np.abs(found.smoothed[0][:, 0] - y) < 1 + 1e-9 * y).all()
+    assert np.isfinite(found.totals).all()
