@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from hmm.state_space.graph import make_graph, values
-from hmm.state_space.regression import Sums
+from hmm.state_space.regression import Relation
 from hmm.state_space.series import Series
 from hmm.state_space.space import StateSpace
 from hmm.state_space.stationary import through_stationary
-from hmm.state_space.statistics import initial_sums, observation_sums, transition_sums
+from hmm.state_space.statistics import initial_relation, observation_relations, transition_relation
 from msgpass import Messages, run
 from msgpass.errors import NumericalError
 
@@ -28,19 +28,18 @@ class Expected:
     ----------
     log_likelihood : float
         log p(y).
-    transition : Sums
-        Of x_{t+1} given (1, x_t, u_t).
-    observation : list of Sums
-        Of y_t given (1, x_t, u_t): one for all outputs, or one for each where cells are missing and outputs
-        are independent given the state.
-    initial : Sums
-        Of x_0 given (1,).
+    transition : Relation
+        Of x_{t+1} on (x_t, u_t).
+    observation : list of Relation
+        Of y_t on (x_t, u_t): one for all outputs, or one for each.
+    initial : Relation or None
+        Of x_0; None where it is not normal.
     """
 
     log_likelihood: float
-    transition: Sums
-    observation: list[Sums]
-    initial: Sums | None
+    transition: Relation
+    observation: list[Relation]
+    initial: Relation | None
 
 
 class Expectation:
@@ -66,12 +65,11 @@ class Expectation:
     def __call__(self, space: StateSpace) -> Expected:
         """E-step."""
         m = self.messages(space)
-        total = finite(m.total)
         return Expected(
-            total,
-            transition_sums(m, self.series),
-            observation_sums(m, space, self.series, self.apart),
-            None if space.initial == "diffuse" else initial_sums(m, len(self.series.lengths)),
+            finite(m.total),
+            transition_relation(m, space.n_states),
+            observation_relations(m, self.series, self.apart),
+            None if space.initial == "diffuse" else initial_relation(m),
         )
 
     def slopes(

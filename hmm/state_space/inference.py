@@ -69,7 +69,7 @@ def forecast(space: StateSpace, series: Series, steps: int, inputs: np.ndarray |
 
 def totals(space: StateSpace, series: Series) -> np.ndarray:
     """log p of every sequence, (N,)."""
-    return np.array([messages(space, own, schedule=ForwardOnly()).total for own in series.apart()])
+    return messages(space, series, schedule=ForwardOnly()).totals("x")
 
 
 def draws(space: StateSpace, series: Series, rng: np.random.Generator, n: int) -> np.ndarray:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from hmm.state_space.expectation import Expected
-from hmm.state_space.priors import Priors
-from hmm.state_space.regression import Sums, coefficients
+from hmm.state_space.regression import Relation, coefficients
 from hmm.state_space.space import COVARIANCES, INITIAL, TRANSITION, StateSpace
 from hmm.state_space.structure import Structure
 from msgpass.errors import UnsupportedError
@@ -57,58 +56,51 @@ def _learns(structure: Structure, kind: str) -> bool:
     return any(name.startswith(kind) for name in structure.learned)
 
 
-def _relation(kind: str, space: StateSpace, sums: list[Sums], structure: Structure) -> dict[str, np.ndarray]:
+def _relation(
+    kind: str, space: StateSpace, relations: list[Relation], structure: Structure
+) -> dict[str, np.ndarray]:
     """Of one relation: its offset, matrix and input matrix, then its covariance."""
-    n, k = space.n_states, space.n_inputs
+    n = space.n_states
     names = [f"{kind}_offset", f"{kind}_matrix", f"{kind}_input_matrix"]
-    values = [np.reshape(getattr(space, name), (len(getattr(space, name)), -1)) for name in names]
-    W = np.concatenate(values, axis=1)
+    offset, A, B = (getattr(space, name) for name in names)
+    W = np.concatenate([A, B], axis=1)
     masks = [structure.free.get(name, np.zeros(getattr(space, name).shape, bool)) for name in names]
-    free = np.concatenate([mask.reshape(len(W), -1) for mask in masks], axis=1)
-    cov = getattr(space, f"{kind}_covariance")
-    priors = structure.priors
-    if len(sums) == 1:
-        own = priors.sums(f"{kind}_matrix", sums[0])
-        W = coefficients(own, W, free, cov)
-        residual, count = own.residual(W), np.full(len(W), own.count)
+    free = np.concatenate(masks[1:], axis=1)
+    cov, ridge = getattr(space, f"{kind}_covariance"), structure.priors.normal.get(f"{kind}_matrix")
+    if len(relations) == 1:
+        own = relations[0]
+        offset, W = coefficients(own, offset, W, masks[0], free, cov, ridge)
+        residual, count = own.residual(offset, W), np.full(len(W), own.count)
     else:
-        rows = [_one(priors, f"{kind}_matrix", own, j) for j, own in enumerate(sums)]
-        W = np.concatenate(
-            [
-                coefficients(own, W[j : j + 1], free[j : j + 1], cov[j : j + 1, j : j + 1])
-                for j, own in enumerate(rows)
-            ]
-        )
-        residual = np.diag([float(own.residual(W[j : j + 1])[0, 0]) for j, own in enumerate(rows)])
-        count = np.array([own.count for own in rows])
-    found = {names[0]: W[:, 0], names[1]: W[:, 1 : 1 + n], names[2]: W[:, 1 + n : 1 + n + k]}
+        offset, W, residual, count = offset.copy(), W.copy(), np.zeros(cov.shape), np.zeros(len(W))
+        for j, own in enumerate(relations):
+            row = slice(j, j + 1)
+            prior = None if ridge is None else (ridge[0][row], ridge[1])
+            given = offset[row], W[row], masks[0][row], free[row], cov[row, row]
+            offset[row], W[row] = coefficients(own, *given, prior)
+            residual[j, j], count[j] = own.residual(offset[row], W[row])[0, 0], own.count
+    if ridge is not None:
+        apart = W[:, :n] - ridge[0]
+        residual = residual + apart @ ridge[1] @ apart.T
+        count = count + structure.priors.rank(f"{kind}_matrix")
+    found = dict(zip(names, (offset, W[:, :n], W[:, n:]), strict=True))
     found = {name: value for name, value in found.items() if name in structure.learned}
     name = f"{kind}_covariance"
-    if name in structure.learned and count.any():
+    if name in structure.learned and count.all():
         found[name] = best_covariance(name, residual, count, cov, structure)
     return found
 
 
-def _one(priors: Priors, name: str, sums: Sums, j: int) -> Sums:
-    """Sums of output j alone, with its row of the prior."""
-    if name not in priors.normal:
-        return sums
-    M, precision = priors.normal[name]
-    return Priors(normal={name: (M[j : j + 1], precision)}).sums(name, sums)
-
-
-def _initial(space: StateSpace, sums: Sums, structure: Structure) -> dict[str, np.ndarray]:
+def _initial(space: StateSpace, relation: Relation, structure: Structure) -> dict[str, np.ndarray]:
     found, mean = {}, space.initial_mean
     if "initial_mean" in structure.learned:
-        free = structure.free["initial_mean"]
-        mean = np.where(free, sums.yz[:, 0] / sums.count, mean)
+        mean = np.where(structure.free["initial_mean"], relation.mean, mean)
         found["initial_mean"] = mean
-    if "initial_covariance" in structure.learned:
-        residual = sums.residual(mean[:, None])
-        count = np.full(len(mean), sums.count)
-        found["initial_covariance"] = best_covariance(
-            "initial_covariance", residual, count, space.initial_covariance, structure
-        )
+    name = "initial_covariance"
+    if name in structure.learned:
+        residual = relation.residual(mean, np.zeros((len(mean), 0)))
+        count = np.full(len(mean), relation.count)
+        found[name] = best_covariance(name, residual, count, space.initial_covariance, structure)
     return found
 
 

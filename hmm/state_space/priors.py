@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from hmm.state_space.regression import Sums
 from hmm.state_space.space import COVARIANCES, StateSpace
 from msgpass.errors import DataError, ShapeError
 from msgpass.potentials.quadratic import check_covariance
@@ -65,19 +64,6 @@ class Priors:
                 mean = np.broadcast_to(_numbers(f"the mean of priors[{key!r}]", prior[0], shape), shape)
                 normal[name] = mean, _square(f"the precision of priors[{key!r}]", prior[1], shape[1])
         return cls(wishart, normal)
-
-    def sums(self, name: str, sums: Sums) -> Sums:
-        """Sums of a relation with the prior of its matrix as data that came before: columns after the
-        first."""
-        if name not in self.normal:
-            return sums
-        M, precision = self.normal[name]
-        n = M.shape[1]
-        zz, yz, yy = sums.zz.copy(), sums.yz.copy(), sums.yy.copy()
-        zz[1 : 1 + n, 1 : 1 + n] += precision
-        yz[:, 1 : 1 + n] += M @ precision
-        yy += M @ precision @ M.T
-        return Sums(sums.count + self.rank(name), zz, yz, yy)
 
     def rank(self, name: str) -> float:
         """Rows that the prior of a matrix counts as."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
@@ -45,11 +44,6 @@ class Series:
     def times(self) -> np.ndarray:
         """Step of each row within its sequence, (T,)."""
         return np.arange(len(self.y)) - np.repeat(self.offsets[:-1], self.lengths)
-
-    def apart(self) -> list[Series]:
-        """Each sequence by itself."""
-        ends = self.offsets.tolist()
-        return [Series(self.y[a:b], self.u[a:b], [b - a]) for a, b in pairwise(ends)]
 
     def extended(self, steps: int, inputs: np.ndarray | None) -> Series:
         """With ``steps`` missing rows after every sequence, (N, steps, k) their inputs."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hmm.state_space.priors import Priors
-from hmm.state_space.space import AXES, COVARIANCES, INITIAL, NAMES, StateSpace
+from hmm.state_space.space import COVARIANCES, INITIAL, NAMES, StateSpace
 from hmm.validation import one_of
 from msgpass.errors import DataError, ShapeError, UnsupportedError
 
