@@ -218,5 +218,5 @@ def _domain(name: str, value: np.ndarray, mask: np.ndarray, structure: Structure
         return Variances(least)
     if kind in ("spherical", "scaled"):
         return Scale(value)
-    noisy = mask.any(axis=1)
+    noisy = np.asarray(mask.any(axis=1))
     return Block(noisy, Covariances(least[noisy] if least.any() else 0.0))

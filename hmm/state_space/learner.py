@@ -18,6 +18,8 @@ from hmm.state_space.series import Series
 from hmm.state_space.space import INITIAL, NAMES, StateSpace, checked
 from hmm.state_space.starting import starting_values
 from hmm.state_space.structure import Structure, check_names, structure
+from hmm.state_space.uncertainty import Uncertainty
+from hmm.uncertainty import ConfidenceIntervals, StandardErrors
 from hmm.validation import generator
 from msgpass.errors import DataError
 
@@ -71,6 +73,51 @@ class Learner(Core):
         fitting = self._fitting(series)
         self._seen(width, names)
         return self._concluded(fitting)
+
+    def standard_errors(self, X, lengths=None, *, inputs=None) -> StandardErrors:
+        """Standard errors of the estimates, from the observed information at the maximum.
+
+        The information is minus the second derivatives of log p(X) (plus log prior), by differences of the
+        exact gradient, two runs of the graph for each learned number.
+
+        Parameters
+        ----------
+        X, lengths, inputs
+            What the model was fitted to.
+
+        Returns
+        -------
+        StandardErrors
+            By attribute, ``errors["transition_matrix_"]``, in its shape, of what the fit learns; NaN of what
+            is held or at the end of its range.
+
+        Raises
+        ------
+        NumericalError
+            If the data do not tell the numbers apart, as where the states' basis is free.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the parameters are far from the maximum, compared with their errors.
+        """
+        return self._uncertainty(X, lengths, inputs).standard_errors()
+
+    def confidence_intervals(
+        self, X, lengths=None, level: float = 0.95, *, inputs=None
+    ) -> ConfidenceIntervals:
+        """Confidence intervals of the parameters, from the observed information; those of variances are
+        symmetric in their logarithm."""
+        from scipy.special import ndtri
+
+        if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
+            raise DataError(f"level is a number between 0 and 1, such as 0.95; got {level!r}")
+        return self._uncertainty(X, lengths, inputs).intervals(level, float(ndtri(0.5 + level / 2)))
+
+    def _uncertainty(self, X, lengths, inputs) -> Uncertainty:
+        self.check_settings()
+        space, series = self._ready(X, None, lengths, inputs)
+        return Uncertainty(space, series, self._structure(space, series))
 
     def _fitting(self, series: Series) -> Fitting:
         monitor, rng = self._fresh_monitor(), generator(self.random_state)

@@ -53,6 +53,23 @@ class Reader(Core):
         schedule = None if lag is None else FixedLag(whole("lag", lag, 0))
         return inference.smoothed(inference.messages(space, series, schedule=schedule))
 
+    def one_step(self, X, lengths=None, *, inputs=None) -> Forecast:
+        """Every step given the rows before it: ``mean`` (T, p) and ``cov`` (T, p, p) of the observation,
+        ``state_mean`` and ``state_cov`` of the state.
+
+        X − mean are the innovations, and (X − mean)/√variance what they are in standard deviations. Steps
+        before a flat start is determined have NaN means and infinite variances.
+        """
+        return inference.one_step(*self._ready(X, None, lengths, inputs))
+
+    def predictive_log_density(self, X, lengths=None, *, inputs=None) -> np.ndarray:
+        """log p(y_t | y_0 … y_{t−1}) of every row, (T,): they sum to ``score``.
+
+        Rows without an observation have 0, those before a flat start is determined NaN.
+        """
+        space, series = self._ready(X, None, lengths, inputs)
+        return inference.log_densities(series.y, inference.one_step(space, series))
+
     def lag_one_covariances(self, X, lengths=None, *, inputs=None) -> np.ndarray:
         """Cov(x_{t+1}, x_t | X) for every pair of neighbours within a sequence, (T − N, n, n)."""
         space, series = self._ready(X, None, lengths, inputs)

@@ -91,3 +91,8 @@ def check_inputs(u: np.ndarray, what: str = "X") -> np.ndarray:
             "it an observation"
         )
     return u
+
+
+def times(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Products of matrices (…, i, j), perhaps without or with one step, and vectors (T, j)."""
+    return np.einsum("...ij,...j->...i", matrices, vectors)

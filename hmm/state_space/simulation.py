@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hmm.state_space.series import Series, laid_out
+from hmm.state_space.series import Series, laid_out, times
 from hmm.state_space.space import StateSpace
 from msgpass.errors import DataError
 
@@ -43,19 +43,11 @@ def simulate(space: StateSpace, n: int, u: np.ndarray, rng: np.random.Generator,
     x[0] = space.initial_mean + root(space.initial_covariance) @ first if start is None else start
     noise = rng.normal(size=(n - 1, m))
     F, B, b = (part(f"transition_{name}", n - 1) for name in ("matrix", "input_matrix", "offset"))
-    moved = b + np.einsum("tij,tj->ti", B, u[:-1])
-    moved = moved + np.einsum("tij,tj->ti", part_root(space, "transition_covariance", series, n - 1), noise)
+    roots = root(laid_out(space, "transition_covariance", series))
+    moved = b + times(B, u[:-1]) + times(roots, noise)
     for t in range(n - 1):
         x[t + 1] = F[t] @ x[t] + moved[t]
     H, D, d = (part(f"observation_{name}", n) for name in ("matrix", "input_matrix", "offset"))
-    error = np.einsum(
-        "tij,tj->ti", part_root(space, "observation_covariance", series, n), rng.normal(size=(n, p))
-    )
-    y = np.einsum("tij,tj->ti", H, x) + np.einsum("tij,tj->ti", D, u) + d + error
+    roots = root(laid_out(space, "observation_covariance", series))
+    y = times(H, x) + times(D, u) + d + times(roots, rng.normal(size=(n, p)))
     return y, x
-
-
-def part_root(space: StateSpace, name: str, series: Series, rows: int) -> np.ndarray:
-    """Roots of a covariance, one a row."""
-    array = root(laid_out(space, name, series))
-    return array if space.varies(name) else np.broadcast_to(array, (rows, *array.shape))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -90,7 +90,7 @@ class StateSpace:
 
     def with_values(self, found: dict[str, np.ndarray]) -> StateSpace:
         """Some parameters replaced; a stationary start follows the transition."""
-        moved = replace(self, **found)
+        moved = replace(self, **cast(Any, found))
         return moved.settled() if self.initial == "stationary" and set(found) & set(TRANSITION) else moved
 
     def varies(self, name: str) -> bool:

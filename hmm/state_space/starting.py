@@ -70,17 +70,17 @@ def filled(series: Series) -> np.ndarray:
 
 def _levels(given: dict[str, np.ndarray], y: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(D, d) by least squares on the inputs, without a state."""
-    shared = {
-        name: value for name, value in given.items() if value.ndim == (1 if name.endswith("offset") else 2)
-    }
-    D, d = shared.get("observation_input_matrix"), shared.get("observation_offset")
-    k = u.shape[1]
+    D, d = (
+        given[name] if name in given and given[name].ndim == axes else None
+        for name, axes in (("observation_input_matrix", 2), ("observation_offset", 1))
+    )
+    k, p = u.shape[1], y.shape[1]
     if D is None and d is None:
         design = np.concatenate([np.ones((len(y), 1)), u], axis=1)
         W = np.linalg.lstsq(design, y, rcond=None)[0].T
         return W[:, 1:], W[:, 0]
     if D is None:
-        return (np.linalg.lstsq(u, y - d, rcond=None)[0].T if k else np.zeros((y.shape[1], 0))), d
+        return (np.linalg.lstsq(u, y - d, rcond=None)[0].T if k else np.zeros((p, 0))), np.asarray(d)
     return D, (y - u @ D.T).mean(axis=0) if d is None else d
 
 

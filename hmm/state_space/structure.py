@@ -119,10 +119,14 @@ def _learned(learned, frozen: Mapping[str, Any], space: StateSpace, n_sequences:
         found = [name for name in NAMES if name != "transition_offset" and not space.varies(name)]
         if not space.n_inputs:
             found = [name for name in found if not name.endswith("input_matrix")]
+        if frozen.get("observation_matrix") is True:
+            found = [name for name in found if name != "observation_offset"]
         if space.initial != "known":
             found = [name for name in found if name not in INITIAL]
         elif n_sequences == 1 or not np.isfinite(space.initial_covariance).all():
-            found.remove("initial_covariance")  # of one draw the best variance is none
+            found = [
+                name for name in found if name != "initial_covariance"
+            ]  # of one draw the best variance is none
     else:
         found = check_names("learned", learned)
         if space.initial != "known" and set(found) & set(INITIAL):
