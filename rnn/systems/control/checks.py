@@ -78,3 +78,10 @@ def whole(name: str, value) -> int:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
         raise ShapeError(f"{name} must be a whole number ≥ 1, got {value!r}")
     return int(value)
+
+
+def positive(name: str, value) -> float:
+    """A finite number > 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
+        raise DataError(f"{name} must be a finite number > 0, got {value!r}")
+    return float(value)
