@@ -6,6 +6,7 @@ of a cotangent gives one row of every step's Jacobian.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -49,7 +50,13 @@ def traced(name: str, f: Rows, z: np.ndarray):
     from autograd.core import make_vjp
 
     try:
-        return make_vjp(f, z)
+        with warnings.catch_warnings():
+            # The gradient of what is linear or constant is independent of its input.
+            warnings.filterwarnings("ignore", "Output seems independent of input")
+            pull, value = make_vjp(f, z)
+        if getattr(value, "dtype", None) == object:
+            raise TypeError("np.array([…]) of traced numbers gives an array of objects; use np.stack([…])")
+        return pull, np.asarray(value)
     except (TypeError, AttributeError, ValueError, NotImplementedError) as problem:
         guarded(name, f, z)
         raise UnsupportedError(
@@ -61,7 +68,6 @@ def traced(name: str, f: Rows, z: np.ndarray):
 def jacobian(name: str, f: Rows, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(value (N, p), ∂f/∂z (N, p, d)): one pull for each of the p outputs."""
     pull, value = traced(name, f, z)
-    value = np.asarray(value)
     result = np.zeros((*value.shape, z.shape[1]))
     for k in range(value.shape[1]):
         cotangent = np.zeros_like(value)
@@ -73,7 +79,6 @@ def jacobian(name: str, f: Rows, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 def gradient(name: str, f: Rows, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(value (N,), ∂f/∂z (N, d)) of a function with one value a row."""
     pull, value = traced(name, f, z)
-    value = np.asarray(value)
     return value, np.asarray(pull(np.ones_like(value)))
 
 
@@ -89,7 +94,7 @@ def hessian(name: str, f: Rows, z: np.ndarray) -> np.ndarray:
     pull, value = traced(name, slope, z)
     result = np.zeros((*z.shape, z.shape[1]))
     for k in range(z.shape[1]):
-        cotangent = np.zeros(np.shape(value))
+        cotangent = np.zeros(value.shape)
         cotangent[:, k] = 1
         result[:, k] = pull(cotangent)
     return (result + np.swapaxes(result, 1, 2)) / 2

@@ -35,7 +35,7 @@ class Plant:
 
     Examples
     --------
-    >>> plant = Plant(lambda x, u: np.array([x[0] + 0.1 * x[1], x[1] + 0.1 * (u[0] - np.sin(x[0]))]), 2, 1)
+    >>> plant = Plant(lambda x, u: np.stack([x[0] + 0.1 * x[1], x[1] + 0.1 * (u[0] - np.sin(x[0]))]), 2, 1)
     >>> A, B = plant.linearise(np.zeros((1, 2)), np.zeros((1, 1)), np.zeros(1))
     >>> A[0]
     array([[ 1. ,  0.1],

@@ -26,8 +26,8 @@ class LeastSquares(Cost):
 
     Examples
     --------
-    >>> tip = LeastSquares(lambda x: np.array([np.sin(x[0]), 1 + np.cos(x[0])]), terminal=True)
-    >>> tip.value(np.array([[0.0, 0.0], [np.pi, 0.0]]), np.zeros((2, 0)), np.zeros(2))
+    >>> tip = LeastSquares(lambda x: np.stack([np.sin(x[0]), 1 + np.cos(x[0])]), terminal=True)
+    >>> tip.value(np.array([[0.0, 0.0], [np.pi, 0.0]]), np.zeros((2, 0)), np.zeros(2)).round(9)
     array([2., 0.])
     """
 

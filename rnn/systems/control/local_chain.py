@@ -1,0 +1,93 @@
+"""The Newton step: the problem around a path is linear-quadratic, and its Gaussian chain gives gains and shift.
+
+    δx_{t+1} = A δx + B δu,   cost ½[δx; δu]ᵀ[[Q, N], [Nᵀ, R]][δx; δu] + q·δx + r·δu
+
+with the cost's second derivatives (iLQR), plus Σ_k λ_k ∂²f_k, the plant's own curvature contracted with the co-state
+of the next step (DDP). Clamped controls drop out of B, N and r at their step. Levenberg-Marquardt damping μ
+adds ½μ|δu|², as much as it takes for every R + BᵀPB to be positive.
+
+Sources: Li & Todorov (2004), Iterative linear quadratic regulator design; Jacobson & Mayne (1970), Differential dynamic
+programming; Bertsekas (1982), Projected Newton methods; Tassa, Mansard & Todorov (2014), Control-limited differential
+dynamic programming.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from msgpass import Messages
+from msgpass.errors import NumericalError
+from rnn.systems.control.adjoint_pass import Evaluated
+from rnn.systems.control.chain import ControlChain, QuadraticValue
+from rnn.systems.control.costs.base import split
+from rnn.systems.control.optimal import OptimalControl
+from rnn.systems.control.policy import LinearPolicy, curvature, first_not_positive
+from rnn.systems.control.problem import Stages
+
+RIDGE = 1e-7  # R is made at least this positive, relative to its largest entry (1 if that is smaller)
+
+
+class NewtonStep(NamedTuple):
+    """A policy in deviations from the path, its model and its messages."""
+
+    policy: LinearPolicy
+    value: QuadraticValue
+    predicted: float  # slope of the cost along the feed-forward, ≤ 0
+    messages: Messages
+
+
+def expand(problem: OptimalControl, at: Evaluated, second_order: bool) -> Stages:
+    """The problem around a path."""
+    T, n = problem.horizon, problem.plant.states
+    x, u, t = at.states[:-1], at.inputs, np.arange(T, dtype=float)
+    e = problem.cost.expansion(x, u, t)
+    Q, N, R = e.xx, e.xu, e.uu
+    if second_order:
+        xx, xu, uu = split(problem.plant.curvature(x, u, t, at.costates[1:]), n)
+        Q, N, R = Q + xx, N + xu, R + uu
+    Q_final, q_final = np.zeros((n, n)), np.zeros(n)
+    if problem.terminal is not None:
+        last = problem.terminal.expansion(at.states[-1:], np.zeros((1, 0)), np.array([float(T)]))
+        Q_final, q_final = last.xx[0], last.x[0]
+    zero = np.zeros((T, n))
+    return Stages(at.A, at.B, zero, Q, R, N, e.x, e.u, Q_final, q_final, T)
+
+
+class LocalChain:
+    """The Gaussian chain of a horizon, kept and run at every path."""
+
+    def __init__(self, problem: OptimalControl):
+        T = problem.horizon
+        # Every array has a step axis; without cross terms A, b, Q and q come as they are.
+        self.chain = ControlChain(T, problem.plant.states, (T > 1,) * 5)
+
+    def step(self, stages: Stages, free: np.ndarray, damping: float) -> NewtonStep | None:
+        """The step in the free controls, or None where the model is not convex in them."""
+        held = damped(stages, free, damping)
+        try:
+            value, m = self.chain.cost_to_go(held)
+        except (NumericalError, np.linalg.LinAlgError):
+            return None
+        if not np.isfinite(value.P).all():
+            return None
+        Quu, Qux, Qu = curvature(held, value)
+        if first_not_positive(Quu) is not None:
+            return None
+        solved = np.linalg.solve(Quu, np.concatenate([Qux, Qu[..., None]], axis=-1))
+        policy = LinearPolicy(solved[..., :-1] * free[..., None], -solved[..., -1] * free)
+        return NewtonStep(policy, value, float((Qu * policy.feedforward).sum()), m)
+
+
+def damped(stages: Stages, free: np.ndarray, damping: float) -> Stages:
+    """Clamped controls act on nothing and cost their square; free ones cost ½μ|δu|² more."""
+    on = free.astype(float)
+    pair = on[:, :, None] * on[:, None, :]
+    diagonal = np.eye(on.shape[1]) * on[:, :, None]
+    R = stages.R * pair + np.eye(on.shape[1]) - diagonal
+    ridge = RIDGE * max(1.0, float(np.abs(stages.R).max()))
+    lowest = np.linalg.eigvalsh(R)[:, 0]
+    lift = np.maximum(damping, ridge - np.minimum(lowest, ridge))
+    R = R + lift[:, None, None] * diagonal
+    return stages._replace(R=R, B=stages.B * on[:, None, :], N=stages.N * on[:, None, :], r=stages.r * on)
