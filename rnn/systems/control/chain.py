@@ -20,7 +20,6 @@ from typing import NamedTuple
 import numpy as np
 
 from msgpass import FactorGraph, Gaussian, Messages, Quadratic, run
-from msgpass.errors import NumericalError
 from rnn.systems.control.problem import Stages
 
 
@@ -108,14 +107,8 @@ class ControlChain:
 
     def cost_to_go(self, stages: Stages, start: np.ndarray | None = None) -> tuple[QuadraticValue, Messages]:
         """P and p of every step, without the constant: those are :func:`~.policy.policy_of`'s."""
-        try:
-            m, reduced = self.run(stages, start)
-            said = m.backward["x"]
-        except NumericalError as problem:
-            raise NumericalError(
-                "the problem is not convex in the controls, or so indefinite that a message on the way "
-                "is not normalisable: make Q (with N) or Q_final less negative, or R larger"
-            ) from problem
+        m, reduced = self.run(stages, start)
+        said = m.backward["x"]
         P, p = said.precision.copy(), said.h.copy()
         P[:-1] += reduced.Q
         p[:-1] -= reduced.q

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +14,7 @@ from rnn.systems.control.chain import ControlChain
 from rnn.systems.control.checks import real, vector
 from rnn.systems.control.policy import CostToGo, LinearPolicy, policy_of
 from rnn.systems.control.problem import LinearQuadratic, Stages
+from rnn.systems.control.value_chain import ValueChain
 
 
 class Trajectory(NamedTuple):
@@ -27,7 +30,8 @@ class Trajectory(NamedTuple):
         return float(self.costs.sum())
 
 
-class Regulator(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Regulator:
     """What :func:`lqr` returns.
 
     Attributes
@@ -37,15 +41,21 @@ class Regulator(NamedTuple):
     cost_to_go : CostToGo
         ``P`` (T + 1, n, n), ``p`` (T + 1, n) and ``constant``: V_t(x) = ½ xᵀP_t x − p_t·x + constant_t.
     messages : Messages
-        Of the chain "x" from ``start``: its belief is the optimal path.
+        Of the chain "x" from ``start``, run when they are asked for: backward messages are the cost-to-go without the
+        step's own cost, the belief is the optimal path.
     stages : Stages
         The problem, step by step.
     """
 
     policy: LinearPolicy
     cost_to_go: CostToGo
-    messages: Messages
     stages: Stages
+    start: np.ndarray
+
+    @cached_property
+    def messages(self) -> Messages:
+        """Of the whole chain."""
+        return ControlChain.of(self.stages).run(self.stages, self.start)[0]
 
     def rollout(self, start, disturbances=None) -> Trajectory:
         """The plant under the policy, from ``start``, with (T, n) ``disturbances`` added to the states."""
@@ -102,7 +112,11 @@ def lqr(problem: LinearQuadratic, horizon: int | None = None, start=None) -> Reg
     if not isinstance(problem, LinearQuadratic):
         raise DataError(f"lqr takes a LinearQuadratic, got {type(problem).__name__}")
     stages = problem.stages(horizon)
-    x0 = None if start is None else vector("start", start, problem.states)
-    value, m = ControlChain.of(stages).cost_to_go(stages, x0)
-    policy, cost_to_go = policy_of(stages, value)
-    return Regulator(policy, cost_to_go, m, stages)
+    return solve_stages(stages, None if start is None else vector("start", start, problem.states))
+
+
+def solve_stages(stages: Stages, start: np.ndarray | None = None) -> Regulator:
+    """The regulator of a problem that is laid out step by step."""
+    n = stages.A.shape[-1]
+    policy, cost_to_go = policy_of(stages, ValueChain(stages.horizon, n)(stages)[0])
+    return Regulator(policy, cost_to_go, stages, np.zeros(n) if start is None else start)

@@ -20,11 +20,12 @@ import numpy as np
 from msgpass import Messages
 from msgpass.errors import NumericalError
 from rnn.systems.control.adjoint_pass import Evaluated
-from rnn.systems.control.chain import ControlChain, QuadraticValue
+from rnn.systems.control.chain import QuadraticValue
 from rnn.systems.control.costs.base import split
 from rnn.systems.control.optimal import OptimalControl
 from rnn.systems.control.policy import LinearPolicy, curvature, first_not_positive
 from rnn.systems.control.problem import Stages
+from rnn.systems.control.value_chain import ValueChain
 
 RIDGE = 1e-7  # R is made at least this positive, relative to its largest entry (1 if that is smaller)
 
@@ -38,36 +39,36 @@ class NewtonStep(NamedTuple):
     messages: Messages
 
 
-def expand(problem: OptimalControl, at: Evaluated, second_order: bool) -> Stages:
-    """The problem around a path."""
+def expand(problem: OptimalControl, at: Evaluated) -> Stages:
+    """The problem around a path, the plant linear."""
     T, n = problem.horizon, problem.plant.states
-    x, u, t = at.states[:-1], at.inputs, np.arange(T, dtype=float)
-    e = problem.cost.expansion(x, u, t)
-    Q, N, R = e.xx, e.xu, e.uu
-    if second_order:
-        xx, xu, uu = split(problem.plant.curvature(x, u, t, at.costates[1:]), n)
-        Q, N, R = Q + xx, N + xu, R + uu
+    e = problem.cost.expansion(at.states[:-1], at.inputs, np.arange(T, dtype=float))
     Q_final, q_final = np.zeros((n, n)), np.zeros(n)
     if problem.terminal is not None:
         last = problem.terminal.expansion(at.states[-1:], np.zeros((1, 0)), np.array([float(T)]))
         Q_final, q_final = last.xx[0], last.x[0]
-    zero = np.zeros((T, n))
-    return Stages(at.A, at.B, zero, Q, R, N, e.x, e.u, Q_final, q_final, T)
+    return Stages(at.A, at.B, np.zeros((T, n)), e.xx, e.uu, e.xu, e.x, e.u, Q_final, q_final, T)
+
+
+def with_curvature(problem: OptimalControl, at: Evaluated, stages: Stages) -> Stages:
+    """The same with the plant's second derivatives, contracted with the co-states of the next steps."""
+    steps = np.arange(problem.horizon, dtype=float)
+    H = problem.plant.curvature(at.states[:-1], at.inputs, steps, at.costates[1:])
+    xx, xu, uu = split(H, problem.plant.states)
+    return stages._replace(Q=stages.Q + xx, N=stages.N + xu, R=stages.R + uu)
 
 
 class LocalChain:
     """The Gaussian chain of a horizon, kept and run at every path."""
 
     def __init__(self, problem: OptimalControl):
-        T = problem.horizon
-        # Every array has a step axis; without cross terms A, b, Q and q come as they are.
-        self.chain = ControlChain(T, problem.plant.states, (T > 1,) * 5)
+        self.chain = ValueChain(problem.horizon, problem.plant.states)
 
     def step(self, stages: Stages, free: np.ndarray, damping: float) -> NewtonStep | None:
         """The step in the free controls, or None where the model is not convex in them."""
         held = damped(stages, free, damping)
         try:
-            value, m = self.chain.cost_to_go(held)
+            value, m = self.chain(held)
         except (NumericalError, np.linalg.LinAlgError):
             return None
         if not np.isfinite(value.P).all():

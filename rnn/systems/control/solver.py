@@ -16,9 +16,10 @@ from msgpass.errors import ConvergenceWarning, DataError, NumericalError
 from rnn.systems.control.adjoint_pass import AdjointPass, Evaluated
 from rnn.systems.control.checks import positive, whole
 from rnn.systems.control.limits import free_controls, kkt_residual
-from rnn.systems.control.local_chain import LocalChain, NewtonStep, expand
+from rnn.systems.control.local_chain import LocalChain, NewtonStep, expand, with_curvature
 from rnn.systems.control.optimal import OptimalControl
 from rnn.systems.control.policy import CostToGo
+from rnn.systems.control.problem import Stages
 from rnn.systems.control.result import ControlResult, Iteration
 from rnn.systems.control.search_pass import SearchPass
 
@@ -72,12 +73,12 @@ class Solver:
 
     def iterate(self, at: Evaluated) -> tuple[Evaluated | None, Iteration, float]:
         """A better path (None where there is none), what was done, and the fall that the model predicted."""
-        stages = expand(self.problem, at, self.second_order)
+        models = self.models(at)
         free = free_controls(self.problem, at)
         residual = kkt_residual(self.problem, at)
         while True:
             used = self.damping.value
-            step = self.chain.step(stages, free, used)
+            step = self.newton(models, free, used)
             if step is not None:
                 found = self._descend(at, step)
                 if found is not None:
@@ -92,6 +93,17 @@ class Solver:
                     return None, Iteration(at.cost, residual, 0.0, used, int((~free).sum())), step.predicted
             if not self.damping.more():
                 return None, Iteration(at.cost, residual, 0.0, used, int((~free).sum())), -np.inf
+
+    def models(self, at: Evaluated) -> list[Stages]:
+        """The best model around the path, then one that is convex more often."""
+        gauss_newton = expand(self.problem, at)
+        return [with_curvature(self.problem, at, gauss_newton), gauss_newton] if self.second_order else [gauss_newton]
+
+    def newton(self, models: list[Stages], free: np.ndarray, damping: float) -> NewtonStep | None:
+        """The step of the first model that is convex."""
+        return next(
+            (s for s in (self.chain.step(stages, free, damping) for stages in models) if s is not None), None
+        )
 
     def _descend(self, at: Evaluated, step: NewtonStep) -> tuple[Evaluated, float] | None:
         """The best of the step lengths that bring their part of the fall."""
@@ -109,10 +121,9 @@ class Solver:
 
     def model(self, at: Evaluated) -> NewtonStep | None:
         """Gains and cost-to-go at the path found, with as little damping as it takes."""
-        stages, free = expand(self.problem, at, self.second_order), free_controls(self.problem, at)
-        damping = Damping(0.0)
+        models, free, damping = self.models(at), free_controls(self.problem, at), Damping(0.0)
         while True:
-            step = self.chain.step(stages, free, damping.value)
+            step = self.newton(models, free, damping.value)
             if step is not None or not damping.more():
                 return step
 

@@ -22,10 +22,9 @@ import numpy as np
 
 from msgpass import FactorGraph, Gaussian, Quadratic, run
 from msgpass.errors import ConvergenceWarning, DataError, NumericalError, ShapeError
-from rnn.systems.control.chain import ControlChain, reduce
+from rnn.systems.control.chain import reduce
 from rnn.systems.control.checks import covariance, matrix, whole
-from rnn.systems.control.finite import Regulator, Trajectory
-from rnn.systems.control.policy import policy_of
+from rnn.systems.control.finite import Regulator, Trajectory, solve_stages
 from rnn.systems.control.problem import LinearQuadratic
 from rnn.systems.control.structure import root, stuck_modes
 
@@ -204,9 +203,7 @@ def _diverged(k: int) -> NumericalError:
 
 def _with_end(problem: LinearQuadratic, P, p, horizon: int) -> Regulator:
     stages = problem.stages(horizon)._replace(Q_final=P, q_final=-p)
-    value, m = ControlChain.of(stages).cost_to_go(stages)
-    policy, cost_to_go = policy_of(stages, value)
-    return Regulator(policy, cost_to_go, m, stages)
+    return solve_stages(stages)
 
 
 def _verified(problem, P, p, W, doublings) -> StationaryRegulator:

@@ -6,6 +6,7 @@ from hypothesis import given
 
 from msgpass.errors import DataError, NumericalError, ShapeError
 from rnn.systems.control import LinearQuadratic, lqr
+from rnn.systems.control.chain import ControlChain
 from tests.rnn.systems.control.lq_models import dense, problems
 
 
@@ -112,6 +113,27 @@ def test_indefinite_costs_that_stay_convex():
     np.testing.assert_allclose(regulator.rollout([1]).inputs[0], -g / H[0, 0])
     with pytest.raises(NumericalError, match="not convex in the controls"):
         lqr(LinearQuadratic(1.0, 1.0, 0.0, 1.0, Q_final=-1.5), 3)
+
+
+def test_indefinite_costs_on_the_way():
+    """Going out pays more at first than the control costs, and what comes after forbids it: the filter of this
+    chain has no moments, its cost-to-go is fine."""
+    Q = np.array([0.0, -1.5])[:, None, None]
+    regulator = lqr(LinearQuadratic(1.0, 1.0, Q, 1.0, Q_final=100.0))
+    H, g, c = dense(regulator.stages, np.ones(1))
+    assert np.linalg.eigvalsh(H)[0] > 0
+    np.testing.assert_allclose(regulator.rollout([1]).inputs.ravel(), -np.linalg.solve(H, g))
+    assert regulator.cost_to_go(0, [1]) == pytest.approx(c - 0.5 * g @ np.linalg.solve(H, g))
+
+
+@given(problems())
+def test_messages_with_the_clock_say_the_same(case):
+    problem, horizon, start = case
+    regulator = lqr(problem, horizon, start)
+    value, _ = ControlChain.of(regulator.stages).cost_to_go(regulator.stages, start)
+    scale = max(1.0, np.abs(value.P).max())
+    np.testing.assert_allclose(value.P, regulator.cost_to_go.P, atol=1e-9 * scale)
+    np.testing.assert_allclose(value.p, regulator.cost_to_go.p, atol=1e-8 * scale)
 
 
 @pytest.mark.parametrize(
