@@ -1,7 +1,8 @@
 """rnn.systems.control: optimal control, computed as messages.
 
-Exact where the problem is linear-quadratic: :func:`lqr`, :func:`stationary_lqr`. Local optima of nonlinear plants, with
-control limits: :func:`ilqr`, :func:`ddp`. Ready-made plants are in :mod:`rnn.systems.control.plants`.
+Exact where the problem is linear-quadratic: :func:`lqr`, :func:`stationary_lqr`. Local optima of nonlinear
+plants, with control limits: :func:`ilqr`, :func:`ddp`. Ready-made plants are in
+:mod:`rnn.systems.control.plants`.
 """
 
 from rnn.systems.control import plants

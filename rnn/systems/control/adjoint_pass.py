@@ -1,15 +1,18 @@
 """One run of the plant under ``Adjoint``: path and cost forward, co-states and gradient backward.
 
-    x_{t+1} = f(x_t, u_t)        λ_t = ∂cost/∂x_t + (∂f/∂x)ᵀλ_{t+1}        ∂J/∂u_t = ∂cost/∂u_t + (∂f/∂u)ᵀλ_{t+1}
+x_{t+1} = f(x_t, u_t)        λ_t = ∂cost/∂x_t + (∂f/∂x)ᵀλ_{t+1}        ∂J/∂u_t = ∂cost/∂u_t +
+(∂f/∂u)ᵀλ_{t+1}
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from msgpass import FactorGraph, ForwardOnly, Loss, Messages, Step, run
+from rnn.systems.control.costs.base import Cost
 from rnn.systems.control.optimal import OptimalControl
 
 
@@ -44,7 +47,7 @@ class AdjointPass:
         g.factor(Step(plant, self._pull, vectorized=True), x[:-1], u[:-1], t[:-1], out=x[1:], name="plant")
         g.factor(Loss(self._cost, vectorized=True), x[:-1], u[:-1], t[:-1], name="cost")
         if problem.terminal is not None:
-            g.factor(Loss(self._terminal), x[T], name="terminal cost")
+            g.factor(Loss(partial(self._terminal, problem.terminal)), x[T], name="terminal cost")
 
     def __call__(self, inputs: np.ndarray) -> Evaluated:
         """Path, cost, co-states and gradient of (T, m) controls."""
@@ -75,7 +78,6 @@ class AdjointPass:
         cost = self.problem.cost
         return float(np.sum(cost.value(x, u, t))), (*cost.gradient(x, u, t), None)
 
-    def _terminal(self, x):
+    def _terminal(self, terminal: Cost, x):
         last = x[None], np.zeros((1, 0)), np.array([float(self.problem.horizon)])
-        terminal = self.problem.terminal
         return float(terminal.value(*last)[0]), (terminal.gradient(*last)[0][0],)

@@ -1,7 +1,8 @@
-"""Local derivatives of plants and costs at every step at once, by autograd: Jacobians and contracted Hessians.
+"""Local derivatives of plants and costs at every step at once, by autograd: Jacobians and contracted
+Hessians.
 
-A function maps (N, n) states and (N, m) controls to (N, p) values, row by row. Rows do not mix, so that one pull
-of a cotangent gives one row of every step's Jacobian.
+A function maps (N, n) states and (N, m) controls to (N, p) values, row by row. Rows do not mix, so that one
+pull of a cotangent gives one row of every step's Jacobian.
 """
 
 from __future__ import annotations
@@ -54,14 +55,14 @@ def traced(name: str, f: Rows, z: np.ndarray):
             # The gradient of what is linear or constant is independent of its input.
             warnings.filterwarnings("ignore", "Output seems independent of input")
             pull, value = make_vjp(f, z)
-        if getattr(value, "dtype", None) == object:
+        if np.asarray(value).dtype.kind == "O":
             raise TypeError("np.array([…]) of traced numbers gives an array of objects; use np.stack([…])")
         return pull, np.asarray(value)
     except (TypeError, AttributeError, ValueError, NotImplementedError) as problem:
         guarded(name, f, z)
         raise UnsupportedError(
-            f"autograd cannot differentiate {name} ({type(problem).__name__}: {problem}); write it with numpy "
-            "functions and without in-place assignment, or give its derivatives"
+            f"autograd cannot differentiate {name} ({type(problem).__name__}: {problem}); write it with "
+            "numpy functions and without in-place assignment, or give its derivatives"
         ) from problem
 
 

@@ -41,8 +41,8 @@ class Regulator:
     cost_to_go : CostToGo
         ``P`` (T + 1, n, n), ``p`` (T + 1, n) and ``constant``: V_t(x) = ½ xᵀP_t x − p_t·x + constant_t.
     messages : Messages
-        Of the chain "x" from ``start``, run when they are asked for: backward messages are the cost-to-go without the
-        step's own cost, the belief is the optimal path.
+        Of the chain "x" from ``start``, run when they are asked for: backward messages are the cost-to-go
+        without the step's own cost, the belief is the optimal path.
     stages : Stages
         The problem, step by step.
     """

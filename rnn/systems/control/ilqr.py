@@ -21,9 +21,9 @@ def ilqr(
 ) -> ControlResult:
     """Optimise the controls of a nonlinear plant.
 
-    Each iteration linearises the plant along the path and solves the linear-quadratic problem there by messages. The
-    plant's own curvature is left out, so that every model is convex where the cost is, at the price of slower (linear)
-    convergence near the optimum: :func:`ddp` keeps it.
+    Each iteration linearises the plant along the path and solves the linear-quadratic problem there by
+    messages. The plant's own curvature is left out, so that every model is convex where the cost is, at the
+    price of slower (linear) convergence near the optimum: :func:`ddp` keeps it.
 
     Parameters
     ----------
@@ -55,11 +55,9 @@ def ilqr(
     --------
     >>> import numpy as np
     >>> from rnn.systems.control import QuadraticCost, plants
-    >>> cost = QuadraticCost(0.1 * np.eye(2), 0.1 * np.eye(1), target=[np.pi, 0])
+    >>> cost = QuadraticCost(0.01 * np.eye(2), 0.01 * np.eye(1), target=[np.pi, 0])
     >>> end = QuadraticCost(100 * np.eye(2), target=[np.pi, 0])
-    >>> problem = OptimalControl(
-    ...     plants.pendulum(), cost, end, start=[0, 0], horizon=40, lower=-5, upper=5
-    ... )
+    >>> problem = OptimalControl(plants.pendulum(), cost, end, start=[0, 0], horizon=60, lower=-5, upper=5)
     >>> found = ilqr(problem)
     >>> found.converged, bool(abs(found.states[-1, 0] - np.pi) < 0.1)
     (True, True)

@@ -1,14 +1,16 @@
-"""The Newton step: the problem around a path is linear-quadratic, and its Gaussian chain gives gains and shift.
+"""The Newton step: the problem around a path is linear-quadratic, and its Gaussian chain gives gains and
+shift.
 
     δx_{t+1} = A δx + B δu,   cost ½[δx; δu]ᵀ[[Q, N], [Nᵀ, R]][δx; δu] + q·δx + r·δu
 
-with the cost's second derivatives (iLQR), plus Σ_k λ_k ∂²f_k, the plant's own curvature contracted with the co-state
-of the next step (DDP). Clamped controls drop out of B, N and r at their step. Levenberg-Marquardt damping μ
-adds ½μ|δu|², as much as it takes for every R + BᵀPB to be positive.
+with the cost's second derivatives (iLQR), plus Σ_k λ_k ∂²f_k, the plant's own curvature contracted with the
+co-state of the next step (DDP). Controls that are held, at a limit, drop out of B and N at their step; what
+they change is an offset. Levenberg-Marquardt damping μ adds ½μ|δu|², as much as it takes for every R + BᵀPB
+to be positive.
 
-Sources: Li & Todorov (2004), Iterative linear quadratic regulator design; Jacobson & Mayne (1970), Differential dynamic
-programming; Bertsekas (1982), Projected Newton methods; Tassa, Mansard & Todorov (2014), Control-limited differential
-dynamic programming.
+Sources: Li & Todorov (2004), Iterative linear quadratic regulator design; Jacobson & Mayne (1970),
+Differential dynamic programming; Bertsekas (1982), Projected Newton methods; Tassa, Mansard & Todorov
+(2014), Control-limited differential dynamic programming.
 """
 
 from __future__ import annotations
@@ -35,8 +37,16 @@ class NewtonStep(NamedTuple):
 
     policy: LinearPolicy
     value: QuadraticValue
-    predicted: float  # slope of the cost along the feed-forward, ≤ 0
+    states: np.ndarray  # (T + 1, n), the model's path
+    inputs: np.ndarray  # (T, m)
     messages: Messages
+
+
+class Held(NamedTuple):
+    """Controls that the chain does not choose: ``free`` (T, m) is False there, ``shift`` their change."""
+
+    free: np.ndarray
+    shift: np.ndarray
 
 
 def expand(problem: OptimalControl, at: Evaluated) -> Stages:
@@ -64,31 +74,58 @@ class LocalChain:
     def __init__(self, problem: OptimalControl):
         self.chain = ValueChain(problem.horizon, problem.plant.states)
 
-    def step(self, stages: Stages, free: np.ndarray, damping: float) -> NewtonStep | None:
-        """The step in the free controls, or None where the model is not convex in them."""
-        held = damped(stages, free, damping)
+    def step(self, stages: Stages, held: Held, damping: float) -> NewtonStep | None:
+        """The best step with some controls held, or None where the model is not convex in the others."""
+        model = damped(stages, held, damping)
         try:
-            value, m = self.chain(held)
+            value, m = self.chain(model)
         except (NumericalError, np.linalg.LinAlgError):
             return None
         if not np.isfinite(value.P).all():
             return None
-        Quu, Qux, Qu = curvature(held, value)
+        Quu, Qux, Qu = curvature(model, value)
         if first_not_positive(Quu) is not None:
             return None
         solved = np.linalg.solve(Quu, np.concatenate([Qux, Qu[..., None]], axis=-1))
-        policy = LinearPolicy(solved[..., :-1] * free[..., None], -solved[..., -1] * free)
-        return NewtonStep(policy, value, float((Qu * policy.feedforward).sum()), m)
+        gain = solved[..., :-1] * held.free[..., None]
+        policy = LinearPolicy(gain, np.where(held.free, -solved[..., -1], held.shift))
+        return NewtonStep(policy, value, *_path(stages, policy), m)
 
 
-def damped(stages: Stages, free: np.ndarray, damping: float) -> Stages:
-    """Clamped controls act on nothing and cost their square; free ones cost ½μ|δu|² more."""
-    on = free.astype(float)
-    pair = on[:, :, None] * on[:, None, :]
+def damped(stages: Stages, held: Held, damping: float) -> Stages:
+    """Held controls become offsets; free ones cost ½μ|δu|² more."""
+    on, fixed = held.free.astype(float), np.where(held.free, 0.0, held.shift)[..., None]
     diagonal = np.eye(on.shape[1]) * on[:, :, None]
-    R = stages.R * pair + np.eye(on.shape[1]) - diagonal
+    R = stages.R * (on[:, :, None] * on[:, None, :]) + np.eye(on.shape[1]) - diagonal
     ridge = RIDGE * max(1.0, float(np.abs(stages.R).max()))
     lowest = np.linalg.eigvalsh(R)[:, 0]
     lift = np.maximum(damping, ridge - np.minimum(lowest, ridge))
-    R = R + lift[:, None, None] * diagonal
-    return stages._replace(R=R, B=stages.B * on[:, None, :], N=stages.N * on[:, None, :], r=stages.r * on)
+    return stages._replace(
+        R=R + lift[:, None, None] * diagonal,
+        B=stages.B * on[:, None, :],
+        N=stages.N * on[:, None, :],
+        b=(stages.B @ fixed)[..., 0],
+        q=stages.q + (stages.N @ fixed)[..., 0],
+        r=(stages.r + (stages.R @ fixed)[..., 0]) * on,
+    )
+
+
+def _path(stages: Stages, policy: LinearPolicy) -> tuple[np.ndarray, np.ndarray]:
+    """The model's path under its policy, all of the step taken."""
+    states, loop = [np.zeros(stages.A.shape[-1])], stages.A - stages.B @ policy.gain
+    pushed = (stages.B @ policy.feedforward[..., None])[..., 0]
+    for M, push in zip(loop, pushed, strict=True):
+        states.append(M @ states[-1] + push)
+    x = np.array(states)
+    return x, policy.feedforward - np.einsum("tij,tj->ti", policy.gain, x[:-1])
+
+
+def slope_in_controls(stages: Stages, step: NewtonStep) -> np.ndarray:
+    """(T, m): the undamped model's gradient at the end of the step."""
+    ahead = np.einsum("tij,tj->ti", step.value.P[1:], step.states[1:]) - step.value.p[1:]
+    return (
+        stages.r
+        + np.einsum("tij,tj->ti", stages.R, step.inputs)
+        + np.einsum("tji,tj->ti", stages.N, step.states[:-1])
+        + np.einsum("tji,tj->ti", stages.B, ahead)
+    )

@@ -1,4 +1,5 @@
-"""``OptimalControl``: a plant, what its path costs, where it starts and how far its controls may go, as one value."""
+"""``OptimalControl``: a plant, what its path costs, where it starts and how far its controls may go, as one
+value."""
 
 from __future__ import annotations
 
@@ -48,7 +49,9 @@ class OptimalControl:
         upper=None,
     ):
         if not isinstance(plant, Plant):
-            raise DataError(f"plant must be a Plant, got {type(plant).__name__}; wrap it: Plant(f, states, inputs)")
+            raise DataError(
+                f"plant must be a Plant, got {type(plant).__name__}; wrap it: Plant(f, states, inputs)"
+            )
         for name, value in (("cost", cost), ("terminal", terminal)):
             if not isinstance(value, Cost) and not (value is None and name == "terminal"):
                 raise DataError(

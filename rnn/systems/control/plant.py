@@ -1,4 +1,5 @@
-"""``Plant``: dynamics x_{t+1} = f(x_t, u_t), as a function with what the solver wants of it at every step at once."""
+"""``Plant``: dynamics x_{t+1} = f(x_t, u_t), as a function with what the solver wants of it at every step at
+once."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ class Plant:
     Parameters
     ----------
     f : callable or Step
-        ``f(x, u)`` → next state, in NumPy. A :class:`msgpass.Step` (``Step.from_jax``, ``Step.from_torch``, or
-        one with its own ``vjp``) brings its derivative with it.
+        ``f(x, u)`` → next state, in NumPy. A :class:`msgpass.Step` (``Step.from_jax``, ``Step.from_torch``,
+        or one with its own ``vjp``) brings its derivative with it.
     states, inputs : int
         Sizes of x and u.
     timed : bool
@@ -52,7 +53,7 @@ class Plant:
         name: str | None = None,
         dt: float | None = None,
     ):
-        self.step = f if isinstance(f, Step) else None
+        self.vjp = f.vjp if isinstance(f, Step) else None
         function = f.f if isinstance(f, Step) else f
         if not callable(function):
             raise DataError(f"Plant takes a function or a Step, got {type(f).__name__}")
@@ -104,8 +105,8 @@ class Plant:
     def linearise(self, x, u, t) -> tuple[np.ndarray, np.ndarray]:
         """∂f/∂x (N, n, n) and ∂f/∂u (N, n, m)."""
         n = self.states
-        if self.step is not None and self.step.vjp is not None:
-            J = np.stack([self._pulled(x, u, t, e) for e in np.eye(n)], axis=1)
+        if self.vjp is not None:
+            J = np.stack([self._pulled(self.vjp, x, u, t, e) for e in np.eye(n)], axis=1)
         else:
             J = derivatives.jacobian(f"plant {self.name!r}", self._rows(t), np.concatenate([x, u], axis=1))[1]
         return J[:, :, :n], J[:, :, n:]
@@ -113,7 +114,7 @@ class Plant:
     def curvature(self, x, u, t, costate) -> np.ndarray:
         """Σ_k λ_k ∂²f_k/∂(x, u)² (N, n + m, n + m), λ (N, n) the co-states of the next states."""
         z = np.concatenate([x, u], axis=1)
-        if self.step is None or self.step.vjp is None:
+        if self.vjp is None:
             rows = self._rows(t)
             return derivatives.hessian(f"plant {self.name!r}", lambda z: (rows(z) * costate).sum(axis=1), z)
         n, H = self.states, np.zeros((*z.shape, z.shape[1]))
@@ -123,7 +124,7 @@ class Plant:
             for sign in (1.0, -1.0):
                 moved = z.copy()
                 moved[:, k] += sign * h
-                sides.append(self._pulled(moved[:, :n], moved[:, n:], t, costate))
+                sides.append(self._pulled(self.vjp, moved[:, :n], moved[:, n:], t, costate))
             H[:, k] = (sides[0] - sides[1]) / (2 * h)[:, None]
         return (H + np.swapaxes(H, 1, 2)) / 2
 
@@ -131,12 +132,12 @@ class Plant:
         n = self.states
         return lambda z: self.function(z[:, :n], z[:, n:], t)
 
-    def _pulled(self, x, u, t, cotangent) -> np.ndarray:
+    def _pulled(self, vjp: Callable, x, u, t, cotangent) -> np.ndarray:
         """(∂f/∂(x, u))ᵀλ by the step's own vjp."""
         cotangent = np.broadcast_to(cotangent, x.shape)
         arguments = (x, u, t) if self.timed else (x, u)
         if self.vectorized:
-            found = self.step.vjp(arguments, cotangent)
+            found = vjp(arguments, cotangent)
             return np.concatenate([np.asarray(g) for g in found[:2]], axis=1)
-        rows = [self.step.vjp(tuple(a[i] for a in arguments), c) for i, c in enumerate(cotangent)]
+        rows = [vjp(tuple(a[i] for a in arguments), c) for i, c in enumerate(cotangent)]
         return np.array([np.concatenate([np.asarray(g) for g in row[:2]]) for row in rows])

@@ -47,8 +47,8 @@ class ControlResult:
         max |u − clip(u − ∂J/∂u)|.
     iterations : list of Iteration
     messages, adjoint : Messages
-        Of the Gaussian chain (of deviations, against the clock: :class:`~.value_chain.ValueChain`) and of the plant at
-        the path found.
+        Of the Gaussian chain (of deviations, against the clock: :class:`~.value_chain.ValueChain`) and of
+        the plant at the path found.
     """
 
     problem: OptimalControl
@@ -85,7 +85,8 @@ class ControlResult:
         return LinearPolicy(self.gain, self.inputs + np.einsum("tij,tj->ti", self.gain, self.states[:-1]))
 
     def simulate(self, start=None, disturbances=None):
-        """The plant under :meth:`policy` from another start, with (T, n) ``disturbances`` added to the states.
+        """The plant under :meth:`policy` from another start, with (T, n) ``disturbances`` added to the
+        states.
 
         Returns
         -------

@@ -1,13 +1,13 @@
 """The iteration that :func:`ilqr` and :func:`ddp` share: expand, step by messages, search, damp.
 
-One iteration is three runs of the engine: the plant under ``Adjoint`` (co-states, gradient), the Gaussian chain of the
-problem around the path (gains, shift), and the plant forward at all step lengths.
+One iteration is three runs of the engine: the plant under ``Adjoint`` (co-states, gradient), the Gaussian
+chain of the problem around the path (gains, shift), and the plant forward at all step lengths.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import perf_counter
 
 import numpy as np
@@ -15,8 +15,8 @@ import numpy as np
 from msgpass.errors import ConvergenceWarning, DataError, NumericalError
 from rnn.systems.control.adjoint_pass import AdjointPass, Evaluated
 from rnn.systems.control.checks import positive, whole
-from rnn.systems.control.limits import free_controls, kkt_residual
-from rnn.systems.control.local_chain import LocalChain, NewtonStep, expand, with_curvature
+from rnn.systems.control.limits import free_controls, kkt_residual, limited_step
+from rnn.systems.control.local_chain import Held, LocalChain, NewtonStep, expand, with_curvature
 from rnn.systems.control.optimal import OptimalControl
 from rnn.systems.control.policy import CostToGo
 from rnn.systems.control.problem import Stages
@@ -59,6 +59,7 @@ class Solver:
         self.adjoint, self.chain = AdjointPass(problem), LocalChain(problem)
         self.search = SearchPass(problem, LENGTHS)
         self.damping = Damping(damping)
+        self.limited = bool(np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any())
 
     def start(self, inputs) -> Evaluated:
         """The first path."""
@@ -67,51 +68,70 @@ class Solver:
                 return self.adjoint(self.problem.controls(inputs))
         except NumericalError as problem:
             raise NumericalError(
-                f"the path of the first controls diverges ({problem}); start from others (inputs=), or take shorter "
-                "steps or a better integrator"
+                f"the path of the first controls diverges ({problem}); start from others (inputs=), or "
+                "take shorter steps or a better integrator"
             ) from problem
 
     def iterate(self, at: Evaluated) -> tuple[Evaluated | None, Iteration, float]:
-        """A better path (None where there is none), what was done, and the fall that the model predicted."""
-        models = self.models(at)
+        """A better path (None where there is none), what was done, and the slope that the model promised."""
+        models, slope = self.models(at), -np.inf
         free = free_controls(self.problem, at)
-        residual = kkt_residual(self.problem, at)
+        told = kkt_residual(self.problem, at), int((~free).sum())
         while True:
             used = self.damping.value
-            step = self.newton(models, free, used)
-            if step is not None:
-                found = self._descend(at, step)
+            for step in self.steps(models, at, free, used):
+                slope = float((at.gradient * step.inputs).sum())
+                found = self._descend(at, step, slope)
                 if found is not None:
                     after, length = found
                     if length > 0.2:
                         self.damping.less()
                     elif length < 0.02:
                         self.damping.more()
-                    done = Iteration(after.cost, residual, length, used, int((~free).sum()))
-                    return after, done, step.predicted
-                if -step.predicted <= ROUNDING * max(1.0, abs(at.cost)):
-                    return None, Iteration(at.cost, residual, 0.0, used, int((~free).sum())), step.predicted
-            if not self.damping.more():
-                return None, Iteration(at.cost, residual, 0.0, used, int((~free).sum())), -np.inf
+                    return after, Iteration(after.cost, told[0], length, used, told[1]), slope
+            if -slope <= ROUNDING * max(1.0, abs(at.cost)) or not self.damping.more():
+                return None, Iteration(at.cost, told[0], 0.0, used, told[1]), slope
 
     def models(self, at: Evaluated) -> list[Stages]:
         """The best model around the path, then one that is convex more often."""
         gauss_newton = expand(self.problem, at)
-        return [with_curvature(self.problem, at, gauss_newton), gauss_newton] if self.second_order else [gauss_newton]
+        if not self.second_order:
+            return [gauss_newton]
+        return [with_curvature(self.problem, at, gauss_newton), gauss_newton]
 
-    def newton(self, models: list[Stages], free: np.ndarray, damping: float) -> NewtonStep | None:
-        """The step of the first model that is convex."""
-        return next(
-            (s for s in (self.chain.step(stages, free, damping) for stages in models) if s is not None), None
-        )
+    def newton(
+        self, models: list[Stages], free: np.ndarray, damping: float
+    ) -> tuple[NewtonStep, Stages] | None:
+        """The step of the first model that is convex, and the model."""
+        held = Held(free, np.zeros(free.shape))
+        for stages in models:
+            step = self.chain.step(stages, held, damping)
+            if step is not None:
+                return step, stages
+        return None
 
-    def _descend(self, at: Evaluated, step: NewtonStep) -> tuple[Evaluated, float] | None:
+    def steps(
+        self, models: list[Stages], at: Evaluated, free: np.ndarray, damping: float
+    ) -> Iterator[NewtonStep]:
+        """The model's step within the limits; then the one that clamps what is clamped now, which always
+        descends."""
+        found = self.newton(models, free, damping)
+        if found is None:
+            return
+        first, stages = found
+        if self.limited:
+            step = limited_step(self.problem, at, self.chain, stages, first, damping)
+            if step is not None and step is not first:
+                yield step
+        yield first
+
+    def _descend(self, at: Evaluated, step: NewtonStep, slope: float) -> tuple[Evaluated, float] | None:
         """The best of the step lengths that bring their part of the fall."""
         _, U, costs = self.search(at, step.policy)
-        fall = SUFFICIENT * LENGTHS * -step.predicted
-        # Where limits cut the step short, the gradient along the controls that were really applied.
-        along = SUFFICIENT * -((U - at.inputs) * at.gradient).sum(axis=(1, 2))
-        enough = (costs <= at.cost - fall) | ((along > 0) & (costs <= at.cost - along))
+        # Where limits cut the step short: the slope along the controls that were really applied.
+        along = ((U - at.inputs) * at.gradient).sum(axis=(1, 2))
+        enough = (slope < 0) & (costs <= at.cost + SUFFICIENT * LENGTHS * slope)
+        enough |= (along < 0) & (costs <= at.cost + SUFFICIENT * along)
         enough &= costs < at.cost
         if not enough.any():
             return None
@@ -123,9 +143,9 @@ class Solver:
         """Gains and cost-to-go at the path found, with as little damping as it takes."""
         models, free, damping = self.models(at), free_controls(self.problem, at), Damping(0.0)
         while True:
-            step = self.newton(models, free, damping.value)
-            if step is not None or not damping.more():
-                return step
+            found = self.newton(models, free, damping.value)
+            if found is not None or not damping.more():
+                return found[0] if found is not None else None
 
 
 def solve(
@@ -159,7 +179,11 @@ def solve(
                 after, iteration, predicted = solver.iterate(at)
                 if after is None:
                     converged = -predicted <= ROUNDING * max(1.0, abs(at.cost))
-                    reason = "the cost falls no further in floating point" if converged else "no step lowers the cost"
+                    reason = (
+                        "the cost falls no further in floating point"
+                        if converged
+                        else "no step lowers the cost"
+                    )
                     break
                 at = after
                 done.append(iteration)
@@ -173,8 +197,8 @@ def solve(
     if not converged:
         warnings.warn(
             f"{method} stopped before it met its tolerance: {reason} (KKT residual "
-            f"{kkt_residual(problem, at):.2g}, cost {at.cost:.6g}); give more n_iter, a larger tol or other first "
-            "inputs",
+            f"{kkt_residual(problem, at):.2g}, cost {at.cost:.6g}); give more n_iter, a larger tol or "
+            "other first inputs",
             ConvergenceWarning,
             stacklevel=3,
         )
@@ -215,4 +239,6 @@ def _result(solver, at, method, converged, reason, costs, done, seconds) -> Cont
 def _bar(method: str, n_iter: int, progress: bool):
     from tqdm import tqdm
 
-    return tqdm(total=n_iter, desc=method, delay=SILENT_SECONDS, leave=False, disable=None if progress else True)
+    return tqdm(
+        total=n_iter, desc=method, delay=SILENT_SECONDS, leave=False, disable=None if progress else True
+    )

@@ -1,8 +1,9 @@
 """The cost-to-go as forward messages of the chain read against the clock.
 
-Of the chain in :mod:`~rnn.systems.control.chain` only the backward messages are wanted here. With its steps in reverse
-order they are forward messages, and a run that passes nothing else asks nothing else of the problem: Q may be
-indefinite where the problem is convex in the controls all the same, while the filter of such a chain has no moments.
+Of the chain in :mod:`~rnn.systems.control.chain` only the backward messages are wanted here. With its steps
+in reverse order they are forward messages, and a run that passes nothing else asks nothing else of the
+problem: Q may be indefinite where the problem is convex in the controls all the same, while the filter of
+such a chain has no moments.
 """
 
 from __future__ import annotations
@@ -36,7 +37,13 @@ class ValueChain:
         T, n = horizon, states
         self.graph = g = FactorGraph()
         x = g.sequence("x", length=T + 2, shape=(n,))
-        shapes = {"A": (T + 1, n, n), "S": (T + 1, n, n), "b": (T + 1, n), "Q": (T + 1, n, n), "q": (T + 1, n)}
+        shapes = {
+            "A": (T + 1, n, n),
+            "S": (T + 1, n, n),
+            "b": (T + 1, n),
+            "Q": (T + 1, n, n),
+            "q": (T + 1, n),
+        }
         p = {name: g.parameter(name, np.zeros(shape)) for name, shape in shapes.items()}
         start = g.parameter("start", np.zeros(n))
         g.factor(Quadratic(p["q"], p["Q"]), x[:-1], name="cost")
@@ -59,8 +66,8 @@ class ValueChain:
             m = run(self.graph, Gaussian(), ForwardOnly(), values=values)
         except NumericalError as problem:
             raise NumericalError(
-                "the problem is not convex in the controls, so that costs fall without end along some of them: make Q "
-                "(with N) or Q_final less negative, or R larger"
+                "the problem is not convex in the controls, so that costs fall without end along some of "
+                "them: make Q (with N) or Q_final less negative, or R larger"
             ) from problem
         said = m.forward["x"]
         return QuadraticValue(said.precision[T::-1].copy(), said.h[T::-1].copy()), m

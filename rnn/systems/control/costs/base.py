@@ -22,8 +22,8 @@ class Cost:
 
     ``x`` is (N, n), ``u`` (N, m), ``t`` (N,) step numbers; of a terminal cost m is 0.
 
-    ``value(x, u, t)`` → (N,); ``gradient(x, u, t)`` → (N, n), (N, m); ``expansion(x, u, t)`` → Expansion, whose
-    second derivatives may be an approximation. Costs may be added.
+    ``value(x, u, t)`` → (N,); ``gradient(x, u, t)`` → (N, n), (N, m); ``expansion(x, u, t)`` → Expansion,
+    whose second derivatives may be an approximation. Costs may be added.
     """
 
     def value(self, x, u, t) -> np.ndarray:
@@ -50,17 +50,17 @@ class SumOfCosts(Cost):
 
     def value(self, x, u, t):
         """Their sum."""
-        return sum(part.value(x, u, t) for part in self.parts)
+        return np.sum([part.value(x, u, t) for part in self.parts], axis=0)
 
     def gradient(self, x, u, t):
         """The sums of theirs."""
         found = [part.gradient(x, u, t) for part in self.parts]
-        return sum(g for g, _ in found), sum(g for _, g in found)
+        return np.sum([g for g, _ in found], axis=0), np.sum([g for _, g in found], axis=0)
 
     def expansion(self, x, u, t):
         """The sums of theirs."""
         found = [part.expansion(x, u, t) for part in self.parts]
-        return Expansion(*(sum(parts) for parts in zip(*found, strict=True)))
+        return Expansion(*(np.sum(parts, axis=0) for parts in zip(*found, strict=True)))
 
 
 def _parts(cost: Cost) -> tuple[Cost, ...]:

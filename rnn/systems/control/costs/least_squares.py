@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from msgpass.errors import DataError, ShapeError
+from msgpass.errors import DataError
 from rnn.systems.control import derivatives
 from rnn.systems.control.costs.base import Cost, Expansion, split
-from rnn.systems.control.costs.smooth import SmoothCost
+from rnn.systems.control.costs.function import RowFunction
 
 
 class LeastSquares(Cost):
@@ -36,28 +36,21 @@ class LeastSquares(Cost):
     ):
         if hessian not in ("gauss_newton", "full"):
             raise DataError(f"hessian must be 'gauss_newton' or 'full', got {hessian!r}")
-        self.hessian, self.residual = hessian, SmoothCost(residual, terminal, timed, vectorized)
-        self.residual._shaped = self._shaped  # type: ignore[method-assign]
-
-    def _shaped(self, value, rows: int):
-        if np.ndim(value) != 2 or len(value) != rows:
-            raise ShapeError(
-                f"{self.residual.name} must return a vector a step: {rows} steps gave {np.shape(value)}"
-            )
-        return value
+        self.hessian = hessian
+        self.residual = RowFunction(residual, terminal, timed, vectorized, vector=True)
 
     def value(self, x, u, t):
         """½‖ρ‖² of each row."""
-        return 0.5 * (self.residual.value(x, u, t) ** 2).sum(axis=1)
+        return 0.5 * (self.residual(x, u, t) ** 2).sum(axis=1)
 
     def expansion(self, x, u, t):
         """Jᵀρ and JᵀJ (with the curvature of ρ where asked for)."""
         n, z = x.shape[1], np.concatenate([x, u], axis=1)
-        rows = self.residual._rows(n, t)
-        value, J = derivatives.jacobian(self.residual.name, rows, z)
+        name, rows = self.residual.name, self.residual.rows(n, t)
+        value, J = derivatives.jacobian(name, rows, z)
         g = np.einsum("tk,tkj->tj", value, J)
         if self.hessian == "full":
-            H = derivatives.hessian(self.residual.name, lambda z: 0.5 * (rows(z) ** 2).sum(axis=1), z)
+            H = derivatives.hessian(name, lambda z: 0.5 * (rows(z) ** 2).sum(axis=1), z)
         else:
             H = np.swapaxes(J, 1, 2) @ J
         return Expansion(g[:, :n], g[:, n:], *split(H, n))

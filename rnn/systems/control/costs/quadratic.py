@@ -1,4 +1,5 @@
-"""``QuadraticCost``: ½(x − s)ᵀQ(x − s) + (x − s)ᵀN(u − v) + ½(u − v)ᵀR(u − v), fixed or changing with time."""
+"""``QuadraticCost``: ½(x − s)ᵀQ(x − s) + (x − s)ᵀN(u − v) + ½(u − v)ᵀR(u − v), fixed or changing with
+time."""
 
 from __future__ import annotations
 
@@ -43,7 +44,9 @@ class QuadraticCost(Cost):
         self.Q, self.R = symmetric("Q", matrix("Q", Q, (n, n))), symmetric("R", matrix("R", R, (m, m)))
         self.N = matrix("N", np.zeros((n, m)) if N is None else N, (n, m))
         self.target = matrix("target", np.zeros(n) if target is None else target, (n,))
-        self.input_target = matrix("input_target", np.zeros(m) if input_target is None else input_target, (m,))
+        self.input_target = matrix(
+            "input_target", np.zeros(m) if input_target is None else input_target, (m,)
+        )
 
     def _at(self, t):
         """The arrays at steps t, with a leading axis."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from msgpass.errors import DataError, ShapeError
 from rnn.systems.control import derivatives
 from rnn.systems.control.costs.base import Cost, Expansion, split
+from rnn.systems.control.costs.function import RowFunction
 
 
 class SmoothCost(Cost):
@@ -38,37 +38,21 @@ class SmoothCost(Cost):
     """
 
     def __init__(self, function: Callable, terminal=False, timed=False, vectorized=False):
-        if not callable(function):
-            raise DataError(f"{type(self).__name__} takes a function, got {type(function).__name__}")
-        self.function, self.terminal, self.timed, self.vectorized = function, terminal, timed, vectorized
-        self.name = f"cost {getattr(function, '__name__', type(function).__name__)!r}"
-
-    def _rows(self, n: int, t) -> derivatives.Rows:
-        """The function of (x, u) end to end."""
-        f = self.function
-        if self.terminal:
-            f = (lambda x, u, t: self.function(x, t)) if self.timed else (lambda x, u: self.function(x))
-        call = derivatives.by_rows(f, self.vectorized, self.timed)
-        return lambda z: self._shaped(call(z[:, :n], z[:, n:], t), len(t))
-
-    def _shaped(self, value, rows: int):
-        if np.shape(value) != (rows,):
-            raise ShapeError(f"{self.name} must return one number a step: {rows} steps gave {np.shape(value)}")
-        return value
+        self.function = RowFunction(function, terminal, timed, vectorized, vector=False)
 
     def value(self, x, u, t):
         """Of each row."""
-        z = np.concatenate([x, u], axis=1)
-        return np.asarray(derivatives.guarded(self.name, self._rows(x.shape[1], t), z))
+        return self.function(x, u, t)
 
     def gradient(self, x, u, t):
         """By one pull."""
         n, z = x.shape[1], np.concatenate([x, u], axis=1)
-        g = derivatives.gradient(self.name, self._rows(n, t), z)[1]
+        g = derivatives.gradient(self.function.name, self.function.rows(n, t), z)[1]
         return g[:, :n], g[:, n:]
 
     def expansion(self, x, u, t):
         """Gradient and full Hessian."""
         n, z = x.shape[1], np.concatenate([x, u], axis=1)
-        H = derivatives.hessian(self.name, self._rows(n, t), z)
-        return Expansion(*self.gradient(x, u, t), *split(H, n))
+        slope_x, slope_u = self.gradient(x, u, t)
+        H = derivatives.hessian(self.function.name, self.function.rows(n, t), z)
+        return Expansion(slope_x, slope_u, *split(H, n))

@@ -1,6 +1,6 @@
 """Two links, a motor at the elbow alone (Spong 1995; Tedrake, Underactuated Robotics, ch. 3).
 
-    M(q) q̈ = (0, u) − C(q, q̇) − G(q) − d q̇
+M(q) q̈ = (0, u) − C(q, q̇) − G(q) − d q̇
 """
 
 from __future__ import annotations

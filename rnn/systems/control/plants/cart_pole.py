@@ -1,7 +1,7 @@
 """A pole that swings on a cart which is pushed along a track (Tedrake, Underactuated Robotics, ch. 3).
 
-    ẍ = (u + m sin θ (l θ̇² + g cos θ)) / (M + m sin²θ)
-    θ̈ = −(u cos θ + m l θ̇² cos θ sin θ + (M + m) g sin θ) / (l (M + m sin²θ))
+ẍ = (u + m sin θ (l θ̇² + g cos θ)) / (M + m sin²θ)
+θ̈ = −(u cos θ + m l θ̇² cos θ sin θ + (M + m) g sin θ) / (l (M + m sin²θ))
 """
 
 from __future__ import annotations
@@ -45,6 +45,4 @@ def cart_pole(
         turn = -(force * c + m * l * spin**2 * c * s + (M + m) * g * s) / (l * inertia)
         return np.stack([speed, spin, push, turn], axis=-1)
 
-    return Plant.from_ode(
-        rate, 4, 1, positive("dt", dt), method, substeps, vectorized=True, name="cart-pole"
-    )
+    return Plant.from_ode(rate, 4, 1, positive("dt", dt), method, substeps, vectorized=True, name="cart-pole")

@@ -1,4 +1,5 @@
-"""A mass on a line: position and speed, driven by its acceleration; exact for a control held over the step."""
+"""A mass on a line: position and speed, driven by its acceleration; exact for a control held over the
+step."""
 
 from __future__ import annotations
 

@@ -38,6 +38,4 @@ def pendulum(
         angle, speed = x[..., 0], x[..., 1]
         return np.stack([speed, (u[..., 0] - d * speed) / (m * l**2) - g / l * np.sin(angle)], axis=-1)
 
-    return Plant.from_ode(
-        rate, 2, 1, positive("dt", dt), method, substeps, vectorized=True, name="pendulum"
-    )
+    return Plant.from_ode(rate, 2, 1, positive("dt", dt), method, substeps, vectorized=True, name="pendulum")

@@ -1,6 +1,6 @@
 """A quadrotor in the plane: two rotors on a bar (Tedrake, Underactuated Robotics, ch. 3).
 
-    m ẍ = −(u₁ + u₂) sin θ,   m ÿ = (u₁ + u₂) cos θ − m g,   I θ̈ = r (u₁ − u₂)
+m ẍ = −(u₁ + u₂) sin θ,   m ÿ = (u₁ + u₂) cos θ − m g,   I θ̈ = r (u₁ − u₂)
 """
 
 from __future__ import annotations
@@ -49,6 +49,4 @@ def quadrotor(
         forces = [-lift * np.sin(angle) / m, lift * np.cos(angle) / m - g, r * twist / i]
         return np.stack([*speeds, *forces], axis=-1)
 
-    return Plant.from_ode(
-        rate, 6, 2, positive("dt", dt), method, substeps, vectorized=True, name="quadrotor"
-    )
+    return Plant.from_ode(rate, 6, 2, positive("dt", dt), method, substeps, vectorized=True, name="quadrotor")

@@ -116,8 +116,8 @@ def test_indefinite_costs_that_stay_convex():
 
 
 def test_indefinite_costs_on_the_way():
-    """Going out pays more at first than the control costs, and what comes after forbids it: the filter of this
-    chain has no moments, its cost-to-go is fine."""
+    """Going out pays more at first than the control costs, and what comes after forbids it: the filter of
+    this chain has no moments, its cost-to-go is fine."""
     Q = np.array([0.0, -1.5])[:, None, None]
     regulator = lqr(LinearQuadratic(1.0, 1.0, Q, 1.0, Q_final=100.0))
     H, g, c = dense(regulator.stages, np.ones(1))
