@@ -55,11 +55,13 @@ def _symmetric(M: np.ndarray) -> np.ndarray:
 class ControlChain:
     """The graph of one horizon and state size, kept and run with new values.
 
+    ``timed`` tells which of the arrays of :class:`Reduced` have a step axis.
+
     Examples
     --------
     >>> from rnn.systems.control import LinearQuadratic
     >>> stages = LinearQuadratic(1.0, 1.0, 1.0, 1.0).stages(30)
-    >>> cost_to_go, _ = ControlChain.of(stages).cost_to_go(stages)
+    >>> cost_to_go, _ = ControlChain(30, 1, (False,) * 5).cost_to_go(stages)
     >>> cost_to_go.P[0].round(6)
     array([[1.618034]])
     """
@@ -80,11 +82,6 @@ class ControlChain:
         g.factor(Quadratic.linear_gaussian(p["A"], p["S"], p["b"]), x[:-1], x[1:], name="dynamics")
         g.factor(Quadratic(p["q"], p["Q"]), x[:-1], name="cost")
         g.factor(Quadratic(q_final, Q_final), x[horizon], name="terminal cost")
-
-    @classmethod
-    def of(cls, stages: Stages) -> ControlChain:
-        """The graph that these stages fit."""
-        return cls(stages.horizon, stages.A.shape[-1], _timed(reduce(stages), stages.horizon))
 
     def run(self, stages: Stages, start: np.ndarray | None = None) -> tuple[Messages, Reduced]:
         """Messages from ``start`` (zero by default), and the chain that they ran over."""
@@ -122,8 +119,3 @@ class QuadraticValue(NamedTuple):
 
     P: np.ndarray  # (T + 1, n, n)
     p: np.ndarray  # (T + 1, n)
-
-
-def _timed(reduced: Reduced, horizon: int) -> tuple[bool, ...]:
-    """What changes with time; with one step nothing does."""
-    return tuple(len(array) == horizon and horizon > 1 for array in reduced)

@@ -27,7 +27,7 @@ from rnn.systems.control.costs.base import split
 from rnn.systems.control.optimal import OptimalControl
 from rnn.systems.control.policy import LinearPolicy, curvature, first_not_positive
 from rnn.systems.control.problem import Stages
-from rnn.systems.control.value_chain import ValueChain
+from rnn.systems.control.value import Value
 
 RIDGE = 1e-7  # R is made at least this positive, relative to its largest entry (1 if that is smaller)
 
@@ -72,13 +72,14 @@ class LocalChain:
     """The Gaussian chain of a horizon, kept and run at every path."""
 
     def __init__(self, problem: OptimalControl):
-        self.chain = ValueChain(problem.horizon, problem.plant.states)
+        T = problem.horizon
+        self.value = Value(T, problem.plant.states, (T > 1,) * 5)  # every array has a step axis
 
     def step(self, stages: Stages, held: Held, damping: float) -> NewtonStep | None:
         """The best step with some controls held, or None where the model is not convex in the others."""
         model = damped(stages, held, damping)
         try:
-            value, m = self.chain(model)
+            value, m = self.value(model)
         except (NumericalError, np.linalg.LinAlgError):
             return None
         if not np.isfinite(value.P).all():

@@ -47,8 +47,8 @@ class ControlResult:
         max |u − clip(u − ∂J/∂u)|.
     iterations : list of Iteration
     messages, adjoint : Messages
-        Of the Gaussian chain (of deviations, against the clock: :class:`~.value_chain.ValueChain`) and of
-        the plant at the path found.
+        Of the Gaussian chain, of deviations, that gains and cost-to-go were read from, and of the plant at
+        the path.
     """
 
     problem: OptimalControl

@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 
 from msgpass import FactorGraph, ForwardOnly, Gaussian, Messages, Quadratic, run
-from msgpass.errors import NumericalError
 from rnn.systems.control.chain import QuadraticValue, reduce
 from rnn.systems.control.problem import Stages
 
@@ -27,7 +26,7 @@ class ValueChain:
     --------
     >>> from rnn.systems.control import LinearQuadratic
     >>> stages = LinearQuadratic(1.0, 1.0, 1.0, 1.0).stages(30)
-    >>> value, _ = ValueChain(30, 1)(stages)
+    >>> value, _ = ValueChain(30, 1).cost_to_go(stages)
     >>> value.P[0].round(6)
     array([[1.618034]])
     """
@@ -50,7 +49,7 @@ class ValueChain:
         g.factor(Quadratic.linear_gaussian(p["A"], p["S"], p["b"]), x[1:], x[:-1], name="dynamics")
         g.factor(Quadratic.prior(start, KNOWN * np.eye(n)), x[T + 1], name="first state")
 
-    def __call__(self, stages: Stages, start: np.ndarray | None = None) -> tuple[QuadraticValue, Messages]:
+    def cost_to_go(self, stages: Stages, start: np.ndarray | None = None) -> tuple[QuadraticValue, Messages]:
         """P and p of every step, and the run."""
         T, n, reduced = self.horizon, self.states, reduce(stages)
         values = {
@@ -62,13 +61,7 @@ class ValueChain:
             "q": -_reversed(reduced.q, T, first=stages.q_final),
             "start": np.zeros(n) if start is None else start,
         }
-        try:
-            m = run(self.graph, Gaussian(), ForwardOnly(), values=values)
-        except NumericalError as problem:
-            raise NumericalError(
-                "the problem is not convex in the controls, so that costs fall without end along some of "
-                "them: make Q (with N) or Q_final less negative, or R larger"
-            ) from problem
+        m = run(self.graph, Gaussian(), ForwardOnly(), values=values)
         said = m.forward["x"]
         return QuadraticValue(said.precision[T::-1].copy(), said.h[T::-1].copy()), m
 
