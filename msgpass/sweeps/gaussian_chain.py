@@ -38,8 +38,19 @@ class GaussianChainRun:
     def __init__(self, block: GaussianChain, arrays: ChainArrays, backward: bool, make_tree):
         self.block, self.arrays, self.make_tree = block, arrays, make_tree
         self.sweep = gaussian_chain.sweep(arrays.arrays, backward)
-        self.per_sequence = self.sweep.totals + arrays.scales
-        self.total = float(self.per_sequence.sum())
+
+    # The filter runs when the first reading asks for it: backward messages alone, the Riccati recursion of control,
+    # do without.
+
+    @cached_property
+    def per_sequence(self) -> np.ndarray:
+        """log Z of each sequence."""
+        return self.sweep.totals + self.arrays.scales
+
+    @cached_property
+    def total(self) -> float:
+        """log Z."""
+        return float(self.per_sequence.sum())
 
     @cached_property
     def tree(self):
