@@ -190,7 +190,8 @@ def add_rows(logs, exponents, added):
 
 @jit
 def reachable(state, first, last, sequence, possible, seen, rows):
-    """Whether any state at row ``last`` can be reached from ``state`` at row ``first``, by the zeros alone."""
+    """Whether any state at row ``last`` can be reached from ``state`` at row ``first``, by the zeros
+    alone."""
     n_states = seen.shape[1]
     now, then = np.zeros(n_states, np.bool_), np.zeros(n_states, np.bool_)
     now[state] = True

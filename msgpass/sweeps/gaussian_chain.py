@@ -39,8 +39,8 @@ class GaussianChainRun:
         self.block, self.arrays, self.make_tree = block, arrays, make_tree
         self.sweep = gaussian_chain.sweep(arrays.arrays, backward)
 
-    # The filter runs when the first reading asks for it: backward messages alone, the Riccati recursion of control,
-    # do without.
+    # The filter runs when the first reading asks for it: backward messages alone, the Riccati recursion of
+    # control, do without.
 
     @cached_property
     def per_sequence(self) -> np.ndarray:
