@@ -131,8 +131,9 @@ class GaussianSweep:
     @cached_property
     def totals(self) -> np.ndarray:
         """log Z of each sequence, (N,): the integral is over δ, too."""
-        terms = np.add.reduceat(self._pass.terms, self.arrays.offsets[:-1])
-        return terms + [found.log_z for found in self._flat]
+        if self.arrays.flat.shape[1]:
+            return np.array([found.log_z for found in self._flat])
+        return np.add.reduceat(self._pass.terms, self.arrays.offsets[:-1])
 
     @cached_property
     def predicted(self) -> tuple[np.ndarray, np.ndarray]:
