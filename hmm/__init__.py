@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hmm.models.variational_gaussian import VariationalGaussianHMM
     from hmm.models.von_mises import VonMisesHMM
     from hmm.monitor import ConvergenceMonitor
+    from hmm.state_space.model import LinearGaussianSSM
 
 __all__ = [
     "GMMHMM",
@@ -44,6 +45,7 @@ __all__ = [
     "ExponentialHMM",
     "GammaHMM",
     "GaussianHMM",
+    "LinearGaussianSSM",
     "LinearRegressionHMM",
     "LogNormalHMM",
     "LogisticRegressionHMM",
@@ -70,6 +72,7 @@ _HOMES = {
     "GMMHMM": "hmm.models.gaussian_mixture",
     "GammaHMM": "hmm.models.gamma",
     "GaussianHMM": "hmm.models.gaussian",
+    "LinearGaussianSSM": "hmm.state_space.model",
     "LinearRegressionHMM": "hmm.models.linear_regression",
     "LogNormalHMM": "hmm.models.log_normal",
     "LogisticRegressionHMM": "hmm.models.logistic_regression",

@@ -8,11 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from hmm.chain import Chain
-from hmm.keeping import save
 from hmm.learner import Learner
 from hmm.reader import Reader
 from hmm.sequences import end_to_end
-from hmm.starting import free_parameters
+from hmm.starting import check_settings, free_parameters
 from hmm.validation import generator, rows_of_numbers, same_width, whole
 from msgpass.errors import DataError
 
@@ -94,9 +93,12 @@ class BaseHMM(Learner, Reader):
         same_width(U, P, "the transitions")
         return U
 
-    def save(self, path) -> None:
-        """Write the model to a safetensors file, atomically; :func:`hmm.load` reads it."""
-        save(self, path)
+    def check_complete(self) -> None:
+        check_settings(self)
+        chain = self.chain()
+        width = chain.emission.n_features + chain.transition.n_inputs
+        if vars(self).get("n_features_in_", width) != width:
+            raise DataError("n_features_in_ contradicts the parameters")
 
     def plot_states(self, X, lengths=None, labels=None):
         """Figure of the data over the most likely states; see :func:`hmm.plot.plot_states`."""

@@ -11,10 +11,10 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator
 
 from hmm.chain import Chain, Evidence, Pseudo
 from hmm.emissions.base import Emission
+from hmm.estimator import Estimator
 from hmm.learning.survey import Survey
 from hmm.sample import Sample, checked_sample
 from hmm.sequences import column_names, end_to_end, lengths_or_target, same_names
@@ -29,7 +29,7 @@ from msgpass.errors import ShapeError
 
 
 @dataclass(eq=False, repr=False)
-class Core(BaseEstimator):
+class Core(Estimator):
     """Base of :class:`hmm.base.BaseHMM`, which documents the settings."""
 
     n_init: int = field(default=1, kw_only=True)
@@ -76,11 +76,6 @@ class Core(BaseEstimator):
     def check_data(self, X: np.ndarray) -> np.ndarray:
         """(T, D) data of the kind that the emission wants."""
         return X
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
     def arranged(self, X: np.ndarray, lengths: list[int]) -> np.ndarray:
         """Checked observations as the emission takes them."""
@@ -153,10 +148,6 @@ class Core(BaseEstimator):
             sparse = issparse(self.__dict__.get("transmat_")) or is_sparse(self.topology, self.n_components)
             kind = Sparse() if sparse else Homogeneous()
         return kind.with_prior(self.transmat_prior)
-
-    def has(self, field: str) -> bool:
-        """Whether an attribute such as "startprob" has been fitted or set."""
-        return f"{field}_" in self.__dict__ or f"_{field}_" in self.__dict__
 
     def _ready(self, X, lengths) -> tuple[Chain, Evidence]:
         """The chain, and data for it."""

@@ -50,7 +50,7 @@ def save(model, path) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    model.chain()
+    model.check_complete()
     writer = Writer()
     document = writer.model(model, "")
     header = {"format": FORMAT, "version": str(VERSION), "model": json.dumps(document, allow_nan=False)}
@@ -95,7 +95,7 @@ class Writer:
 
     def plain(self, value, name: str) -> Any:
         """JSON for a value; ``name`` is for messages and for the arrays in it."""
-        from hmm.base import BaseHMM
+        from hmm.estimator import Estimator
 
         if value is None or isinstance(value, bool | str):
             return value
@@ -118,7 +118,7 @@ class Writer:
             plain = {k: self.plain(v, f"{name}.{k}") for k, v in fields.items()}
             kind = "emission" if isinstance(value, Emission) else "transition"
             return {kind: type(value).__name__, "fields": plain}
-        if isinstance(value, BaseHMM):
+        if isinstance(value, Estimator):
             return {"model": self.model(value, f"{name}.")}
         if isinstance(value, list | tuple):
             items = [self.plain(v, f"{name}.{k}") for k, v in enumerate(value)]
@@ -272,14 +272,8 @@ class Reader:
 
 def _model(document: dict, reader: Reader):
     """Make the model and let it check itself."""
-    from hmm.starting import check_settings
-
     model = unchecked(document, reader)
-    check_settings(model)
-    chain = model.chain()
-    width = chain.emission.n_features + chain.transition.n_inputs
-    if vars(model).get("n_features_in_", width) != width:
-        raise ValueError("n_features_in_ contradicts the parameters")
+    model.check_complete()
     return model
 
 
@@ -300,12 +294,13 @@ def _model_class(name) -> type:
     """A model of ``hmm``, or one of the user's own that is defined by now."""
     import hmm
     from hmm.base import BaseHMM
+    from hmm.state_space.model import LinearGaussianSSM
 
     if isinstance(name, str) and name in hmm.__all__:
         found = getattr(hmm, name)
-        if isinstance(found, type) and issubclass(found, BaseHMM):
+        if isinstance(found, type) and issubclass(found, BaseHMM | LinearGaussianSSM):
             return found
-    return _named(BaseHMM, name, "model")
+    return _named((BaseHMM, LinearGaussianSSM), name, "model")
 
 
 def _value_class(base: type, package: str, name) -> Any:
@@ -315,15 +310,15 @@ def _value_class(base: type, package: str, name) -> Any:
 
     for module in iter_modules(import_module(package).__path__):
         import_module(f"{package}.{module.name}")  # a class is known once its module is loaded
-    return _named(base, name, base.__name__.lower())
+    return _named((base,), name, base.__name__.lower())
 
 
-def _named(base: type, name, what: str) -> Any:
+def _named(bases: tuple[type, ...], name, what: str) -> Any:
     """A subclass that exists, by name."""
-    waiting = [base]
+    waiting = list(bases)
     while waiting:
         cls = waiting.pop()
-        if cls.__name__ == name and cls is not base:
+        if cls.__name__ == name and cls not in bases:
             return cls
         waiting += cls.__subclasses__()
     raise DataError(f"the {what} {name!r} is not known here; define or import its class before loading")

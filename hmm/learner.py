@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,13 +17,12 @@ from hmm.learning.expectation import Expectation
 from hmm.learning.fitting import Fitting
 from hmm.learning.gradient_ascent import gradient_ascent
 from hmm.learning.online import partial_fit
-from hmm.monitor import ConvergenceMonitor, log
+from hmm.monitor import log
 from hmm.sample import Sample
 from hmm.sequences import column_names
 from hmm.starting import attributes, check_settings, model_restrictions, starting_chain
 from hmm.uncertainty import ConfidenceIntervals, StandardErrors, confidence_intervals, standard_errors
 from hmm.validation import generator
-from msgpass.errors import ConvergenceWarning
 
 
 class Learner(Core):
@@ -184,37 +182,6 @@ class Learner(Core):
         self._seen(source.width, source.names)
         return self._concluded(fitting, kept)
 
-    def _seen(self, width: int, names: np.ndarray | None) -> None:
-        """Keep what the columns of a fit were; what an earlier one left is void."""
-        self.n_features_in_ = width
-        if names is not None:
-            self.feature_names_in_ = names
-        else:
-            self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.pop("_running_", None)
-
-    def _concluded(self, fitting: Fitting, kept: Checkpoint | None):
-        """Run a fit to its end, or to an interrupt."""
-        monitor = fitting.monitor
-        try:
-            for best in fitting:
-                self._store(best)
-        except KeyboardInterrupt:
-            fitting.settle()
-            if kept is not None:
-                kept.write(fitting.state)
-            log.warning("The fit was interrupted; the model holds the best parameters so far")
-            raise
-        if monitor.iter > 1 and monitor.tol > 0 and not monitor.converged:
-            warnings.warn(
-                f"the fit stopped after n_iter={monitor.n_iter} iterations, the last of which gained "
-                f"{monitor.history[-1] - monitor.history[-2]:.3g} ≥ tol={monitor.tol}; "
-                "raise n_iter, or tol, or set tol=0",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        return self
-
     def _fitting(
         self,
         start: Callable[[Any, np.random.Generator], Chain],
@@ -246,22 +213,6 @@ class Learner(Core):
     def _climb(self, chain: Chain, expectation, monitor) -> Iterator[Chain]:
         climb: Callable = {"em": baum_welch, "lbfgs": gradient_ascent}[self.method]
         return climb(chain, expectation, self.params, monitor)
-
-    @property
-    def monitor_(self) -> ConvergenceMonitor:
-        """History of the last fit. Set one before a fit to stop by a rule of your own."""
-        return self.__dict__.get("_monitor") or ConvergenceMonitor(self.tol, self.n_iter, self.verbose)
-
-    @monitor_.setter
-    def monitor_(self, monitor: ConvergenceMonitor) -> None:
-        self._monitor, self._own_monitor = monitor, True
-
-    def _fresh_monitor(self) -> ConvergenceMonitor:
-        if self.__dict__.get("_own_monitor"):
-            self._monitor.reset()
-        else:
-            self._monitor = ConvergenceMonitor(self.tol, self.n_iter, self.verbose)
-        return self._monitor
 
     # -- how well parameters are known ------------------------------------------------------------------
 

@@ -7,19 +7,20 @@ the :class:`Messages`.
 """
 
 from msgpass import identities
-from msgpass.algebra import Adjoint, Gaussian, MaxProduct, SumProduct, Tangent
+from msgpass.algebra import Adjoint, AssumedDensity, Gaussian, MaxProduct, SumProduct, Tangent
 from msgpass.compare import compare
 from msgpass.errors import MessagePassingError
 from msgpass.graph import FactorGraph
 from msgpass.messages import Messages
 from msgpass.potentials import Loss, Quadratic, Step, Table
 from msgpass.run import run
-from msgpass.schedule import Checkpointed, FixedLag, ForwardOnly, Sequential, Truncated
+from msgpass.schedule import Checkpointed, FixedLag, ForwardOnly, ParallelScan, Sequential, Truncated
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Adjoint",
+    "AssumedDensity",
     "Checkpointed",
     "FactorGraph",
     "FixedLag",
@@ -29,6 +30,7 @@ __all__ = [
     "MaxProduct",
     "MessagePassingError",
     "Messages",
+    "ParallelScan",
     "Quadratic",
     "Sequential",
     "Step",

@@ -165,6 +165,29 @@ class Messages:
         x = self._x
         return Reading("task", lambda: [t for t in x.tasks if t is not None], lambda n: _task(x, n))
 
+    @cached_property
+    def statistics(self) -> Reading:
+        """Expected sufficient statistics of Gaussian factors: moments of a factor's variables end to end,
+        summed over its instances, as ``count``, ``mean``, ``scatter`` about the mean, and ``raw`` = Σ E[(1,
+        z)(1, z)ᵀ]. Missing cells of a relation's last variable count with their moments given all data;
+        instances where nothing of it is seen are left out.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Quadratic, run
+        >>> g = FactorGraph()
+        >>> x, y = g.sequence("x", length=3), g.observe("y", [1.0, 2.0, 3.0])
+        >>> _ = g.factor(Quadratic.prior(0.0, 1.0), x[0])
+        >>> _ = g.factor(Quadratic.linear_gaussian(1.0, 1.0), x[:-1], x[1:], name="walk")
+        >>> _ = g.factor(Quadratic.observation(1.0, 1.0), x[:], y[:])
+        >>> run(g).statistics["walk"].count
+        2
+        """
+        x = self._x
+        from msgpass.sweeps.gaussian_statistics import factor_names, statistics
+
+        return Reading("Gaussian statistics", lambda: factor_names(x), lambda n: statistics(x, n))
+
     @property
     def graph(self):
         """The graph that was run."""
@@ -223,7 +246,8 @@ class Messages:
         return paths.totals(self._x, getattr(name, "name", name))
 
     def sample(self, name, rng=None, n: int | None = None) -> np.ndarray:
-        """Draw a discrete variable from the posterior over whole assignments.
+        """Draw a discrete variable, or the sequence of a Gaussian chain, from the posterior over whole
+        assignments.
 
         Parameters
         ----------
@@ -234,7 +258,7 @@ class Messages:
 
         Returns
         -------
-        array of int, (T,) or (n, T)
+        array of int, (T,) or (n, T); of a Gaussian chain (T, *shape) or (n, T, *shape)
 
         Raises
         ------
@@ -270,6 +294,28 @@ class Messages:
         ([[3.0, 2.0, 1.0]], [[0, 0], [1, 0], [0, 1]])
         """
         return paths.k_best(self._x, getattr(name, "name", name), k)
+
+    def mixture(self, name):
+        """Posterior of the real variable of a switching chain, one Gaussian a state: ``log_weights`` (T, K),
+        ``means`` (T, K, n), ``covs`` (T, K, n, n). Approximate; see :class:`~msgpass.AssumedDensity`."""
+        return readings.mixture(self._x, getattr(name, "name", name))
+
+    def converged(self, name) -> np.ndarray:
+        """First row within each sequence of a Gaussian chain from which the filter's gains no longer change,
+        (N,); the sequence's length where they never settle.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Quadratic, run
+        >>> g = FactorGraph()
+        >>> x, y = g.sequence("x", length=200), g.observe("y", np.ones(200))
+        >>> _ = g.factor(Quadratic.prior(0.0, 1.0), x[0])
+        >>> _ = g.factor(Quadratic.linear_gaussian(0.5, 1.0), x[:-1], x[1:])
+        >>> _ = g.factor(Quadratic.observation(1.0, 1.0), x[:], y[:])
+        >>> int(run(g).converged("x")[0]) < 40
+        True
+        """
+        return readings.converged(self._x, getattr(name, "name", name))
 
     def entropy(self, name) -> np.ndarray:
         """Posterior entropy in nats of the assignments of every part, (parts,)."""

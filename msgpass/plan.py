@@ -2,15 +2,11 @@
 printed.
 
 Undirected factors (tables, quadratics) join their latent variables into components: a ``TableChain`` where
-one discrete
-sequence is linked step to step, a ``Tree`` otherwise. Directed factors (steps) are condensed into strongly
-connected
-components: one that feeds itself across time is a ``Recurrence``, any other a ``Map``. Losses and discrete
-components
-that read real values come last. The direction and the lag of every edge inside a recurrence are verified
-here, so that a
-compiled sweep never runs a recurrence that it was not made for.
-"""
+one discrete sequence is linked step to step, a ``GaussianChain`` where one real sequence is, a ``Tree``
+otherwise. Directed factors (steps) are condensed into strongly connected components: one that feeds itself
+across time is a ``Recurrence``, any other a ``Map``. Losses and discrete components that read real values
+come last. The direction and the lag of every edge inside a recurrence are verified here, so that a compiled
+sweep never runs a recurrence that it was not made for."""
 
 from __future__ import annotations
 
@@ -136,6 +132,29 @@ class Tree(Block):
     """Latent variables joined by tables or by quadratics, without loops."""
 
     gaussian: bool = False
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GaussianChain(Tree):
+    """One real sequence, linked step to step by one linear-Gaussian relation, with anything on single
+    steps."""
+
+    gaussian: bool = True
+    node: Any = None  # Sequence
+    unaries: tuple[Family, ...] = ()
+    link: Any = None  # Family
+    first: Any = None  # Family: the prior of the first state, where there is one
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SwitchingChain(Block):
+    """A chain of states that picks the matrices of a Gaussian chain."""
+
+    states: Any = None  # TableChain
+    node: Any = None  # the real Sequence
+    unaries: tuple[Family, ...] = ()
+    link: Any = None  # Family
+    first: Any = None  # Family: the prior of the first state
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -399,6 +418,19 @@ def _components(families):
 def _undirected_block(graph, nodes, members) -> Block:
     families = tuple(members)
     kinds = {type(f.potential) for f in members}
+    if Quadratic in kinds and any(graph.nodes[n].discrete for n in nodes):
+        switching = _as_switching_chain(graph, nodes, families)
+        if switching is not None:
+            return switching
+        raise UnsupportedError(
+            f"states pick the matrices of Gaussian variables at {', '.join(nodes)}, but not as a "
+            "switching chain: "
+            "that is one discrete sequence with tables between neighbours, one real sequence with a "
+            "prior on its "
+            "first step and one Quadratic.linear_gaussian over (x[:-1], x[1:]) or (z[1:], x[:-1], "
+            "x[1:]), and "
+            "observations over (x[:], y[:]) or (z[:], x[:], y[:])"
+        )
     if Quadratic in kinds and len(kinds) > 1:
         raise UnsupportedError(
             f"tables and quadratics meet at {', '.join(nodes)}; discrete and Gaussian variables "
@@ -408,7 +440,12 @@ def _undirected_block(graph, nodes, members) -> Block:
         chain = _as_chain(graph.nodes[nodes[0]], families)
         if chain is not None:
             return chain
-    return Tree(families, nodes, gaussian=kinds == {Quadratic})
+    gaussian = kinds == {Quadratic}
+    if gaussian and len(nodes) == 1 and isinstance(graph.nodes[nodes[0]], Sequence):
+        linked = _as_gaussian_chain(graph.nodes[nodes[0]], families)
+        if linked is not None:
+            return linked
+    return Tree(families, nodes, gaussian=gaussian)
 
 
 def _as_chain(node: Sequence, families) -> TableChain | None:
@@ -428,3 +465,79 @@ def _as_chain(node: Sequence, families) -> TableChain | None:
             return None
         pairs.append((f, firsts == [1, 0]))
     return TableChain(families, (node.name,), node, tuple(unaries), tuple(pairs))
+
+
+def _as_gaussian_chain(node: Sequence, families) -> GaussianChain | None:
+    pairs = [f for f in families if sum(latent(a) for a in f.args) > 1]
+    if len(pairs) != 1:
+        return None
+    link = pairs[0]
+    free = [a for a in link.args if latent(a)]
+    linear = link.potential.form == "linear" and latent(link.args[-1])
+    forward = [a.first for a in free] == [0, 1] and free[-1] is link.args[-1]
+    complete = link.counts is not None and np.array_equal(link.counts, np.asarray(node.clock.lengths) - 1)
+    if not (linear and forward and complete):
+        return None
+    unaries = tuple(f for f in families if f is not link)
+    first = next((f for f in unaries if _starts(f, node)), None)
+    return GaussianChain(families, (node.name,), True, node, unaries, link, first)
+
+
+def _starts(f: Family, node: Sequence) -> bool:
+    """The family is the density of every sequence's first state."""
+    arg = next(a for a in f.args if latent(a))
+    directed = f.potential.form == "prior" or (
+        f.potential.form in ("linear", "observation") and arg is f.args[-1] and len(f.args) > 1
+    )
+    rows = np.arange(arg.rows.start, arg.rows.stop) if isinstance(arg.rows, slice) else arg.rows
+    return directed and np.array_equal(np.atleast_1d(rows), np.asarray(node.clock.offsets)[:-1])
+
+
+def _as_switching_chain(graph, nodes, families) -> SwitchingChain | None:
+    discrete = [n for n in nodes if graph.nodes[n].discrete]
+    real = [n for n in nodes if not graph.nodes[n].discrete]
+    if len(discrete) != 1 or len(real) != 1:
+        return None
+    z, x = graph.nodes[discrete[0]], graph.nodes[real[0]]
+    if not (isinstance(z, Sequence) and isinstance(x, Sequence)) or z.shape:
+        return None
+    if not np.array_equal(z.clock.lengths, x.clock.lengths):
+        return None
+    tables = tuple(f for f in families if not isinstance(f.potential, Quadratic))
+    states = _as_chain(z, tables)
+    quadratics = [f for f in families if isinstance(f.potential, Quadratic)]
+    links = [f for f in quadratics if sum(a.name == x.name for a in f.args) == 2]
+    unaries = tuple(f for f in quadratics if f not in links)
+    first = next((f for f in unaries if f.potential.form == "prior"), None)
+    if states is None or states.sparse or len(links) != 1 or first is None:
+        return None
+    link = links[0]
+    picks = [a.first for a in link.args if a.name == z.name]
+    free = [a for a in link.args if a.name == x.name]
+    complete = link.counts is not None and np.array_equal(link.counts, np.asarray(x.clock.lengths) - 1)
+    if (
+        picks not in ([], [1])
+        or [a.first for a in free] != [0, 1]
+        or free[-1] is not link.args[-1]
+        or not complete
+    ):
+        return None
+    if not all(_switches(f, z, x, first) for f in unaries):
+        return None
+    return SwitchingChain(families, (z.name, x.name), states, x, unaries, link, first)
+
+
+def _switches(f: Family, z: Sequence, x: Sequence, first: Family) -> bool:
+    """The prior of the first step, or an observation whose states and variable stand at one row."""
+    starts = np.asarray(x.clock.offsets)[:-1]
+    rows = [
+        np.atleast_1d(np.arange(a.rows.start, a.rows.stop) if isinstance(a.rows, slice) else a.rows)
+        for a in f.args
+        if a.name in (z.name, x.name)
+    ]
+    if any(not np.array_equal(r, rows[0]) for r in rows):
+        return False
+    if f is first:
+        return np.array_equal(rows[0], starts)
+    target_seen = "y" in f.potential.parts or not latent(f.args[-1])
+    return f.potential.form in ("linear", "observation") and target_seen

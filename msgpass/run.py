@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from msgpass.algebra import Adjoint, Gaussian, SumProduct, Tangent
+from msgpass.algebra import Adjoint, AssumedDensity, Gaussian, SumProduct, Tangent
 from msgpass.algebra.base import Algebra
 from msgpass.errors import DataError, GraphError, ShapeError, UnavailableError, UnsupportedError
 from msgpass.graph import FactorGraph, check_observation
 from msgpass.messages import Messages
 from msgpass.nodes import Observation, Parameter, Sequence, Variable
-from msgpass.plan import Plan, TableChain, Tree
+from msgpass.plan import Plan, SwitchingChain, TableChain, Tree
 from msgpass.schedule.base import Schedule
 from msgpass.schedule.sequential import Sequential
 from msgpass.sweeps.execution import Execution
 from msgpass.values import Values, below_infinity, unwritable
 
 _SEQUENTIAL = Sequential()
-_SUM, _GAUSSIAN, _ADJOINT = SumProduct(), Gaussian(), Adjoint()
+_SUM, _GAUSSIAN, _SWITCHING, _ADJOINT = SumProduct(), Gaussian(), AssumedDensity(), Adjoint()
 
 
 def run(
@@ -90,8 +90,8 @@ def _as_schedule(schedule) -> Schedule:
             ) from None
     if not isinstance(schedule, Schedule):
         raise UnsupportedError(
-            "schedule must be one of Sequential(), ForwardOnly(), FixedLag(lag), Truncated(k1, "
-            f"k2), Checkpointed(slots), got {schedule!r}"
+            "schedule must be one of Sequential(), ParallelScan(), ForwardOnly(), FixedLag(lag), "
+            f"Truncated(k1, k2), Checkpointed(slots), got {schedule!r}"
         )
     return schedule
 
@@ -110,6 +110,8 @@ def _as_algebra(algebra) -> Algebra:
 
 
 def _fits(block, algebra: Algebra) -> bool:
+    if isinstance(block, SwitchingChain):
+        return "switching" in algebra.potentials
     if isinstance(block, TableChain | Tree):
         return ("quadratic" if block.gaussian else "table") in algebra.potentials
     return "step" in algebra.potentials
@@ -121,6 +123,8 @@ def default_algebra(block) -> Algebra:
         return _SUM
     if isinstance(block, Tree):
         return _GAUSSIAN if block.gaussian else _SUM
+    if isinstance(block, SwitchingChain):
+        return _SWITCHING
     return _ADJOINT
 
 
@@ -157,12 +161,16 @@ def choose_algebras(plan: Plan, algebra) -> tuple[Algebra, ...]:
 
 
 def _what(block) -> str:
+    if isinstance(block, SwitchingChain):
+        return "Gaussian chain that states switch"
     if isinstance(block, TableChain | Tree):
         return "component of Gaussian variables" if block.gaussian else "component of discrete variables"
     return "deterministic variable (a Step computes it)" if block.nodes else "loss"
 
 
 def _which(block) -> str:
+    if isinstance(block, SwitchingChain):
+        return "AssumedDensity(), which is approximate"
     if isinstance(block, TableChain | Tree):
         return "Gaussian()" if block.gaussian else "SumProduct() or MaxProduct()"
     return "Adjoint() or Tangent({…}); to put a state on a grid, write its transitions as a Table"

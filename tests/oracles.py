@@ -330,10 +330,12 @@ def quadratic_of_instance(factor, j: int, values) -> tuple[np.ndarray, np.ndarra
     if potential.form == "canonical":
         return part("h", n), part("precision", n, n), float(part("log_scale"))
     if potential.form == "prior":
-        return normal_potential(np.eye(n), part("cov", n, n), -part("mean", n))
+        cov = part("cov", n, n)
+        known = np.isfinite(np.diag(cov))
+        return normal_potential(np.eye(n)[known], cov[np.ix_(known, known)], -part("mean", n)[known])
     x = sizes[0]
     if potential.form == "linear":
-        y = sizes[1]
+        x, y = sum(sizes[:-1]), sizes[-1]
         return normal_potential(np.hstack([part("F", y, x), -np.eye(y)]), part("Q", y, y), part("b", y))
     if "y" in potential.parts:
         p = np.atleast_2d(potential.parts["R"]).shape[-1]

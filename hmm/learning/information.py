@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,8 +36,24 @@ WIDE, APART = 1e-2, 0.2
 """A step, and how far apart curvatures by it and by ``STEP`` may be, relative to either, where a density need
 not be smooth: that of a kink grows as steps shrink, or is not seen."""
 
+WAY_OUT = (
+    ", as where a state is not used, two states are alike, or numbers run away together (the size of counts "
+    "that vary as Poisson's do): fit fewer states, add a prior, or leave the letter out of params"
+)
+
 NAMED = 6
 """Numbers that an error names."""
+
+
+class Gradient(Protocol):
+    """A function of coordinates with its gradient."""
+
+    @property
+    def parameters(self) -> Any:
+        """The coordinates; ``bounds()`` are their ends."""
+
+    def __call__(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +128,15 @@ def observed_information(
         )
     objective = Objective(expectation, parameters)
     point = parameters.vector(chain)
-    matrix = _hessian(objective, point)
+    matrix = hessian(objective, point)
     _check_smooth(objective, point, matrix)
-    covariance = _inverse(matrix, parameters.labels())
+    covariance = inverse(matrix, parameters.labels(), WAY_OUT)
+    warn_off_maximum(objective, point, covariance)
+    return Information(chain, parameters, matrix, covariance)
+
+
+def warn_off_maximum(objective: Gradient, point: np.ndarray, covariance: np.ndarray, level: int = 5) -> None:
+    """Say so where a Newton step would gain."""
     _, slope = objective(point)
     left = 0.5 * float(slope @ covariance @ slope)
     if left > LEFT:
@@ -122,12 +145,11 @@ def observed_information(
             f"{left:.3g}, and standard errors hold at the maximum only; fit with a smaller tol, or with "
             "method='lbfgs', to the same data",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=level,
         )
-    return Information(chain, parameters, matrix, covariance)
 
 
-def _hessian(objective: Objective, point: np.ndarray) -> np.ndarray:
+def hessian(objective: Gradient, point: np.ndarray) -> np.ndarray:
     """Minus the second derivatives, (n, n)."""
     n = len(point)
     low, high = objective.parameters.bounds()
@@ -139,7 +161,7 @@ def _hessian(objective: Objective, point: np.ndarray) -> np.ndarray:
     return (matrix + matrix.T) / 2
 
 
-def _curvature(objective: Objective, point: np.ndarray, j: int, step: float) -> np.ndarray:
+def _curvature(objective: Gradient, point: np.ndarray, j: int, step: float) -> np.ndarray:
     """Row j of minus the second derivatives, (n,)."""
     up, down = point.copy(), point.copy()
     up[j] += step
@@ -164,7 +186,7 @@ def _check_smooth(objective: Objective, point: np.ndarray, matrix: np.ndarray) -
         )
 
 
-def _inverse(matrix: np.ndarray, labels: list[str]) -> np.ndarray:
+def inverse(matrix: np.ndarray, labels: list[str], way_out: str) -> np.ndarray:
     """Covariance, or an error that says along which numbers there is none."""
     diagonal = np.diagonal(matrix)
     if (diagonal > 0).all():
@@ -180,7 +202,5 @@ def _inverse(matrix: np.ndarray, labels: list[str]) -> np.ndarray:
     raise NumericalError(
         f"the observed information is {'singular' if abs(least) <= SINGULAR else 'not positive definite'} "
         f"along {named}: either the parameters are not at a maximum (fit first, with a smaller tol or with "
-        "method='lbfgs'), or the data do not tell these numbers apart, as where a state is not used, two "
-        "states are alike, or numbers run away together (the size of counts that vary as Poisson's do): fit "
-        "fewer states, add a prior, or leave the letter out of params"
+        f"method='lbfgs'), or the data do not tell these numbers apart{way_out}"
     )

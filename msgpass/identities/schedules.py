@@ -10,7 +10,7 @@ from msgpass.identities.chains import given_chain, normalised_filter, table_grap
 from msgpass.identities.networks import Network, network_graph, random_network
 from msgpass.identities.record import Identity
 from msgpass.run import run
-from msgpass.schedule import Checkpointed, FixedLag, Truncated
+from msgpass.schedule import Checkpointed, FixedLag, ParallelScan, Truncated
 
 
 def fixed_lag_is_truncation(
@@ -59,8 +59,8 @@ def schedules_agree(
     seed=0,
     slots: int = 3,
 ) -> Identity:
-    """8. ``Checkpointed`` = ``Sequential``, and the flat graph = the sliced one, for a table chain and for a
-    network.
+    """8. ``Checkpointed`` = ``ParallelScan`` = ``Sequential``, and the flat graph = the sliced one, for a
+    table chain and for a network.
 
     Parameters
     ----------
@@ -84,7 +84,11 @@ def schedules_agree(
     largest = {}
     for name, graph in (("table chain", table_graph(chain)), ("network", network_graph(network))):
         sequential = run(graph)
-        others = {"checkpointed": run(graph, schedule=Checkpointed(slots)), "flat": run(graph.unroll())}
+        others = {
+            "checkpointed": run(graph, schedule=Checkpointed(slots)),
+            "scan": run(graph, schedule=ParallelScan()),
+            "flat": run(graph.unroll()),
+        }
         for other, m in others.items():
             first = len(left)
             for part in compare(sequential, m):
@@ -98,11 +102,11 @@ def schedules_agree(
     return Identity(
         8,
         "schedules_agree",
-        "Checkpointed = Sequential; flat graph = sliced graph",
+        "Checkpointed = ParallelScan = Sequential; flat graph = sliced graph",
         "every message, belief and gradient, one after another (Sequential)",
-        f"the same with {slots} checkpoints, and on the unrolled graph",
+        f"the same with {slots} checkpoints, by a scan, and on the unrolled graph",
         ours,
         theirs,
-        "Griewank & Walther 2000",
+        "Griewank & Walther 2000; Hassan, Särkkä & García-Fernández 2021",
         details=largest,
     )

@@ -42,7 +42,7 @@ def empty_pass(arrays: GaussianChainArrays) -> FilterPass:
 @np.errstate(over="ignore", invalid="ignore")
 def filter_pass(arrays: GaussianChainArrays) -> FilterPass:
     """Every sequence from its first row to its last; see :class:`FilterPass`."""
-    done = empty_pass(arrays)
+    done, cells, one = empty_pass(arrays), ~np.isnan(arrays.y), np.eye(arrays.mean.shape[-1])
     for k, start in enumerate(arrays.offsets[:-1]):
         a, P = at(arrays.mean, k), at(arrays.cov, k)
         m, U = a, P
@@ -55,10 +55,10 @@ def filter_pass(arrays: GaussianChainArrays) -> FilterPass:
             if not np.isfinite(P).all():
                 done.singular[k] = t - start
                 break
-            seen = np.flatnonzero(~np.isnan(arrays.y[t]))
+            seen = cells[t].nonzero()[0]
             m, U = a, P
             if seen.size:
-                H, R = at(arrays.H, t)[seen], at(arrays.R, t)[np.ix_(seen, seen)]
+                H, R = at(arrays.H, t)[seen], at(arrays.R, t)[seen[:, None], seen]
                 S = symmetric(H @ P @ H.T) + R
                 inverse = inverse_and_logdet(S)
                 done.suspicious[k] |= inverse is None or cancelled(S, H, P)
@@ -66,11 +66,11 @@ def filter_pass(arrays: GaussianChainArrays) -> FilterPass:
                     done.singular[k] = t - start
                     break
                 v, C = arrays.y[t, seen] - H @ a, P @ H.T @ inverse[0]
-                A = remainder(C, H)
+                A = remainder(C, H, one)
                 m, U = a + C @ v, symmetric(A @ P @ A.T + C @ R @ C.T)
                 done.suspicious[k] |= cancelled(U, A, P)
                 done.innovation[t, seen], done.gain[t][:, seen] = v, C
-                done.precision[t][np.ix_(seen, seen)] = inverse[0]
+                done.precision[t][seen[:, None], seen] = inverse[0]
                 done.terms[t] = -0.5 * (seen.size * math.log(2 * math.pi) + inverse[1] + v @ inverse[0] @ v)
             done.filtered_mean[t], done.filtered_cov[t] = m, U
     return done
@@ -78,34 +78,37 @@ def filter_pass(arrays: GaussianChainArrays) -> FilterPass:
 
 def symmetric(matrix: np.ndarray) -> np.ndarray:
     """(M + Mᵀ)/2 of the last two axes."""
-    return (matrix + np.swapaxes(matrix, -1, -2)) / 2
+    return 0.5 * (matrix + matrix.swapaxes(-1, -2))
 
 
 def inverse_and_logdet(S: np.ndarray) -> tuple[np.ndarray, float] | None:
     """S⁻¹ and log|S| by Cholesky's factor of the correlation matrix; None where that is singular."""
-    scale = np.sqrt(np.maximum(np.diag(S), 0))
-    if not (scale > 0).all():
+    scale = np.sqrt(np.maximum(S.diagonal(), 0))
+    if not scale.min() > 0:
         return None
+    if len(S) == 1:
+        return 1 / S, math.log(S[0, 0])
     try:
-        L = np.linalg.cholesky(S / np.outer(scale, scale))
+        L = np.linalg.cholesky(S / (scale[:, None] * scale))
     except np.linalg.LinAlgError:
         return None
-    if np.diag(L).min() ** 2 < SINGULAR:
+    pivots = L.diagonal()
+    if pivots.min() ** 2 < SINGULAR:
         return None
     half = np.linalg.inv(L) / scale
-    return half.T @ half, 2 * float(np.log(np.diag(L)).sum() + np.log(scale).sum())
+    return half.T @ half, 2 * float(np.log(pivots * scale).sum())
 
 
 def cancelled(result: np.ndarray, A: np.ndarray, P: np.ndarray) -> bool:
     """Whether a variance of ``result`` ⊇ A P Aᵀ is far below (Σ_j |A_ij| √P_jj)²: digits have cancelled."""
-    size = (np.abs(A) @ np.sqrt(np.maximum(np.diag(P), 0))) ** 2
-    return bool((np.diag(result) < CANCELLED * size).any())
+    size = np.abs(A) @ np.sqrt(np.maximum(P.diagonal(), 0))
+    return bool((result.diagonal() < CANCELLED * size * size).any())
 
 
-def remainder(C: np.ndarray, H: np.ndarray) -> np.ndarray:
+def remainder(C: np.ndarray, H: np.ndarray, one: np.ndarray) -> np.ndarray:
     """I − C H; what is zero to rounding is zero, for what is observed without noise is known."""
     product = C @ H
-    A = np.eye(len(C)) - product
+    A = one - product
     A[np.abs(A) < 1e-15 * np.abs(product)] = 0
     return A
 
@@ -156,12 +159,13 @@ def adjoint_columns(arrays: GaussianChainArrays, done: FilterPass, innovations: 
 def adjoint_pass(arrays: GaussianChainArrays, done: FilterPass, innovations: np.ndarray) -> AdjointPass:
     """r for every column of innovations, (T, p, 1 + d), and N."""
     T, n = done.predicted_mean.shape
+    one = np.eye(n)
     N = np.zeros((T, n, n))
     for k, first in enumerate(arrays.offsets[:-1]):
         after = np.zeros((n, n))
         for t in range(arrays.offsets[k + 1] - 1, first - 1, -1):
             H = at(arrays.H, t)
-            A = remainder(done.gain[t], H)
+            A = remainder(done.gain[t], H, one)
             N[t] = symmetric(H.T @ done.precision[t] @ H + A.T @ after @ A)
             if t > first:
                 F = at(arrays.F, t - 1 - k)

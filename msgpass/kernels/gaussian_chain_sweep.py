@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from msgpass.errors import NumericalError
 from msgpass.kernels import gaussian_chain_reference as reference
 from msgpass.kernels import gaussian_chain_square_root as square_root
+from msgpass.kernels.gaussian_chain_errors import closed, finite, regular
 from msgpass.kernels.gaussian_chain_flat import Determined, Evidence, evidence, with_spread
 from msgpass.kernels.gaussian_chain_flat_rows import Moments, given, tails_of
 from msgpass.kernels.gaussian_chain_noise import Noise, observation_noise
@@ -60,27 +60,14 @@ class GaussianSweep:
         if arrays.flat.shape[1] and (done.singular >= 0).any():
             arrays = with_spread(arrays)
             done, roots = self._filter(arrays)
-        for k in np.flatnonzero(done.singular >= 0):
-            raise NumericalError(
-                f"the innovation covariance H P Hᵀ + R of sequence {k} is singular at step "
-                f"{done.singular[k]}: earlier rows and the other cells of this row leave no noise in what is "
-                "observed, so it has no density; give R or Q a larger variance, or drop repeated cells"
-            )
+        regular(done)
         return arrays, done, roots
 
-    def _filter(self, arrays):
+    def _filter(self, arrays: GaussianChainArrays) -> tuple[FilterPass, dict[int, np.ndarray]]:
         done = self._passes.filter_pass(arrays)
         redone = np.flatnonzero(done.suspicious | (done.singular >= 0))
         for k in redone:
-            first, last = arrays.offsets[k], done.singular[k]
-            end = arrays.offsets[k + 1] if last < 0 else first + last + 1
-            lost = ~np.isfinite(done.predicted_cov[first:end]).all((1, 2))
-            if lost.any():
-                raise NumericalError(
-                    f"the covariance of the state of sequence {k} overflows at step {np.argmax(lost)}: the "
-                    "transition is unstable and too few rows observe what grows; give a stable transition, "
-                    "a shorter sequence or more data"
-                )
+            finite(arrays, done, k)
         return done, {int(k): square_root.filter_sequence(arrays, done, k) for k in redone}
 
     @property
@@ -110,16 +97,8 @@ class GaussianSweep:
         if not arrays.flat.shape[1]:
             nothing = np.zeros((0, 0))
             return [Determined(np.zeros(0), nothing, nothing, 0.0)] * (len(arrays.offsets) - 1)
-        found = []
-        for k in range(len(arrays.offsets) - 1):
-            found.append(self._evidence(k).all())
-            if found[-1].free.size:
-                coordinates = np.flatnonzero(np.abs(arrays.flat @ found[-1].free).any(1))
-                raise NumericalError(
-                    f"the data of sequence {k} never determine its flat start in state coordinate(s) "
-                    f"{', '.join(map(str, coordinates))}, so it has neither a posterior nor log Z; give "
-                    "these a prior with finite variance, or observe something that depends on them"
-                )
+        found = [self._evidence(k).all() for k in range(len(arrays.offsets) - 1)]
+        closed(arrays, found)
         return found
 
     def _evidence(self, k: int) -> Evidence:
@@ -131,8 +110,9 @@ class GaussianSweep:
     @cached_property
     def totals(self) -> np.ndarray:
         """log Z of each sequence, (N,): the integral is over δ, too."""
-        terms = np.add.reduceat(self._pass.terms, self.arrays.offsets[:-1])
-        return terms + [found.log_z for found in self._flat]
+        if self.arrays.flat.shape[1]:
+            return np.array([found.log_z for found in self._flat])
+        return np.add.reduceat(self._pass.terms, self.arrays.offsets[:-1])
 
     @cached_property
     def predicted(self) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,9 @@ import math
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from queue import SimpleQueue
@@ -182,6 +184,43 @@ def run_pair(f: Callable, args_f: tuple, g: Callable, args_g: tuple) -> tuple[An
     if error is not None:
         raise error
     return mine, other
+
+
+def run_all(tasks: Sequence[tuple[Callable, tuple]]) -> None:
+    """Call ``f(*arguments)`` for every ``(f, arguments)``, on as many threads as there are processors.
+
+    As for :func:`run_pair`, kernels that release the GIL and write to different memory. Whichever thread is
+    free takes the next task, so put long ones first. With more than two processors, threads are started for
+    the call, which costs some 50 µs each.
+
+    Examples
+    --------
+    >>> squares = [0, 0, 0]
+    >>> run_all([(squares.__setitem__, (k, k * k)) for k in range(3)])
+    >>> squares
+    [0, 1, 4]
+    """
+    waiting = deque(tasks)
+
+    def work() -> None:
+        while True:
+            try:
+                function, arguments = waiting.popleft()
+            except IndexError:
+                return
+            function(*arguments)
+
+    threads = min(processors(), len(tasks))
+    if threads <= 1:
+        work()
+    elif threads == 2:
+        run_pair(work, (), work, ())
+    else:
+        with ThreadPoolExecutor(threads - 1, "msgpass") as pool:
+            others = [pool.submit(work) for _ in range(threads - 1)]
+            work()
+        for other in others:
+            other.result()
 
 
 # --- a word to the user while a kernel compiles

@@ -54,7 +54,7 @@ def _vectorised(tables: tuple) -> bool:
     )
 
 
-def _sweep(tables: tuple, lost: float, want_gamma: bool = True) -> tuple:
+def _sweep(tables: tuple, lost: float, want_gamma: bool = True, exact: bool = False) -> tuple:
     """(mantissa, exponent, γ, ξ without its factor A, failed, `Visits` if they come with it), by the family
     that the size selects; γ may be None if it is not wanted.
     """
@@ -64,7 +64,8 @@ def _sweep(tables: tuple, lost: float, want_gamma: bool = True) -> tuple:
         from msgpass.kernels import table_chain_large
 
         index = _NO_ROWS if rows is None else rows
-        return table_chain_large.scaled_sweep(init, transition[0], evidence, index, offsets, lost, want_gamma)
+        here = init, transition[0], evidence, index, offsets, lost, want_gamma
+        return table_chain_large.scaled_sweep(*here, may_forget=not exact)
     if not policy.prefer_kernel(steps, n_states):
         return *reference.scaled_sweep(*tables, lost), None
     from msgpass.kernels import runtime, table_chain_scalar
@@ -124,7 +125,7 @@ def _small(tables: tuple, lost: float, want_gamma: bool) -> tuple | None:
     return None if found[-1] else found
 
 
-def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCounts:
+def expected_counts(problem: ChainProblem, want_gamma: bool = True, exact: bool = False) -> ChainCounts:
     """Posterior marginals, expected transition counts and log Z of every sequence: Baum-Welch's E-step.
 
     Parameters
@@ -134,6 +135,8 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
     want_gamma : bool
         Whether the marginals, (T, K), are wanted; large work over rows of evidence is quicker without. All
         else has the same bits either way.
+    exact : bool
+        Do without segments that start from messages which have forgotten their start.
 
     Returns
     -------
@@ -160,7 +163,7 @@ def expected_counts(problem: ChainProblem, want_gamma: bool = True) -> ChainCoun
         log_scale = np.log(mantissa) + exponent * LN2
         visits = Visits(None if rows is None else row_counts, initial)
         return _counts(problem, log_scale, gamma if want_gamma else None, xi, visits, [])
-    mantissa, exponent, gamma, xi, failed, visits = _sweep(tables, LOST[dtype], want_gamma)
+    mantissa, exponent, gamma, xi, failed, visits = _sweep(tables, LOST[dtype], want_gamma, exact)
     xi *= transition
     impossible: list[tuple[int, int]] = []
     log_scale = _log_scale(mantissa, exponent, failed)

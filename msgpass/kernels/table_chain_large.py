@@ -76,8 +76,10 @@ def scaled_sweep(
     offsets: np.ndarray,
     lost: float,
     want_gamma: bool = True,
+    may_forget: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray, np.ndarray, Visits | None]:
-    """As the reference's scaled sweep; ``transition`` (K, K), ``rows`` empty for evidence in order.
+    """As the reference's scaled sweep; ``transition`` (K, K), ``rows`` empty for evidence in order;
+    ``may_forget`` allows ``meeting``.
 
     With them what γ adds up to, where that comes with the sweep: few rows of evidence, no sequence failed.
     Only then may γ be left out; it is returned nevertheless if a sequence failed, or if it was needed.
@@ -95,7 +97,7 @@ def scaled_sweep(
     for n in alone:
         here = (init, transition, evidence, rows, int(offsets[n]), int(offsets[n + 1]), lost, gamma)
         forgetful = None
-        if _may_meet(n_states, lengths[n]):
+        if may_forget and _may_meet(n_states, lengths[n]):
             family = _family_of_many(n_states)
             with compiling("the sweep over many chains", family.expected_counts):
                 forgetful = table_chain_meeting.one(family, *here, threaded, counts, initial)
@@ -130,7 +132,7 @@ def scaled_sweep(
         return mantissa, exponent, gamma if want_gamma else None, xi[None], failed, visits
     if want_gamma:
         return mantissa, exponent, gamma, xi[None], failed, None
-    return scaled_sweep(init, transition, evidence, rows, offsets, lost)
+    return scaled_sweep(init, transition, evidence, rows, offsets, lost, True, may_forget)
 
 
 def forward_scale(

@@ -43,22 +43,38 @@ class Quadratic(Potential):
 
     def _set(self, form: str, **parts) -> Quadratic:
         self.form = form
-        self.parts = {role: as_part(f"Quadratic: {role}", v) for role, v in parts.items()}
+        self.parts = {}
+        for role, given in parts.items():
+            flat = _flat_cov(given) if role == "cov" else None
+            self.parts[role] = as_part(f"Quadratic: {role}", given) if flat is None else flat
         for role, part in self.parts.items():
             if isinstance(part, Slice):
                 raise GraphError(f"Quadratic: {role} is an array or a parameter, got the slice {part.name}")
-            if role in _COVARIANCES and isinstance(part, np.ndarray):
+            if role in COVARIANCES and isinstance(part, np.ndarray):
                 check_covariance(role, part)
         return self
 
     @classmethod
     def prior(cls, mean, cov) -> Quadratic:
-        """log N(x; mean, cov); cov may be singular."""
+        """log N(x; mean, cov); cov may be singular.
+
+        An infinite variance on the diagonal, with zeros beside it, makes that cell flat: the density is 1
+        along it, whatever the mean, and the other cells have the density of their own block.
+
+        Examples
+        --------
+        >>> Quadratic.prior([0.0, 0.0], np.diag([np.inf, 1.0])).flat.tolist()
+        [True, False]
+        """
         return cls.__new__(cls)._set("prior", mean=mean, cov=cov)
 
     @classmethod
     def linear_gaussian(cls, F, Q, b=0.0) -> Quadratic:
-        """log N(x′; F x + b, Q) over the variables (x, x′); Q may be singular."""
+        """log N(x′; F x + b, Q) over the variables (x, x′); Q may be singular.
+
+        With more than two variables all but the last are sources, and F acts on them end to end: over
+        ``(x[:-1], u[:-1], x[1:])`` F is [A B], over ``(x[:], u[:], y[:])`` it is [H D].
+        """
         return cls.__new__(cls)._set("linear", F=F, Q=Q, b=b)
 
     @classmethod
@@ -71,10 +87,26 @@ class Quadratic(Potential):
         fresh.parts["y"] = array
         return fresh
 
+    @property
+    def flat(self) -> np.ndarray:
+        """Of a prior: which cells are flat."""
+        cov = self.parts.get("cov")
+        if not isinstance(cov, np.ndarray):
+            return np.zeros(np.shape(getattr(cov, "value", 0.0))[-1:], bool)
+        diagonal = cov.reshape(1) if cov.ndim < 2 else np.diagonal(cov, axis1=-2, axis2=-1)
+        return np.isposinf(diagonal)
+
     def check(self, factor) -> None:
-        """Real variables whose sizes fit the matrices."""
+        """Real variables whose sizes fit the matrices; in front of them may stand the states that pick
+        these."""
         forbid_out(factor)
-        for s in factor.args:
+        states, real = states_of(factor)
+        if states is not None and self.form == "canonical":
+            raise GraphError(
+                f"factor {factor.name!r}: a canonical Quadratic relates real variables; the states "
+                f"{factor.args[0].name} may pick the matrices of a prior, a linear_gaussian or an observation"
+            )
+        for s in real:
             if s.node.discrete or not isinstance(s.node, Variable | Sequence | Observation):
                 raise GraphError(
                     f"factor {factor.name!r}: a Quadratic relates real variables and observations, "
@@ -92,19 +124,21 @@ class Quadratic(Potential):
         if factor.stepped and any(not s.stepped for s in factor.args):
             raise GraphError(f"factor {factor.name!r} mixes one variable and many; pair step with step")
         wanted_args = {"prior": 1, "linear": 2, "observation": 1 if "y" in self.parts else 2}.get(self.form)
-        if wanted_args is not None and len(factor.args) != wanted_args:
+        many = self.form == "linear" and len(real) > 2
+        if wanted_args is not None and len(real) != wanted_args and not many:
             raise GraphError(
-                f"factor {factor.name!r}: this Quadratic relates {wanted_args} variable(s), got "
-                f"{len(factor.args)}"
+                f"factor {factor.name!r}: this Quadratic relates {wanted_args} variable(s), got {len(real)}"
             )
-        sizes = [math.prod(s.shape) for s in factor.args]
-        for role, shape in self._shapes(sizes).items():
-            part = self.parts[role]
-            got = part.shape
-            if not any(_fits(got, w) for w in (shape, (factor.n, *shape))):
+        for role, parameter in self.parameters.items():
+            if role in COVARIANCES:
+                check_covariance(f"factor {factor.name!r}: {role}", parameter.value)
+        for role, shape in self._shapes([math.prod(s.shape) for s in real]).items():
+            got = self.parts[role].shape
+            by_state = () if states is None else (states,)
+            if not any(_fits(got, w) for w in (shape, (*by_state, *shape), (factor.n, *by_state, *shape))):
                 raise ShapeError(
                     f"factor {factor.name!r}: {role} has shape {got}, but its variables "
-                    f"{', '.join(s.name for s in factor.args)} want {shape}"
+                    f"{', '.join(s.name for s in factor.args)} want {(*by_state, *shape)}"
                 )
 
     def _shapes(self, sizes: list[int]) -> dict[str, tuple[int, ...]]:
@@ -115,17 +149,28 @@ class Quadratic(Potential):
             return {"mean": (total,), "cov": (total, total)}
         n = sizes[0]
         if self.form == "linear":
-            return {"F": (sizes[1], n), "Q": (sizes[1], sizes[1]), "b": (sizes[1],)}
+            m = sizes[-1]
+            return {"F": (m, total - m), "Q": (m, m), "b": (m,)}
         if "y" in self.parts:
             p = self.parts["R"].shape[-1] if self.parts["R"].shape else 1
             return {"H": (p, n), "R": (p, p), "y": (p,)}
         return {"H": (sizes[1], n), "R": (sizes[1], sizes[1])}
 
     def stacked(self, role: str, factor, values) -> tuple[np.ndarray, bool]:
-        """The part in full shape, and whether its first axis is the step."""
-        sizes = [math.prod(s.shape) for s in factor.args]
-        shape = self._shapes(sizes)[role]
+        """The part in full shape, and whether its first axis is the step; where states pick the matrices they
+        have the axis before the part's own."""
+        states, real = states_of(factor)
+        shape = self._shapes([math.prod(s.shape) for s in real])[role]
         array = self.value(role, values)
+        if states is not None:
+            whole = (states, *shape)
+            if array.size == math.prod(whole) and array.ndim == len(whole):
+                return array, False
+            if array.size == factor.n * math.prod(whole) and array.ndim == len(whole) + 1:
+                return array, True
+            return np.broadcast_to(
+                np.full(shape, array) if array.ndim == 0 else array.reshape(shape), whole
+            ), False
         if _fits(array.shape, shape):
             if role == "b" and array.shape == ():
                 return np.full(shape, array), False
@@ -133,7 +178,15 @@ class Quadratic(Potential):
         return array.reshape((factor.n, *shape)), True
 
 
-_COVARIANCES = ("cov", "Q", "R")
+def states_of(factor) -> tuple[int | None, tuple]:
+    """(states of the discrete variable that picks the matrices, or None; the real arguments)."""
+    if factor.args and factor.args[0].node.discrete and isinstance(factor.args[0].node, Variable | Sequence):
+        return factor.args[0].node.states, factor.args[1:]
+    return None, factor.args
+
+
+COVARIANCES = ("cov", "Q", "R")
+"""Roles that are covariances."""
 
 
 def _fits(got: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
@@ -146,9 +199,36 @@ def _fits(got: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     )
 
 
+def _flat_cov(cov) -> np.ndarray | None:
+    """A covariance with infinite variances as an array; None where there are none."""
+    try:
+        array = np.array(cov, dtype=float)
+    except (TypeError, ValueError):
+        return None
+    if not np.isposinf(array).any():
+        return None
+    square = array.reshape(1, 1) if array.ndim < 2 and array.size == 1 else array
+    if square.ndim != 2 or square.shape[0] != square.shape[1]:
+        raise ShapeError(
+            f"Quadratic: a cov with infinite variances is one square matrix, got shape {array.shape}"
+        )
+    flat = np.isposinf(np.diag(square))
+    beside = np.where(np.eye(len(square), dtype=bool), 0.0, square)
+    if not np.isfinite(square[~flat]).all() or beside[flat].any() or beside[:, flat].any():
+        raise DataError(
+            "Quadratic: an infinite variance stands on the diagonal of cov with zeros beside it; it "
+            "says that "
+            "nothing is known of that cell"
+        )
+    return array
+
+
 def check_covariance(name: str, cov: np.ndarray) -> None:
-    """Symmetric and positive semi-definite (a scalar: not negative)."""
+    """Symmetric and positive semi-definite (a scalar: not negative); flat cells are left out."""
     matrices = cov.reshape(1, 1) if cov.ndim < 2 else cov
+    if matrices.ndim == 2 and np.isposinf(matrices).any():
+        known = ~np.isposinf(np.diag(matrices))
+        matrices = matrices[np.ix_(known, known)]
     if matrices.shape[-1] != matrices.shape[-2]:
         raise ShapeError(f"{name} must be square, got shape {cov.shape}")
     scale = np.abs(matrices).max(initial=1e-300)

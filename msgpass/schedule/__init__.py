@@ -2,7 +2,8 @@
 
 from msgpass.schedule.checkpointed import Checkpointed
 from msgpass.schedule.forward_only import ForwardOnly
+from msgpass.schedule.parallel_scan import ParallelScan
 from msgpass.schedule.sequential import Sequential
 from msgpass.schedule.truncated import FixedLag, Truncated
 
-__all__ = ["Checkpointed", "FixedLag", "ForwardOnly", "Sequential", "Truncated"]
+__all__ = ["Checkpointed", "FixedLag", "ForwardOnly", "ParallelScan", "Sequential", "Truncated"]

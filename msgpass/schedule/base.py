@@ -1,7 +1,8 @@
 """The contract of a schedule.
 
 A schedule is a small value that :func:`msgpass.run` reads. ``backward`` says whether messages run against the
-arrows, ``slots`` how many forward states are kept (None: all). A ``windowed`` schedule drops messages that
+arrows, ``slots`` how many forward states are kept (None: all), ``scans`` whether chains are cut and their
+stretches swept at the same time. A ``windowed`` schedule drops messages that
 leave a window of time, and has three methods more:
 
 ``count(longest)``
@@ -24,6 +25,7 @@ class Schedule:
 
     backward: bool = True
     slots: Any = None  # a number of states
+    scans: bool = False
 
     @property
     def name(self) -> str:

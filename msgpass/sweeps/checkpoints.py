@@ -15,9 +15,9 @@ from functools import cached_property
 import numpy as np
 
 from msgpass.algebra import MaxProduct, SumProduct
-from msgpass.errors import NumericalError
+from msgpass.errors import NumericalError, UnsupportedError
 from msgpass.nodes import Observation
-from msgpass.plan import Losses, Recurrence, TableChain
+from msgpass.plan import Losses, Recurrence, SwitchingChain, TableChain
 from msgpass.schedule.checkpointed import reverse
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.tree import TreeRun
@@ -30,6 +30,12 @@ def run_checkpointed(x) -> None:
         for k, block in enumerate(x.plan.blocks):
             algebra = x.algebras[k]
             compiled = isinstance(block, TableChain) and type(algebra) in (SumProduct, MaxProduct)
+            if isinstance(block, SwitchingChain):
+                raise UnsupportedError(
+                    f"{x.schedule!r} recomputes messages of exact sweeps; AssumedDensity has its own "
+                    "filter and "
+                    "smoother: use Sequential()"
+                )
             if compiled and not block.sparse:
                 from msgpass.sweeps.checkpointed_chain import CheckpointedChain
 

@@ -17,7 +17,7 @@ from msgpass.algebra import Gaussian, MaxProduct, SumProduct, Tangent
 from msgpass.algebra.tangent import Dual
 from msgpass.errors import DataError, ImpossibleEvidenceError, NumericalError, UnsupportedError
 from msgpass.nodes import Observation, Sequence, Slice
-from msgpass.plan import Losses, Map, Plan, Recurrence, TableChain, Tree
+from msgpass.plan import GaussianChain, Losses, Map, Plan, Recurrence, SwitchingChain, TableChain, Tree
 from msgpass.sweeps import real
 from msgpass.sweeps.plain_chain import PlainTables, Recipe
 from msgpass.sweeps.real import Store
@@ -94,6 +94,8 @@ class Execution:
         if isinstance(algebra, Tangent):
             algebra = Gaussian() if block.gaussian else SumProduct()
         clamp = {n: v for n, v in clamp.items() if n in block.nodes} if clamp else clamp
+        if isinstance(block, SwitchingChain):
+            return self.switching(k, block, clamp)
         compiled = isinstance(block, TableChain) and type(algebra) in (SumProduct, MaxProduct)
         if self.schedule.windowed and compiled:
             from msgpass.sweeps.windowed import WindowedChain
@@ -109,13 +111,36 @@ class Execution:
             return run_sparse(self, k, block, isinstance(algebra, MaxProduct), clamp)
         if compiled:
             return self.chain(k, block, algebra, clamp)
+        if isinstance(block, GaussianChain) and type(algebra) is Gaussian:
+            from msgpass.sweeps.gaussian_chain import run_gaussian_chain
+
+            return run_gaussian_chain(self, k, block, algebra, clamp)
         return self.tree(k, block, algebra, clamp)
 
     def chain(self, k: int, block: TableChain, algebra, clamp):
         """A TableChain through its kernels."""
         tables = self.chain_tables(k, block, clamp)
         maximise, forward_only = isinstance(algebra, MaxProduct), not self.schedule.backward
-        return ChainRun(block, tables.layout, self.values, maximise, clamp, forward_only, tables)
+        made = block, tables.layout, self.values, maximise, clamp, forward_only, tables
+        if not self.schedule.scans:
+            return ChainRun(*made)
+        from msgpass.kernels import table_chain_scan
+
+        return ChainRun(*made, table_chain_scan)
+
+    def switching(self, k: int, block: SwitchingChain, clamp):
+        """A switching chain by Kim's filter."""
+        from msgpass.sweeps.switching_chain import SwitchingRun
+
+        if self.schedule.windowed:
+            raise UnsupportedError(
+                f"{self.schedule!r} drops messages; AssumedDensity has its own filter and smoother: use "
+                "Sequential(), "
+                "or ForwardOnly() for the filter"
+            )
+        return SwitchingRun(
+            block, self.chain_tables(k, block.states, clamp), self.values, self.schedule.backward
+        )
 
     def chain_tables(self, k: int, block: TableChain, clamp):
         """A chain's log tables; those that no value of this run touches are kept with the plan."""

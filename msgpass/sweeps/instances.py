@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from msgpass.algebra.gaussian import Canonical, Information, Linear, Moments
+from msgpass.algebra.gaussian_forms import Canonical, Information, Linear, Moments, to_information
 from msgpass.errors import DataError, NumericalError
 from msgpass.kernels.chain_reference import log_sum_exp
 from msgpass.nodes import Parameter, Slice
@@ -230,29 +230,59 @@ class QuadraticInstances:
         row = array if arg.rows is None else array[rows_of(self.family, arg, slice(j, j + 1))][0]
         return np.asarray(row, float).reshape(-1)
 
-    def potential(self, j: int, out: int | None):
+    def potential(self, j: int, out: Any):
         """Instance j over its latent variables, ``out`` (an index into the latent ones) last; a message for
         one variable.
         """
         if self.form == "prior":
-            return Moments(self.part("mean", j), self.part("cov", j), 0.0)
+            return prior_message(self.part("mean", j), self.part("cov", j))
         if self.form in ("linear", "observation"):
             F, Q, b = self.affine(j)
-            if self.form == "observation" and "y" in self.parts:
-                return _evidence(F, Q, b, self.part("y", j))
-            if not self.latent[1]:
-                return _evidence(F, Q, b, self.data(1, j))
-            if not self.latent[0]:
-                return Moments(F @ self.data(0, j) + b, Q, 0.0)
-            return Linear(F, Q, b, flipped=out == 0)
+            y = self.target(j)
+            if y is not None:
+                said = evidence(np.hstack(F), Q, b, y)
+                return said if sum(self.latent) == 1 else self._ordered(said, out)
+            if not F:
+                return Moments(b, Q, 0.0)
+            order = [k for k in range(len(F) + 1) if k != out] + [out]
+            blocks: list[Any] = [*F, None]
+            return Linear(tuple(blocks[k] for k in order), Q, b, order.index(len(F)))
         return self._canonical(j, out)
 
-    def affine(self, j: int):
-        """(F, Q, b) of a relation y = F x + b + noise of covariance Q."""
-        if self.form == "linear":
-            return self.part("F", j), self.part("Q", j), self.part("b", j)
-        H = self.part("H", j)
-        return H, self.part("R", j), np.zeros(H.shape[0], H.dtype)
+    def target(self, j: int) -> np.ndarray | None:
+        """What is observed of the last variable of a linear relation; None where it is latent."""
+        if "y" in self.parts:
+            return self.part("y", j)
+        return None if self.latent[-1] else self.data(len(self.latent) - 1, j)
+
+    def affine(self, j: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+        """([F of each latent source], Q, b) of y = Σ F x + b + noise of covariance Q; what is observed of the
+        sources is in b."""
+        if self.form == "observation":
+            H, R = self.part("H", j), self.part("R", j)
+            b = np.zeros(H.shape[0], H.dtype)
+            return ([H], R, b) if self.latent[0] else ([], R, b + H @ self.given(0, j))
+        F, b = self.part("F", j), self.part("b", j)
+        blocks, start = [], 0
+        for k, size in enumerate(self.sizes[:-1]):
+            block = F[:, start : start + size]
+            start += size
+            if self.latent[k]:
+                blocks.append(block)
+            else:
+                b = b + block @ self.given(k, j)
+        return blocks, self.part("Q", j), b
+
+    def given(self, k: int, j: int) -> np.ndarray:
+        """Observed source k, which may not be missing."""
+        value = self.data(k, j)
+        if np.isnan(value).any():
+            raise missing_source(self.family, k, j)
+        return value
+
+    def _ordered(self, said: Information, out: Any) -> Canonical:
+        sizes = [s for s, free in zip(self.sizes, self.latent, strict=True) if free]
+        return _in_order(said, sizes, out)
 
     def _canonical(self, j: int, out: Any):
         h, precision = self.part("h", j), self.part("precision", j)
@@ -266,7 +296,7 @@ class QuadraticInstances:
         scale += float(h[given] @ x[given] - 0.5 * x[given] @ precision[np.ix_(given, given)] @ x[given])
         hidden = ~free & missing
         if hidden.any():
-            from msgpass.algebra.gaussian import marginal
+            from msgpass.algebra.gaussian_forms import marginal
 
             keep = free | hidden
             inside = Information(h_free[keep], precision[np.ix_(keep, keep)], scale)
@@ -275,12 +305,8 @@ class QuadraticInstances:
         else:
             h_part, p_part = h_free[free], precision[np.ix_(free, free)]
         sizes = tuple(s for s, is_free in zip(self.sizes, self.latent, strict=True) if is_free)
-        if len(sizes) == 1:
-            return Information(h_part, p_part, scale)
-        blocks = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
-        order = [k for k in range(len(sizes)) if k != out] + [out]
-        index = np.concatenate([blocks[k] for k in order])
-        return Canonical(h_part[index], p_part[np.ix_(index, index)], scale, tuple(sizes[k] for k in order))
+        said = Information(h_part, p_part, scale)
+        return said if len(sizes) == 1 else _in_order(said, sizes, out)
 
     def _known(self, j, owner):
         free = np.array(self.latent)[owner]
@@ -320,7 +346,7 @@ class QuadraticInstances:
             ):
                 self._add(role, j, statistic, store, names)
             return
-        n = self.sizes[0]
+        n = sum(self.sizes[: len(self.latent) - (len(self.latent) > 1)])
         if "y" in self.parts:
             y = self.part("y", j).reshape(-1)
             full_mean = np.concatenate([full_mean, y])
@@ -337,19 +363,24 @@ class QuadraticInstances:
         )
 
     def _add_affine(self, j, x, y, yy, yx, store, names, xx=None) -> None:
-        """e = y − F x − b:  ∂F = Q⁻¹E[e xᵀ],  ∂b = Q⁻¹E[e],  ∂Q = ½(Q⁻¹E[e eᵀ]Q⁻¹ − Q⁻¹)."""
+        """e = y − F x − b:  ∂F = Q⁻¹E[e xᵀ],  ∂b = Q⁻¹E[e],  ∂Q = ½(Q⁻¹E[e eᵀ]Q⁻¹ − Q⁻¹); x holds all
+        sources."""
         prior = self.form == "prior"
         if prior:
             F, Q, b = np.zeros((y.size, 0)), self.part("cov", j), self.part("mean", j)
             x, xx = np.zeros(0), np.zeros((0, 0))
+        elif self.form == "linear":
+            F, Q, b = self.part("F", j), self.part("Q", j), self.part("b", j)
         else:
-            F, Q, b = self.affine(j)
+            F, Q = self.part("H", j), self.part("R", j)
+            b = np.zeros(F.shape[0], F.dtype)
         roles = ("", "cov", "mean") if prior else ("F", "Q", "b") if self.form == "linear" else ("H", "R", "")
-        observed = not prior and not self.latent[-1] and len(self.latent) > 1
-        source = self.family.args[-1].name if observed else None
-        if not any(r in names for r in roles) and source is None:
+        observed = [] if prior else [k for k, free in enumerate(self.latent) if not free]
+        if not any(r in names for r in roles) and not observed:
             return
         seen = ~np.isnan(y)
+        if prior:
+            seen &= ~np.isposinf(np.diag(Q))
         e = (y - F @ x - b)[seen]
         F, yx, yy = F[seen], yx[seen], yy[np.ix_(seen, seen)]
         ex = yx - F @ xx
@@ -372,16 +403,24 @@ class QuadraticInstances:
         for role, g in grads.items():
             if role:
                 self._add(role, j, g, store, names)
-        if source is not None:
-            arg = self.family.args[-1]
-            pull = np.zeros(len(seen))
-            pull[full] = -(W @ e)
-            target = store[source]
-            if arg.rows is None:
-                target += pull.reshape(target.shape)
+        pull = W @ e
+        starts = np.cumsum([0, *self.sizes])
+        for k in observed:
+            if k == len(self.latent) - 1:
+                said = np.zeros(len(seen))
+                said[full] = -pull
             else:
-                rows = rows_of(self.family, arg, slice(j, j + 1))
-                target[rows] += pull.reshape(1, *target.shape[1:])
+                said = F[:, starts[k] : starts[k + 1]].T @ pull
+            self._add_to_observation(k, j, said, store)
+
+    def _add_to_observation(self, k: int, j: int, said: np.ndarray, store) -> None:
+        arg = self.family.args[k]
+        target = store[arg.name]
+        if arg.rows is None:
+            target += said.reshape(target.shape)
+        else:
+            rows = rows_of(self.family, arg, slice(j, j + 1))
+            target[rows] += said.reshape(1, *target.shape[1:])
 
     def _add(self, role, j, statistic, store, names) -> None:
         if role not in names:
@@ -398,7 +437,7 @@ class QuadraticInstances:
             store[names[role]] = target + total.reshape(view.shape)
 
 
-def _evidence(F, Q, b, y) -> Information:
+def evidence(F, Q, b, y) -> Information:
     """exp of log N(y; F x + b, Q) as a function of x; missing cells are left out."""
     seen = ~np.isnan(y)
     F, Q, r = F[seen], Q[np.ix_(seen, seen)], (y - b)[seen]
@@ -411,6 +450,35 @@ def _evidence(F, Q, b, y) -> Information:
     A, w = np.linalg.solve(L, F), np.linalg.solve(L, r)
     scale = -0.5 * r.size * math.log(2 * math.pi) - np.log(np.diag(L)).sum() - 0.5 * w @ w
     return Information(A.T @ w, A.T @ A, float(scale))
+
+
+def _in_order(said: Information, sizes, out: int) -> Canonical:
+    """Several variables end to end, ``out`` moved to the end."""
+    blocks = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    order = [k for k in range(len(sizes)) if k != out] + [out]
+    index = np.concatenate([blocks[k] for k in order])
+    h, precision = said.h[index], said.precision[np.ix_(index, index)]
+    return Canonical(h, precision, said.log_scale, tuple(sizes[k] for k in order))
+
+
+def prior_message(mean: np.ndarray, cov: np.ndarray):
+    """A prior as a message; with flat cells in information form."""
+    flat = np.isposinf(np.diag(cov))
+    if not flat.any():
+        return Moments(mean, cov, 0.0)
+    known = np.flatnonzero(~flat)
+    h, precision = np.zeros(mean.size), np.zeros(cov.shape)
+    part = to_information(Moments(mean[known], cov[np.ix_(known, known)], 0.0))
+    h[known], precision[np.ix_(known, known)] = part.h, part.precision
+    return Information(h, precision, part.log_scale)
+
+
+def missing_source(family: Family, k: int, j: int) -> DataError:
+    """An observed source of a linear relation has NaN."""
+    return DataError(
+        f"{family.name!r} reads {family.args[k].slice.name}, which is missing (NaN) at its instance {j}: a "
+        "missing source cannot be integrated out; fill it in, or make it a latent variable with a prior"
+    )
 
 
 def parameter_names(family: Family) -> dict[str, str]:

@@ -16,8 +16,10 @@ from msgpass.algebra import MaxProduct, SumProduct
 from msgpass.errors import DataError, UnavailableError, UnsupportedError
 from msgpass.kernels import sparse_chain_paths as sparse
 from msgpass.kernels.chain_paths import draw_paths, path_entropies, ranked_paths
+from msgpass.plan import GaussianChain
 from msgpass.sweeps import tree_paths
 from msgpass.sweeps.checkpointed_chain import CheckpointedChain
+from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.readings import full, on_chain, owner
 from msgpass.sweeps.sparse_chain import SparseChainRun
 from msgpass.sweeps.windowed import WindowedChain
@@ -43,24 +45,30 @@ def totals(x, name: str) -> np.ndarray:
     kept = x.runs.get(owner(x, name)[0]) if name in x.plan.owner else None
     if isinstance(kept, CheckpointedChain):
         return np.array(kept.per_sequence, np.float64)
-    run, _ = _component(x, name)
+    run, _ = _component(x, name, gaussian=True)
     if on_chain(run):
         return np.array(_plain(run).per_sequence, np.float64)
+    if isinstance(run, GaussianChainRun):
+        return run.per_sequence
     return tree_paths.totals(run, name)
 
 
 def sample(x, name: str, rng, n: int | None) -> np.ndarray:
     """Draws of a variable's states from the posterior over whole assignments."""
-    run, algebra = _component(x, name)
-    if type(algebra) is not SumProduct:
+    run, algebra = _component(x, name, gaussian=True)
+    gaussian = isinstance(run, GaussianChainRun)
+    if type(algebra) is not SumProduct and not gaussian:
         raise UnsupportedError(
-            f"assignments of {name!r} are drawn from sum-product messages; this run was {algebra.name}: use "
-            "SumProduct()"
+            f"{name!r} is drawn from sum-product messages, or, in a Gaussian chain, from Gaussian "
+            f"ones; this run was {algebra.name}: use SumProduct() or Gaussian()"
         )
     if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1):
         raise DataError(f"the number of draws must be a whole number ≥ 1, got {n!r}")
     rng = np.random.default_rng(rng)
     run.impossible()
+    if gaussian:
+        draws = run.sample(rng, n or 1)
+        return draws if n is not None else draws[0]
     if not on_chain(run):
         draws = tree_paths.sample(run, name, rng, n or 1)
         return draws if n is not None else draws[0]
@@ -125,9 +133,10 @@ def entropy(x, name: str) -> np.ndarray:
     return path_entropies(run.log_alpha_beta[0], run.gamma, run.tables.log_transition, run.layout.offsets)
 
 
-def _component(x, name: str):
-    """(run, algebra) of the discrete component that holds a variable."""
-    if name not in x.plan.owner or not x.plan.graph.nodes[name].discrete:
+def _component(x, name: str, gaussian: bool = False):
+    """(run, algebra) of the discrete component that holds a variable, or of its Gaussian chain."""
+    chain = name in x.plan.owner and isinstance(x.plan.owner[name], GaussianChain)
+    if name not in x.plan.owner or not (x.plan.graph.nodes[name].discrete or (gaussian and chain)):
         names = [n for n in x.plan.owner if x.plan.graph.nodes[n].discrete]
         raise UnavailableError(
             f"{name!r} is not a latent discrete variable; this graph has {', '.join(names) or 'none'}"

@@ -4,61 +4,24 @@ message.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from msgpass.algebra import MaxProduct
-from msgpass.algebra.gaussian import to_information, to_moments
+from msgpass.algebra.gaussian_forms import to_moments
 from msgpass.algebra.tangent import Dual
 from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.nodes import Parameter, Sequence
-from msgpass.plan import Map, Recurrence, TableChain, Tree
+from msgpass.plan import Map, Recurrence, SwitchingChain, TableChain, Tree
 from msgpass.sweeps.checkpointed_chain import CheckpointedChain
+from msgpass.sweeps.gaussian_chain import GaussianChainRun
+from msgpass.sweeps.gaussian_messages import GaussianBelief, GaussianMessages
 from msgpass.sweeps.rows import rows_of
 from msgpass.sweeps.sparse_chain import SparseChainRun
+from msgpass.sweeps.switching_chain import SwitchingRun
 from msgpass.sweeps.table_chain import ChainRun
 from msgpass.sweeps.windowed import WindowedChain
-
-
-class GaussianMessages(NamedTuple):
-    """Stacked Gaussian messages exp(h·x − ½ xᵀΛx); ``mean`` and ``cov`` where they exist."""
-
-    items: tuple
-    shape: tuple[int, ...]
-
-    def _stack(self, pick, matrix: bool) -> np.ndarray:
-        arrays = [pick(m) for m in self.items]
-        if not self.shape:
-            arrays = [a[0, 0] if matrix else a[0] for a in arrays]
-        return np.stack(arrays)
-
-    @property
-    def h(self) -> np.ndarray:
-        """Information vectors."""
-        return self._stack(lambda m: to_information(m).h, False)
-
-    @property
-    def precision(self) -> np.ndarray:
-        """Precision matrices."""
-        return self._stack(lambda m: to_information(m).precision, True)
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Means."""
-        return self._stack(lambda m: to_moments(m).mean, False)
-
-    @property
-    def cov(self) -> np.ndarray:
-        """Covariances."""
-        return self._stack(lambda m: to_moments(m).cov, True)
-
-
-class GaussianBelief(NamedTuple):
-    """Posterior mean and covariance, first axis time for a sequence."""
-
-    mean: np.ndarray
-    cov: np.ndarray
 
 
 def owner(x, name: str) -> tuple[int, Any]:
@@ -86,8 +49,13 @@ def forward(x, name: str):
     k, block = owner(x, name)
     if isinstance(block, Map | Recurrence):
         return x.values[name] if x.tangents is None else Dual(x.values[name], x.tangents[name])
+    if isinstance(x.runs[k], SwitchingRun):
+        filtered = x.runs[k].filtered
+        return filtered.log_weights if x.plan.graph.nodes[name].discrete else x.runs[k].moments(filtered)
     if on_chain(x.runs[k]):
         return x.runs[k].stacked(x.runs[k].log_alpha_beta[0])
+    if isinstance(x.runs[k], GaussianChainRun):
+        return x.runs[k].forward
     return _stack(x, name, k, lambda run, v: run.forward[v])
 
 
@@ -98,9 +66,17 @@ def backward(x, name: str):
     if isinstance(block, Map | Recurrence):
         needs_backward(x, f"the cotangents of {name!r}")
         return sum(later.complete(name) for _, later in x.stores.values())
+    if isinstance(x.runs[k], SwitchingRun):
+        raise UnavailableError(
+            f"AssumedDensity smooths by correcting its filter, so nothing is passed backward to {name!r} "
+            "alone; "
+            f"m.forward[{name!r}] is the filter and m.belief[{name!r}] the smoother"
+        )
     if on_chain(x.runs[k]):
         return x.runs[k].stacked(x.runs[k].log_alpha_beta[1])
     _needs_schedule(x, name)
+    if isinstance(x.runs[k], GaussianChainRun):
+        return x.runs[k].backward
     return _stack(x, name, k, lambda run, v: run.backward[v])
 
 
@@ -137,7 +113,7 @@ def discrete_names(x) -> list[str]:
 
 def believed(x) -> list[str]:
     """Names that have a belief: variables of components, and their factors."""
-    blocks = [b for b in x.plan.blocks if isinstance(b, TableChain | Tree)]
+    blocks = [b for b in x.plan.blocks if isinstance(b, TableChain | Tree | SwitchingChain)]
     return [n for b in blocks for n in b.nodes] + [f.name for b in blocks for f in b.families]
 
 
@@ -150,9 +126,15 @@ def believe(x, name: str):
         return _factor_belief(x, name)
     k, block = owner(x, name)
     run = x.runs[k]
+    if isinstance(run, SwitchingRun):
+        return run.mixtures.log_weights if graph.nodes[name].discrete else run.moments(run.mixtures)
     if on_chain(run):
         return run.log_belief()
     run.impossible()
+    if isinstance(run, GaussianChainRun):
+        mean, cov = run.belief()
+        shape = graph.nodes[name].shape
+        return GaussianBelief(mean.reshape(len(mean), *shape), cov if shape else cov[:, 0, 0])
     if block.gaussian:
         messages = _stack(x, name, k, lambda r, v: to_moments(r.belief(v)))
         mean, cov = messages.mean, messages.cov
@@ -167,11 +149,19 @@ def believe(x, name: str):
 def _factor_belief(x, name: str):
     k, block = next((k, b) for k, b in enumerate(x.plan.blocks) if any(f.name == name for f in b.families))
     family = next(f for f in block.families if f.name == name)
+    if isinstance(x.runs[k], SwitchingRun):
+        joint = x.runs[k].factor_belief(family)
+        if isinstance(joint, GaussianBelief):
+            return _as_belief(family, *joint)
+        return joint if family.factor.stepped or family.factor.n > 1 else joint[0]
     if on_chain(x.runs[k]):
         found = chain_joint(x.runs[k], family)
         return found if family.factor.stepped or family.factor.n > 1 else found[0]
     run = x.runs[k]
     run.impossible()
+    if isinstance(run, GaussianChainRun):
+        moments = run.factor_belief(family)
+        return _as_belief(family, moments.mean, moments.cov)
     place = block.families.index(family)
     parts = sorted(
         (part.j, i, part)
@@ -181,9 +171,12 @@ def _factor_belief(x, name: str):
     )
     joints = [run.as_factor(run.o.instances[i], part, run.joint(i)) for _, i, part in parts]
     if block.gaussian:
-        belief = GaussianBelief(np.stack([j.mean for j in joints]), np.stack([j.cov for j in joints]))
-        return belief if family.counts is not None else GaussianBelief(belief.mean[0], belief.cov[0])
+        return _as_belief(family, np.stack([j.mean for j in joints]), np.stack([j.cov for j in joints]))
     return np.stack(joints) if family.factor.stepped or family.factor.n > 1 else joints[0]
+
+
+def _as_belief(family, mean: np.ndarray, cov: np.ndarray) -> GaussianBelief:
+    return GaussianBelief(mean, cov) if family.counts is not None else GaussianBelief(mean[0], cov[0])
 
 
 def chain_joint(run, family) -> np.ndarray:
@@ -253,6 +246,29 @@ def no_gradient(x, name: str) -> str | None:
 def parameter(x, name: str) -> np.ndarray:
     """What arrives at a parameter."""
     return gradient(x, name)
+
+
+def mixture(x, name: str):
+    """The posterior of a switched variable, one Gaussian a state."""
+    _needs_schedule(x, f"the mixture of {name!r}")
+    run = full(x).runs[owner(x, name)[0]] if name in x.plan.owner else None
+    if not isinstance(run, SwitchingRun):
+        raise UnavailableError(
+            f"{name!r} is no Gaussian chain that states switch, so its posterior is no mixture; read m.belief"
+        )
+    return run.mixtures
+
+
+def converged(x, name: str) -> np.ndarray:
+    """Rows from which the gains of a Gaussian chain are constant."""
+    run = full(x).runs[owner(x, name)[0]] if name in x.plan.owner else None
+    if not isinstance(run, GaussianChainRun):
+        raise UnavailableError(
+            f"{name!r} has no gains: they belong to a chain of Gaussian variables, one real sequence "
+            "linked step "
+            "step to step by Quadratic.linear_gaussian, under Sequential() or ForwardOnly()"
+        )
+    return run.sweep.converged
 
 
 def assignment(x, name: str) -> np.ndarray:

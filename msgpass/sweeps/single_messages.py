@@ -13,10 +13,12 @@ import numpy as np
 from msgpass.errors import GraphError, UnavailableError, UnsupportedError
 from msgpass.graph import Factor, FactorInstance
 from msgpass.nodes import Parameter, Sequence, Slice, as_slice
-from msgpass.plan import Losses, TableChain, Tree
+from msgpass.plan import Losses, SwitchingChain, TableChain, Tree
+from msgpass.sweeps.gaussian_chain import GaussianChainRun
+from msgpass.sweeps.gaussian_messages import GaussianMessages
 from msgpass.sweeps.instances import QuadraticInstances, TableInstances
 from msgpass.sweeps.local import vjp_one
-from msgpass.sweeps.readings import GaussianMessages, chain_joint, full, gradient, needs_backward, on_chain
+from msgpass.sweeps.readings import chain_joint, full, gradient, needs_backward, on_chain
 from msgpass.sweeps.real import Store, loss_messages
 from msgpass.sweeps.rows import edges_of, per_instance, read, rows_of
 from msgpass.sweeps.sparse_chain import SparseChainRun
@@ -45,6 +47,11 @@ def message(x, source, target):
     k, block, family = next(
         (k, b, f) for k, b in enumerate(x.plan.blocks) for f in b.families if f.name == instance.factor.name
     )
+    if isinstance(block, SwitchingChain):
+        raise UnsupportedError(
+            "AssumedDensity keeps mixtures by row and no single messages; read m.forward, m.belief and "
+            "m.mixture"
+        )
     where = as_slice(variable)
     if where.node.graph is not x.plan.graph:
         raise GraphError(f"{where.name!r} belongs to another graph")
@@ -54,8 +61,15 @@ def message(x, source, target):
     if isinstance(block, TableChain) and on_chain(x.runs[k]):
         return _chain_message(x.runs[k], family, instance.t, name, row, from_factor, x.clamp.get(name))
     if isinstance(block, TableChain | Tree):
-        return _tree_message(x.runs[k], block.families.index(family), instance, name, row, from_factor)
+        return _tree_message(
+            _by_message(x.runs[k]), block.families.index(family), instance, name, row, from_factor
+        )
     return _step_message(x, k, block, family, instance.t, name, row, from_factor)
+
+
+def _by_message(run):
+    """A Gaussian chain message by message."""
+    return run.tree if isinstance(run, GaussianChainRun) else run
 
 
 def _row(where: Slice) -> int:
@@ -196,7 +210,8 @@ def _at_parameter(x, k, block, family, j, name, from_factor):
 
 def _table_at_parameter(x, k, block, family, j, name):
     total = np.zeros_like(x.values[name])
-    for run, sign in x.shares(k):
+    for made_run, sign in x.shares(k):
+        run = _by_message(made_run)
         run.impossible()
         if isinstance(run, SparseChainRun):
             total += sign * run.instance_counts(family, j)

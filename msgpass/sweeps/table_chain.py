@@ -15,14 +15,8 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from msgpass.errors import ImpossibleEvidenceError
-from msgpass.kernels.table_chain import (
-    ChainCounts,
-    ChainProblem,
-    best_path,
-    expected_counts,
-    forward_scale,
-    log_messages,
-)
+from msgpass.kernels import table_chain as sequential
+from msgpass.kernels.table_chain import ChainCounts, ChainProblem
 from msgpass.kernels.table_chain_exponentiate import scaled_exponentials, scaled_whole
 from msgpass.nodes import Parameter
 from msgpass.plan import TableChain
@@ -280,7 +274,9 @@ class ChainRun:
         clamp=None,
         forward_only: bool = False,
         cached: Any = None,
+        kernels: Any = sequential,
     ):
+        self.kernels = kernels  # a module: `table_chain`, or one that answers the same
         self.block, self.layout, self.maximise = block, layout, maximise
         self.tables: Any = ChainTables(block, layout, values, clamp) if cached is None else cached
         self.forward_only = forward_only
@@ -289,7 +285,8 @@ class ChainRun:
         self.removed: Any = None
         t = self.tables
         if maximise:
-            scores, path = best_path(t.log_init, t.log_transition, t.log_evidence, t.rows, layout.offsets)
+            here = t.log_init, t.log_transition, t.log_evidence, t.rows, layout.offsets
+            scores, path = kernels.best_path(*here)
             self.path = path
             self.per_sequence = np.asarray(scores, np.float64)
         else:
@@ -299,7 +296,7 @@ class ChainRun:
     @cached_property
     def per_sequence(self) -> np.ndarray:
         """log Z, or the best score, of every sequence."""
-        scale = forward_scale(self.problem) if self.forward_only else self.counts.log_scale
+        scale = self.kernels.forward_scale(self.problem) if self.forward_only else self.counts.log_scale
         return scale + self.removed
 
     @cached_property
@@ -313,7 +310,7 @@ class ChainRun:
         if self.maximise or self.forward_only:
             return None
         with np.errstate(over="ignore", invalid="ignore"):
-            return expected_counts(self.problem, self.want_gamma)
+            return self.kernels.expected_counts(self.problem, self.want_gamma)
 
     def first_impossible(self) -> tuple[int, int] | None:
         """(sequence, step) of the first impossible step."""
@@ -338,7 +335,7 @@ class ChainRun:
     def log_alpha_beta(self) -> tuple[np.ndarray, np.ndarray]:
         """True unnormalised log messages in kernel order."""
         t = self.tables
-        return log_messages(
+        return self.kernels.log_messages(
             t.log_init, t.log_transition, t.log_evidence, t.rows, self.layout.offsets, self.maximise
         )
 
@@ -354,7 +351,7 @@ class ChainRun:
         self.want_gamma = True
         counts: Any = self.counts
         if counts.gamma is None:
-            counts = expected_counts(self.problem)
+            counts = self.kernels.expected_counts(self.problem)
         return counts.gamma
 
     def log_belief(self) -> np.ndarray:

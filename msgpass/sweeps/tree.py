@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from msgpass.algebra.gaussian import Canonical, canonical, to_moments
+from msgpass.algebra.gaussian_forms import Canonical, canonical, to_moments
 from msgpass.errors import GraphError, ImpossibleEvidenceError
 from msgpass.nodes import Sequence
 from msgpass.plan import Tree, latent

@@ -19,7 +19,9 @@ def gaps(rng, y: np.ndarray) -> np.ndarray:
     return np.where(rng.random(y.shape) < 0.3, np.nan, y)
 
 
-LOCALS = ["observed", "gappy", "by step", "canonical", "last", "given"]
+LOCALS = ["observed", "gappy", "by step", "canonical", "last", "given", "feed-through", "second prior"]
+LINKS = ["shared", "by step", "no offset", "canonical", "inputs", "inputs by step"]
+STARTS = ["prior", "shared prior", "partly flat", "driven"]
 
 
 @st.composite
@@ -27,22 +29,40 @@ def chains(draw):
     """A real sequence, possibly ragged, with a prior, linear-Gaussian transitions and any mix of evidence."""
     shape = draw(st.sampled_from([(), (1,), (2,), (3,)]))
     lengths = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
-    transition = draw(st.sampled_from(["shared", "by step", "no offset", "canonical"]))
+    transition, start = draw(st.sampled_from(LINKS)), draw(st.sampled_from(STARTS))
     locals_ = draw(st.lists(st.sampled_from(LOCALS), unique=True))
-    return chain(np.random.default_rng(draw(seeds)), shape, lengths, transition, locals_)
+    if start == "partly flat":
+        locals_ = ["observed", *(kind for kind in locals_ if kind != "observed")]  # or nothing determines x
+    return chain(np.random.default_rng(draw(seeds)), shape, lengths, transition, locals_, start)
 
 
-def chain(rng, shape=(2,), lengths=(4,), transition="shared", locals_=("observed",)):
+def chain(rng, shape=(2,), lengths=(4,), transition="shared", locals_=("observed",), start="shared prior"):
     """See :func:`chains`."""
     n, total, pairs = int(np.prod(shape)), sum(lengths), sum(lengths) - len(lengths)
     g = FactorGraph()
     x = g.sequence("x", length=list(lengths), shape=shape)
-    g.factor(
-        Quadratic.prior(g.parameter("mean", rng.normal(size=n)), g.parameter("cov", covariance(rng, n))),
-        x[0],
-        name="prior",
-    )
+    mean, cov = rng.normal(size=n), covariance(rng, n)
+    if start == "prior":
+        many = rng.normal(size=(len(lengths), n)), np.stack([covariance(rng, n) for _ in lengths])
+        g.factor(Quadratic.prior(g.parameter("mean", many[0]), many[1]), x[0], name="prior")
+    elif start == "partly flat":
+        cov[0], cov[:, 0], cov[0, 0] = 0, 0, np.inf
+        g.factor(Quadratic.prior(g.parameter("mean", mean), cov), x[0], name="prior")
+    elif start == "driven":
+        v = g.observe("drive", rng.normal(size=2))
+        D, b = g.parameter("D", rng.normal(size=(n, 2))), g.parameter("start", mean)
+        g.factor(Quadratic.linear_gaussian(D, g.parameter("cov", cov), b), v, x[0], name="prior")
+    else:
+        g.factor(Quadratic.prior(g.parameter("mean", mean), g.parameter("cov", cov)), x[0], name="prior")
     F, Q = 0.7 * rng.normal(size=(n, n)), covariance(rng, n)
+    if transition.startswith("inputs"):
+        u = g.observe("u", rng.normal(size=(total, 2)))
+        F = np.hstack([F, rng.normal(size=(n, 2))])
+        if transition == "inputs by step":
+            F = rng.normal(size=(pairs, n, n + 2))
+        relation = Quadratic.linear_gaussian(g.parameter("F", F), g.parameter("Q", Q), g.parameter("b", mean))
+        g.factor(relation, x[:-1], u[:-1], x[1:], name="link")
+        return _with_locals(g, rng, x, n, total, locals_)
     if transition == "by step" and pairs:
         F = g.parameter("F", 0.7 * rng.normal(size=(pairs, n, n)))
         Q = np.stack([covariance(rng, n) for _ in range(pairs)])
@@ -59,6 +79,10 @@ def chain(rng, shape=(2,), lengths=(4,), transition="shared", locals_=("observed
         g.factor(
             Quadratic.linear_gaussian(g.parameter("F", F), g.parameter("Q", Q), b), x[:-1], x[1:], name="link"
         )
+    return _with_locals(g, rng, x, n, total, locals_)
+
+
+def _with_locals(g, rng, x, n: int, total: int, locals_):
     for kind in locals_:
         if kind == "observed":
             y = g.observe("y", rng.normal(size=(total, 2)))
@@ -83,6 +107,19 @@ def chain(rng, shape=(2,), lengths=(4,), transition="shared", locals_=("observed
             g.factor(Quadratic(h, W, g.parameter("scale", 0.2)), x[:], name="local")
         elif kind == "last":
             g.factor(Quadratic(g.parameter("h last", rng.normal(size=n)), np.eye(n)), x[-1], name="end")
+        elif kind == "feed-through":
+            w, y = (
+                g.observe("inputs", rng.normal(size=(total, 1))),
+                g.observe("o", gaps(rng, rng.normal(size=(total, 2)))),
+            )
+            HD, d = g.parameter("HD", rng.normal(size=(2, n + 1))), g.parameter("d", rng.normal(size=2))
+            g.factor(Quadratic.linear_gaussian(HD, covariance(rng, 2), d), x[:], w[:], y[:], name="fed")
+        elif kind == "second prior":
+            g.factor(
+                Quadratic.prior(g.parameter("pull to", rng.normal(size=n)), covariance(rng, n)),
+                x[-1],
+                name="again",
+            )
         else:
             potential = Quadratic.observation(rng.normal(size=(2, n)), covariance(rng, 2), rng.normal(size=2))
             g.factor(potential, x[-1], name="given")
@@ -102,7 +139,9 @@ def trees(draw):
         name="prior",
     )
     for k in range(1, draw(st.integers(1, 6))):
-        kind = draw(st.sampled_from(["child", "parent", "joint", "triple", "leaf", "new root"]))
+        kind = draw(
+            st.sampled_from(["child", "parent", "two parents", "joint", "triple", "leaf", "new root"])
+        )
         old = nodes[int(rng.integers(len(nodes)))]
         if kind == "leaf":
             y = g.observe(f"y{k}", gaps(rng, rng.normal(size=2)))
@@ -117,7 +156,7 @@ def trees(draw):
             continue
         fresh = [
             g.variable(f"v{k}{c}", shape=[(), (1,), (2,), (3,)][int(rng.integers(4))])
-            for c in range(2 if kind == "triple" else 1)
+            for c in range(2 if kind in ("triple", "two parents") else 1)
         ]
         nodes += fresh
         if kind == "child":
@@ -136,6 +175,13 @@ def trees(draw):
             )
             F, Q = g.parameter(f"F{k}", rng.normal(size=(old.size, fresh[0].size))), covariance(rng, old.size)
             g.factor(Quadratic.linear_gaussian(F, Q), fresh[0], old, name=f"f{k}")
+        elif kind == "two parents":
+            other, child = fresh
+            prior = Quadratic.prior(rng.normal(size=other.size), covariance(rng, other.size))
+            g.factor(prior, other, name=f"prior{k}")
+            F = g.parameter(f"F{k}", rng.normal(size=(child.size, old.size + other.size)))
+            relation = Quadratic.linear_gaussian(F, covariance(rng, child.size), rng.normal(size=child.size))
+            g.factor(relation, old, other, child, name=f"f{k}")
         else:
             members = fresh if kind == "new root" else [*fresh, old]
             members = [members[i] for i in rng.permutation(len(members))]

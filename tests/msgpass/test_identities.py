@@ -148,6 +148,7 @@ def bend_control(make):
             "Checkpointed",
             lambda make: lambda slots: Truncated(1, slots),
         ),
+        (identities.schedules_agree, schedules, "ParallelScan", lambda make: lambda: Truncated(1, 2)),
         (identities.max_is_cold_sum, discrete, "maximising_recursion", None),
     ],
 )

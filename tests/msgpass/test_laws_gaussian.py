@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msgpass import Checkpointed, FactorGraph, ForwardOnly, Quadratic, Sequential, run
+from msgpass import Checkpointed, FactorGraph, ForwardOnly, ParallelScan, Quadratic, Sequential, run
 from msgpass.nodes import Parameter
 from tests.msgpass.gaussian_models import chains, covariance, gaps, trees
 from tests.msgpass.laws import latent_instances, neighbours
@@ -27,7 +27,11 @@ laws = settings(max_examples=25)
 models = st.one_of(chains(), trees())
 
 
-@pytest.fixture(params=[Sequential(), Checkpointed(2)], ids=["sequential", "checkpointed"], scope="module")
+@pytest.fixture(
+    params=[Sequential(), Checkpointed(2), ParallelScan()],
+    ids=["sequential", "checkpointed", "scan"],
+    scope="module",
+)
 def schedule(request):
     return request.param
 
@@ -95,7 +99,7 @@ def test_what_arrives_at_a_parameter_is_the_derivative_of_total(schedule, layout
 @given(chains())
 def test_gradient_of_observations(graph):
     m = run(graph)
-    for name in {"y", "v"} & set(graph.nodes):
+    for name in {"y", "v", "o", "u", "inputs", "drive"} & set(graph.nodes):
         np.testing.assert_allclose(m.gradient[name], finite_difference(graph, name), **GRADIENT)
 
 

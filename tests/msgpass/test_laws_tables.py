@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msgpass import Checkpointed, FactorGraph, ForwardOnly, MaxProduct, Sequential, SumProduct, Table, run
+from msgpass import (
+    Checkpointed,
+    FactorGraph,
+    ForwardOnly,
+    MaxProduct,
+    ParallelScan,
+    Sequential,
+    SumProduct,
+    Table,
+    run,
+)
 from tests.msgpass.laws import free_of_constant, latent_instances, neighbours
 from tests.msgpass.table_models import chains, seeds, sliced_trees, trees
 from tests.oracles import Enumeration, Flat, along, enumerate_chain, random_direction
@@ -23,7 +33,11 @@ def algebra(request):
     return request.param
 
 
-@pytest.fixture(params=[Sequential(), Checkpointed(2)], ids=["sequential", "checkpointed"], scope="module")
+@pytest.fixture(
+    params=[Sequential(), Checkpointed(2), ParallelScan()],
+    ids=["sequential", "checkpointed", "scan"],
+    scope="module",
+)
 def schedule(request):
     return request.param
 
@@ -146,10 +160,11 @@ def test_messages_at_a_variable_multiply_to_its_belief(algebra, schedule, layout
             )
 
 
+@pytest.mark.parametrize("keeping", [Sequential(), ParallelScan()], ids=["sequential", "scan"])
 @laws
-@given(chains(batched=False))
-def test_forward_holds_slices_up_to_t_and_backward_the_later_ones(algebra, graph):
-    m, full = run(graph, algebra), Flat.of(graph)
+@given(graph=chains(batched=False))
+def test_forward_holds_slices_up_to_t_and_backward_the_later_ones(algebra, keeping, graph):
+    m, full = run(graph, algebra, keeping), Flat.of(graph)
     z = graph["z"]
     for n, length in enumerate(z.clock.lengths):
         first = int(z.clock.offsets[n])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from msgpass.kernels.gaussian_chain import GaussianChainArrays, sweep
 from msgpass.kernels.gaussian_chain_sweep import GaussianSweep
-from tests.msgpass.kernels.gaussian_chain_models import Dense, problems
+from tests.msgpass.kernels.gaussian_chain_models import Dense, problem, problems
 
 CLOSE = {"rtol": 1e-8, "atol": 1e-9}
 
@@ -108,10 +108,12 @@ def test_gradients_are_differences_of_totals(form, arrays, seed):
             direction = direction @ np.swapaxes(direction, -1, -2)  # upwards, for they may be singular
             if name == "cov":
                 direction = keep @ direction @ keep
-            step = 1e-2 / (1e2 + abs(float((gradient * direction).sum())))  # the steeper, the more it bends
-            slope = forward_difference(lambda s, n=name, v=direction: moved(arrays, n, v, s), step)
+        step = 1e-3 / (1e2 + abs(float((gradient * direction).sum())))  # the steeper, the more it bends
+        if name in ("cov", "Q", "R"):
+            slope = forward_difference(lambda s, n=name, v=direction: moved(arrays, n, v, s), 10 * step)
         else:
-            slope = (moved(arrays, name, direction, 1e-5) - moved(arrays, name, direction, -1e-5)) / 2e-5
+            ahead, behind = (moved(arrays, name, direction, sign * step) for sign in (1, -1))
+            slope = (ahead - behind) / (2 * step)
         np.testing.assert_allclose((gradient * direction).sum(), slope, rtol=2e-5, atol=2e-6, err_msg=name)
 
 
@@ -173,3 +175,43 @@ def test_draws_have_the_posterior_moments(form, arrays):
     np.testing.assert_allclose(
         found.draws(np.random.default_rng(3), 2), form(arrays).draws(np.random.default_rng(3), 2), rtol=0
     )
+
+
+def regression(sums, n):
+    """Best (matrix, offset, covariance) of the last coordinates given the first n."""
+    scatter = sums.scatter
+    matrix = np.linalg.solve(scatter[:n, :n], scatter[:n, n:]).T
+    rest = scatter[n:, n:] - matrix @ scatter[:n, n:]
+    return matrix, sums.mean[n:] - matrix @ sums.mean[:n], (rest + rest.T) / 2 / sums.count
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 1000), missing=st.sampled_from([0.0, 0.4]), d=st.integers(0, 1))
+def test_maximising_what_is_expected_never_lowers_the_total(seed, missing, d):
+    """An EM iteration from the statistics alone, missing cells and a flat start included."""
+    arrays = problem(np.random.default_rng(seed), 2, 3, (30, 20), missing=missing, d=d)
+    before = sweep(arrays)
+    F, b, Q = regression(before.statistics.pairs, 2)
+    H, offset, R = regression(before.statistics.rows, 2)
+    new = arrays._replace(F=F[None], b=b[None], Q=Q[None], H=H[None], R=R[None], y=arrays.y - offset)
+    if not d:
+        starts = before.statistics.starts
+        new = new._replace(mean=starts.mean[None], cov=starts.scatter[None] / starts.count)
+    assert sweep(new).totals.sum() > before.totals.sum()
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1000))
+def test_noise_covariances_by_gradients_are_those_of_the_statistics(seed):
+    """EM's Q for given F and b is Q + 2 Q (∂/∂Q) Q / S; likewise R where nothing is missing."""
+    arrays = problem(np.random.default_rng(seed), 2, 2, (10, 5))
+    found = sweep(arrays)
+    for sums, name, matrix, offset in (
+        (found.statistics.pairs, "Q", arrays.F[0], arrays.b[0]),
+        (found.statistics.rows, "R", arrays.H[0], np.zeros(2)),
+    ):
+        given_before = np.hstack([-offset[:, None], -matrix, np.eye(2)])
+        expected = given_before @ sums.raw @ given_before.T / sums.count
+        old = getattr(arrays, name)[0]
+        own = old + 2 * old @ found.gradients[name][0] @ old / sums.count
+        np.testing.assert_allclose(own, expected, rtol=1e-9, atol=1e-10)

@@ -218,3 +218,23 @@ def test_an_unstable_model_that_is_observed_is_fine():
     found = sweep(chain(y, np.eye(1), [[2]], [[1]], [[1]], [[1]]))
     assert (np.abs(found.smoothed[0][:, 0] - y) < 1 + 1e-9 * y).all()
     assert np.isfinite(found.totals).all()
+
+
+@pytest.mark.parametrize("R", [1.0, 1e-9, 0.0])
+def test_a_flat_level_takes_up_what_is_added_to_the_data(R):
+    y = np.array([1.0, 3, 2, np.nan, 5, 4, 6, 5])
+    arrays = chain(y, np.zeros((2, 2)), TREND, np.diag([1, 0.1]), [1, 0], [[R]], flat=np.eye(2))
+    near, far = sweep(arrays), sweep(arrays._replace(y=arrays.y + 1e6))
+    np.testing.assert_allclose(far.totals, near.totals, rtol=1e-8)
+    np.testing.assert_allclose(far.smoothed[0] - [1e6, 0], near.smoothed[0], rtol=0, atol=1e-8)
+    np.testing.assert_array_equal(far.smoothed[1], near.smoothed[1])
+
+
+def test_coordinates_that_are_seen_only_together_are_named_together():
+    """Two constants of which the sum is seen stay open; a third is seen alone."""
+    H = [[1, 1, 0], [0, 0, 1]]
+    arrays = chain(np.ones((4, 2)), np.zeros((3, 3)), np.eye(3), np.eye(3), H, np.eye(2), flat=np.eye(3))
+    with pytest.raises(NumericalError, match=r"coordinate\(s\) 0, 1,"):
+        _ = sweep(arrays).totals
+    mean, cov = sweep(arrays).filtered
+    assert np.isnan(mean[:, :2]).all() and np.isfinite(mean[:, 2]).all() and (cov[:, 0, 0] == np.inf).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 
-from msgpass.kernels.gaussian_chain import sweep
+from msgpass.kernels.gaussian_chain import GaussianChainArrays, sweep
 from tests.msgpass.kernels.gaussian_chain_models import problems
 
 pytestmark = [
@@ -104,3 +104,31 @@ def agree(peer, arrays):
         begin = theirs.nobs_diffuse  # the peer has none of diffuse rows
         cross = np.moveaxis(theirs.smoothed_state_autocov, -1, 0)[begin : end - first - 1]
         np.testing.assert_allclose(found.lag_one[first - k + begin : last - k], cross, **CLOSE)
+
+
+NOISES = [((1e-2, 1e-4, 1e-3), R) for R in (1.0, 1e-9, 0.0)] + [((0, 0, 0), 1.0), ((1, 0, 0), 0.0)]
+
+
+@pytest.mark.parametrize(("variances", "R"), NOISES)
+def test_a_seasonal_trend_with_a_diffuse_start(peer, variances, R, rng):
+    n = 5
+    F = np.zeros((n, n))
+    F[:2, :2], F[2, 2:], F[3, 2], F[4, 3] = [[1, 1], [0, 1]], -1, 1, 1
+    H = np.array([[1.0, 0, 1, 0, 0]])
+    y = 100 + np.cumsum(rng.normal(size=300)) + 3 * np.sin(np.arange(300) * np.pi / 2)
+    y[50:60] = np.nan
+    agree(
+        peer,
+        GaussianChainArrays(
+            mean=np.zeros((1, n)),
+            cov=np.zeros((1, n, n)),
+            flat=np.eye(n),
+            F=F[None],
+            Q=np.diag([*variances, 0.0, 0.0])[None],
+            b=np.zeros((1, n)),
+            H=H[None],
+            R=np.full((1, 1, 1), R),
+            y=y[:, None],
+            offsets=np.array([0, 300]),
+        ),
+    )

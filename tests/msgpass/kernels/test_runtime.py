@@ -111,6 +111,22 @@ def test_jit_compiles_without_the_cache_where_numba_refuses_it(monkeypatch):
     assert asked == [True, False]
 
 
+@pytest.mark.parametrize("processors", [1, 2, 5])
+@pytest.mark.parametrize("n", [0, 1, 2, 9])
+def test_every_task_is_run_once(processors, n, monkeypatch):
+    monkeypatch.setattr(runtime, "processors", lambda: processors)
+    done = []
+    runtime.run_all([(done.append, (k,)) for k in range(n)])
+    assert sorted(done) == list(range(n))
+
+
+@pytest.mark.parametrize("processors", [1, 2, 5])
+def test_a_task_that_fails_is_told(processors, monkeypatch):
+    monkeypatch.setattr(runtime, "processors", lambda: processors)
+    with pytest.raises(ValueError, match="invalid literal"):
+        runtime.run_all([(int, ("1",)), (int, ("no number",)), (int, ("3",))])
+
+
 def test_jit_divides_as_c_does():
     @runtime.jit(cache=False)
     def divide(x, y):

@@ -1,0 +1,96 @@
+"""A Gaussian chain: one real sequence swept by the kernels of :mod:`~msgpass.kernels.gaussian_chain`.
+
+Forward messages are the filter, beliefs the smoother; what arrives at a parameter comes from the adjoint of
+the filter, so that singular covariances have gradients, too. Backward messages are the backward information
+filter, swept when they are read:
+
+    Λ_t = Fᵀ Λ′ (I + QΛ′)⁻¹ F,   h_t = Fᵀ (I + Λ′Q)⁻¹ (h′ − Λ′b),   (h′, Λ′) = message at t + 1 with its
+    evidence
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from msgpass.algebra.gaussian_forms import Moments
+from msgpass.kernels import gaussian_chain
+from msgpass.kernels.gaussian_chain_information import backward_information
+from msgpass.plan import GaussianChain
+from msgpass.sweeps.gaussian_chain_arrays import ChainArrays, NoChainForm
+from msgpass.sweeps.gaussian_messages import StackedInformation, StackedMoments
+
+
+def run_gaussian_chain(x, k: int, block: GaussianChain, algebra, clamp):
+    """The chain through its kernels; a tree where a quadratic has no observation form."""
+    tree = lambda: x.tree(k, block, algebra, clamp)  # noqa: E731
+    try:
+        arrays = ChainArrays(block, x.values, x.overridden)
+    except NoChainForm:
+        return tree()
+    return GaussianChainRun(block, arrays, x.schedule.backward, tree)
+
+
+class GaussianChainRun:
+    """One run over a :class:`GaussianChain`."""
+
+    def __init__(self, block: GaussianChain, arrays: ChainArrays, backward: bool, make_tree):
+        self.block, self.arrays, self.make_tree = block, arrays, make_tree
+        self.sweep = gaussian_chain.sweep(arrays.arrays, backward)
+
+    # The filter runs when the first reading asks for it: backward messages alone, the Riccati recursion of
+    # control, do without.
+
+    @cached_property
+    def per_sequence(self) -> np.ndarray:
+        """log Z of each sequence."""
+        return self.sweep.totals + self.arrays.scales
+
+    @cached_property
+    def total(self) -> float:
+        """log Z."""
+        return float(self.per_sequence.sum())
+
+    @cached_property
+    def tree(self):
+        """The same run message by message, for what single messages are asked of."""
+        return self.make_tree()
+
+    def impossible(self) -> None:
+        """A Gaussian chain always has a posterior, or its sweep has said why not."""
+
+    @cached_property
+    def forward(self) -> StackedMoments:
+        """The filter."""
+        return StackedMoments(*self.sweep.filtered, self.block.node.shape)
+
+    @cached_property
+    def backward(self) -> StackedInformation:
+        """The backward information filter."""
+        found = backward_information(self.arrays.arrays)
+        return StackedInformation(found.h, found.precision, self.block.node.shape)
+
+    def belief(self):
+        """(mean, cov) of every step given everything."""
+        return self.sweep.smoothed
+
+    def factor_belief(self, family) -> Moments:
+        """(means, covariances) of a factor's latent variables in its order, by instance."""
+        mean, cov = self.sweep.smoothed
+        if family is not self.block.link:
+            rows = self.arrays.row_numbers(family)
+            return Moments(mean[rows], cov[rows], 0.0)
+        first = self.arrays.earlier
+        cross = self.sweep.lag_one
+        pairs = np.block([[cov[first], np.swapaxes(cross, 1, 2)], [cross, cov[first + 1]]])
+        return Moments(np.concatenate([mean[first], mean[first + 1]], axis=1), pairs, 0.0)
+
+    def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
+        """What arrives at parameters and observations."""
+        self.arrays.add_gradients(self.sweep.gradients, lambda: self.sweep.smoothed, store)
+
+    def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """(n, T, *shape) draws from the posterior of the whole sequence."""
+        draws = self.sweep.draws(rng, n)
+        return draws.reshape(*draws.shape[:2], *self.block.node.shape)

@@ -1,0 +1,1 @@
+"""rnn.systems: dynamic systems as recurrences, run, differentiated and steered by the same engine."""

@@ -1,0 +1,72 @@
+"""What a cost tells the solver, at every step at once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Expansion(NamedTuple):
+    """First and second derivatives at N points: x (N, n), u (N, m), xx, xu, uu (N, …, …)."""
+
+    x: np.ndarray
+    u: np.ndarray
+    xx: np.ndarray
+    xu: np.ndarray
+    uu: np.ndarray
+
+
+class Cost:
+    """Abstract. A new cost is a file with a class that has ``value``, ``gradient`` and ``expansion``.
+
+    ``x`` is (N, n), ``u`` (N, m), ``t`` (N,) step numbers; of a terminal cost m is 0.
+
+    ``value(x, u, t)`` → (N,); ``gradient(x, u, t)`` → (N, n), (N, m); ``expansion(x, u, t)`` → Expansion,
+    whose second derivatives may be an approximation. Costs may be added.
+    """
+
+    def value(self, x, u, t) -> np.ndarray:
+        """Cost of each row."""
+        raise TypeError(f"{type(self).__name__} is abstract; use QuadraticCost, SmoothCost or LeastSquares")
+
+    def gradient(self, x, u, t) -> tuple[np.ndarray, np.ndarray]:
+        """∂/∂x and ∂/∂u of each row."""
+        return self.expansion(x, u, t)[:2]
+
+    def expansion(self, x, u, t) -> Expansion:
+        """First and second derivatives of each row."""
+        raise TypeError(f"{type(self).__name__} is abstract; use QuadraticCost, SmoothCost or LeastSquares")
+
+    def __add__(self, other: Cost) -> Cost:
+        return SumOfCosts((*_parts(self), *_parts(other))) if isinstance(other, Cost) else NotImplemented
+
+
+class SumOfCosts(Cost):
+    """Several costs at once."""
+
+    def __init__(self, parts: tuple[Cost, ...]):
+        self.parts = parts
+
+    def value(self, x, u, t):
+        """Their sum."""
+        return np.sum([part.value(x, u, t) for part in self.parts], axis=0)
+
+    def gradient(self, x, u, t):
+        """The sums of theirs."""
+        found = [part.gradient(x, u, t) for part in self.parts]
+        return np.sum([g for g, _ in found], axis=0), np.sum([g for _, g in found], axis=0)
+
+    def expansion(self, x, u, t):
+        """The sums of theirs."""
+        found = [part.expansion(x, u, t) for part in self.parts]
+        return Expansion(*(np.sum(parts, axis=0) for parts in zip(*found, strict=True)))
+
+
+def _parts(cost: Cost) -> tuple[Cost, ...]:
+    return cost.parts if isinstance(cost, SumOfCosts) else (cost,)
+
+
+def split(H: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """xx, xu and uu of a Hessian over (x, u)."""
+    return H[:, :n, :n], H[:, :n, n:], H[:, n:, n:]

@@ -1,0 +1,43 @@
+"""A user's function of state, control and step, called for every step at once, with its results' shape
+checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from msgpass.errors import DataError, ShapeError
+from rnn.systems.control import derivatives
+
+
+class RowFunction:
+    """``function`` of (x, u) end to end, row by row; ``vector`` tells whether a row's value is one."""
+
+    def __init__(self, function: Callable, terminal: bool, timed: bool, vectorized: bool, vector: bool):
+        if not callable(function):
+            raise DataError(f"a cost is given as a function, got {type(function).__name__}")
+        self.function, self.terminal, self.timed = function, terminal, timed
+        self.vectorized, self.vector = vectorized, vector
+        self.name = f"cost {getattr(function, '__name__', type(function).__name__)!r}"
+
+    def rows(self, states: int, t: np.ndarray) -> derivatives.Rows:
+        """(N, n + m) → (N,) or (N, p) at step numbers t."""
+        f = self.function
+        if self.terminal:
+            f = (lambda x, u, t: self.function(x, t)) if self.timed else (lambda x, u: self.function(x))
+        call = derivatives.by_rows(f, self.vectorized, self.timed)
+        return lambda z: self._shaped(call(z[:, :states], z[:, states:], t), len(t))
+
+    def __call__(self, x: np.ndarray, u: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Values of all rows."""
+        z = np.concatenate([x, u], axis=1)
+        return np.asarray(derivatives.guarded(self.name, self.rows(x.shape[1], t), z))
+
+    def _shaped(self, value, rows: int):
+        got, fits = np.shape(value), np.ndim(value) == 1 + self.vector and len(value) == rows
+        if not fits:
+            what = "a vector" if self.vector else "one number"
+            raise ShapeError(f"{self.name} must return {what} a step: {rows} steps gave shape {got}")
+        return value

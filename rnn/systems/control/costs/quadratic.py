@@ -1,0 +1,88 @@
+"""``QuadraticCost``: ½(x − s)ᵀQ(x − s) + (x − s)ᵀN(u − v) + ½(u − v)ᵀR(u − v), fixed or changing with
+time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from msgpass.errors import ShapeError
+from rnn.systems.control.checks import matrix, real, symmetric
+from rnn.systems.control.costs.base import Cost, Expansion
+
+
+class QuadraticCost(Cost):
+    """A quadratic distance from a target.
+
+    Parameters
+    ----------
+    Q : (n, n) array
+        Symmetric.
+    R : (m, m) array, optional
+        Symmetric; left out for a terminal cost.
+    N : (n, m) array, optional
+    target : (n,) array, optional
+        s, zero by default.
+    input_target : (m,) array, optional
+        v, zero by default.
+
+    Notes
+    -----
+    Each may have an axis of steps in front, which is indexed by the step's number.
+
+    Examples
+    --------
+    >>> cost = QuadraticCost(np.eye(2), 0.1 * np.eye(1), target=[np.pi, 0.0])
+    >>> cost.value(np.zeros((1, 2)), np.ones((1, 1)), np.zeros(1)).round(4)
+    array([4.9848])
+    """
+
+    def __init__(self, Q, R=None, N=None, target=None, input_target=None):
+        Q = real("Q", Q)
+        n = Q.shape[-1] if Q.ndim else 1
+        R = np.zeros((0, 0)) if R is None else real("R", R)
+        m = R.shape[-1] if R.ndim else 1
+        self.Q, self.R = symmetric("Q", matrix("Q", Q, (n, n))), symmetric("R", matrix("R", R, (m, m)))
+        self.N = matrix("N", np.zeros((n, m)) if N is None else N, (n, m))
+        self.target = matrix("target", np.zeros(n) if target is None else target, (n,))
+        self.input_target = matrix(
+            "input_target", np.zeros(m) if input_target is None else input_target, (m,)
+        )
+
+    def _at(self, t):
+        """The arrays at steps t, with a leading axis."""
+        index = np.asarray(t).astype(int)
+        arrays = []
+        for name, axes in (("Q", 2), ("R", 2), ("N", 2), ("target", 1), ("input_target", 1)):
+            array = getattr(self, name)
+            if array.ndim == axes:
+                arrays.append(array[None])
+            elif index.max(initial=0) < len(array):
+                arrays.append(array[index])
+            else:
+                raise ShapeError(
+                    f"QuadraticCost: {name} has {len(array)} steps, but step {index.max()} is asked for"
+                )
+        return arrays
+
+    def value(self, x, u, t):
+        """Of each row."""
+        Q, R, N, s, v = self._at(t)
+        e, d = x - s, u - v
+        left = 0.5 * _times(Q, e) + _times(N, d)
+        return (e * left).sum(-1) + 0.5 * (d * _times(R, d)).sum(-1)
+
+    def gradient(self, x, u, t):
+        """Q e + N d and R d + Nᵀe."""
+        Q, R, N, s, v = self._at(t)
+        e, d = x - s, u - v
+        return _times(Q, e) + _times(N, d), _times(R, d) + _times(np.swapaxes(N, -1, -2), e)
+
+    def expansion(self, x, u, t):
+        """Exact."""
+        Q, R, N, _, _ = self._at(t)
+        blocks = [np.broadcast_to(M, (len(x), *M.shape[1:])) for M in (Q, N, R)]
+        return Expansion(*self.gradient(x, u, t), *blocks)
+
+
+def _times(M, v):
+    return (M @ v[..., None])[..., 0]

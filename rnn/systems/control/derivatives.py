@@ -1,0 +1,101 @@
+"""Local derivatives of plants and costs at every step at once, by autograd: Jacobians and contracted
+Hessians.
+
+A function maps (N, n) states and (N, m) controls to (N, p) values, row by row. Rows do not mix, so that one
+pull of a cotangent gives one row of every step's Jacobian.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from msgpass.errors import MessagePassingError, ShapeError, UnsupportedError
+from msgpass.interop.differentiators import autograd_box
+
+Rows = Callable[[np.ndarray], np.ndarray]  # (N, d) → (N, p), row by row
+
+
+def by_rows(function: Callable, vectorized: bool, timed: bool) -> Callable:
+    """``function`` as one of (N, n), (N, m), (N,) arrays: x, u and the step number."""
+
+    def call(x, u, t):
+        arguments = (x, u, t) if timed else (x, u)
+        if vectorized:
+            return function(*arguments)
+        rows = [function(*(a[i] for a in arguments)) for i in range(len(t))]
+        return np.stack(rows)
+
+    return call
+
+
+def guarded(name: str, function: Callable, *arguments):
+    """A call of a user's function, whose errors name it."""
+    try:
+        return function(*arguments)
+    except MessagePassingError:
+        raise
+    except (ValueError, TypeError, IndexError) as problem:
+        shapes = ", ".join(str(np.shape(a)) for a in arguments)
+        raise ShapeError(
+            f"{name} failed on inputs of shapes {shapes}: {type(problem).__name__}: {problem}; with "
+            "vectorized=True states and controls come with a leading axis of steps"
+        ) from problem
+
+
+def traced(name: str, f: Rows, z: np.ndarray):
+    """(pull, value) of f at z by autograd."""
+    autograd_box()
+    from autograd.core import make_vjp
+
+    try:
+        with warnings.catch_warnings():
+            # The gradient of what is linear or constant is independent of its input.
+            warnings.filterwarnings("ignore", "Output seems independent of input")
+            pull, value = make_vjp(f, z)
+        if np.asarray(value).dtype.kind == "O":
+            raise TypeError("np.array([…]) of traced numbers gives an array of objects; use np.stack([…])")
+        return pull, np.asarray(value)
+    except (TypeError, AttributeError, ValueError, NotImplementedError) as problem:
+        guarded(name, f, z)
+        raise UnsupportedError(
+            f"autograd cannot differentiate {name} ({type(problem).__name__}: {problem}); write it with "
+            "numpy functions and without in-place assignment, or give its derivatives"
+        ) from problem
+
+
+def jacobian(name: str, f: Rows, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(value (N, p), ∂f/∂z (N, p, d)): one pull for each of the p outputs."""
+    pull, value = traced(name, f, z)
+    result = np.zeros((*value.shape, z.shape[1]))
+    for k in range(value.shape[1]):
+        cotangent = np.zeros_like(value)
+        cotangent[:, k] = 1
+        result[:, k] = pull(cotangent)
+    return value, result
+
+
+def gradient(name: str, f: Rows, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(value (N,), ∂f/∂z (N, d)) of a function with one value a row."""
+    pull, value = traced(name, f, z)
+    return value, np.asarray(pull(np.ones_like(value)))
+
+
+def hessian(name: str, f: Rows, z: np.ndarray) -> np.ndarray:
+    """∂²f/∂z² (N, d, d) of a function with one value a row: its gradient, differentiated once more."""
+    autograd_box()
+    from autograd.core import make_vjp
+
+    def slope(z):
+        pull, value = make_vjp(f, z)
+        return pull(np.ones(np.shape(value)))
+
+    pull, value = traced(name, slope, z)
+    result = np.zeros((*z.shape, z.shape[1]))
+    for k in range(z.shape[1]):
+        cotangent = np.zeros(value.shape)
+        cotangent[:, k] = 1
+        result[:, k] = pull(cotangent)
+    return (result + np.swapaxes(result, 1, 2)) / 2

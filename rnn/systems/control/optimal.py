@@ -1,0 +1,124 @@
+"""``OptimalControl``: a plant, what its path costs, where it starts and how far its controls may go, as one
+value."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from msgpass.errors import DataError, ShapeError
+from rnn.systems.control.checks import matrix, real, vector, whole
+from rnn.systems.control.costs.base import Cost
+from rnn.systems.control.plant import Plant
+
+
+class OptimalControl:
+    """Minimise Σ_{t<T} cost(x_t, u_t, t) + terminal(x_T) over lower ≤ u_t ≤ upper, x_{t+1} = f(x_t, u_t, t).
+
+    Parameters
+    ----------
+    plant : Plant
+    cost : Cost
+        Of every step; costs may be added.
+    terminal : Cost, optional
+        Of the last state; nothing by default.
+    start : (n,) array
+        x_0.
+    horizon : int
+        Number of steps T.
+    lower, upper : number, (m,) or (T, m) array, optional
+        Limits of the controls; ±∞ where there is none.
+
+    Examples
+    --------
+    >>> from rnn.systems.control import QuadraticCost, plants
+    >>> cost = QuadraticCost(np.eye(2), 0.1 * np.eye(1), target=[np.pi, 0])
+    >>> problem = OptimalControl(plants.pendulum(), cost, start=[0, 0], horizon=10, lower=-2, upper=2)
+    >>> round(problem.cost_of(np.zeros((10, 1))), 3)
+    49.348
+    """
+
+    def __init__(
+        self,
+        plant: Plant,
+        cost: Cost,
+        terminal: Cost | None = None,
+        *,
+        start,
+        horizon: int,
+        lower=None,
+        upper=None,
+    ):
+        if not isinstance(plant, Plant):
+            raise DataError(
+                f"plant must be a Plant, got {type(plant).__name__}; wrap it: Plant(f, states, inputs)"
+            )
+        for name, value in (("cost", cost), ("terminal", terminal)):
+            if not isinstance(value, Cost) and not (value is None and name == "terminal"):
+                raise DataError(
+                    f"{name} must be a QuadraticCost, SmoothCost, LeastSquares or sum of them, got "
+                    f"{type(value).__name__}"
+                )
+        self.plant, self.cost, self.terminal = plant, cost, terminal
+        self.horizon = whole("horizon", horizon)
+        self.start = vector("start", start, plant.states)
+        self.lower, self.upper = self._limit("lower", lower, -np.inf), self._limit("upper", upper, np.inf)
+        wrong = self.lower > self.upper
+        if wrong.any():
+            raise DataError(f"lower lies above upper at step {int(np.argwhere(wrong)[0, 0])}")
+
+    def _limit(self, name: str, value, absent: float) -> np.ndarray:
+        shape = (self.horizon, self.plant.inputs)
+        array = np.asarray(absent if value is None else value)
+        if array.dtype.kind not in "iubf" or np.isnan(array).any():
+            raise DataError(f"{name} must hold numbers (±∞ for no limit), got {value!r}")
+        try:
+            return np.array(np.broadcast_to(array, shape), dtype=float)
+        except ValueError:
+            raise ShapeError(
+                f"{name} has shape {array.shape}, wanted a number, {shape[1:]} or {shape}"
+            ) from None
+
+    def __repr__(self) -> str:
+        limited = ", limited" if np.isfinite(self.lower).any() or np.isfinite(self.upper).any() else ""
+        return f"OptimalControl({self.plant!r}, {self.horizon} steps{limited})"
+
+    def clip(self, inputs: np.ndarray) -> np.ndarray:
+        """Controls within their limits."""
+        return np.clip(inputs, self.lower, self.upper)
+
+    def controls(self, inputs) -> np.ndarray:
+        """(T, m) controls within their limits; zero (or the nearest that is allowed) by default."""
+        shape = (self.horizon, self.plant.inputs)
+        if inputs is None:
+            return self.clip(np.zeros(shape))
+        inputs = real("inputs", inputs)
+        if inputs.ndim == 1 and self.plant.inputs == 1:
+            inputs = inputs[:, None]
+        return self.clip(_of_shape("inputs", inputs, shape))
+
+    def costs(self, states: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """(…, T + 1): what every step of paths (…, T + 1, n), (…, T, m) costs, the terminal cost last."""
+        lead, T = states.shape[:-2], self.horizon
+        x = states[..., :-1, :].reshape(-1, states.shape[-1])
+        u = inputs.reshape(-1, inputs.shape[-1])
+        steps = np.broadcast_to(np.arange(T, dtype=float), (*lead, T)).reshape(-1)
+        running = np.reshape(self.cost.value(x, u, steps), (*lead, T))
+        last = states[..., -1, :].reshape(-1, states.shape[-1])
+        end = np.zeros(len(last))
+        if self.terminal is not None:
+            end = self.terminal.value(last, np.zeros((len(last), 0)), np.full(len(last), float(T)))
+        return np.concatenate([running, np.reshape(end, (*lead, 1))], axis=-1)
+
+    def cost_of(self, inputs) -> float:
+        """What these controls cost."""
+        from rnn.systems.control.adjoint_pass import AdjointPass
+
+        return AdjointPass(self).total(self.controls(inputs))
+
+
+def _of_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return matrix(name, array, shape[1:]) if array.shape == shape else _wrong(name, array, shape)
+
+
+def _wrong(name: str, array: np.ndarray, shape) -> np.ndarray:
+    raise ShapeError(f"{name} has shape {array.shape}, wanted {shape}")
