@@ -222,13 +222,13 @@ class Learner(Core):
 
     @staticmethod
     def _check_widths(given: dict[str, Any], p: int, k: int) -> None:
-        H = given.get("observation_matrix")
-        if np.ndim(H) >= 2 and np.shape(H)[-2] != p:
+        H: Any = given.get("observation_matrix")
+        if H is not None and np.ndim(H) >= 2 and np.shape(H)[-2] != p:
             raise ShapeError(
                 f"observation_matrix has {np.shape(H)[-2]} rows, but X has {p} columns of observations"
             )
         for name in ("transition_input_matrix", "observation_input_matrix"):
-            value = given.get(name)
+            value: Any = given.get(name)
             width = 0 if value is None else np.shape(value)[-1] if np.ndim(value) >= 2 else 1
             if value is not None and width != k:
                 raise ShapeError(

@@ -222,6 +222,20 @@ def test_noise_free_observations(rng):
     np.testing.assert_allclose(exact.smooth(y).mean, mean, atol=1e-8)
 
 
+def test_a_moving_average_seen_exactly():
+    """ARMA(2, 1) without noise in what is seen: x_t | x_{t+1} grows errors tenfold a step."""
+    model = LinearGaussianSSM(
+        2, initial="stationary", transition_matrix=[[0.3, 1.0], [0.2, 0.0]], observation_matrix=[[1.0, 0.0]],
+        transition_covariance=20_000 * np.outer([1, 0.1], [1, 0.1]), observation_covariance=0.0,
+    )  # fmt: skip
+    y, states = model.sample(60, 0)
+    found = model.smooth(y)
+    mean, cov, _ = joint(model.space(), 60, np.zeros((60, 0))).given(y)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(found.cov, cov[np.arange(60), :, np.arange(60)], rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(found.mean[5:], states[5:], rtol=1e-3)
+
+
 def test_a_fixed_lag_reads_no_further(rng):
     model = random_model(rng, 2, 2)
     y = rng.normal(size=(6, 2))
