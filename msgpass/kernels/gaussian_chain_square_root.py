@@ -107,22 +107,19 @@ def backward(B: np.ndarray, F: np.ndarray, Q: np.ndarray) -> Backward:
     return Backward(gain / scale, turned[rank:].T)
 
 
-def smooth_sequence(arrays: GaussianChainArrays, roots: np.ndarray, k: int, predicted, filtered):
-    """Smoothed columns, covariances and lag-one covariances of sequence k.
+def smooth_sequence(arrays: GaussianChainArrays, roots: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Smoothed covariances (L, n, n) and lag-one covariances (L − 1, n, n) of sequence k.
 
-    Parameters
-    ----------
-    predicted, filtered : ndarrays, shape (L, n, c)
-        Columns of means.
+    Means do not go this way: m + G (m_s′ − a′) multiplies an error by G at every step, and without noise in
+    what is observed G may have eigenvalues above 1 (a moving average with coefficient θ: 1/θ).
     """
-    L, n = filtered.shape[:2]
-    mean, factors, lag = filtered.copy(), np.zeros((L, n, n)), np.zeros((L - 1, n, n))
+    L, n = roots.shape[:2]
+    factors, lag = np.zeros((L, n, n)), np.zeros((L - 1, n, n))
     factors[-1] = roots[-1]
     pair = arrays.offsets[k] - k
     for t in range(L - 2, -1, -1):
         given = backward(roots[t], at(arrays.F, pair + t), at(arrays.Q, pair + t))
-        mean[t] += given.gain @ (mean[t + 1] - predicted[t + 1])
         ahead = given.gain @ factors[t + 1]
         lag[t] = factors[t + 1] @ ahead.T
         factors[t] = triangle(np.vstack([given.root.T, ahead.T])).T
-    return mean, factors @ np.swapaxes(factors, -1, -2), lag
+    return factors @ np.swapaxes(factors, -1, -2), lag
