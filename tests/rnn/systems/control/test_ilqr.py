@@ -22,7 +22,7 @@ from rnn.systems.control import (
     plants,
 )
 from rnn.systems.control.adjoint_pass import AdjointPass
-from tests.rnn.systems.control.lq_models import dense, positive
+from tests.rnn.systems.control.lq_models import dense, positive, problems
 
 METHODS = pytest.mark.parametrize("method", [ilqr, ddp], ids=["ilqr", "ddp"])
 
@@ -87,6 +87,36 @@ def test_limits_solve_the_dense_program(method, case):
     assert found.converged and len(found.iterations) < 12
     np.testing.assert_allclose(found.inputs.ravel(), best, rtol=1e-6, atol=1e-7)
     assert found.cost == pytest.approx(0.5 * best @ H @ best + g @ best + c, rel=1e-9, abs=1e-9)
+
+
+@settings(max_examples=40)
+@given(case=problems())
+def test_every_linear_quadratic_problem_can_have_limits(case):
+    """Time-varying, with cross terms, linear terms and offsets: loose limits change nothing, tight ones
+    are kept.
+    """
+    problem, horizon, start = case
+    best = lqr(problem, horizon).rollout(start)
+    loose = ilqr(OptimalControl.linear(problem, start, horizon, lower=-1e3, upper=1e3), tol=1e-9)
+    assert loose.cost == pytest.approx(best.cost, rel=1e-8, abs=1e-8)
+    np.testing.assert_allclose(loose.inputs, best.inputs, rtol=1e-5, atol=1e-6)
+    H, g, _ = dense(problem.stages(horizon), start)
+    found = ilqr(OptimalControl.linear(problem, start, horizon, lower=-0.1, upper=0.2), tol=1e-10)
+    slope = H @ found.inputs.ravel() + g
+    np.testing.assert_allclose(found.gradient.ravel(), slope, rtol=1e-6, atol=1e-6 * max(1, np.abs(g).max()))
+    assert found.converged and found.inputs.min() >= -0.1 and found.inputs.max() <= 0.2
+
+
+def test_functions_stand_for_costs():
+    upright = np.array([np.pi, 0])
+    other = OptimalControl(
+        plants.pendulum(),
+        lambda x, u: 0.005 * np.sum((x - upright) ** 2) + 0.005 * u[0] ** 2,
+        lambda x: 50 * (x[0] - np.pi) ** 2 + 5 * x[1] ** 2,
+        start=[0, 0],
+        horizon=60,
+    )
+    assert ilqr(other).cost == pytest.approx(ilqr(swing_up()).cost, rel=1e-8)
 
 
 @METHODS
@@ -251,7 +281,7 @@ def test_what_does_not_fit():
     with pytest.raises(DataError, match="plant must be a Plant"):
         OptimalControl(np.sin, cost, **good)
     with pytest.raises(DataError, match="cost must be"):
-        OptimalControl(plant, np.sin, **good)
+        OptimalControl(plant, 3.0, **good)
     with pytest.raises(ShapeError, match="start has shape"):
         OptimalControl(plant, cost, start=[0, 0, 0], horizon=5)
     with pytest.raises(ShapeError, match="horizon must be"):

@@ -12,7 +12,13 @@ from tests.rnn.systems.control.lq_models import positive
 def costs(rng):
     joint = positive(rng, 5, (4,))
     quadratic = QuadraticCost(
-        joint[:, :3, :3], joint[:, 3:, 3:], joint[:, :3, 3:], rng.normal(size=(4, 3)), rng.normal(size=2)
+        joint[:, :3, :3],
+        joint[:, 3:, 3:],
+        joint[:, :3, 3:],
+        rng.normal(size=(4, 3)),
+        rng.normal(size=2),
+        rng.normal(size=3),
+        rng.normal(size=(4, 2)),
     )
     smooth = SmoothCost(lambda x, u: np.cos(x[0]) * x[1] + np.exp(0.3 * u[0]) * x[2] ** 2 + u[1] ** 4)
     timed = SmoothCost(lambda x, u, t: t * np.sin(x[0] * u[1]) + np.sum(u**2), timed=True)
