@@ -6,6 +6,7 @@ combination for the prefixes that end between them (Ladner & Fischer 1980; Blell
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -87,13 +88,16 @@ def blocked_prefixes(elements: Element, combine: Combine) -> Element:
 
     cuts = np.arange(count + 1) * n // count
     found: list[Element] = [()] * count
+    errors: Any = np.geterr()  # a thread starts with NumPy's own
 
     def own(k: int) -> None:
-        found[k] = prefixes(_take(elements, slice(cuts[k], cuts[k + 1])), combine)
+        with np.errstate(**errors):
+            found[k] = prefixes(_take(elements, slice(cuts[k], cuts[k + 1])), combine)
 
     def behind(k: int) -> None:
         before = (np.broadcast_to(part[k - 1], (cuts[k + 1] - cuts[k], *part.shape[1:])) for part in reduced)
-        found[k] = combine(tuple(before), found[k])
+        with np.errstate(**errors):
+            found[k] = combine(tuple(before), found[k])
 
     run_all([(own, (k,)) for k in range(count)])
     whole = zip(*(_take(part, slice(-1, None)) for part in found), strict=True)
