@@ -66,7 +66,7 @@ def test_products_that_overflow_are_swept(H, scanned):
 
 
 def test_states_of_many_numbers_are_swept(scanned):
-    run(steep(20, 17), schedule=ParallelScan()).gradient["h0"]  # noqa: B018
+    run(steep(20, 17), schedule=ParallelScan()).gradient["h0"]
     assert not scanned
 
 
