@@ -99,8 +99,9 @@ def filter_pass(arrays: GaussianChainArrays) -> FilterPass:
     """As :func:`msgpass.kernels.gaussian_chain_reference.filter_pass`."""
     rows = Rows(arrays)
     try:
-        _, mean, cov, _, _ = blocked_prefixes(elements(rows), combine)
-        return _row_by_row(arrays, rows, mean, cov)
+        with np.errstate(over="ignore", invalid="ignore"):
+            _, mean, cov, _, _ = blocked_prefixes(elements(rows), combine)
+            return _row_by_row(arrays, rows, mean, cov)
     except (NoDensityError, np.linalg.LinAlgError):
         return sequential.filter_pass(arrays)
 
@@ -116,10 +117,10 @@ def _row_by_row(arrays: GaussianChainArrays, rows: Rows, mean: np.ndarray, cov: 
     rest = remainders(C, H)
     filtered = a + through(C, v)
     after = symmetric(rest @ P @ transposed(rest) + C @ R @ transposed(C))
-    spread = np.sqrt(diagonal(after).max(axis=1))
-    apart = np.abs(after - cov).max(axis=(1, 2)) > AGREE * spread**2
-    apart |= np.abs(filtered - mean).max(axis=1) > AGREE * (spread + np.abs(filtered).max(axis=1))
-    if apart.any():
+    spread = np.sqrt(np.maximum(diagonal(after).max(axis=1), 0.0))
+    agree = np.abs(after - cov).max(axis=(1, 2)) <= AGREE * spread**2
+    agree &= np.abs(filtered - mean).max(axis=1) <= AGREE * (spread + np.abs(filtered).max(axis=1))
+    if not agree.all():
         return sequential.filter_pass(arrays)
     doubtful = cancelled(after, rest, P) | cancelled(S, H, P)
     doubtful[rows.later] |= cancelled(P, F, U)[rows.later]

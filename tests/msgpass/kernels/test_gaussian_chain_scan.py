@@ -76,6 +76,35 @@ def test_blocks_change_rounding_alone(monkeypatch):
     assert np.abs(alone.smoothed[0] - cut.smoothed[0]).max() > 0, "the second one was cut"
 
 
+@pytest.mark.parametrize("start", [1e4, 1e8, 1e12])
+@pytest.mark.parametrize("noise", [1.0, 1e-4, 1e-8])
+def test_wide_starts_keep_their_digits(start, noise):
+    """M = I + C J is then so uneven that the scan loses digits; the row's own step tells."""
+    for seed in range(8):
+        arrays = problem(np.random.default_rng(seed), 3, 1, (30,))
+        arrays = arrays._replace(cov=arrays.cov * start, R=arrays.R * noise, Q=arrays.Q * 1e-6)
+        found = gaussian_chain_scan.filter_pass(arrays)
+        wanted = gaussian_chain_reference.filter_pass(arrays)
+        spread = np.sqrt(np.abs(np.diagonal(wanted.filtered_cov, axis1=1, axis2=2)).max(axis=1))
+        gap = np.abs(found.filtered_mean - wanted.filtered_mean).max(axis=1)
+        assert (gap <= 1e-8 * (spread + np.abs(wanted.filtered_mean).max(axis=1))).all()
+        np.testing.assert_array_equal(found.suspicious, wanted.suspicious)
+
+
+def test_a_difference_of_states_that_cancels_is_noted():
+    """x₀ has two coordinates that are nearly one, and F takes one from the other."""
+    arrays = problem(np.random.default_rng(3), 2, 1, (4, 4))
+    arrays = arrays._replace(
+        cov=np.stack([np.full((2, 2), 1e8) + 1e-3 * np.eye(2), np.eye(2)]),
+        F=np.array([[[1.0, -1.0], [0.0, 1.0]]]),
+        Q=np.zeros((1, 2, 2)),
+        H=np.array([[[0.0, 1.0]]]),
+        y=np.full((8, 1), np.nan),
+    )
+    found, wanted = (m.filter_pass(arrays) for m in (gaussian_chain_scan, gaussian_chain_reference))
+    assert found.suspicious.tolist() == wanted.suspicious.tolist() == [True, False]
+
+
 def test_without_noise_rows_go_one_after_another():
     """p(y_t | x_{t−1}) has no density where neither R nor Q leaves noise in y, though the filter exists."""
     arrays = problem(np.random.default_rng(1), 2, 1, (6,), rank=0)
