@@ -50,6 +50,7 @@ class GaussianSweep:
 
     def __init__(self, arrays: GaussianChainArrays, passes: Any = reference):
         self._given, self._passes = arrays, passes
+        self._gains: dict[int, np.ndarray] = {}  # of sequences whose means go by them
 
     # -- forward
 
@@ -224,8 +225,23 @@ class GaussianSweep:
         for k, kept in roots.items():
             rows = slice(arrays.offsets[k], arrays.offsets[k + 1])
             pairs = slice(rows.start - k, rows.stop - k - 1)
-            cov[rows], lag[pairs] = square_root.smooth_sequence(arrays, kept, k)
+            found = square_root.smooth_sequence(arrays, kept, k)
+            cov[rows], lag[pairs] = found.cov, found.lag
+            own = square_root.smooth_means(found.gains, self._columns[0][rows], filtered[rows])
+            own = self._turned(own, np.full(len(own), k))
+            if self._nearer(int(k), rows, own[..., 0], columns[rows, :, 0]):
+                columns[rows] = own
+                self._gains[int(k)] = found.gains
         return columns, cov, lag
+
+    def _nearer(self, k: int, rows: slice, one: np.ndarray, other: np.ndarray) -> bool:
+        """Whether means by gains fit the model better than those by the adjoint."""
+        innovations = self._turned(self._columns[2][rows], np.full(len(one), k))[..., 0]
+        e = np.einsum("tpq,tq->tp", self._pass.precision[rows], innovations)
+        e -= np.einsum("tnp,tn->tp", self._pass.gain[rows], self._behind.r[rows, :, 0])
+        r = self._adjoint.r[rows, :, 0]
+        gaps = [square_root.disagreement(self.arrays, k, means, r, e) for means in (one, other)]
+        return gaps[0] < gaps[1]
 
     @cached_property
     def smoothed(self) -> tuple[np.ndarray, np.ndarray]:
@@ -284,10 +300,13 @@ class GaussianSweep:
         """E[x | y] in the model without means for columns of data, (T, p, c) → (T, n, c)."""
         arrays, done = self.arrays, self._pass
         start = np.zeros((arrays.mean.shape[-1], data.shape[-1]))
-        _, filtered, innovations = self._passes.forward_columns(arrays, done, start, data)
+        predicted, filtered, innovations = self._passes.forward_columns(arrays, done, start, data)
         r, sources = self._passes.adjoint_columns(arrays, done, innovations), arrays.sources
         means = filtered.copy()
         means[sources] += done.filtered_cov[sources] @ (transposed(arrays.F) @ r[sources + 1])
+        for k, gains in self._gains.items():
+            rows = slice(arrays.offsets[k], arrays.offsets[k + 1])
+            means[rows] = square_root.smooth_means(gains, predicted[rows], filtered[rows])
         if arrays.flat.shape[1]:
             spread = self._turned(self._columns[2], arrays.owner)[..., 1:]
             scores = -transposed(spread) @ done.precision @ innovations
