@@ -44,11 +44,15 @@ def backward_information(arrays: GaussianChainArrays) -> InformationPass:
     NumericalError
         Where noise without variance sees something exactly, or |M| is not positive.
     """
-    own = row_evidence(arrays)
+    return information_against_time(arrays.F, arrays.Q, arrays.b, row_evidence(arrays), arrays.offsets)
+
+
+def information_against_time(F, Q, b, own: InformationPass, offsets) -> InformationPass:
+    """The same from what each row itself says, given in information form: precisions may be indefinite."""
     found = InformationPass(*(np.zeros_like(part) for part in own))
-    pairs = len(arrays.y) - len(arrays.offsets) + 1
+    pairs = len(own.h) - len(offsets) + 1
     sweep = _compiled() if pairs >= COMPILED_FROM else backward_reference
-    failed = sweep(arrays.F, arrays.Q, arrays.b, *own, arrays.offsets, *found)
+    failed = sweep(F, Q, b, *own, offsets, *found)
     if failed >= 0:
         raise NumericalError(
             f"the Gaussian message that goes back to row {failed} is not integrable: the precision "

@@ -22,15 +22,17 @@ from msgpass.plan import GaussianChain
 from msgpass.schedule.base import Schedule
 from msgpass.sweeps.gaussian_chain_arrays import ChainArrays, NoChainForm
 from msgpass.sweeps.gaussian_messages import StackedInformation, StackedMoments
+from msgpass.sweeps.information_chain import InformationChainRun
 
 
 def run_gaussian_chain(x, k: int, block: GaussianChain, algebra, clamp):
-    """The chain through its kernels; a tree where a quadratic has no observation form."""
+    """The chain through its kernels; where a quadratic has no observation form, through those that need
+    none."""
     tree = lambda: x.tree(k, block, algebra, clamp)  # noqa: E731
     try:
         arrays = ChainArrays(block, x.values, x.overridden)
     except NoChainForm:
-        return tree()
+        return InformationChainRun(block, x.values, tree)
     return GaussianChainRun(block, arrays, x.schedule, tree)
 
 

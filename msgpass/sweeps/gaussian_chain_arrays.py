@@ -36,6 +36,33 @@ class Rows(NamedTuple):
     scale: Any = None  # of each instance
 
 
+def linked(made: QuadraticInstances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(F, Q, b) of the transitions, with what is observed of the sources in b."""
+    F, b, _ = sources(made)
+    return F, _lead(*made.parts["Q"]), b
+
+
+def sources(made: QuadraticInstances) -> tuple[np.ndarray, np.ndarray, list]:
+    """(F of the latent source, b with the observed sources, [(argument, columns, data)])."""
+    role = "F" if made.form == "linear" else "H"
+    full = _lead(*made.parts[role])
+    b = _lead(*made.parts["b"]) if "b" in made.parts else np.zeros((1, full.shape[1]))
+    sources = len(made.latent) - (0 if "y" in made.parts else 1)
+    F, start, observed = np.zeros((1, full.shape[1], 0)), 0, []
+    for k, size in enumerate(made.sizes[:sources]):
+        columns = slice(start, start + size)
+        start += size
+        if made.latent[k]:
+            F = full[:, :, columns]
+            continue
+        data = _data(made, k)
+        if np.isnan(data).any():
+            raise missing_source(made.family, k, int(np.argmax(np.isnan(data).any(axis=1))))
+        b = b + _times(full[:, :, columns], data)
+        observed.append((k, columns, data))
+    return np.ascontiguousarray(F), b, observed
+
+
 class ChainArrays:
     """The arrays of one run, and the way back."""
 
@@ -61,7 +88,7 @@ class ChainArrays:
                 self.scales += self.by_sequence(part)
         mean, cov, flat = self.first()
         H, R, y = self.observed()
-        F, Q, b = self.linked()
+        F, Q, b = linked(self.link)
         self.arrays = GaussianChainArrays(mean, cov, flat, F, Q, b, H, R, y, self.offsets)
 
     def check_parameters(self, given: frozenset[str]) -> None:
@@ -89,34 +116,9 @@ class ChainArrays:
             cov[:, infinite, infinite] = 0.0
         return mean, cov, np.eye(n)[:, infinite]
 
-    def linked(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(F, Q, b) of the transitions, with what is observed of the sources in b."""
-        F, b, _ = self.sources(self.link)
-        return F, _lead(*self.link.parts["Q"]), b
-
-    def sources(self, made: QuadraticInstances) -> tuple[np.ndarray, np.ndarray, list]:
-        """(F of the latent source, b with the observed sources, [(argument, columns, data)])."""
-        role = "F" if made.form == "linear" else "H"
-        full = _lead(*made.parts[role])
-        b = _lead(*made.parts["b"]) if "b" in made.parts else np.zeros((1, full.shape[1]))
-        sources = len(made.latent) - (0 if "y" in made.parts else 1)
-        F, start, observed = np.zeros((1, full.shape[1], 0)), 0, []
-        for k, size in enumerate(made.sizes[:sources]):
-            columns = slice(start, start + size)
-            start += size
-            if made.latent[k]:
-                F = full[:, :, columns]
-                continue
-            data = _data(made, k)
-            if np.isnan(data).any():
-                raise missing_source(made.family, k, int(np.argmax(np.isnan(data).any(axis=1))))
-            b = b + _times(full[:, :, columns], data)
-            observed.append((k, columns, data))
-        return np.ascontiguousarray(F), b, observed
-
     def rows(self, made: QuadraticInstances) -> Rows:
         """What a family says of single steps, as an observation."""
-        rows, count = _rows(made.family, self.argument(made.family)), made.family.factor.n
+        rows, count = instance_rows(made.family, self.argument(made.family)), made.family.factor.n
         if made.form == "canonical":
             return _canonical_rows(made, rows, count)
         if _is_prior(made):
@@ -124,7 +126,7 @@ class ChainArrays:
             infinite = np.isposinf(np.diagonal(cov, axis1=1, axis2=2))
             y = np.broadcast_to(np.where(infinite, np.nan, mean), (count, self.size)).copy()
             return Rows(made, np.eye(self.size)[None], np.where(np.isposinf(cov), 1.0, cov), y, rows)
-        H, b, _ = self.sources(made)
+        H, b, _ = sources(made)
         R = _lead(*made.parts["Q" if made.form == "linear" else "R"])
         y = _lead(*made.parts["y"]) if "y" in made.parts else _data(made, len(made.latent) - 1)
         return Rows(made, H, R, np.broadcast_to(y - b, (count, H.shape[1])), rows)
@@ -146,7 +148,7 @@ class ChainArrays:
 
     def shift(self, made: QuadraticInstances) -> np.ndarray | None:
         """The constant that was taken off the observation; None where it differs by step."""
-        b = self.sources(made)[1]
+        b = sources(made)[1]
         return b[0] if len(b) == 1 else None
 
     def by_sequence(self, part: Rows) -> np.ndarray:
@@ -157,7 +159,7 @@ class ChainArrays:
 
     def row_numbers(self, family: Family) -> np.ndarray:
         """Row of each instance's latent variable."""
-        return np.atleast_1d(_numbers(_rows(family, self.argument(family))))
+        return np.atleast_1d(_numbers(instance_rows(family, self.argument(family))))
 
     @property
     def earlier(self) -> np.ndarray:
@@ -203,7 +205,7 @@ class ChainArrays:
     def _to_relation(self, made, F, Q, b, y, store) -> None:
         names, linear = parameter_names(made.family), made.form == "linear"
         role = "F" if linear else "H"
-        observed = self.sources(made)[2]
+        observed = sources(made)[2]
         if role in names:
             full, stepped = made.parts[role]
             free = np.ones(full.shape[-1], bool)
@@ -231,7 +233,8 @@ class ChainArrays:
             _add(made, "y", y, store)
 
 
-def _rows(family: Family, arg):
+def instance_rows(family: Family, arg):
+    """Row of each instance, as a slice where they follow each other."""
     rows = rows_of(family, arg)
     return slice(int(rows), int(rows) + 1) if np.ndim(rows) == 0 and not isinstance(rows, slice) else rows
 
@@ -257,7 +260,7 @@ def _data(made: QuadraticInstances, k: int) -> np.ndarray:
     """Observed rows of argument k, (instances, size)."""
     arg, count = made.family.args[k], made.family.factor.n
     array = made.values[arg.name]
-    rows = array[None] if arg.rows is None else array[_rows(made.family, arg)]
+    rows = array[None] if arg.rows is None else array[instance_rows(made.family, arg)]
     return np.broadcast_to(
         np.asarray(rows, np.float64).reshape(len(rows), made.sizes[k]), (count, made.sizes[k])
     )
@@ -357,4 +360,4 @@ def _add_rows(made: QuadraticInstances, k: int, found: np.ndarray, store) -> Non
     if arg.rows is None:
         target += found.sum(axis=0).reshape(target.shape)
     else:
-        np.add.at(target, _rows(made.family, arg), found.reshape(len(found), *target.shape[1:]))
+        np.add.at(target, instance_rows(made.family, arg), found.reshape(len(found), *target.shape[1:]))

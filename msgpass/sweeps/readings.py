@@ -17,6 +17,7 @@ from msgpass.plan import Map, Recurrence, SwitchingChain, TableChain, Tree
 from msgpass.sweeps.checkpointed_chain import CheckpointedChain
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.gaussian_messages import GaussianBelief, GaussianMessages
+from msgpass.sweeps.information_chain import InformationChainRun
 from msgpass.sweeps.rows import rows_of
 from msgpass.sweeps.sparse_chain import SparseChainRun
 from msgpass.sweeps.switching_chain import SwitchingRun
@@ -77,6 +78,8 @@ def backward(x, name: str):
     _needs_schedule(x, name)
     if isinstance(x.runs[k], GaussianChainRun):
         return x.runs[k].backward
+    if isinstance(x.runs[k], InformationChainRun):
+        return x.runs[k].information
     return _stack(x, name, k, lambda run, v: run.backward[v])
 
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from msgpass import FactorGraph, Gaussian, Messages, Quadratic, run
+from msgpass.errors import NumericalError
 from rnn.systems.control.problem import Stages
 
 
@@ -61,7 +62,7 @@ class ControlChain:
     --------
     >>> from rnn.systems.control import LinearQuadratic
     >>> stages = LinearQuadratic(1.0, 1.0, 1.0, 1.0).stages(30)
-    >>> cost_to_go, _ = ControlChain(30, 1, (False,) * 5).cost_to_go(stages)
+    >>> cost_to_go, _ = ControlChain.of(stages).cost_to_go(stages)
     >>> cost_to_go.P[0].round(6)
     array([[1.618034]])
     """
@@ -82,6 +83,12 @@ class ControlChain:
         g.factor(Quadratic.linear_gaussian(p["A"], p["S"], p["b"]), x[:-1], x[1:], name="dynamics")
         g.factor(Quadratic(p["q"], p["Q"]), x[:-1], name="cost")
         g.factor(Quadratic(q_final, Q_final), x[horizon], name="terminal cost")
+
+    @classmethod
+    def of(cls, stages: Stages) -> ControlChain:
+        """The graph of problems like this one."""
+        timed = tuple(len(a) == stages.horizon and stages.horizon > 1 for a in reduce(stages))
+        return cls(stages.horizon, stages.A.shape[-1], timed)
 
     def run(self, stages: Stages, start: np.ndarray | None = None) -> tuple[Messages, Reduced]:
         """Messages from ``start`` (zero by default), and the chain that they ran over."""
@@ -105,7 +112,13 @@ class ControlChain:
     def cost_to_go(self, stages: Stages, start: np.ndarray | None = None) -> tuple[QuadraticValue, Messages]:
         """P and p of every step, without the constant: those are :func:`~.policy.policy_of`'s."""
         m, reduced = self.run(stages, start)
-        said = m.backward["x"]
+        try:
+            said = m.backward["x"]
+        except NumericalError as problem:
+            raise NumericalError(
+                "the problem is not convex in the controls, so that costs fall without end along some of "
+                "them: make Q (with N) or Q_final less negative, or R larger"
+            ) from problem
         P, p = said.precision.copy(), said.h.copy()
         P[:-1] += reduced.Q
         p[:-1] -= reduced.q

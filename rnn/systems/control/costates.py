@@ -111,7 +111,7 @@ def compare_costates(problem: LinearQuadratic, start, horizon: int = 20) -> Cost
     P = (P + P.T) / 2
     stages = LinearQuadratic(A, B, Q, R, N, Q_final=P).stages(horizon)
 
-    said, m = ControlChain(horizon, problem.states, (False,) * 5).cost_to_go(stages, x0)
+    said, m = ControlChain.of(stages).cost_to_go(stages, x0)
     x = m.belief["x"].mean
     gaussian = np.einsum("tij,tj->ti", said.P, x) - said.p
 

@@ -14,7 +14,6 @@ from rnn.systems.control.chain import ControlChain
 from rnn.systems.control.checks import real, vector
 from rnn.systems.control.policy import CostToGo, LinearPolicy, policy_of
 from rnn.systems.control.problem import LinearQuadratic, Stages
-from rnn.systems.control.value import Value
 
 
 class Trajectory(NamedTuple):
@@ -55,8 +54,7 @@ class Regulator:
     @cached_property
     def messages(self) -> Messages:
         """Of the whole chain."""
-        value = Value.of(self.stages)
-        return ControlChain(value.horizon, value.states, value.timed).run(self.stages, self.start)[0]
+        return ControlChain.of(self.stages).run(self.stages, self.start)[0]
 
     def rollout(self, start, disturbances=None) -> Trajectory:
         """The plant under the policy, from ``start``, with (T, n) ``disturbances`` added to the states."""
@@ -119,5 +117,5 @@ def lqr(problem: LinearQuadratic, horizon: int | None = None, start=None) -> Reg
 def solve_stages(stages: Stages, start: np.ndarray | None = None) -> Regulator:
     """The regulator of a problem that is laid out step by step."""
     n = stages.A.shape[-1]
-    policy, cost_to_go = policy_of(stages, Value.of(stages)(stages)[0])
+    policy, cost_to_go = policy_of(stages, ControlChain.of(stages).cost_to_go(stages)[0])
     return Regulator(policy, cost_to_go, stages, np.zeros(n) if start is None else start)

@@ -22,12 +22,11 @@ import numpy as np
 from msgpass import Messages
 from msgpass.errors import NumericalError
 from rnn.systems.control.adjoint_pass import Evaluated
-from rnn.systems.control.chain import QuadraticValue
+from rnn.systems.control.chain import ControlChain, QuadraticValue
 from rnn.systems.control.costs.base import split
 from rnn.systems.control.optimal import OptimalControl
 from rnn.systems.control.policy import LinearPolicy, curvature, first_not_positive
 from rnn.systems.control.problem import Stages
-from rnn.systems.control.value import Value
 
 RIDGE = 1e-7  # R is made at least this positive, relative to its largest entry (1 if that is smaller)
 
@@ -73,13 +72,13 @@ class LocalChain:
 
     def __init__(self, problem: OptimalControl):
         T = problem.horizon
-        self.value = Value(T, problem.plant.states, (T > 1,) * 5)  # every array has a step axis
+        self.chain = ControlChain(T, problem.plant.states, (T > 1,) * 5)  # every array has a step axis
 
     def step(self, stages: Stages, held: Held, damping: float) -> NewtonStep | None:
         """The best step with some controls held, or None where the model is not convex in the others."""
         model = damped(stages, held, damping)
         try:
-            value, m = self.value(model)
+            value, m = self.chain.cost_to_go(model)
         except (NumericalError, np.linalg.LinAlgError):
             return None
         if not np.isfinite(value.P).all():

@@ -9,6 +9,7 @@ from msgpass import Checkpointed, FactorGraph, FixedLag, ForwardOnly, Quadratic,
 from msgpass.errors import DataError, NumericalError
 from msgpass.plan import GaussianChain
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
+from msgpass.sweeps.information_chain import InformationChainRun
 from msgpass.sweeps.tree import TreeRun
 from tests.msgpass.gaussian_models import chain, chains, covariance
 from tests.oracles import dense_gaussian
@@ -70,7 +71,7 @@ def test_a_linear_potential_alone_has_no_observation_form(rng):
     g.factor(Quadratic.linear_gaussian(np.eye(2), np.eye(2)), x[:-1], x[1:])
     g.factor(Quadratic([1.0, -2.0], np.zeros((2, 2))), x[0])
     m = run(g)
-    assert isinstance(run_of(m), TreeRun)
+    assert isinstance(run_of(m), InformationChainRun)
     np.testing.assert_allclose(m.belief["x"].mean[0], P @ [1.0, -2.0])
 
 
