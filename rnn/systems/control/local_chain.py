@@ -56,7 +56,17 @@ def expand(problem: OptimalControl, at: Evaluated) -> Stages:
     if problem.terminal is not None:
         last = problem.terminal.expansion(at.states[-1:], np.zeros((1, 0)), np.array([float(T)]))
         Q_final, q_final = last.xx[0], last.x[0]
-    return Stages(at.A, at.B, np.zeros((T, n)), e.xx, e.uu, e.xu, e.x, e.u, Q_final, q_final, T)
+    found = Stages(at.A, at.B, np.zeros((T, n)), e.xx, e.uu, e.xu, e.x, e.u, Q_final, q_final, T)
+    for name, array in found._asdict().items():
+        if not np.isfinite(array).all():
+            step = int(np.argwhere(~np.isfinite(array))[0, 0])
+            where = "at the end" if name.endswith("final") else f"at step {step}"
+            what = "plant" if name in "AB" else "cost"
+            raise NumericalError(
+                f"a derivative of the {what} is NaN or infinite {where}: it is not smooth there (a norm "
+                "at 0, a root, a division); smooth it, as in sqrt(x² + ε)"
+            )
+    return found
 
 
 def with_curvature(problem: OptimalControl, at: Evaluated, stages: Stages) -> Stages:
@@ -76,6 +86,10 @@ class LocalChain:
 
     def step(self, stages: Stages, held: Held, damping: float) -> NewtonStep | None:
         """The best step with some controls held, or None where the model is not convex in the others."""
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is no step
+            return self._step(stages, held, damping)
+
+    def _step(self, stages: Stages, held: Held, damping: float) -> NewtonStep | None:
         model = damped(stages, held, damping)
         try:
             value, m = self.chain.cost_to_go(model)
@@ -89,7 +103,8 @@ class LocalChain:
         solved = np.linalg.solve(Quu, np.concatenate([Qux, Qu[..., None]], axis=-1))
         gain = solved[..., :-1] * held.free[..., None]
         policy = LinearPolicy(gain, np.where(held.free, -solved[..., -1], held.shift))
-        return NewtonStep(policy, value, *_path(stages, policy), m)
+        x, u = _path(stages, policy)
+        return NewtonStep(policy, value, x, u, m) if np.isfinite(x).all() else None
 
 
 def damped(stages: Stages, held: Held, damping: float) -> Stages:

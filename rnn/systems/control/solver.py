@@ -26,7 +26,7 @@ from rnn.systems.control.search_pass import SearchPass
 LENGTHS = 0.5 ** np.arange(12)
 SUFFICIENT = 1e-4  # Armijo: the part of the predicted fall that a step must bring
 FIRST_DAMPING, LAST_DAMPING = 1e-6, 1e10
-ROUNDING = 1e-14  # of the cost: a predicted fall below that cannot be seen
+ROUNDING = 1e-13  # of the cost: a promised fall below that cannot be seen
 SILENT_SECONDS = 1.0
 
 
@@ -68,29 +68,33 @@ class Solver:
                 return self.adjoint(self.problem.controls(inputs))
         except NumericalError as problem:
             raise NumericalError(
-                f"the path of the first controls diverges ({problem}); start from others (inputs=), or "
-                "take shorter steps or a better integrator"
+                f"the first controls cannot be followed: {problem}. If the path diverges, start from others "
+                "(inputs=), or take shorter steps or a better integrator; if a derivative fails, smooth the "
+                "function"
             ) from problem
 
-    def iterate(self, at: Evaluated) -> tuple[Evaluated | None, Iteration, float]:
-        """A better path (None where there is none), what was done, and the slope that the model promised."""
-        models, slope = self.models(at), -np.inf
-        free = free_controls(self.problem, at)
-        told = kkt_residual(self.problem, at), int((~free).sum())
+    def iterate(self, at: Evaluated) -> tuple[Evaluated | None, Iteration]:
+        """A better path (None where there is none), and what was done."""
+        models, free = self.models(at), free_controls(self.problem, at)
+        residual, clamped = kkt_residual(self.problem, at), int((~free).sum())
         while True:
             used = self.damping.value
             for step in self.steps(models, at, free, used):
-                slope = float((at.gradient * step.inputs).sum())
-                found = self._descend(at, step, slope)
+                found = self._descend(at, step)
                 if found is not None:
                     after, length = found
                     if length > 0.2:
                         self.damping.less()
                     elif length < 0.02:
                         self.damping.more()
-                    return after, Iteration(after.cost, told[0], length, used, told[1]), slope
-            if -slope <= ROUNDING * max(1.0, abs(at.cost)) or not self.damping.more():
-                return None, Iteration(at.cost, told[0], 0.0, used, told[1]), slope
+                    return after, Iteration(after.cost, residual, length, used, clamped)
+            if not self.damping.more():
+                return None, Iteration(at.cost, residual, 0.0, used, clamped)
+
+    def exhausted(self, at: Evaluated) -> bool:
+        """The undamped model promises a fall that is lost in the cost's rounding."""
+        found = self.newton(self.models(at), free_controls(self.problem, at), 0.0)
+        return found is not None and -_slope(at, found[0]) <= ROUNDING * max(1.0, abs(at.cost))
 
     def models(self, at: Evaluated) -> list[Stages]:
         """The best model around the path, then one that is convex more often."""
@@ -125,8 +129,9 @@ class Solver:
                 yield step
         yield first
 
-    def _descend(self, at: Evaluated, step: NewtonStep, slope: float) -> tuple[Evaluated, float] | None:
+    def _descend(self, at: Evaluated, step: NewtonStep) -> tuple[Evaluated, float] | None:
         """The best of the step lengths that bring their part of the fall."""
+        slope = _slope(at, step)
         _, U, costs = self.search(at, step.policy)
         # Where limits cut the step short: the slope along the controls that were really applied.
         along = ((U - at.inputs) * at.gradient).sum(axis=(1, 2))
@@ -146,6 +151,11 @@ class Solver:
             found = self.newton(models, free, damping.value)
             if found is not None or not damping.more():
                 return found[0] if found is not None else None
+
+
+def _slope(at: Evaluated, step: NewtonStep) -> float:
+    """Of the cost along the model's controls."""
+    return float((at.gradient * step.inputs).sum())
 
 
 def solve(
@@ -176,14 +186,10 @@ def solve(
                     break
                 if k == n_iter:
                     break
-                after, iteration, predicted = solver.iterate(at)
+                after, iteration = solver.iterate(at)
                 if after is None:
-                    converged = -predicted <= ROUNDING * max(1.0, abs(at.cost))
-                    reason = (
-                        "the cost falls no further in floating point"
-                        if converged
-                        else "no step lowers the cost"
-                    )
+                    converged = solver.exhausted(at)
+                    reason = "the cost falls no further" if converged else "no step lowers the cost"
                     break
                 at = after
                 done.append(iteration)

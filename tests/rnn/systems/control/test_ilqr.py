@@ -208,6 +208,23 @@ def test_steps_with_their_own_derivatives_find_the_same():
     np.testing.assert_allclose(one.inputs, two.inputs, atol=1e-6)
 
 
+@METHODS
+def test_two_rotors_that_only_push(method):
+    """A quadrotor flies a metre to the side and up, each rotor between 2 and 3 N."""
+    goal, hover = [1.0, 1.0, 0, 0, 0, 0], 0.486 * 9.81 / 2
+    cost = QuadraticCost(0.1 * np.eye(6), 0.1 * np.eye(2), target=goal, input_target=[hover, hover])
+    problem = OptimalControl(
+        plants.quadrotor(), cost, QuadraticCost(100 * np.eye(6), target=goal), start=np.zeros(6), horizon=25,
+        lower=2, upper=3,
+    )  # fmt: skip
+    found = method(problem, np.full((25, 2), hover), tol=1e-7)
+    assert found.converged and found.clamped.any()
+    assert found.inputs.min() >= 2 and found.inputs.max() <= 3
+    np.testing.assert_allclose(found.states[-1], goal, atol=0.2)
+    inside = (found.inputs > 2) & (found.inputs < 3)
+    assert np.abs(found.gradient[inside]).max() < 1e-6 * max(1, found.cost)
+
+
 def test_one_seedless_run_is_another():
     one, two = ilqr(swing_up(5.0)), ilqr(swing_up(5.0))
     np.testing.assert_array_equal(one.inputs, two.inputs)
@@ -256,8 +273,29 @@ def test_unstable_paths_are_searched_without_overflow():
     plant = Plant(lambda x, u: x**3 + u, 1, 1)
     problem = OptimalControl(plant, QuadraticCost([[1.0]], [[0.1]]), start=[0.9], horizon=12)
     assert ilqr(problem).converged
-    with pytest.raises(NumericalError, match="first controls diverges"):
+    with pytest.raises(NumericalError, match="first controls cannot be followed: 'x' became NaN"):
         ilqr(problem, inputs=np.ones(12))
+
+
+def test_kinks_are_named():
+    """|x| where it has no slope, and max(x, 0)^(3/2) where it has no curvature."""
+    kink = SmoothCost(lambda x, u: np.sqrt(x[0] ** 2) + u[0] ** 2)
+    bend = SmoothCost(lambda x, u: np.maximum(x[0], 0.0) ** 1.5 + x[1] ** 2 + u[0] ** 2)
+    for cost, says in (
+        (kink, r"cannot be followed: loss 'cost'"),
+        (bend, r"derivative of the cost .* at step 0"),
+    ):
+        problem = OptimalControl(plants.double_integrator(), cost, start=[0, 1], horizon=5)
+        with np.errstate(all="ignore"), pytest.raises(NumericalError, match=says):
+            ilqr(problem)
+
+
+def test_a_tolerance_below_rounding_still_ends():
+    """tol can never be met; the promised fall is lost in rounding, which counts as converged."""
+    for method in (ilqr, ddp):
+        found = method(swing_up(5.0), tol=1e-30, n_iter=500)
+        assert found.converged and found.residual < 1e-4
+        assert found.cost == pytest.approx(ilqr(swing_up(5.0)).cost, rel=1e-7)
 
 
 def test_warns_when_it_stops_early():
