@@ -30,8 +30,8 @@ class ParallelScan(Schedule):
     - log messages (``m.forward``, ``m.backward``) in 1/4 to 2/3 of its time, with a transition a step in 1/2
       to 1;
     - with a transition a step, best paths in 1/3 to 1/2 for up to 4 states and 2/3 to 9/10 for more, counts
-      in 2/3 to 9/10 for 4 and 8 states and 0.6 for 16 and 32; for 2 states, and for 10⁴ steps of few, there is
-      nothing to win;
+      in 2/3 to 9/10 for 4 and 8 states and 0.6 for 16 and 32; for 2 states, and for 10⁴ steps of few, there
+      is nothing to win;
     - counts and best paths under one transition in its time, for Sequential cuts such chains itself; up to
       1.6 times as long where it may use segments that forget their start, from 6 states on;
     - a Gaussian row takes 3.6 µs for 2 states and 6.5 for 4, filter and smoother, of NumPy's time: 1/20 of
