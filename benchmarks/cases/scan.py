@@ -12,10 +12,10 @@ from benchmarks.harness import Contender, Problem
 
 TITLE = "A scan over one long chain"
 ABOUT = (
-    "One chain of tables with one transition, or with one a step, and one Gaussian chain (a random stable "
-    "system), on graphs that are kept: expected counts at every parameter, the log messages of every step, "
-    "the best path; filter and smoother. Under Sequential, chains of tables with one transition have both "
-    "processors at work as well."
+    "Under ParallelScan, then under Sequential: one chain of tables with one transition, or with one a step, "
+    "and one Gaussian chain (a random stable system), on graphs that are kept: expected counts at every "
+    "parameter, the log messages of every step, the best path; filter and smoother. Under Sequential, chains "
+    "of tables with one transition have both processors at work as well."
 )
 STATES, STEPS = (
     (2, 4, 8, 16),
@@ -45,7 +45,7 @@ def _problem(label: str, made: Callable, length: int) -> Problem:
     from msgpass import ParallelScan, Sequential
 
     contenders = {
-        "ParallelScan": partial(made, ParallelScan()),
+        "msgpass": partial(made, ParallelScan()),
         "msgpass Sequential": partial(made, Sequential()),
     }
     return Problem(label=label, contenders=contenders, tolerance=1e-8, unit="ns/step", per=1e9 / length)

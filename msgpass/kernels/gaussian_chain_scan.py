@@ -103,7 +103,18 @@ def filter_pass(arrays: GaussianChainArrays) -> FilterPass:
             _, mean, cov, _, _ = blocked_prefixes(elements(rows), combine)
             return _row_by_row(arrays, rows, mean, cov)
     except (NoDensityError, np.linalg.LinAlgError):
+        return one_after_another(arrays)
+
+
+def one_after_another(arrays: GaussianChainArrays) -> FilterPass:
+    """The pass that does not scan, compiled where that pays."""
+    from msgpass.kernels.gaussian_chain import COMPILED
+
+    if len(arrays.y) < COMPILED or not arrays.y.shape[1]:
         return sequential.filter_pass(arrays)
+    from msgpass.kernels.gaussian_chain_compiled import CompiledSweep
+
+    return CompiledSweep(arrays)._filter(arrays)[0]
 
 
 def _row_by_row(arrays: GaussianChainArrays, rows: Rows, mean: np.ndarray, cov: np.ndarray) -> FilterPass:
@@ -121,7 +132,7 @@ def _row_by_row(arrays: GaussianChainArrays, rows: Rows, mean: np.ndarray, cov: 
     agree = np.abs(after - cov).max(axis=(1, 2)) <= AGREE * spread**2
     agree &= np.abs(filtered - mean).max(axis=1) <= AGREE * (spread + np.abs(filtered).max(axis=1))
     if not agree.all():
-        return sequential.filter_pass(arrays)
+        return one_after_another(arrays)
     doubtful = cancelled(after, rest, P) | cancelled(S, H, P)
     doubtful[rows.later] |= cancelled(P, F, U)[rows.later]
     suspicious = np.zeros(len(arrays.offsets) - 1, bool)

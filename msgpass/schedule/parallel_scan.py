@@ -12,14 +12,37 @@ from msgpass.schedule.base import Schedule
 class ParallelScan(Schedule):
     """The same messages as Sequential, within rounding, with every processor at work on one chain.
 
-    What scans is a chain of tables under SumProduct or MaxProduct: a step is a matrix, and the scan
-    multiplies matrices in the algebra. Small chains are scanned by a tree of batched products, larger ones
-    are cut into blocks. Blocks between the first and the last are reduced to a matrix first, which costs K
-    messages a step instead of one; two processors work from both ends and need none, so that they do not pay
-    it. Everything else (trees, sparse tables, other table algebras) runs as under Sequential.
+    ==================================  ======================================================================
+    chains of tables                    a step is a matrix, ∘ its product in SumProduct or MaxProduct: a tree
+                                        of batched products while small, then compiled blocks
+    Gaussian chains                     (A, b, C, η, J): what a row says of the state before it, and of its
+                                        own given that one; the adjoint is affine and scans, too
+    recurrences under Adjoint           forward as under Sequential, for f is not affine in its state;
+                                        backward, which is, for states of up to 16 numbers that read the step
+                                        before
+    trees, sparse tables, others        as under Sequential
+    ==================================  ======================================================================
+
+    Combining steps costs K messages where passing one on costs one, which processors have to win back. Two
+    of them therefore start from both ends of a chain of tables and combine nothing. Measured on two, against
+    Sequential, for chains of 10⁵ steps and more:
+
+    - log messages (``m.forward``, ``m.backward``) in 1/4 to 2/3 of its time, with a transition a step in 1/2
+      to 1;
+    - with a transition a step, best paths in 1/3 to 1/2 for up to 4 states and 2/3 to 9/10 for more, counts
+      in 2/3 to 9/10 for 4 and 8 states and 0.6 for 16 and 32; for 2 states, and for 10⁴ steps of few, there
+      is nothing to win;
+    - counts and best paths under one transition in its time, for Sequential cuts such chains itself; up to
+      1.6 times as long where it may use segments that forget their start, from 6 states on;
+    - Gaussian chains lose: filter and smoother take 3.7 µs a row for 2 states and 6.7 for 4, a twentieth of
+      what NumPy takes row by row, but 40 to 50 times Sequential's compiled sweep, which ends its recursion
+      once the gains have settled. This scan shows the elements, and waits for many processors;
+    - the backward pass of a vectorised recurrence without a compiled kernel in 1/12 for a state of 2 numbers
+      and 1/3 for 8.
 
     Where several paths are equally good, another one than Sequential's may be found. The number of processors
-    decides where chains are cut, and so the last digits.
+    decides where chains are cut, and so the last digits. A Gaussian row that is seen exactly, and a chain on
+    which a scan would lose digits, go one step after another.
 
     Examples
     --------

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 
 from msgpass.errors import NumericalError
 from msgpass.kernels import gaussian_chain_information, gaussian_chain_reference, gaussian_chain_scan
+from msgpass.kernels.gaussian_chain_compiled import CompiledSweep
 from msgpass.kernels.gaussian_chain_sweep import GaussianSweep
 from tests.msgpass.kernels.gaussian_chain_models import Dense, problem, problems
 
@@ -57,7 +58,7 @@ def test_backward_messages_are_the_suffixes(arrays):
 
 def test_most_chains_do_scan(monkeypatch):
     """Nothing falls back on rows one after another without a reason."""
-    monkeypatch.setattr(gaussian_chain_scan.sequential, "filter_pass", None)
+    monkeypatch.setattr(gaussian_chain_scan, "one_after_another", None)
     for seed in range(20):
         rng = np.random.default_rng(seed)
         arrays = problem(rng, 3, 2, (60, 1, 40), "FQbHR" if seed % 2 else "", 1 + seed % 3, 0.2)
@@ -113,6 +114,22 @@ def test_without_noise_rows_go_one_after_another():
     found, wanted = GaussianSweep(arrays, gaussian_chain_scan), GaussianSweep(arrays)
     np.testing.assert_allclose(found.smoothed[0], wanted.smoothed[0], **CLOSE)
     assert gaussian_chain_scan.backward_information(arrays) is None
+
+
+def test_long_chains_that_do_not_scan_are_compiled(monkeypatch):
+    arrays = problem(np.random.default_rng(4), 2, 1, (300, 100))
+    arrays = arrays._replace(cov=arrays.cov * 1e8)
+    monkeypatch.setattr(gaussian_chain_scan.sequential, "filter_pass", None)
+    found, wanted = GaussianSweep(arrays, gaussian_chain_scan), CompiledSweep(arrays)
+    np.testing.assert_allclose(found.totals, wanted.totals, rtol=1e-12)
+    np.testing.assert_allclose(found.smoothed[0], wanted.smoothed[0], atol=1e-6)
+
+
+def test_chains_without_observations_scan():
+    arrays = problem(np.random.default_rng(5), 2, 0, (5, 3))
+    found, wanted = GaussianSweep(arrays, gaussian_chain_scan), GaussianSweep(arrays)
+    np.testing.assert_allclose(found.smoothed[1], wanted.smoothed[1], **CLOSE)
+    np.testing.assert_allclose(found.totals, wanted.totals, atol=1e-12)
 
 
 def test_a_singular_innovation_names_its_step():
