@@ -32,9 +32,9 @@ class Cycle(Component):
     name : str
         "cycle" by default.
     periods : (float, float)
-        Shortest and longest period 2π/λ; the second may be infinite.
-    damped : bool
-        Whether ρ < 1 is estimated; else ρ = 1.
+        Shortest and longest period 2π/λ; the second may be infinite if the start is stationary.
+    damped : bool or None
+        Whether ρ < 1 is estimated; else ρ = 1. None is as ``stochastic`` is.
     stochastic : bool
         Whether there are disturbances; else σ² = 0.
     initial : {"stationary", "flat"}
@@ -54,7 +54,7 @@ class Cycle(Component):
     KIND: ClassVar[str] = "cycle"
 
     periods: tuple[float, float] = (2.0, np.inf)
-    damped: bool = True
+    damped: bool | None = None
     stochastic: bool = True
     initial: str = "stationary"
     frequency: float | None = None
@@ -71,17 +71,34 @@ class Cycle(Component):
             raise DataError(
                 f"periods are the shortest, at least 2 steps, and the longest, got {self.periods!r}"
             )
-        if self.damping is not None and not self.damped:
+        if self.damping is not None and not self._damps:
             raise DataError("damping is for damped=True; without it ρ is 1")
+        if self._damps and self.damping is None and not self._stationary:
+            raise DataError(
+                "a damped cycle that starts flat has no most likely damping: as it goes to 0, the "
+                "likelihood of one "
+                "state that nothing observes goes to infinity; hold damping, or start stationary, or use "
+                "damped=False"
+            )
         if self.variance is not None and not self.stochastic:
             raise DataError("variance is for stochastic=True; without it there are no disturbances")
+        if not self._stationary and self.frequency is None and not (short > 2 and long < np.inf):
+            raise DataError(
+                "a cycle that starts flat has no most likely frequency at periods of 2 or infinity, where "
+                "nothing "
+                "observes one of its states; give periods within, such as (3, 50), or hold frequency"
+            )
         if self._stationary and self.damping is not None and self.damping >= 1:
             raise DataError("a stationary cycle has damping < 1; use initial='flat', or damped=False")
         super().check()
 
     @property
+    def _damps(self) -> bool:
+        return self.stochastic if self.damped is None else self.damped
+
+    @property
     def _stationary(self) -> bool:
-        return self.initial == "stationary" and self.damped and self.stochastic
+        return self.initial == "stationary" and self._damps and self.stochastic
 
     @property
     def _frequencies(self) -> tuple[float, float]:
@@ -100,7 +117,7 @@ class Cycle(Component):
                 fixed=held("frequency", self.frequency, (), least=0.0, most=np.pi),
             )
         ]
-        if self.damped:
+        if self._damps:
             fixed = held("damping", self.damping, (), least=0.0, most=1.0)
             found.append(Parameter("damping", Between(0.0, 1.0), fixed=fixed))
         return tuple([*found, variance_of("variance", self.variance)] if self.stochastic else found)
@@ -116,7 +133,7 @@ class Cycle(Component):
         c, s = np.cos(values["frequency"]), np.sin(values["frequency"])
         found = {"frequency": rho * (slopes.F * np.array([[-s, c], [-c, -s]])).sum()}
         started = np.trace(slopes.cov) if self._stationary else 0.0
-        if self.damped:
+        if self._damps:
             turned = (slopes.F * np.array([[c, s], [-s, c]])).sum()
             found["damping"] = turned
             if self._stationary:
@@ -129,27 +146,32 @@ class Cycle(Component):
 
     def start(self, about: Summary, rng: np.random.Generator | None) -> Values:
         low, high = self._frequencies
+        peaks = _peaks(about.y, low, high)
         found = {
-            "frequency": np.asarray(_peak(about.y, low, high) if rng is None else rng.uniform(low, high))
+            "frequency": np.asarray(peaks[0] if rng is None else rng.choice([*peaks, rng.uniform(low, high)]))
         }
-        if self.damped:
+        if self._damps:
             found["damping"] = np.asarray(0.9 if rng is None else rng.uniform(0.5, 0.99))
         if self.stochastic:
             found["variance"] = drawn(rng, 0.2, about.noise, 1.5)
         return found
 
 
-def _peak(y: np.ndarray, low: float, high: float) -> float:
-    """The frequency in (low, high) at which the detrended series has most power."""
+def _peaks(y: np.ndarray, low: float, high: float, most: int = 3) -> list[float]:
+    """Frequencies in (low, high) at which the series has most power, the strongest first: three of its
+    changes, whose spectrum is even where the level wanders, and three of what a straight line leaves."""
     there = np.isfinite(y)
-    t = np.arange(len(y), dtype=float)
-    gap = np.where(there, y, 0.0)
-    if there.sum() > 3:
-        gap = np.where(there, y - np.polyval(np.polyfit(t[there], y[there], 1), t), 0.0)
-    width = high - low
-    frequencies = np.linspace(low + 0.02 * width, high - 0.02 * width, 256)
-    frequencies = frequencies[frequencies > 2 * np.pi / len(y)] if len(y) > 8 else frequencies
-    if not len(frequencies):
-        return low + width / 2
-    power = np.abs(np.exp(-1j * np.outer(frequencies, t)) @ gap)
-    return float(frequencies[power.argmax()])
+    t, T = np.arange(len(y), dtype=float), len(y)
+    if there.sum() < 4:
+        return [low + (high - low) / 2]
+    lowest = max(low, min(2 * np.pi / T, low + 0.5 * (high - low)))
+    frequencies = np.linspace(lowest, high, int(2 * T * (high - lowest) / np.pi) + 8)[1:-1]
+    waves = np.exp(-1j * np.outer(frequencies, t))
+    filled = np.interp(t, t[there], y[there])
+    found: list[float] = []
+    for gap in (np.diff(filled, prepend=filled[0]), y - np.polyval(np.polyfit(t[there], y[there], 1), t)):
+        power = np.abs(waves @ np.where(np.isfinite(gap), gap, 0.0))
+        padded = np.concatenate([[0.0], power, [0.0]])
+        tops = np.flatnonzero((power >= padded[:-2]) & (power >= padded[2:]))
+        found += [float(frequencies[k]) for k in tops[np.argsort(-power[tops], kind="stable")][:most]]
+    return found

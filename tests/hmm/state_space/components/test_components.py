@@ -34,9 +34,9 @@ KINDS = {
     "some harmonics": Seasonal(period=12.5, form="trigonometric", harmonics=(1, 3), separate=True),
     "cycle": Cycle(periods=(3, 20)),
     "long cycle": Cycle(),
-    "flat cycle": Cycle(initial="flat"),
-    "undamped cycle": Cycle(damped=False),
-    "fixed cycle": Cycle(stochastic=False),
+    "flat cycle": Cycle(initial="flat", damping=0.7, periods=(3, 20)),
+    "undamped cycle": Cycle(damped=False, periods=(3, 20)),
+    "fixed cycle": Cycle(stochastic=False, periods=(3, 20)),
     "ar": AR(order=1),
     "ar3": AR(order=3),
     "arma": ARMA(p=1, q=1),
@@ -156,7 +156,9 @@ def test_all_harmonics_span_what_dummies_do(rng):
 
 
 def test_a_cycle_has_its_period(rng):
-    path = simulated(Cycle(damped=False), rng, 60, {"frequency": np.pi / 5, "variance": 1.0})
+    path = simulated(
+        Cycle(damped=False, frequency=np.pi / 5), rng, 60, {"frequency": np.pi / 5, "variance": 1.0}
+    )
     np.testing.assert_allclose(path[10:], path[:-10], atol=1e-12)
 
 
@@ -219,6 +221,10 @@ def test_the_cycle_starts_at_the_peak_of_the_periodogram(rng):
         (lambda: Cycle(periods=(1, 5)), "at least 2 steps"),
         (lambda: Cycle(periods=5), "the shortest"),
         (lambda: Cycle(damped=False, damping=0.5), "damping is for damped=True"),
+        (lambda: Cycle(damped=False), "no most likely frequency"),
+        (lambda: Cycle(stochastic=False, damping=0.5), "damping is for damped=True"),
+        (lambda: Cycle(initial="flat"), "no most likely damping"),
+        (lambda: Cycle(damped=True, stochastic=False), "no most likely damping"),
         (lambda: Cycle(stochastic=False, variance=1.0), "variance is for stochastic=True"),
         (lambda: Cycle(damping=1.0), "stationary cycle has damping < 1"),
         (lambda: Cycle(initial="known"), "initial must be one of"),
