@@ -5,6 +5,7 @@ The series is divided by the size of its noise, so that all coordinates are abou
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import NamedTuple
 
@@ -19,9 +20,6 @@ from msgpass.errors import ConvergenceWarning, DataError, MessagePassingError, N
 
 LOOKED_AT = 5
 """Drawn starts that are evaluated for each one that is climbed from."""
-
-QUIET = 2
-"""Iterations in a row that gain less than tol before a climb ends."""
 
 
 class Fit(NamedTuple):
@@ -71,10 +69,8 @@ def fit(
     y: np.ndarray,
     inputs: np.ndarray,
     n_init: int,
-    n_iter: int,
-    tol: float,
+    monitor: ConvergenceMonitor,
     rng: np.random.Generator,
-    verbose: bool = False,
 ) -> Fit:
     """The best of ``n_init`` climbs."""
     size = noise_of(y, assembly.seasonal_period) ** 0.5
@@ -82,7 +78,7 @@ def fit(
     starts = _starts(likelihood, size, n_init, rng)
     best: Fit | None = None
     for start in starts:
-        found = _climb(likelihood, start, n_iter, tol, verbose)
+        found = _climb(likelihood, start, copy.copy(monitor))
         if found is not None and (best is None or found.log_likelihood > best.log_likelihood):
             best = found
     if best is None:
@@ -91,12 +87,12 @@ def fit(
             "the likelihood could not be evaluated at any start; look at score() of values of your own, "
             "at the scale of the data, and at whether the regressors are collinear"
         )
-    if not best.monitor.converged:
+    if monitor.tol > 0 and not best.monitor.converged:
         warnings.warn(
-            f"fit stopped after {best.monitor.iter} iterations, before one gained less than tol={tol:g}; "
-            "raise n_iter",
+            f"the fit stopped after n_iter={monitor.n_iter} iterations, before one gained less than "
+            f"tol={monitor.tol:g}; raise n_iter, or tol",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     return Fit(assembly.scaled(best.values, size), best.log_likelihood, best.monitor)
 
@@ -129,23 +125,24 @@ def _starts(likelihood: Likelihood, size: float, n_init: int, rng) -> list[Value
     return [usual, *(drawn[k] for k in order[: n_init - 1] if np.isfinite(heights[k]))]
 
 
-def _climb(likelihood: Likelihood, start: Values, n_iter: int, tol: float, verbose: bool) -> Fit | None:
-    monitor = ConvergenceMonitor(tol, n_iter, verbose)
+def _climb(likelihood: Likelihood, start: Values, monitor: ConvergenceMonitor) -> Fit | None:
+    """The top above a start; None where the likelihood cannot be evaluated there."""
+    monitor.reset()
     coordinates = Coordinates(likelihood.assembly, start)
     objective, point = Objective(likelihood, coordinates), coordinates.vector(start)
     value, slope = objective.trial(point)
     if not np.isfinite(value):
         return None
     none = np.full(len(point), np.inf)
-    climber, quiet = Climber(objective.trial, point, value, slope, -none, none), 0
-    monitor.report(value)
-    while len(point) and monitor.iter < n_iter and quiet < QUIET:
+    climber, rising = Climber(objective.trial, point, value, slope, -none, none), True
+    while not (monitor.iter >= monitor.n_iter or monitor.converged):
         before = climber.value
-        rising = climber.climb()
-        monitor.report(climber.value)
-        quiet = QUIET if not rising else quiet + 1 if climber.value - before < tol else 0
-    if not len(point) or quiet >= QUIET:
-        monitor.report(climber.value)  # the last gain is none: converged
+        rising = rising and climber.climb()
+        if rising and climber.value - before < monitor.tol:  # one short step is no sign of the end, two are
+            rising = climber.climb()
+        monitor.report(before)
+        if not rising and monitor.tol <= 0:
+            break
     return Fit(coordinates.values(climber.point), climber.value, monitor)
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
+from hmm.estimator import Estimator
+from hmm.monitor import check_tolerance
 from hmm.state_space.structural import (
     ahead,
     climb,
@@ -27,7 +28,7 @@ from msgpass.errors import DataError, ShapeError
 
 
 @dataclass(eq=False, repr=False)
-class StructuralTimeSeries(BaseEstimator):
+class StructuralTimeSeries(Estimator):
     """A structural time series: y_t is a sum of components such as trend, season and noise.
 
     Fitted by exact likelihood with exact flat starts. Everything that is read comes from the messages of one
@@ -90,21 +91,29 @@ class StructuralTimeSeries(BaseEstimator):
         assembly = Assembly.of(self.components)
         y = series(y)
         inputs = regressors(assembly, exog, len(y))
-        n_init, n_iter = whole("n_init", self.n_init, 1), whole("n_iter", self.n_iter, 1)
+        n_init = whole("n_init", self.n_init, 1)
+        whole("n_iter", self.n_iter, 1), check_tolerance(self.tol)
         usual = assembly.start(y, inputs, 1.0, None)
         climb.check_enough(y, int(assembly.flat(usual).sum()))
-        found = climb.fit(
-            assembly, y, inputs, n_init, n_iter, self.tol, generator(self.random_state), self.verbose
-        )
+        monitor = self._fresh_monitor()
+        found = climb.fit(assembly, y, inputs, n_init, monitor, generator(self.random_state))
         self._observe(y, inputs)
         self.parameters_ = found.values
-        self.monitor_ = found.monitor
+        self._monitor = found.monitor
         self.log_likelihood_ = self.score()
         return self
 
+    def check_complete(self) -> None:
+        """Raise unless there are parameters, and a series, if any, that goes with them."""
+        assembly = Assembly.of(self.components)
+        self.parameters_ = self._values()
+        if "_series_" in self.__dict__:
+            y = series(self._series_)
+            self._observe(y, regressors(assembly, self._inputs_ if assembly.n_inputs else None, len(y)))
+
     def _observe(self, y: np.ndarray, inputs: np.ndarray) -> None:
-        self._y, self._inputs = y, inputs
-        self.__dict__.pop("_components", None)
+        self._series_, self._inputs_ = y, inputs
+        self.__dict__.pop("_decomposition", None)
 
     @property
     def parameters_(self) -> Values:
@@ -119,7 +128,7 @@ class StructuralTimeSeries(BaseEstimator):
             raise DataError(
                 f"there is no parameter {', '.join(unknown)}; there are {', '.join(assembly.names)}"
             )
-        known = self.__dict__.get("_parameters", {})
+        known = self.__dict__.get("_parameters_", {})
         found: Values = {}
         for name, p in assembly.parameters.items():
             value = p.fixed if p.fixed is not None else given.get(name, known.get(name))
@@ -134,15 +143,15 @@ class StructuralTimeSeries(BaseEstimator):
                     f"parameter {name} must be finite{', and not negative' * p.spread}, got {value!r}"
                 )
             found[name] = array
-        self._parameters = found
-        self.__dict__.pop("_components", None)
+        self._parameters_ = found
+        self.__dict__.pop("_decomposition", None)
 
     def _values(self) -> Values:
-        if "_parameters" not in self.__dict__:
+        if "_parameters_" not in self.__dict__:
             raise NotFittedError(
                 "this StructuralTimeSeries has no parameters yet; call fit(y), or set parameters_"
             )
-        return self._parameters
+        return self._parameters_
 
     # -- likelihood ---------------------------------------------------------------------------------------
 
@@ -153,9 +162,9 @@ class StructuralTimeSeries(BaseEstimator):
         if y is None:
             if exog is not None:
                 raise DataError("exog was given without y; give both, or neither for the series of the fit")
-            if "_y" not in self.__dict__:
+            if "_series_" not in self.__dict__:
                 raise NotFittedError("this model has seen no series; give y")
-            return Likelihood(assembly, self._y, self._inputs)
+            return Likelihood(assembly, self._series_, self._inputs_)
         y = series(y)
         return Likelihood(assembly, y, regressors(assembly, exog, len(y)))
 
@@ -197,6 +206,37 @@ class StructuralTimeSeries(BaseEstimator):
         log-likelihood with densities of 1 for flat starts."""
         return self._likelihood(y, exog).messages(self._values(), schedule)
 
+    def state_space(self, exog=None):
+        """The matrices as a :class:`hmm.LinearGaussianSSM`, for what it does besides: draws, several
+        sequences, EM.
+
+        Parameters
+        ----------
+        exog : array, (T, k), optional
+            Regressors, by default those of the fit: they make an observation matrix that changes.
+
+        Returns
+        -------
+        LinearGaussianSSM
+            Its ``score`` takes flat starts as densities of 1.
+        """
+        from hmm.state_space.model import LinearGaussianSSM
+
+        assembly, values = Assembly.of(self.components), self._values()
+        if exog is None and assembly.n_inputs and "_inputs_" in self.__dict__:
+            exog = self._inputs_
+        inputs = regressors(assembly, exog, 1 if exog is None else len(exog))
+        own = assembly.blocks(values, inputs)
+        return LinearGaussianSSM(
+            assembly.n_states,
+            transition_matrix=own.F,
+            transition_covariance=own.Q,
+            observation_matrix=own.H if len(own.H) == 1 else own.H[:, None, :],
+            observation_covariance=own.R.reshape(1, 1),
+            initial_mean=own.mean,
+            initial_covariance=own.cov,
+        )
+
     # -- reading ------------------------------------------------------------------------------------------
 
     def decompose(self, y=None, exog=None, level: float = 0.95) -> decomposition.Decomposition:
@@ -206,9 +246,9 @@ class StructuralTimeSeries(BaseEstimator):
     @property
     def components_(self) -> decomposition.Decomposition:
         """:meth:`decompose` of the series of the fit."""
-        if "_components" not in self.__dict__:
-            self._components = self.decompose()
-        return self._components
+        if "_decomposition" not in self.__dict__:
+            self._decomposition = self.decompose()
+        return self._decomposition
 
     def forecast(
         self, steps: int = 1, level: float = 0.95, exog=None, *, y=None, past_exog=None

@@ -18,6 +18,7 @@ from hmm.structural import (
 )
 from msgpass import data
 from msgpass.errors import ConvergenceWarning, DataError, NotFittedError, NumericalError, ShapeError
+from tests.hmm.state_space.structural.drawn import drawn
 
 
 @pytest.fixture(scope="module")
@@ -272,3 +273,38 @@ def test_the_damped_trend_of_a_series_that_levels_off(rng):
     )
     assert model.parameters_["trend.damping"] == pytest.approx(0.9, abs=0.03)
     assert model.forecast(50).mean[-1] == pytest.approx(10, abs=0.2)
+
+
+def test_a_model_comes_back_from_its_file_as_it_was(tmp_path, rng):
+    y, u = rng.normal(size=40).cumsum(), rng.normal(size=40)
+    components = [
+        LocalLinearTrend(name="t", damped=True),
+        Seasonal(period=4.5, form="trigonometric", harmonics=(1, 2)),
+        Cycle(periods=(3, np.inf), frequency=1.0),
+        Regression(columns=("price",), random_walk=True),
+        Irregular(variance=0.3),
+    ]
+    model = StructuralTimeSeries(components, n_init=1, random_state=0, n_iter=20, tol=1.0).fit(y, u)
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    back = hmm.load(path)
+    assert back.components == components and back.get_params()["tol"] == 1.0
+    assert back.score() == model.score() == model.log_likelihood_ == back.log_likelihood_
+    np.testing.assert_array_equal(back.forecast(3, exog=u[:3]).mean, model.forecast(3, exog=u[:3]).mean)
+    assert back.monitor_.history == model.monitor_.history
+    with pytest.raises(NotFittedError):
+        structural.local_level().save(path)
+
+
+@pytest.mark.parametrize("kinds", [["trend", "dummies"], ["constant", "ar"], ["level", "regression"]])
+def test_the_same_model_as_a_state_space(kinds, rng):
+    assembly, values, y, inputs = drawn(rng, kinds)
+    model = StructuralTimeSeries(list(assembly.components))
+    model.parameters_ = values
+    exog = inputs if assembly.n_inputs else None
+    other, m = model.state_space(exog), model.messages(y, exog)
+    assert other.score(y) == pytest.approx(m.total, rel=1e-10)
+    np.testing.assert_allclose(other.smooth(y).mean, m.belief["x"].mean, rtol=1e-8, atol=1e-8)
+    if exog is not None:
+        with pytest.raises(DataError, match="takes 2 column"):
+            model.state_space()
