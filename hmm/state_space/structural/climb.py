@@ -22,6 +22,10 @@ LOOKED_AT = 5
 """Drawn starts that are evaluated for each one that is climbed from."""
 
 
+EXACT = 1e-18
+"""Of the series' noise: where all variances are below, nothing but rounding is left of it."""
+
+
 class Fit(NamedTuple):
     """Values at the maximum, and how it was found."""
 
@@ -55,7 +59,9 @@ class Objective:
         return value, self.coordinates.pullback(point, at, slopes)
 
     def trial(self, point: np.ndarray) -> tuple[float, np.ndarray]:
-        """−∞ where the step was too long."""
+        """−∞ where the step was too long, and where no noise is left."""
+        if largest_variance(self.likelihood.assembly, self.coordinates.values(point)) < EXACT:
+            return -np.inf, np.zeros(len(point))
         try:
             with np.errstate(all="ignore"):
                 value, slope = self(point)
@@ -87,6 +93,12 @@ def fit(
             "the likelihood could not be evaluated at any start; look at score() of values of your own, "
             "at the scale of the data, and at whether the regressors are collinear"
         )
+    if largest_variance(assembly, best.values) < 100 * EXACT:
+        raise NumericalError(
+            "the components explain the series exactly, without any noise, so that no variance is the "
+            "likeliest: the "
+            "smaller, the likelier; hold variance of the irregular component at what is known of the rounding"
+        )
     if monitor.tol > 0 and not best.monitor.converged:
         warnings.warn(
             f"the fit stopped after n_iter={monitor.n_iter} iterations, before one gained less than "
@@ -95,6 +107,12 @@ def fit(
             stacklevel=3,
         )
     return Fit(assembly.scaled(best.values, size), best.log_likelihood, best.monitor)
+
+
+def largest_variance(assembly: Assembly, values: Values) -> float:
+    """Of all parameters that are variances; ∞ without one."""
+    spreads = [values[name] for name, p in assembly.parameters.items() if p.spread]
+    return max((float(np.max(value)) for value in spreads if np.size(value)), default=np.inf)
 
 
 def _explain(likelihood: Likelihood, start: Values) -> None:

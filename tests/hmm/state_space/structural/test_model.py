@@ -148,6 +148,14 @@ def test_stopping_early_warns(rng):
         structural.local_linear_trend(n_iter=1, n_init=1, random_state=0).fit(y)
 
 
+@pytest.mark.parametrize("y", [np.zeros(12), np.full(12, 3.0), np.arange(12.0)])
+def test_a_series_without_noise_has_no_likeliest_variance(y):
+    with pytest.raises(NumericalError, match="explain the series exactly"):
+        structural.local_linear_trend(n_init=2, random_state=0).fit(y)
+    held = StructuralTimeSeries([LocalLinearTrend(), Irregular(variance=1e-4)], n_init=2, random_state=0)
+    np.testing.assert_allclose(held.fit(y).forecast(1).mean, 2 * y[-1] - y[-2], atol=1e-2)
+
+
 def test_it_is_an_estimator():
     model = structural.basic(4, n_init=2, random_state=7)
     copy = clone(model)
