@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hmm.models.von_mises import VonMisesHMM
     from hmm.monitor import ConvergenceMonitor
     from hmm.state_space.model import LinearGaussianSSM
+    from hmm.state_space.structural.model import StructuralTimeSeries
 
 __all__ = [
     "GMMHMM",
@@ -54,6 +55,7 @@ __all__ = [
     "NegativeBinomialHMM",
     "PoissonHMM",
     "ScipyHMM",
+    "StructuralTimeSeries",
     "StudentTHMM",
     "SwitchingMeanHMM",
     "VariationalCategoricalHMM",
@@ -81,6 +83,7 @@ _HOMES = {
     "NegativeBinomialHMM": "hmm.models.negative_binomial",
     "PoissonHMM": "hmm.models.poisson",
     "ScipyHMM": "hmm.models.scipy_stats",
+    "StructuralTimeSeries": "hmm.state_space.structural.model",
     "StudentTHMM": "hmm.models.student_t",
     "SwitchingMeanHMM": "hmm.models.switching_mean",
     "VariationalCategoricalHMM": "hmm.models.variational_categorical",
@@ -90,10 +93,13 @@ _HOMES = {
     "load": "hmm.keeping",
 }
 
+_MODULES = ("structural", "vhmm")
+"""Modules that are loaded as attributes; ``vhmm`` is hmmlearn's other one."""
+
 
 def __getattr__(name: str):
-    if name == "vhmm":  # hmmlearn's other module
-        return import_module("hmm.vhmm")
+    if name in _MODULES:
+        return import_module(f"hmm.{name}")
     if name not in _HOMES:
         raise AttributeError(f"hmm has no {name!r}; it has {', '.join(__all__)}")
     found = getattr(import_module(_HOMES[name]), name)
@@ -102,4 +108,4 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *__all__, *_MODULES])

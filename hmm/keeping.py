@@ -2,8 +2,8 @@
 
 A file holds the class's name, the constructor's arguments, the fitted attributes (names that end in ``_``)
 and the history of the fit. Arrays stand in the JSON as ``{"array": name}``, emissions as ``{"emission":
-class, "fields": …}``, transitions and models within models likewise, sparse matrices by their three arrays.
-Reading one creates numbers and strings, and a model only of a class that is already known."""
+class, "fields": …}``, transitions, components and models within models likewise, sparse matrices by their
+three arrays. Reading one creates numbers and strings, and a model only of a class that is already known."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from scipy.sparse import csr_array, issparse
 
 from hmm.emissions.base import Emission
 from hmm.monitor import ConvergenceMonitor
+from hmm.state_space.components.base import Component
 from hmm.transitions.base import Transition
 from msgpass.errors import DataError, MessagePassingError
 
@@ -27,6 +28,13 @@ FORMAT, VERSION = "msgpass-hmm", 1
 
 ATTRIBUTE = re.compile(r"_?[a-z][a-z0-9_]*_")
 """What a fitted attribute is called; the leading underscore is of arrays behind a property."""
+
+KINDS: dict[str, tuple[type, str]] = {
+    "emission": (Emission, "hmm.emissions"),
+    "transition": (Transition, "hmm.transitions"),
+    "component": (Component, "hmm.state_space.components"),
+}
+"""Values within models, by what they are called in a file: their base, and where its kinds are."""
 
 DTYPES = ("F64", "F32", "I64", "I32", "I16", "I8", "U8", "BOOL")
 
@@ -112,11 +120,11 @@ class Writer:
             arrays = {part: getattr(A, part) for part in ("data", "indices", "indptr")}
             kept = {part: self._array(array, f"{name}.{part}") for part, array in arrays.items()}
             return {"sparse": [*map(int, A.shape)], **kept}
-        if isinstance(value, Emission | Transition):
+        kind = next((kind for kind, (base, _) in KINDS.items() if isinstance(value, base)), None)
+        if kind is not None:
             parts = dataclasses.fields(cast(Any, value))
             fields = {f.name: getattr(value, f.name) for f in parts if f.init}
             plain = {k: self.plain(v, f"{name}.{k}") for k, v in fields.items()}
-            kind = "emission" if isinstance(value, Emission) else "transition"
             return {kind: type(value).__name__, "fields": plain}
         if isinstance(value, Estimator):
             return {"model": self.model(value, f"{name}.")}
@@ -243,12 +251,10 @@ class Reader:
             return [self.value(v) for v in plain]
         if not isinstance(plain, dict):
             return plain
-        if set(plain) in ({"emission", "fields"}, {"transition", "fields"}):
+        kind = next((kind for kind in KINDS if set(plain) == {kind, "fields"}), None)
+        if kind is not None:
             fields = {k: self.value(v) for k, v in plain["fields"].items()}
-            base, package = (
-                (Emission, "hmm.emissions") if "emission" in plain else (Transition, "hmm.transitions")
-            )
-            return _value_class(base, package, plain[base.__name__.lower()])(**fields)
+            return _value_class(*KINDS[kind], plain[kind])(**fields)
         if set(plain) == {"sparse", "data", "indices", "indptr"}:
             parts = tuple(self.value(plain[part]) for part in ("data", "indices", "indptr"))
             found = csr_array(parts, shape=tuple(int(n) for n in plain["sparse"]))
@@ -295,12 +301,14 @@ def _model_class(name) -> type:
     import hmm
     from hmm.base import BaseHMM
     from hmm.state_space.model import LinearGaussianSSM
+    from hmm.state_space.structural.model import StructuralTimeSeries
 
+    bases = (BaseHMM, LinearGaussianSSM, StructuralTimeSeries)
     if isinstance(name, str) and name in hmm.__all__:
         found = getattr(hmm, name)
-        if isinstance(found, type) and issubclass(found, BaseHMM | LinearGaussianSSM):
+        if isinstance(found, type) and issubclass(found, bases):
             return found
-    return _named((BaseHMM, LinearGaussianSSM), name, "model")
+    return _named(bases, name, "model")
 
 
 def _value_class(base: type, package: str, name) -> Any:

@@ -123,7 +123,7 @@ def _frame(estimates: Arrays, columns: dict[str, Arrays]):
 
 def _table(title: str, known: Arrays, line) -> str:
     places = [(name, index) for name, own in known.items() for index in np.argwhere(~np.isnan(own)).tolist()]
-    labels = [f"{name}[{', '.join(map(str, index))}]" for name, index in places]
+    labels = [f"{name}[{', '.join(map(str, index))}]" if index else name for name, index in places]
     width = max(map(len, labels[:SHOWN]), default=0)
     lines = [
         f"  {label:<{width}}  {line(name, tuple(index))}"

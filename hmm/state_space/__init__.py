@@ -5,5 +5,5 @@
 ``space.py`` is a model as a value, ``series.py`` data, ``graph.py`` the factor graph of the two.
 ``expectation.py`` reads a run of it as sufficient statistics and gradients; ``maximise.py`` and
 ``regression.py`` are the M-step, ``ascent.py`` and ``coordinates.py`` the climb by gradients. ``model.py`` is
-the estimator.
+the estimator. ``components`` and ``structural`` are structural time series.
 """

@@ -1,4 +1,4 @@
-"""Real series to work on: six that are bundled, and the user's own CSV.
+"""Real series to work on: nine that are bundled, and the user's own CSV.
 
 ``load("earthquakes")`` and ``read_csv("my.csv", "sales")`` both return a `Series`, so that whatever runs on a
 bundled series runs on the user's. Provenance and licences stand in ``README.md`` beside the files.
@@ -23,7 +23,7 @@ def names() -> tuple[str, ...]:
     """Names of the bundled series.
 
     >>> names()
-    ('earthquakes', 'nile', 'sunspots', 'elnino', 'inflation', 'letters', 'fedfunds', 'gnp')
+    ('earthquakes', 'nile', 'sunspots', 'elnino', 'inflation', 'letters', 'fedfunds', 'gnp', 'co2')
     """
     return tuple(_catalogue())
 

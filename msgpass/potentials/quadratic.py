@@ -37,6 +37,7 @@ class Quadratic(Potential):
     """
 
     form = "canonical"
+    _declared: np.ndarray | None = None
 
     def __init__(self, h, precision, log_scale=0.0):
         self._set("canonical", h=h, precision=precision, log_scale=log_scale)
@@ -55,18 +56,22 @@ class Quadratic(Potential):
         return self
 
     @classmethod
-    def prior(cls, mean, cov) -> Quadratic:
+    def prior(cls, mean, cov, flat=None) -> Quadratic:
         """log N(x; mean, cov); cov may be singular.
 
         An infinite variance on the diagonal, with zeros beside it, makes that cell flat: the density is 1
-        along it, whatever the mean, and the other cells have the density of their own block.
+        along it, whatever the mean, and the other cells have the density of their own block. Where cov is a
+        parameter, which is finite, ``flat`` (D,) says which cells those are; cov is not read there.
 
         Examples
         --------
         >>> Quadratic.prior([0.0, 0.0], np.diag([np.inf, 1.0])).flat.tolist()
         [True, False]
         """
-        return cls.__new__(cls)._set("prior", mean=mean, cov=cov)
+        fresh = cls.__new__(cls)._set("prior", mean=mean, cov=cov)
+        if flat is not None:
+            fresh._declared = _mask(flat, fresh.parts["cov"])
+        return fresh
 
     @classmethod
     def linear_gaussian(cls, F, Q, b=0.0) -> Quadratic:
@@ -91,6 +96,8 @@ class Quadratic(Potential):
     def flat(self) -> np.ndarray:
         """Of a prior: which cells are flat."""
         cov = self.parts.get("cov")
+        if self._declared is not None:
+            return self._declared
         if not isinstance(cov, np.ndarray):
             return np.zeros(np.shape(getattr(cov, "value", 0.0))[-1:], bool)
         diagonal = cov.reshape(1) if cov.ndim < 2 else np.diagonal(cov, axis1=-2, axis2=-1)
@@ -162,6 +169,8 @@ class Quadratic(Potential):
         states, real = states_of(factor)
         shape = self._shapes([math.prod(s.shape) for s in real])[role]
         array = self.value(role, values)
+        if role == "cov" and self._declared is not None:
+            array = _flattened(array, self._declared)
         if states is not None:
             whole = (states, *shape)
             if array.size == math.prod(whole) and array.ndim == len(whole):
@@ -221,6 +230,24 @@ def _flat_cov(cov) -> np.ndarray | None:
             "nothing is known of that cell"
         )
     return array
+
+
+def _mask(flat, cov) -> np.ndarray:
+    """``flat`` as a mask over the cells of a prior."""
+    array = np.asarray(flat)
+    if array.dtype.kind != "b" or array.shape != (cov.shape[-1:] or (1,)):
+        raise ShapeError(
+            f"Quadratic: flat is a mask with a cell for each row of cov, which has shape {cov.shape}; got "
+            f"{flat!r}"
+        )
+    return array
+
+
+def _flattened(cov: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """A covariance (…, D, D) with an infinite variance, and zeros beside it, where it is flat."""
+    square = cov.reshape(1, 1) if cov.ndim < 2 else cov
+    known = np.where(flat[:, None] | flat, 0.0, square)
+    return np.where(np.eye(len(flat), dtype=bool) & flat, np.inf, known)
 
 
 def check_covariance(name: str, cov: np.ndarray) -> None:

@@ -5,10 +5,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmm.coordinates import Choice, Circular, Covariances, Positive, Real, Rows, Share
+from hmm.coordinates import (
+    Between,
+    Choice,
+    Circular,
+    Covariances,
+    Positive,
+    Real,
+    Rows,
+    Share,
+    Stationary,
+    Variance,
+)
+from hmm.coordinates.stationary import from_partial, to_partial
 from msgpass.errors import UnsupportedError
 
-KINDS = ("real", "circular", "positive", "share", "choice", "rows", "covariances", "floored covariances")
+KINDS = (
+    *("real", "circular", "positive", "share", "choice", "rows", "covariances", "floored covariances"),
+    *("variance", "between", "autoregression", "moving average"),
+)
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -28,6 +43,14 @@ def drawn(kind, rng):
     if kind == "choice":
         which = rng.integers(-1, 3, (K, D))
         return Choice((Real(2.0), Positive(), Share()), which), rng.uniform(0.1, 0.9, (K, D)), held
+    if kind == "variance":
+        return Variance(0.01), rng.choice([0, 0.3, 0.5], (K, D)), held
+    if kind == "between":
+        return Between(-2.0, 0.5), rng.choice([-2, -1, 0.2, 0.5], (K, D)), held
+    if kind in ("autoregression", "moving average"):
+        sign = 1 if kind == "autoregression" else -1
+        phi = sign * from_partial(rng.uniform(-0.9, 0.9, K + D))
+        return Stationary(sign), phi, np.full(K + D, bool(held[0, 0]))
     if kind == "rows":
         p = rng.dirichlet(np.ones(D), K) * (rng.random((K, D)) < 0.7)
         p[:, 0] += 1 - p.sum(axis=1)
@@ -101,6 +124,10 @@ def test_intervals_hold_the_value_and_stay_inside(kind, seed, z):
     free = domain.free(like, held)
     low, high = domain.interval(like, rng.uniform(0.1, 1, like.shape), z)
     assert (low[free] <= like[free]).all() and (like[free] <= high[free]).all()
+    if kind == "variance":
+        assert (low[free] >= 0).all()
+    if kind == "between":
+        assert (low[free] >= -2).all() and (high[free] <= 0.5).all()
     if kind in ("share", "rows"):
         assert (low[free] >= 0).all() and (high[free] <= 1).all()
     if kind == "positive":
@@ -161,3 +188,29 @@ def test_a_prior_without_a_maximum_is_refused():
     with pytest.raises(UnsupportedError, match="concentration below 1"):
         Rows(0.5).free(p, none)
     Rows(np.array([[1.0, 1.0], [0.5, 0.5]])).free(p, none)  # nothing moves in the second row
+
+
+@given(seed=seeds)
+def test_partial_autocorrelations_inside_the_unit_interval_are_stationary(seed):
+    rng = np.random.default_rng(seed)
+    r = rng.uniform(-0.99, 0.99, int(rng.integers(1, 6)))
+    phi = from_partial(r)
+    roots = np.roots(np.append(1.0, -phi))
+    assert (np.abs(roots) < 1).all()
+    np.testing.assert_allclose(to_partial(phi), r, rtol=1e-6, atol=1e-9)
+
+
+@given(seed=seeds)
+def test_a_partial_autocorrelation_beyond_one_tells_what_is_not_stationary(seed):
+    rng = np.random.default_rng(seed)
+    roots = rng.uniform(-0.9, 0.9, 3)
+    roots[rng.integers(3)] = rng.choice([-1, 1]) * rng.uniform(1.01, 2)
+    assert np.abs(to_partial(-np.poly(roots)[1:])).max() > 1
+
+
+def test_a_variance_is_an_even_function_and_zero_is_its_edge():
+    domain, like, held = Variance(4.0), np.ones(2), np.zeros(2, bool)
+    u = np.array([1.5, -1.5])
+    np.testing.assert_array_equal(domain.inward(u, like, held), [9.0, 9.0])
+    assert domain.edge(np.array([0.0, 1e-12, 1e-3]), np.zeros(3)).tolist() == [True, True, False]
+    assert not domain.free(np.zeros(2), held).any()
