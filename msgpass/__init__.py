@@ -6,7 +6,7 @@ messages are computed, in which order, and what is kept. Build a :class:`FactorG
 the :class:`Messages`.
 """
 
-from msgpass import identities
+from msgpass import identities, second_order
 from msgpass.algebra import Adjoint, AssumedDensity, Gaussian, MaxProduct, SumProduct, Tangent
 from msgpass.compare import compare
 from msgpass.errors import MessagePassingError
@@ -41,4 +41,5 @@ __all__ = [
     "compare",
     "identities",
     "run",
+    "second_order",
 ]

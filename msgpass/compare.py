@@ -180,7 +180,7 @@ def _readings(m: Messages, name: str) -> dict[str, _Reading | dict[str, _Reading
         found, discrete, stepped = flat_readings(m, flat), m.graph.nodes[flat[0]].discrete, True
     else:
         found, discrete, stepped = {}, node.discrete, isinstance(node, Sequence)
-        backward = m.schedule.backward and not hasattr(m.total, "tangent")
+        backward = m.has_backward
         if stepped and backward:
             found["backward"] = m.backward[name]
         if stepped and m.schedule.slots is None:
@@ -199,14 +199,15 @@ def _readings(m: Messages, name: str) -> dict[str, _Reading | dict[str, _Reading
     return readings
 
 
+FIELDS = (("h", "precision"), ("mean", "cov"), ("value", "tangent"))
+
+
 def _fields(value) -> dict[str, np.ndarray]:
     """A plain array under "", Gaussian messages and beliefs and duals by field."""
-    if hasattr(value, "precision"):
-        return {"h": value.h, "precision": value.precision}
-    if hasattr(value, "cov"):
-        return {"mean": value.mean, "cov": value.cov}
-    if hasattr(value, "tangent"):
-        return {"value": value.value, "tangent": value.tangent}
+    for names in FIELDS:
+        if hasattr(value, names[1]):
+            inner = {name: _fields(getattr(value, name)) for name in names}
+            return {".".join(filter(None, (n, i))): v for n, own in inner.items() for i, v in own.items()}
     return {"": value}
 
 

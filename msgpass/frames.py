@@ -57,22 +57,22 @@ def messages_frame(m: Messages):
 def _quantities(m: Messages):
     """(name, kind, array, whether its first axis is time) of everything that a run can tell."""
     nodes = m.graph.nodes
-    tangent = hasattr(m.total, "tangent")
     for name, node in nodes.items():
         sequence = isinstance(node, Sequence)
         if sequence and m.schedule.slots is None:
             yield from _parts(name, "forward", m.forward[name], True)
-        if sequence and m.schedule.backward and not tangent:
+        if sequence and m.has_backward:
             yield from _parts(name, "backward", m.backward[name], True)
-        if not m.schedule.backward or tangent:
+        if not m.has_backward:
             continue
         if name in m.belief:
             yield from _parts(name, "belief", m.belief[name], sequence)
         if name in m.parameters:
-            yield name, "parameter", m.parameters[name], False
+            yield from _parts(name, "parameter", m.parameters[name], False)
         elif name in m.gradient:
             array = m.gradient[name]
-            yield name, "gradient", array, array.ndim > 0 and not _single(node)
+            stepped = np.ndim(getattr(array, "value", array)) > 0 and not _single(node)
+            yield from _parts(name, "gradient", array, stepped)
 
 
 def _single(node) -> bool:
@@ -83,6 +83,6 @@ def _parts(name: str, kind: str, value, stepped: bool):
     for fields in (("h", "precision"), ("mean", "cov"), ("value", "tangent")):
         if hasattr(value, fields[0]) and hasattr(value, fields[1]):
             for field in fields:
-                yield name, f"{kind} {field}", getattr(value, field), stepped
+                yield from _parts(name, f"{kind} {field}", getattr(value, field), stepped)
             return
     yield name, kind, value, stepped

@@ -68,7 +68,10 @@ def _task(execution, name: str) -> TaskMessages:
     x = readings.full(execution)
     store, blocks = x.stores[name][0], x.plan.blocks
     total = sum(v for k, (v, _) in x.losses.items() if blocks[k].families[0].potential.task == name)
-    gradient = {n: store.complete(n) for n in readings.real_names(x)}
+    gradient: dict = {n: store.complete(n) for n in readings.real_names(x)}
+    if x.second is not None:
+        total = x.second.of_task_total(name, total)
+        gradient = {n: x.second.of_task(name, n, g) for n, g in gradient.items()}
     parameters = {n: gradient[n] for n, v in x.plan.graph.nodes.items() if isinstance(v, Parameter)}
     return TaskMessages(total, parameters, gradient)
 
@@ -84,6 +87,9 @@ class Messages:
     ----------
     total : float
         log Z, best score, or loss (with Tangent: value and directional derivative).
+
+        With ``Tangent(…, over=…)`` this and every mapping below hold :class:`~msgpass.algebra.tangent.Dual`
+        pairs: what is said here, and how it moves along the direction; so do the parts of Gaussian readings.
     forward, backward : mapping from a sequence's name to an array, first axis time
         ``forward`` holds what slices up to and including t say, ``backward`` what later slices say: log
         tables
@@ -197,6 +203,11 @@ class Messages:
     def total(self):
         """log Z, best score, or loss."""
         return self._x.total
+
+    @property
+    def has_backward(self) -> bool:
+        """Whether anything was passed backward, so that there are beliefs and gradients."""
+        return self._x.schedule.backward and self._x.tangents is None
 
     @property
     def schedule(self):

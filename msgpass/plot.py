@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from msgpass.drawing import FIRST, SECOND, THIRD, draw_signed, draw_states, state_legend, style
-from msgpass.errors import UnavailableError
+from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.messages import Messages
 from msgpass.nodes import Sequence
 from msgpass.plot_graph import plot_graph
@@ -35,6 +35,10 @@ def plot_messages(m: Messages, name: str | None = None):
     """
     from msgpass.optional import figure
 
+    if m._x.second is not None:
+        raise UnsupportedError(
+            "messages that move along a direction have no figure; plot a run without Tangent, or m.to_frame()"
+        )
     sequences = [n for n, node in m.graph.nodes.items() if isinstance(node, Sequence)]
     name = str(getattr(name, "name", name) or next(iter(sequences), ""))
     if name not in sequences:

@@ -68,6 +68,10 @@ def run(
         )
     plan = graph.plan()
     schedule = _as_schedule(schedule)
+    directions = None
+    if isinstance(algebra, Tangent) and algebra.over is not None:
+        directions, algebra = algebra.directions, _over(algebra.over)
+        _check_schedule(schedule)
     if algebra is None:
         chosen = plan.cache.get("default algebras")
         if chosen is None:
@@ -75,7 +79,7 @@ def run(
     else:
         chosen = choose_algebras(plan, algebra)
     arrays, clamp = resolve_values(plan, values)
-    return Messages(Execution(plan, chosen, schedule, arrays, clamp, frozenset(values or ())))
+    return Messages(Execution(plan, chosen, schedule, arrays, clamp, frozenset(values or ()), directions))
 
 
 def _as_schedule(schedule) -> Schedule:
@@ -109,6 +113,26 @@ def _as_algebra(algebra) -> Algebra:
     return algebra
 
 
+def _over(algebra):
+    """The algebra under a Tangent: any but another Tangent."""
+    for own in algebra.values() if isinstance(algebra, dict) else [algebra]:
+        if own is Tangent or isinstance(own, Tangent):
+            raise UnsupportedError(
+                "Tangent over Tangent: second derivatives are Tangent({…}, over=Adjoint()); there are no "
+                "third"
+            )
+    return algebra
+
+
+def _check_schedule(schedule: Schedule) -> None:
+    if schedule.windowed or schedule.slots is not None or not schedule.backward:
+        raise UnsupportedError(
+            f"Tangent over another algebra needs every message in both directions, and {schedule!r} leaves "
+            "some out: a truncated gradient is the gradient of nothing, and a checkpointed run has dropped "
+            "the values that curvature is of; use Sequential()"
+        )
+
+
 def _fits(block, algebra: Algebra) -> bool:
     if isinstance(block, SwitchingChain):
         return "switching" in algebra.potentials
@@ -137,6 +161,11 @@ def choose_algebras(plan: Plan, algebra) -> tuple[Algebra, ...]:
         for key, value in algebra.items():
             name: Any = getattr(key, "name", key)
             value = _as_algebra(value)
+            if isinstance(value, Tangent) and value.over is not None:
+                raise UnsupportedError(
+                    f"algebra={{{name!r}: Tangent(…, over=…)}}: a direction moves the whole graph; give "
+                    "Tangent({…}, over={variable: algebra}) as the algebra"
+                )
             block = plan.owner.get(name)
             if block is None:
                 raise UnavailableError(

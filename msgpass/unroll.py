@@ -7,6 +7,8 @@ one observation a row; parameters stay shared; a table with a step axis becomes 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from msgpass.errors import UnsupportedError
@@ -243,9 +245,9 @@ def regrouped(family: Family):
     potential, group = family.potential, Regrouped(family)
     if not group.vectorized and "all" not in group.kinds:
         return (
-            Step(potential.f, potential.vjp, potential.jvp)
+            Step(potential.f, potential.vjp, potential.jvp, hvp=potential.hvp)
             if isinstance(potential, Step)
-            else Loss(potential.value_and_grad, task=potential.task)
+            else Loss(potential.value_and_grad, task=potential.task, hvp=potential.hvp)
         )
     if isinstance(potential, Loss):
 
@@ -253,7 +255,12 @@ def regrouped(family: Family):
             total, grads = potential.value_and_grad(*group.pack(cells))
             return total, group.unpack(grads)
 
-        return Loss(value_and_grad, task=potential.task)
+        product: Any = potential.hvp
+
+        def loss_hvp(cells, tangents):
+            return group.unpack(product(tuple(group.pack(cells)), tuple(group.pack(tangents))))
+
+        return Loss(value_and_grad, task=potential.task, hvp=loss_hvp if product else None)
 
     def f(*cells):
         return group.single(potential.f(*group.pack(cells)))
@@ -264,4 +271,13 @@ def regrouped(family: Family):
     def jvp(cells, tangents):
         return group.single(potential.jvp(tuple(group.pack(cells)), tuple(group.pack(tangents))))
 
-    return Step(f, vjp if potential.vjp else None, jvp if potential.jvp else None)
+    def hvp(cells, cotangent, tangents):
+        moved = tuple(group.pack(tangents))
+        return group.unpack(potential.hvp(tuple(group.pack(cells)), group.lead(cotangent), moved))
+
+    return Step(
+        f,
+        vjp if potential.vjp else None,
+        jvp if potential.jvp else None,
+        hvp=hvp if potential.hvp else None,
+    )

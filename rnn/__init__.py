@@ -5,10 +5,10 @@ factors exp(−loss). :func:`bptt` runs it and returns every message, :func:`fit
 them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
-from rnn.bptt import bptt
+from rnn.bptt import bptt, curvature
 from rnn.losses import CrossEntropy, SquaredError
 from rnn.network import RNN
 from rnn.readout import Linear
 from rnn.training import History, fit
 
-__all__ = ["RNN", "CrossEntropy", "History", "Linear", "SquaredError", "bptt", "fit"]
+__all__ = ["RNN", "CrossEntropy", "History", "Linear", "SquaredError", "bptt", "curvature", "fit"]

@@ -5,14 +5,22 @@
 
 from __future__ import annotations
 
-from msgpass import Messages, run
+from msgpass import Adjoint, Messages, Tangent, run
 from msgpass.errors import DataError
 from msgpass.schedule.base import Schedule
+from msgpass.second_order import Curvature
 from rnn.losses import OutputLoss
 from rnn.network import RecurrentNetwork
 
 
-def bptt(net: RecurrentNetwork, x, loss: OutputLoss, schedule: Schedule | None = None, h0=None) -> Messages:
+def bptt(
+    net: RecurrentNetwork,
+    x,
+    loss: OutputLoss,
+    schedule: Schedule | None = None,
+    h0=None,
+    direction: dict | None = None,
+) -> Messages:
     """Loss, gradients and every other message of a network on data.
 
     Parameters
@@ -24,6 +32,9 @@ def bptt(net: RecurrentNetwork, x, loss: OutputLoss, schedule: Schedule | None =
     schedule : schedule, optional
         Sequential by default; ``Truncated(k1, k2)`` cuts the backward messages, ``Checkpointed(slots)``
         saves memory.
+    direction : dict, optional
+        Key of a weight (or "x", "h0_l0") → array of its shape. Every message then comes as a Dual, (value,
+        how it moves along the direction), and ``m.parameters[key]`` as (gradient, Hessian-vector product).
 
     Returns
     -------
@@ -54,10 +65,48 @@ def bptt(net: RecurrentNetwork, x, loss: OutputLoss, schedule: Schedule | None =
     >>> m.parameters["weight_hh_l0"].shape, m.gradient["h_l0"].shape
     ((3, 3), (4, 1, 3))
     """
+    graph, values = _problem("bptt", net, x, loss, h0)
+    algebra = None if direction is None else Tangent(direction, over=Adjoint())
+    return run(graph, algebra, schedule, values)
+
+
+def curvature(
+    net: RecurrentNetwork, x, loss: OutputLoss, names: list[str] | None = None, h0=None
+) -> Curvature:
+    """The Hessian of a network's loss on data, as a linear map: ``curvature(net, x, loss) @ vector``.
+
+    Parameters
+    ----------
+    net, x, loss, h0
+        As in :func:`bptt`.
+    names : list of str, optional
+        Keys of the weights that move; all by default.
+
+    Returns
+    -------
+    msgpass.second_order.Curvature
+        Products, ``dense()``, ``labels``; ``slices`` say where each weight is in a vector.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnn import RNN, SquaredError
+    >>> net = RNN(1, 2, random_state=0)
+    >>> H = curvature(net, np.ones((4, 1)), SquaredError(np.zeros((4, 2))), ["weight_hh_l0"])
+    >>> H.shape, (H @ np.ones(4)).shape
+    ((4, 4), (4,))
+    """
+    graph, values = _problem("curvature", net, x, loss, h0)
+    weights = [*net.weights, *loss.weights] if names is None else names
+    return Curvature(graph, weights, values=values)
+
+
+def _problem(what: str, net, x, loss, h0):
+    """The kept graph of a network with a loss on data, and the values of this run."""
     if not isinstance(net, RecurrentNetwork):
-        raise DataError(f"bptt takes a network such as RNN(inputs, hidden), got {type(net).__name__}")
+        raise DataError(f"{what} takes a network such as RNN(inputs, hidden), got {type(net).__name__}")
     if loss is None:
-        raise DataError("bptt needs a loss: SquaredError(target) or CrossEntropy(labels)")
+        raise DataError(f"{what} needs a loss: SquaredError(target) or CrossEntropy(labels)")
     layout, arrays = net.observed(x, h0, loss)
     graph = net.kept_graph(layout, arrays, loss)
-    return run(graph, schedule=schedule, values={**net.weights, **loss.weights, **arrays})
+    return graph, {**net.weights, **loss.weights, **arrays}

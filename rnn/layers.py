@@ -29,7 +29,13 @@ def _split(inputs, cotangent):
     return cotangent[..., :width], cotangent[..., width:]
 
 
-CONCATENATE = Step(concatenate, vjp=_split, jvp=lambda _, tangents: concatenate(*tangents), vectorized=True)
+CONCATENATE = Step(
+    concatenate,
+    vjp=_split,
+    jvp=lambda _, tangents: concatenate(*tangents),
+    vectorized=True,
+    hvp=lambda *_: (None, None),
+)
 
 
 def start_name(state: str, suffix: str) -> str:

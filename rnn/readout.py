@@ -33,7 +33,12 @@ def _jvp(inputs, tangents):
     return linear(h_dot, w) + linear(h, w_dot, *bias_dot)
 
 
-LINEAR = Step(linear, vjp=_vjp, jvp=_jvp, vectorized=True)
+def _hvp(inputs, cotangent, tangents):
+    h_dot, w_dot, *bias_dot = tangents
+    return times_transposed(cotangent, w_dot), weight_cotangent(cotangent, h_dot), *(None for _ in bias_dot)
+
+
+LINEAR = Step(linear, vjp=_vjp, jvp=_jvp, vectorized=True, hvp=_hvp)
 
 
 class Linear:

@@ -30,6 +30,7 @@ from msgpass.algebra.gaussian_forms import (
     to_moments,
     try_moments,
 )
+from msgpass.dual_array import number, zeros
 
 
 class Gaussian(Algebra):
@@ -87,7 +88,7 @@ class Gaussian(Algebra):
 
     def close(self, message):
         """log of the integral."""
-        return float(to_moments(message).log_scale)
+        return number(to_moments(message).log_scale)
 
 
 def _cross(potential: Linear, k: int, messages: list):
@@ -121,7 +122,7 @@ def _linear_joint(potential: Linear, known: list[Moments], at_target) -> Moments
     """Joint posterior over the variables, in their order, from the moments of the sources."""
     sizes = [m.mean.size for m in known]
     places = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
-    P = np.zeros((sum(sizes), sum(sizes)))
+    P = zeros((sum(sizes), sum(sizes)), float, [m.cov for m in known])
     for place, m in zip(places, known, strict=True):
         P[np.ix_(place, place)] = m.cov
     F = np.hstack([matrix for matrix in potential.F if matrix is not None])
@@ -130,7 +131,8 @@ def _linear_joint(potential: Linear, known: list[Moments], at_target) -> Moments
     mean = np.concatenate([x, F @ x + potential.b])
     cov = np.block([[P, cross], [cross.T, symmetric(F @ cross + potential.Q)]])
     said = to_information(at_target)
-    h, precision = np.zeros(mean.size), np.zeros((mean.size, mean.size))
+    n_all = mean.size
+    h, precision = (zeros(shape, float, [said.h, said.precision]) for shape in (n_all, (n_all, n_all)))
     h[n:], precision[n:, n:] = said.h, said.precision
     joint = condition(Moments(mean, cov, 0.0), Information(h, precision, 0.0))
     blocks = [*places]

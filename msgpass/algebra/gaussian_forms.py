@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from msgpass.dual_array import number
 from msgpass.errors import NumericalError
 
 LOG_2PI = math.log(2 * math.pi)
@@ -121,7 +122,7 @@ def to_moments(message) -> Moments:
     mean = cov @ message.h
     n = message.h.size
     scale = message.log_scale + 0.5 * n * LOG_2PI - np.log(np.diag(L)).sum() + 0.5 * message.h @ mean
-    return Moments(mean, cov, float(scale))
+    return Moments(mean, cov, number(scale))
 
 
 def try_moments(message) -> Moments | None:
@@ -150,7 +151,7 @@ def to_information(message) -> Information:
         - np.log(np.diag(L)).sum()
         - 0.5 * message.mean @ h
     )
-    return Information(h, precision, float(scale))
+    return Information(h, precision, number(scale))
 
 
 def cross_back(potential: Linear, said: Information) -> Information:
@@ -174,7 +175,7 @@ def cross_back(potential: Linear, said: Information) -> Information:
         + 0.5 * r @ symmetric(spread) @ r
         - 0.5 * logdet
     )
-    return Information(F.T @ shifted, symmetric(F.T @ carried @ F), float(scale))
+    return Information(F.T @ shifted, symmetric(F.T @ carried @ F), number(scale))
 
 
 def marginal(joint: Information, keep: slice | np.ndarray) -> Information:
@@ -202,7 +203,7 @@ def marginal(joint: Information, keep: slice | np.ndarray) -> Information:
         + 0.5 * joint.h[o] @ inverse @ joint.h[o]
     )
     precision = joint.precision[np.ix_(a, a)] - cross @ joint.precision[np.ix_(o, a)]
-    return Information(joint.h[a] - cross @ joint.h[o], symmetric(precision), float(scale))
+    return Information(joint.h[a] - cross @ joint.h[o], symmetric(precision), number(scale))
 
 
 def canonical(potential) -> Canonical:
@@ -223,7 +224,7 @@ def canonical(potential) -> Canonical:
     residual = np.hstack([np.eye(b.size) if matrix is None else -matrix for matrix in potential.F])
     scale = -0.5 * b.size * LOG_2PI - np.log(np.diag(L)).sum() - 0.5 * b @ W @ b
     precision = symmetric(residual.T @ W @ residual)
-    return Canonical(residual.T @ W @ b, precision, float(scale), potential.sizes)
+    return Canonical(residual.T @ W @ b, precision, number(scale), potential.sizes)
 
 
 def as_message(potential):
@@ -243,4 +244,4 @@ def joint_information(potential, ins, at_out) -> Information:
             precision[block, block] += said.precision
             scale += said.log_scale
         start += size
-    return Information(h, precision, float(scale))
+    return Information(h, precision, number(scale))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from msgpass.algebra.base import Algebra
+from msgpass.dual_array import number
 
 
 def spread(message: np.ndarray, axis: int, axes: int) -> np.ndarray:
@@ -69,4 +70,4 @@ class TableAlgebra(Algebra):
 
     def close(self, message) -> float:
         """⊕ over the states, summed over the batch."""
-        return float(np.sum(self.reduce(message, (-1,))))
+        return number(np.sum(self.reduce(message, (-1,))))

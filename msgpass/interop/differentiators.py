@@ -1,7 +1,8 @@
 """Local derivatives of user functions: HIPS autograd by default, JAX and torch functions on request.
 
 Only *local* derivatives are taken here, of one step (or of many instances at once); propagation is the
-engine's. Each differentiator is a pair ``vjp(inputs, cotangent)``, ``jvp(inputs, tangents)``.
+engine's. Each differentiator has ``vjp(inputs, cotangent)``, ``jvp(inputs, tangents)`` and ``hvp(inputs,
+cotangent, tangents)``, the derivative of the VJP along the tangents.
 """
 
 from __future__ import annotations
@@ -84,6 +85,8 @@ def autograd_vjp(f, inputs, wanted):
 
 
 def _as_float(value):
+    if hasattr(value, "_value"):  # a box of an outer derivative
+        return value
     array = np.asarray(value)
     return array if array.dtype.kind == "f" else array.astype(float)
 
@@ -117,8 +120,65 @@ def autograd_jvp(f, inputs, tangents):
     return output, found if several else found[0]
 
 
+def autograd_hvp(gradient, inputs, tangents, what: str):
+    """How gradients move along tangents: ∂/∂ε ``gradient(*(inputs + ε tangents))``, one array an input or
+    None.
+
+    Gradients of a number have a symmetric derivative H, so that H ẋ is the VJP of the gradients at ẋ: one
+    reverse pass through ``gradient`` (which may itself be a VJP by autograd).
+
+    Parameters
+    ----------
+    gradient : callable
+        Of the inputs: one gradient an input, or None.
+    inputs, tangents : lists of arrays
+        None for a tangent that is zero.
+    what : str
+        What the gradients are of, for errors.
+    """
+    autograd_box()
+    from autograd.builtins import tuple as boxed_tuple
+    from autograd.core import make_vjp
+
+    inputs = list(inputs)
+    wanted = [k for k, v in enumerate(inputs) if np.asarray(v).dtype.kind == "f"]
+    given: list[int] = []
+
+    def of_wanted(parts):
+        own = list(inputs)
+        for k, part in zip(wanted, parts, strict=True):
+            own[k] = part
+        found = gradient(*own)
+        given[:] = [k for k in wanted if found[k] is not None]
+        return boxed_tuple(tuple(found[k] for k in given))
+
+    try:
+        pull, _ = make_vjp(of_wanted, boxed_tuple(tuple(_as_float(inputs[k]) for k in wanted)))
+        moved = tuple(
+            np.zeros_like(_as_float(inputs[k])) if tangents[k] is None else tangents[k] for k in given
+        )
+        found = pull(moved) if given else [None] * len(wanted)
+    except (
+        TypeError,
+        AttributeError,
+        ValueError,
+        IndexError,
+        NotImplementedError,
+        UnsupportedError,
+    ) as problem:
+        raise UnsupportedError(
+            f"second derivatives: autograd cannot differentiate the {what} "
+            f"({type(problem).__name__}: {problem}); write it with numpy functions and without assignment "
+            "into arrays, or give its own hvp="
+        ) from problem
+    result: list = [None] * len(inputs)
+    for k, g in zip(wanted, found, strict=True):
+        result[k] = None if g is None else np.asarray(g)
+    return result
+
+
 def jax_functions(f):
-    """(f, vjp, jvp) of a JAX function on NumPy arrays."""
+    """(f, vjp, jvp, hvp) of a JAX function on NumPy arrays."""
     try:
         import jax
     except ImportError:
@@ -145,11 +205,31 @@ def jax_functions(f):
         )
         return to_numpy(push(tuple(inputs), full))
 
-    return lambda *inputs: to_numpy(call(*inputs)), vjp, jvp
+    @jax.jit
+    def curve(inputs, cotangent, tangents):
+        floats = [k for k, x in enumerate(inputs) if np.dtype(x.dtype).kind == "f"]
+
+        def gradients(parts):
+            own = list(inputs)
+            for k, part in zip(floats, parts, strict=True):
+                own[k] = part
+            found = jax.vjp(f, *own)[1](cotangent)
+            return [found[k] for k in floats]
+
+        moved = jax.jvp(gradients, ([inputs[k] for k in floats],), ([tangents[k] for k in floats],))[1]
+        return dict(zip(floats, moved, strict=True))
+
+    def hvp(inputs, cotangent, tangents):
+        inputs = tuple(map(np.asarray, inputs))
+        moved = tuple(np.asarray(t, x.dtype) for x, t in zip(inputs, tangents, strict=True))
+        found = to_numpy(curve(inputs, cotangent, moved))
+        return tuple(found.get(k) for k in range(len(inputs)))
+
+    return lambda *inputs: to_numpy(call(*inputs)), vjp, jvp, hvp
 
 
 def torch_functions(f):
-    """(f, vjp, jvp) of a torch function on NumPy arrays."""
+    """(f, vjp, jvp, hvp) of a torch function on NumPy arrays."""
     try:
         import torch
     except ImportError:
@@ -187,4 +267,21 @@ def torch_functions(f):
         )
         return to_numpy(torch.func.jvp(f, parts, full)[1])
 
-    return call, vjp, jvp
+    def hvp(inputs, cotangent, tangents):
+        parts = [t.requires_grad_(t.is_floating_point()) for t in tensors(inputs)]
+        output = f(*parts)
+        outputs = output if isinstance(output, tuple | list) else (output,)
+        cotangents = tensors(cotangent if isinstance(output, tuple | list) else (cotangent,))
+        wanted = [k for k, t in enumerate(parts) if t.requires_grad]
+        own = [parts[k] for k in wanted]
+        grads = torch.autograd.grad(outputs, own, cotangents, create_graph=True, allow_unused=True)
+        moving = [(g, t) for g, t in zip(grads, (tangents[k] for k in wanted), strict=True) if g is not None]
+        moving = [(g, torch.as_tensor(np.array(t)).to(g.dtype)) for g, t in moving if g.requires_grad]
+        if not moving:
+            return (None,) * len(parts)
+        # The derivative of gradients is symmetric, so that its product with the tangents is a VJP.
+        curved = torch.autograd.grad([g for g, _ in moving], own, [t for _, t in moving], allow_unused=True)
+        found = dict(zip(wanted, curved, strict=True))
+        return tuple(None if found.get(k) is None else found[k].numpy() for k in range(len(parts)))
+
+    return call, vjp, jvp, hvp

@@ -19,6 +19,9 @@ class Loss(Potential):
         gradients (summed for shared inputs).
     task : str, optional
         Losses of one task share a cotangent; :attr:`Messages.tasks` holds each task's messages.
+    hvp : callable, optional
+        ``hvp(values, tangents)`` → how the gradients move when the values move by ``tangents``: one array an
+        input, or None. Second derivatives ask for it; without it autograd differentiates the gradients.
 
     Notes
     -----
@@ -31,15 +34,24 @@ class Loss(Potential):
     True
     """
 
-    def __init__(self, value_and_grad: Callable, vectorized: bool = False, task: str | None = None):
+    def __init__(
+        self,
+        value_and_grad: Callable,
+        vectorized: bool = False,
+        task: str | None = None,
+        hvp: Callable | None = None,
+    ):
         if not callable(value_and_grad):
             raise GraphError(
                 "Loss takes a function of arrays that returns (value, gradients), got "
                 f"{type(value_and_grad).__name__}"
             )
+        if hvp is not None and not callable(hvp):
+            raise GraphError(f"Loss: hvp must be a function of arrays, got {type(hvp).__name__}")
         if task is not None and not isinstance(task, str):
             raise GraphError(f"Loss: task is a name, got {task!r}")
         self.value_and_grad, self.vectorized, self.task = value_and_grad, bool(vectorized), task
+        self.hvp = hvp
         self.parts = {}
 
     @property

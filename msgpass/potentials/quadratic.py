@@ -182,7 +182,7 @@ class Quadratic(Potential):
             ), False
         if _fits(array.shape, shape):
             if role == "b" and array.shape == ():
-                return np.full(shape, array), False
+                return np.broadcast_to(array, shape), False
             return array.reshape(shape), False
         return array.reshape((factor.n, *shape)), True
 

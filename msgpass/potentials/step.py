@@ -23,9 +23,13 @@ class Step(Potential):
         ``cotangent`` is a tuple.
     jvp : callable, optional
         ``jvp(inputs, tangents)`` → tangent of the output (a tuple with several outputs).
+    hvp : callable, optional
+        ``hvp(inputs, cotangent, tangents)`` → how the result of ``vjp(inputs, cotangent)`` moves when the
+        inputs move by ``tangents``: one array an input, or None. Second derivatives ask for it; without it
+        autograd differentiates ``vjp``, or f twice.
     vectorized : bool
-        f, vjp and jvp also take a leading axis of instances on every input that has one row a step; shared
-        inputs come as
+        f, vjp, jvp and hvp also take a leading axis of instances on every input that has one row a step;
+        shared inputs come as
         they are, and the cotangent of a shared input is summed over instances.
     kernel : {"tanh", "relu"}, optional
         A compiled sweep for h ← act(W h + U x + b); f must compute the same, which is verified.
@@ -44,15 +48,17 @@ class Step(Potential):
         jvp: Callable | None = None,
         vectorized: bool = False,
         kernel: str | None = None,
+        hvp: Callable | None = None,
     ):
-        for role, value in (("f", f), ("vjp", vjp), ("jvp", jvp)):
+        for role, value in (("f", f), ("vjp", vjp), ("jvp", jvp), ("hvp", hvp)):
             if not callable(value) and not (value is None and role != "f"):
                 raise GraphError(f"Step: {role} must be a function of arrays, got {type(value).__name__}")
         if kernel is not None and kernel not in RECURRENCES:
             raise UnsupportedError(
                 f"no compiled sweep is called {kernel!r}; there are {', '.join(sorted(RECURRENCES))}"
             )
-        self.f, self.vjp, self.jvp, self.vectorized, self.kernel = f, vjp, jvp, bool(vectorized), kernel
+        self.f, self.vjp, self.jvp, self.hvp = f, vjp, jvp, hvp
+        self.vectorized, self.kernel = bool(vectorized), kernel
         self.parts = {}
 
     @classmethod
@@ -60,16 +66,16 @@ class Step(Potential):
         """Local values and derivatives of a JAX function (``jax.vjp`` and ``jax.jvp`` of one step)."""
         from msgpass.interop.differentiators import jax_functions
 
-        function, vjp, jvp = jax_functions(f)
-        return cls(function, vjp, jvp, vectorized=vectorized)
+        function, vjp, jvp, hvp = jax_functions(f)
+        return cls(function, vjp, jvp, vectorized=vectorized, hvp=hvp)
 
     @classmethod
     def from_torch(cls, f: Callable, vectorized: bool = False) -> Step:
         """Local values and derivatives of a torch function (``torch.autograd.grad`` of one step)."""
         from msgpass.interop.differentiators import torch_functions
 
-        function, vjp, jvp = torch_functions(f)
-        return cls(function, vjp, jvp, vectorized=vectorized)
+        function, vjp, jvp, hvp = torch_functions(f)
+        return cls(function, vjp, jvp, vectorized=vectorized, hvp=hvp)
 
     @property
     def default_name(self) -> str:

@@ -20,7 +20,8 @@ from msgpass.kernels.elman_reference import ACTIVATIONS
 from msgpass.plan import Recurrence
 from msgpass.sweeps.local import check_finite
 from msgpass.sweeps.real import Store
-from msgpass.sweeps.rows import add_edge, edge_value
+from msgpass.sweeps.recurrence import outside_tangents, zero_tangents
+from msgpass.sweeps.rows import add_edge, edge_value, read
 
 PATIENCE = 10e-3
 """Seconds of reference work (estimated from sizes) that a graph runs before its sweep is compiled or
@@ -208,6 +209,22 @@ class ElmanSweep:
         # A NaN stays in its row of the batch, so the last step shows whether there was one.
         if not all(np.isfinite(p[0 if self.reverse else -1]).all() for p in parts):
             check_finite(self.out.name, self.values[self.out.name], self.family, self.out.clock)
+
+    def tangent(self, tangents) -> None:
+        """ḣ_t = u_t + act'(h_t) W_hh ḣ_{t−1}, with one stacked JVP for what comes from outside, u."""
+        zero_tangents(self.block, tangents)
+        inputs = [read(self.family, a, self.values) for a in self.family.args]
+        (outside,) = outside_tangents(self.family, inputs, tangents)
+        w_hh = self.arrays()[0]
+        slope: Any = ACTIVATIONS[self.kernel][1]
+        moved = np.array(outside)
+        for rows, _ in self.pieces():
+            h, part = self.values[self.out.name][rows], moved[rows]
+            carry = slope(h)
+            order = range(len(part) - 2, -1, -1) if self.reverse else range(1, len(part))
+            for t in order:
+                part[t] += carry[t] * (part[t + 1 if self.reverse else t - 1] @ w_hh.T)
+        tangents[self.out.name] = moved
 
     def adjoint(self, store: Store, want_dz: bool):
         """Kernel gradients of every sequence from the local cotangents in ``store``."""

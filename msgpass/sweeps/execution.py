@@ -29,7 +29,7 @@ from msgpass.values import Values, all_finite
 class Execution:
     """Results of one run, block by block."""
 
-    def __init__(self, plan: Plan, algebras, schedule, values, clamp, overridden):
+    def __init__(self, plan: Plan, algebras, schedule, values, clamp, overridden, directions=None):
         self.plan, self.algebras, self.schedule = plan, algebras, schedule
         self.values, self.clamp, self.overridden = values, clamp, overridden
         self.runs: dict[int, Any] = {}  # block number → run of a discrete or Gaussian component
@@ -38,6 +38,7 @@ class Execution:
         self.losses: dict[int, tuple[float, list]] = {}
         self.tangents: Tangents | None = None
         self.impossible: ImpossibleEvidenceError | None = None
+        self.second: Any = None  # how all messages move, in a run of Tangent over another algebra
         self.tangent_algebra: Any = next((a for a in algebras if isinstance(a, Tangent)), None)
         self._check_tangent()
         if schedule.slots is not None:
@@ -50,6 +51,10 @@ class Execution:
             self.push_tangents()
         elif self.plan.real and schedule.backward:
             self.backward()
+        if directions is not None:
+            from msgpass.sweeps.second_order import SecondOrder
+
+            self.second = SecondOrder(self, directions)
 
     # -- forward -----------------------------------------------------------------------------------------
 
@@ -239,7 +244,8 @@ class Execution:
                 "−∞ in the tables"
             )
         value = float(value)
-        return value if self.tangents is None else Dual(value, self.tangents.total)
+        moving = self.tangents if self.second is None else self.second
+        return value if moving is None else Dual(value, moving.total)
 
     # -- backward ----------------------------------------------------------------------------------------
 
@@ -363,18 +369,7 @@ class Execution:
                 f"Tangent runs forward only, so {self.schedule!r} has nothing to drop or "
                 "recompute; use Sequential()"
             )
-        for name, direction in self.tangent_algebra.directions.items():
-            if name not in self.values or self.values[name].dtype.kind != "f":
-                given = [n for n, v in self.values.items() if v.dtype.kind == "f"]
-                raise DataError(
-                    f"Tangent has a direction for {name!r}, which is no parameter or real "
-                    f"observation; the graph has {', '.join(given) or 'none'}"
-                )
-            if direction.shape != self.values[name].shape:
-                raise DataError(
-                    f"Tangent: the direction of {name!r} has shape {direction.shape}, wanted "
-                    f"{self.values[name].shape}"
-                )
+        check_directions(self.values, self.tangent_algebra.directions)
 
     def push_tangents(self) -> None:
         """Directional derivatives forward over the plan."""
@@ -393,6 +388,26 @@ class Execution:
                     float(np.sum(g * tangents[n])) for n, g in store.items() if n in tangents
                 )
         self.tangents = tangents
+
+
+def check_directions(values, directions) -> None:
+    """Directions have the names and shapes of real values, and are finite."""
+    for name, direction in directions.items():
+        if name not in values or values[name].dtype.kind != "f":
+            given = [n for n, v in values.items() if v.dtype.kind == "f"]
+            raise DataError(
+                f"Tangent has a direction for {name!r}, which is no parameter or real "
+                f"observation; the graph has {', '.join(given) or 'none'}"
+            )
+        if direction.shape != values[name].shape:
+            raise DataError(
+                f"Tangent: the direction of {name!r} has shape {direction.shape}, wanted {values[name].shape}"
+            )
+        if not all_finite(direction):
+            raise DataError(
+                f"Tangent: the direction of {name!r} holds NaN or an infinite value; give finite numbers, "
+                "such as 0 where nothing moves"
+            )
 
 
 class Tangents(dict):

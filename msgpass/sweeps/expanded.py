@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from msgpass.dual_array import zeros
 from msgpass.errors import UnsupportedError
 from msgpass.plan import Family
 from msgpass.potentials import GroupedTable, SparseTable
@@ -50,7 +51,7 @@ class SparseInstances(TableInstances):
                 "sparse on one sequence that it alone links step to step, under SumProduct or MaxProduct "
                 "with Sequential or ForwardOnly"
             )
-        full = np.full(shape, -np.inf, self.own.dtype)
+        full = np.full_like(self.own, -np.inf, shape=shape)
         full[..., self.rows, self.cols] = self.own
         return full
 
@@ -70,11 +71,11 @@ class SparseInstances(TableInstances):
             target += self.fold(weights).sum(axis=0)
         elif self.stepped:
             n = self.family.factor.n
-            full = np.zeros((n, *self.states), weights.dtype)
+            full = zeros((n, *self.states), weights.dtype, [weights])
             super().add_counts(weights, full, chosen)
             target[slice(0, n)] += self.fold(full)
         else:
-            full = np.zeros(self.states, weights.dtype)
+            full = zeros(self.states, weights.dtype, [weights])
             for place, weight in enumerate(weights):
                 self._scatter_slow((place,), weight, full, chosen)
             target += self.fold(full)
@@ -118,7 +119,7 @@ class GroupedInstances(TableInstances):
     def fold(self, counts: np.ndarray) -> np.ndarray:
         """Counts (…, S) of states → (…, K) of groups."""
         order, starts, present = self.segments
-        folded = np.zeros((*counts.shape[:-1], self.n_groups), counts.dtype)
+        folded = zeros((*counts.shape[:-1], self.n_groups), counts.dtype, [counts])
         folded[..., present] = np.add.reduceat(counts[..., order], starts, axis=-1)
         return folded
 

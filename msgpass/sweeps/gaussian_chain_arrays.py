@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from msgpass.algebra.gaussian_forms import LOG_2PI
+from msgpass.dual_array import contiguous, zeros
 from msgpass.kernels.gaussian_chain_types import GaussianChainArrays
 from msgpass.nodes import Parameter
 from msgpass.plan import Family, GaussianChain, latent
@@ -60,7 +61,7 @@ def sources(made: QuadraticInstances) -> tuple[np.ndarray, np.ndarray, list]:
             raise missing_source(made.family, k, int(np.argmax(np.isnan(data).any(axis=1))))
         b = b + _times(full[:, :, columns], data)
         observed.append((k, columns, data))
-    return np.ascontiguousarray(F), b, observed
+    return contiguous(F), b, observed
 
 
 class ChainArrays:
@@ -71,13 +72,13 @@ class ChainArrays:
         node = block.node
         self.size, self.offsets = node.size, np.asarray(node.clock.offsets, np.int64)
         self.total = int(self.offsets[-1])
-        self.link = QuadraticInstances(block.link, values)
+        self.link = self.instances(block.link)
         if given:
             self.check_parameters(given)
         self.start: QuadraticInstances | None = None
         self.parts: list[Rows] = []
         for family in block.unaries:
-            made = QuadraticInstances(family, values)
+            made = self.instances(family)
             if self.start is None and family is block.first and _is_prior(made):
                 self.start = made
             else:
@@ -90,6 +91,10 @@ class ChainArrays:
         H, R, y = self.observed()
         F, Q, b = linked(self.link)
         self.arrays = GaussianChainArrays(mean, cov, flat, F, Q, b, H, R, y, self.offsets)
+
+    def instances(self, family: Family) -> QuadraticInstances:
+        """Potentials of a family in this run."""
+        return QuadraticInstances(family, self.values)
 
     def check_parameters(self, given: frozenset[str]) -> None:
         """Covariances that this run gives are covariances; others were checked with the graph."""
@@ -135,10 +140,12 @@ class ChainArrays:
         """(H, R, y) of all families side by side."""
         T, n, parts = self.total, self.size, self.parts
         if len(parts) == 1 and _covers(parts[0].rows, T):
-            return parts[0].H, parts[0].R, np.ascontiguousarray(parts[0].y)
+            return parts[0].H, parts[0].R, contiguous(parts[0].y)
         p = max(sum(part.y.shape[1] for part in parts), 1)  # at least one cell, missing where nothing is said
         lead = T if any(len(part.H) > 1 or len(part.R) > 1 for part in parts) else 1
-        H, R, y = np.zeros((lead, p, n)), np.tile(np.eye(p), (lead, 1, 1)), np.full((T, p), np.nan)
+        like = [array for part in parts for array in (part.H, part.R, part.y)]
+        H, R, y = (zeros(shape, float, like) for shape in ((lead, p, n), (lead, p, p), (T, p)))
+        R[:], y[:] = np.eye(p), np.nan
         for part, cells in zip(parts, self.places(), strict=True):
             where = part.rows if lead > 1 else slice(None)
             H[where, cells] = part.H
@@ -212,7 +219,7 @@ class ChainArrays:
             for _, columns, _ in observed:
                 free[columns] = False
             lead = max(len(F) if free.any() else 1, len(b) if observed and stepped else 1)
-            total = np.zeros((lead, *full.shape[-2:]))
+            total = zeros((lead, *full.shape[-2:]), float, [F, b])
             if free.any():
                 total[:, :, free] = F
             for _, columns, data in observed:
@@ -248,7 +255,7 @@ def _covers(rows, total: int) -> bool:
 
 
 def _lead(array: np.ndarray, stepped: bool) -> np.ndarray:
-    return np.ascontiguousarray(array if stepped else array[None], np.float64)
+    return contiguous(array if stepped else array[None])
 
 
 def _times(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -261,9 +268,7 @@ def _data(made: QuadraticInstances, k: int) -> np.ndarray:
     arg, count = made.family.args[k], made.family.factor.n
     array = made.values[arg.name]
     rows = array[None] if arg.rows is None else array[instance_rows(made.family, arg)]
-    return np.broadcast_to(
-        np.asarray(rows, np.float64).reshape(len(rows), made.sizes[k]), (count, made.sizes[k])
-    )
+    return np.broadcast_to(contiguous(rows).reshape(len(rows), made.sizes[k]), (count, made.sizes[k]))
 
 
 def _is_prior(made: QuadraticInstances) -> bool:

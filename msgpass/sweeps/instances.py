@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from msgpass.algebra.gaussian_forms import Canonical, Information, Linear, Moments, to_information
+from msgpass.dual_array import DualArray, number, zeros
 from msgpass.errors import DataError, NumericalError
 from msgpass.kernels.chain_reference import log_sum_exp
 from msgpass.nodes import Parameter, Slice
@@ -174,7 +175,7 @@ class TableInstances:
         view, table = (target[j], self.array[j]) if self.stepped else (target, self.array)
         if self.has_batch:
             view, table = view[place[1:]], table[place[1:]]
-        key, spread = [], np.asarray(weight)
+        key, spread = [], weight
         for k in range(len(self.states)):
             if k not in self.observed:
                 key.append(slice(None))
@@ -223,12 +224,12 @@ class QuadraticInstances:
         array, stepped = self.parts[role]
         return array[j] if stepped else array
 
-    def data(self, k: int, j: int) -> np.ndarray:
+    def data(self, k: int, j: int) -> Any:
         """Observed vector of argument k."""
         arg = self.family.args[k]
         array = self.values[arg.name]
         row = array if arg.rows is None else array[rows_of(self.family, arg, slice(j, j + 1))][0]
-        return np.asarray(row, float).reshape(-1)
+        return row.reshape(-1) if isinstance(row, DualArray) else np.asarray(row, float).reshape(-1)
 
     def potential(self, j: int, out: Any):
         """Instance j over its latent variables, ``out`` (an index into the latent ones) last; a message for
@@ -286,14 +287,14 @@ class QuadraticInstances:
 
     def _canonical(self, j: int, out: Any):
         h, precision = self.part("h", j), self.part("precision", j)
-        scale = float(self.part("log_scale", j))
+        scale = number(self.part("log_scale", j))
         owner = np.repeat(np.arange(len(self.sizes)), self.sizes)
         free, known = self._known(j, owner)
         missing = np.isnan(known)
         x = np.where(missing, 0.0, known)
         given = ~free & ~missing
         h_free = h - precision[:, given] @ x[given]
-        scale += float(h[given] @ x[given] - 0.5 * x[given] @ precision[np.ix_(given, given)] @ x[given])
+        scale += number(h[given] @ x[given] - 0.5 * x[given] @ precision[np.ix_(given, given)] @ x[given])
         hidden = ~free & missing
         if hidden.any():
             from msgpass.algebra.gaussian_forms import marginal
@@ -310,10 +311,9 @@ class QuadraticInstances:
 
     def _known(self, j, owner):
         free = np.array(self.latent)[owner]
-        known = np.zeros(len(owner))
-        for k, is_free in enumerate(self.latent):
-            if not is_free:
-                known[owner == k] = self.data(k, j)
+        data = [self.data(k, j) for k, is_free in enumerate(self.latent) if not is_free]
+        known = zeros(len(owner), float, data)
+        known[~free] = np.concatenate(data) if data else 0.0
         return free, known
 
     def add_statistics(self, j: int, mean: np.ndarray, cov: np.ndarray, store, names: dict[str, str]) -> None:
@@ -324,7 +324,7 @@ class QuadraticInstances:
         if self.form == "prior":
             self._add_affine(j, None, mean, cov, np.zeros((mean.size, 0)), store, names)
             return
-        full_mean, full_cov = np.zeros(len(owner)), np.zeros((len(owner), len(owner)))
+        full_mean, full_cov = (zeros(s, float, [mean, cov]) for s in (len(owner), (len(owner), len(owner))))
         free, known = (
             self._known(j, owner)
             if not all(self.latent)
@@ -393,9 +393,10 @@ class QuadraticInstances:
             ) from None
         full = np.flatnonzero(seen)
         grads = {
-            roles[0]: np.zeros((len(seen), x.size)),
-            roles[1]: np.zeros((len(seen), len(seen))),
-            roles[2]: np.zeros(len(seen)),
+            role: zeros(shape, float, [W, e, ex])
+            for role, shape in zip(
+                roles, ((len(seen), x.size), (len(seen), len(seen)), (len(seen),)), strict=True
+            )
         }
         grads[roles[0]][full] = W @ (np.outer(e, x) + ex)
         grads[roles[1]][np.ix_(full, full)] = 0.5 * (W @ (np.outer(e, e) + ee) @ W - W)
@@ -407,7 +408,7 @@ class QuadraticInstances:
         starts = np.cumsum([0, *self.sizes])
         for k in observed:
             if k == len(self.latent) - 1:
-                said = np.zeros(len(seen))
+                said = zeros(len(seen), float, [pull])
                 said[full] = -pull
             else:
                 said = F[:, starts[k] : starts[k + 1]].T @ pull
@@ -428,7 +429,7 @@ class QuadraticInstances:
         target = store[names[role]]
         stepped = self.parts[role][1]
         view = target[j] if stepped else target
-        total = np.asarray(statistic)
+        total = statistic
         if view.shape == () and total.size != 1:
             total = total.sum()
         if stepped:
@@ -449,7 +450,7 @@ def evidence(F, Q, b, y) -> Information:
         ) from None
     A, w = np.linalg.solve(L, F), np.linalg.solve(L, r)
     scale = -0.5 * r.size * math.log(2 * math.pi) - np.log(np.diag(L)).sum() - 0.5 * w @ w
-    return Information(A.T @ w, A.T @ A, float(scale))
+    return Information(A.T @ w, A.T @ A, number(scale))
 
 
 def _in_order(said: Information, sizes, out: int) -> Canonical:
@@ -467,7 +468,7 @@ def prior_message(mean: np.ndarray, cov: np.ndarray):
     if not flat.any():
         return Moments(mean, cov, 0.0)
     known = np.flatnonzero(~flat)
-    h, precision = np.zeros(mean.size), np.zeros(cov.shape)
+    h, precision = (zeros(shape, float, [mean, cov]) for shape in (mean.size, cov.shape))
     part = to_information(Moments(mean[known], cov[np.ix_(known, known)], 0.0))
     h[known], precision[np.ix_(known, known)] = part.h, part.precision
     return Information(h, precision, part.log_scale)

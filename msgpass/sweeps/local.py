@@ -27,7 +27,7 @@ def as_tuple(result, family: Family) -> tuple[np.ndarray, ...]:
 
 def call_one(family: Family, inputs) -> tuple[np.ndarray, ...]:
     """One instance, no leading axis."""
-    outputs = as_tuple(_guard(family, family.potential.f, inputs), family)
+    outputs = as_tuple(guarded(family, family.potential.f, inputs), family)
     for out, value in zip(family.outs, outputs, strict=True):
         if value.shape != out.slice.shape:
             raise ShapeError(
@@ -40,7 +40,7 @@ def call_one(family: Family, inputs) -> tuple[np.ndarray, ...]:
 def call_many(family: Family, inputs, stacked: list[bool], n: int) -> tuple[np.ndarray, ...]:
     """n instances: stacked inputs have a leading axis of n, and so have the results."""
     if family.potential.vectorized:
-        outputs = as_tuple(_guard(family, family.potential.f, inputs), family)
+        outputs = as_tuple(guarded(family, family.potential.f, inputs), family)
         for out, value in zip(family.outs, outputs, strict=True):
             if value.shape != (n, *out.slice.shape):
                 raise ShapeError(
@@ -63,7 +63,7 @@ def vjp_one(family: Family, inputs, cotangents) -> list:
     step = family.potential
     cotangent = tuple(cotangents) if len(family.outs) > 1 else cotangents[0]
     if step.vjp is not None:
-        return _checked_cotangents(family, _guard(family, step.vjp, (tuple(inputs), cotangent)), inputs)
+        return checked_cotangents(family, guarded(family, step.vjp, (tuple(inputs), cotangent)), inputs)
     from msgpass.interop.differentiators import autograd_vjp
 
     wanted = differentiable(inputs)
@@ -74,19 +74,19 @@ def vjp_one(family: Family, inputs, cotangents) -> list:
     return result
 
 
-def _checked_cotangents(family: Family, found, inputs) -> list:
-    """What a user's vjp returned: one cotangent an input, of its shape."""
+def checked_cotangents(family: Family, found, inputs, what: str = "vjp of step") -> list:
+    """What a user's vjp (or hvp) returned: one cotangent an input, of its shape."""
     if not isinstance(found, tuple | list) or len(found) != len(inputs):
         got = f"{len(found)} cotangents" if isinstance(found, tuple | list) else type(found).__name__
         raise ShapeError(
-            f"the vjp of step {family.name!r} must return a tuple of {len(inputs)} cotangents "
+            f"the {what} {family.name!r} must return a tuple of {len(inputs)} cotangents "
             "(None where there "
             f"is none), one for each input, got {got}"
         )
     for arg, g, value in zip(family.args, found, inputs, strict=True):
         if g is not None and np.shape(g) != np.shape(value):
             raise ShapeError(
-                f"the vjp of step {family.name!r} returned a cotangent of shape {np.shape(g)} for "
+                f"the {what} {family.name!r} returned a cotangent of shape {np.shape(g)} for "
                 f"{arg.slice.name}, whose value has shape {np.shape(value)}"
             )
     return list(found)
@@ -157,7 +157,7 @@ def jvp_one(family: Family, inputs, tangents) -> tuple[np.ndarray, ...]:
         return tuple(np.zeros(()) for _ in family.outs)
     if step.jvp is not None:
         full = tuple(np.zeros_like(x) if t is None else t for x, t in zip(inputs, tangents, strict=True))
-        return as_tuple(_guard(family, step.jvp, (tuple(inputs), full)), family)
+        return as_tuple(guarded(family, step.jvp, (tuple(inputs), full)), family)
     from msgpass.interop.differentiators import autograd_jvp
 
     if step.vjp is not None:
@@ -186,7 +186,7 @@ def check_finite(name: str, array: np.ndarray, family: Family, clock) -> None:
     )
 
 
-def _guard(family: Family, function, args):
+def guarded(family: Family, function, args):
     try:
         return function(*args)
     except MessagePassingError:

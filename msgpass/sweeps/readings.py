@@ -43,6 +43,11 @@ def full(x):
 
 def forward(x, name: str):
     """Forward messages of a sequence."""
+    found = _forward(x, name)
+    return found if x.second is None else x.second.forward(name, found)
+
+
+def _forward(x, name: str):
     if x.schedule.slots is not None:
         raise UnavailableError(
             f"{x.schedule!r} has dropped the forward messages of {name!r}; run with Sequential() to keep them"
@@ -62,6 +67,11 @@ def forward(x, name: str):
 
 def backward(x, name: str):
     """Backward messages of a sequence."""
+    found = _backward(x, name)
+    return found if x.second is None else x.second.backward(name, found)
+
+
+def _backward(x, name: str):
     k, block = owner(x, name)
     x = full(x)
     if isinstance(block, Map | Recurrence):
@@ -122,6 +132,11 @@ def believed(x) -> list[str]:
 
 def believe(x, name: str):
     """Belief of a variable or of a factor."""
+    found = _believe(x, name)
+    return found if x.second is None else x.second.belief(name, found)
+
+
+def _believe(x, name: str):
     x = full(x)
     graph = x.plan.graph
     _needs_schedule(x, f"a belief of {name!r}; m.forward[{name!r}] holds the filter")
@@ -210,8 +225,13 @@ def real_names(x) -> list[str]:
     return [n for n in nodes if n in given or n in steps]
 
 
-def gradient(x, name: str) -> np.ndarray:
-    """∂total/∂ a real variable, parameter or observation."""
+def gradient(x, name: str):
+    """∂total/∂ a real variable, parameter or observation; a Dual where it moves."""
+    found = _gradient(x, name)
+    return found if x.second is None else x.second.gradient(name, found)
+
+
+def _gradient(x, name: str) -> np.ndarray:
     if x.schedule.slots is not None and not isinstance(x.plan.graph.nodes[name], Parameter):
         x = full(x)
     if not x.plan.real:
@@ -223,6 +243,8 @@ def gradient(x, name: str) -> np.ndarray:
 
 def lent(x, name: str) -> np.ndarray:
     """What arrives at a parameter, not copied where nothing but one message did, and not to be written to."""
+    if x.second is not None:
+        raise x.second.without_tangents(f"a lent message at {name!r}")
     if x.plan.real:
         array = gradient(x, name)
     else:
@@ -246,7 +268,7 @@ def no_gradient(x, name: str) -> str | None:
     return None
 
 
-def parameter(x, name: str) -> np.ndarray:
+def parameter(x, name: str):
     """What arrives at a parameter."""
     return gradient(x, name)
 

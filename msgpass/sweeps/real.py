@@ -190,19 +190,11 @@ def evaluate_loss(block, values) -> tuple[float, list[np.ndarray | None]]:
     stacked = [per_instance(family, a) for a in family.args]
     inputs = [read(family, a, values) for a in family.args]
     function = family.potential.value_and_grad
-    if not any(stacked):
-        if any(_is_missing(a, v) for a, v in zip(family.args, inputs, strict=True)):
-            return 0.0, [None] * len(inputs)
-        return _checked(family, function(*inputs), inputs)
-    n = next(len(v) for v, s in zip(inputs, stacked, strict=True) if s)
-    present = np.ones(n, bool)
-    for arg, value, s in zip(family.args, inputs, stacked, strict=True):
-        if s and isinstance(arg.slice.node, Observation) and not values.complete(arg.name):
-            flat = value.reshape(n, -1)
-            gone = np.isnan(flat).all(axis=1) if value.dtype.kind == "f" else (flat == -1).all(axis=1)
-            present &= ~gone
-    if not present.any():
+    present = present_instances(family, inputs, stacked, values)
+    if not np.any(present):
         return 0.0, [None] * len(inputs)
+    if not any(stacked):
+        return _checked(family, function(*inputs), inputs)
     if family.potential.vectorized:
         whole = present.all()
         part = inputs if whole else [v[present] if s else v for v, s in zip(inputs, stacked, strict=True)]
@@ -210,7 +202,7 @@ def evaluate_loss(block, values) -> tuple[float, list[np.ndarray | None]]:
         if whole:
             return total, grads
         return total, [
-            _spread(g, present) if s and g is not None else g for g, s in zip(grads, stacked, strict=True)
+            spread_rows(g, present) if s and g is not None else g for g, s in zip(grads, stacked, strict=True)
         ]
     total = 0.0
     sums: list[Any] = [None] * len(inputs)
@@ -228,6 +220,20 @@ def evaluate_loss(block, values) -> tuple[float, list[np.ndarray | None]]:
             else:
                 sums[k] += g
     return total, sums
+
+
+def present_instances(family: Family, inputs, stacked, values):
+    """Which instances of a loss miss no observation: one flag an instance, or one in all."""
+    if not any(stacked):
+        return not any(_is_missing(a, v) for a, v in zip(family.args, inputs, strict=True))
+    n = next(len(v) for v, s in zip(inputs, stacked, strict=True) if s)
+    present = np.ones(n, bool)
+    for arg, value, s in zip(family.args, inputs, stacked, strict=True):
+        if s and isinstance(arg.slice.node, Observation) and not values.complete(arg.name):
+            flat = value.reshape(n, -1)
+            gone = np.isnan(flat).all(axis=1) if value.dtype.kind == "f" else (flat == -1).all(axis=1)
+            present &= ~gone
+    return present
 
 
 def loss_messages(block, values, j: int) -> list[np.ndarray]:
@@ -248,7 +254,8 @@ def loss_messages(block, values, j: int) -> list[np.ndarray]:
     return [np.zeros_like(v) if g is None else g for g, v in zip(grads, own, strict=True)]
 
 
-def _spread(gradient, present):
+def spread_rows(gradient, present):
+    """Rows of the present instances among all, zero elsewhere."""
     full = np.zeros((len(present), *gradient.shape[1:]), gradient.dtype)
     full[present] = gradient
     return full

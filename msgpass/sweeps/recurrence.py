@@ -183,14 +183,19 @@ class Sweep:
             and family.factor.n * size * size * 8 <= LINEARISED_BYTES
         )
 
-    def affine(self, store, later, window, chosen) -> None:
-        """λ by matrix-vector products with the Jacobians of all steps, or by a scan, then one stacked VJP."""
-        family = self.block.families[0]
+    def linearised(self, family: Family) -> tuple:
+        """Positions of the states before among the inputs, all inputs stacked, and the Jacobians of all
+        steps."""
         inner = [k for k, a in enumerate(family.args) if a.name in self.block.nodes]
         if self.linear is None:
             inputs = [read(family, a, self.values) for a in family.args]
             self.linear = inputs, jacobians(family, inputs, inner, family.factor.n)
-        inputs, J = self.linear
+        return inner, *self.linear
+
+    def affine(self, store, later, window, chosen) -> None:
+        """λ by matrix-vector products with the Jacobians of all steps, or by a scan, then one stacked VJP."""
+        family = self.block.families[0]
+        inner, inputs, J = self.linearised(family)
         flat = {name: store[name].reshape(len(store[name]), -1) for name in self.block.nodes}
         scanned = self.scans and window is None and fits(self.block, family)
         scanned = scanned and scan_cotangents(self.block, family, J, flat)
@@ -275,13 +280,11 @@ class Sweep:
 
     def tangent(self, tangents) -> None:
         """Push tangents forward in the order of time (the values are there already)."""
-        for name in self.block.nodes:
-            tangents.zero(name, None)
+        zero_tangents(self.block, tangents)
+        if self.can_linearise():
+            self.affine_tangent(tangents)
+            return
         moved = Sweep(self.block, tangents)
-        for family in self.block.families:
-            for arg in family.args:
-                if arg.edge is not None and arg.edge.name not in tangents:
-                    tangents.zero(arg.edge.name, None)
         for t in time_range(self.block):
             for family in self.block.families:
                 for n in self.active(family, t):
@@ -298,6 +301,46 @@ class Sweep:
                         tangents[out.name][self.row(out, family, n, t)] = (
                             value[0] if family.potential.vectorized else value
                         )
+
+    def affine_tangent(self, tangents) -> None:
+        """ḣ_t = J_t ḣ_{t−1} + u_t with one stacked JVP for what comes from outside, u."""
+        family = self.block.families[0]
+        inner, inputs, J = self.linearised(family)
+        outside = outside_tangents(family, inputs, tangents)
+        flat = {name: tangents[name].reshape(len(tangents[name]), -1) for name in self.block.nodes}
+        for t in time_range(self.block):
+            i = t - family.first
+            for n in self.active(family, t):
+                j = family.starts[n] + i
+                for k, out in enumerate(family.outs):
+                    moved = outside[k][j].reshape(-1)
+                    for jac, a in zip(J[k], inner, strict=True):
+                        arg = family.args[a]
+                        if not self.at_edge(arg, family, n, t):
+                            moved = moved + jac[j] @ flat[arg.name][self.row(arg, family, n, t)]
+                    flat[out.name][self.row(out, family, n, t)] = moved
+
+
+def zero_tangents(block: Recurrence, tangents) -> None:
+    """The block's states and edges start with tangents of zero."""
+    for name in block.nodes:
+        tangents.zero(name, None)
+    for family in block.families:
+        for arg in family.args:
+            if arg.edge is not None and arg.edge.name not in tangents:
+                tangents.zero(arg.edge.name, None)
+
+
+def outside_tangents(family: Family, inputs, tangents) -> tuple[np.ndarray, ...]:
+    """Tangents of all outputs from all but the states before, whose tangents are still zero but at edges."""
+    moves = [
+        read(family, a, tangents) if a.name in tangents and np.asarray(v).dtype.kind == "f" else None
+        for a, v in zip(family.args, inputs, strict=True)
+    ]
+    found = jvp_one(family, inputs, moves)
+    return tuple(
+        np.broadcast_to(f, (family.factor.n, *o.slice.shape)) for f, o in zip(found, family.outs, strict=True)
+    )
 
 
 def _without_edge(arg):

@@ -27,6 +27,8 @@ from msgpass.sweeps.sparse_chain import SparseChainRun
 def message(x, source, target):
     """One directed message; see :meth:`msgpass.Messages.message`."""
     x = full(x)
+    if x.second is not None:
+        raise x.second.without_tangents("a single message")
     if not x.schedule.backward:
         raise UnavailableError("ForwardOnly passes nothing backward; single messages need Sequential()")
     from_factor = isinstance(source, Factor | FactorInstance)

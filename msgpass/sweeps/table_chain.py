@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from msgpass.dual_array import zeros
 from msgpass.errors import ImpossibleEvidenceError
 from msgpass.kernels import table_chain as sequential
 from msgpass.kernels.table_chain import ChainCounts, ChainProblem
@@ -204,7 +205,7 @@ class ChainTables:
             and local[0].array.shape == (T, *self.node.shape, K)
         ):
             return self.layout.into(local[0].array), None
-        dense = np.zeros((T, *self.node.shape, K), self.dtype)
+        dense = zeros((T, *self.node.shape, K), self.dtype, [m.array for m in self.every])
         if constant is not None:
             dense += constant
         for m in local:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from msgpass.algebra.gaussian_forms import Canonical, canonical, to_moments
+from msgpass.dual_array import number
 from msgpass.errors import GraphError, ImpossibleEvidenceError
 from msgpass.nodes import Sequence
 from msgpass.plan import Tree, latent
@@ -142,13 +143,17 @@ class TreeRun:
         self, block: Tree, orientation: Orientation, algebra, values, clamp=None, backward: bool = True
     ):
         self.block, self.o, self.algebra, self.values = block, orientation, algebra, values
-        make = QuadraticInstances if block.gaussian else table_instances
-        self.families: list[Any] = [make(f, values) for f in block.families]
+        self.families: list[Any] = [self.instances(f) for f in block.families]
         self.clamp = clamp or {}
         self.local = [self.start(v) for v in range(len(orientation.variables))]
         self.forward_pass()
         if backward:
             self.backward_pass()
+
+    def instances(self, family):
+        """Potentials of a family in this run."""
+        make = QuadraticInstances if self.block.gaussian else table_instances
+        return make(family, self.values)
 
     def node(self, v: int):
         """Graph node of a variable."""
@@ -197,7 +202,7 @@ class TreeRun:
             message = self.algebra.forward(self.potential(inst), [self.forward[u] for u in inst.ins])
             self.sent[k] = message
             self.forward[inst.out] = self.algebra.add(self.forward[inst.out], message)
-        self.total = float(sum(self.algebra.close(self.forward[r]) for r in self.o.roots))
+        self.total = number(sum(self.algebra.close(self.forward[r]) for r in self.o.roots))
 
     def backward_pass(self) -> None:
         """Roots to leaves; what an instance's ``out`` says leaves the instance's own message out."""

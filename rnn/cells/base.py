@@ -2,8 +2,8 @@
 
 A cell is a vectorised :class:`msgpass.Step` with the inputs (states before, x, w_ih, w_hh[, b_ih, b_hh])
 and the states after as outputs, of shape (B, H) each. Its weights have ``gates`` · H rows. One new file
-with such a step, and a network class that names it, is a new cell: stacking, directions, state dicts,
-losses and training come with it.
+with such a step (its ``vjp``, ``jvp`` and ``hvp`` for speed), and a network class that names it, is a new
+cell: stacking, directions, state dicts, losses and training come with it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Elman's cell (Elman 1990): h_t = act(z_t),  z_t = W_ih x_t + b_ih + W_hh h_{t−1} + b_hh.
 
-    VJP   z̄ = act'(z) h̄;  h̄_{t−1} = W_hhᵀ z̄,  x̄ = W_ihᵀ z̄,  W̄_hh = Σ z̄ h_{t−1}ᵀ,  W̄_ih = Σ z̄ xᵀ,  b̄ = Σ z̄
-    JVP   ḣ = act'(z) (Ẇ_ih x + W_ih ẋ + Ẇ_hh h + W_hh ḣ_{t−1} + ḃ_ih + ḃ_hh)
+    VJP   z̄ = act'(z) h̄;  h̄_{t−1} = W_hhᵀ z̄,  x̄ = W_ihᵀ z̄,  W̄_hh = Σ z̄ h_{t−1}ᵀ,  W̄_ih = Σ z̄ xᵀ,  b̄
+    = Σ z̄ JVP   ḣ = act'(z) (Ẇ_ih x + W_ih ẋ + Ẇ_hh h + W_hh ḣ_{t−1} + ḃ_ih + ḃ_hh)
+    HVP   the VJP's tangent, with the tangent of z̄ = act'(z) h̄ being act″(z) ż h̄
 
-Both act' are functions of the value h alone: 1 − h² and [h > 0].
+Both act' are functions of the value h alone: 1 − h² and [h > 0]; act″ is −2 h (1 − h²) and 0.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ Arrays = tuple[np.ndarray, ...]
 
 
 def elman_step(
-    activation: Callable[[np.ndarray], np.ndarray], slope: Callable[[np.ndarray], np.ndarray], kernel: str
+    activation: Callable[[np.ndarray], np.ndarray],
+    slope: Callable[[np.ndarray], np.ndarray],
+    curvature: Callable[[np.ndarray], np.ndarray],
+    kernel: str,
 ) -> Step:
     """The step with its own derivatives; inputs (h, x, w_ih, w_hh[, b_ih, b_hh]), rows stacked in front.
 
@@ -29,6 +33,8 @@ def elman_step(
     activation : callable
     slope : callable
         The activation's derivative as a function of its value.
+    curvature : callable
+        Its second derivative as a function of its value.
     kernel : {"tanh", "relu"}
         The compiled sweep that computes the same.
     """
@@ -49,20 +55,40 @@ def elman_step(
         states = times_transposed(z, w_hh), times_transposed(z, w_ih)
         return (*states, weight_cotangent(z, x), weight_cotangent(z, h), *(bias for _ in biases))
 
-    def jvp(inputs: Arrays, tangents: Arrays) -> np.ndarray:
+    def inward(inputs: Arrays, tangents: Arrays) -> np.ndarray:
         h, x, w_ih, w_hh, *_ = inputs
         h_dot, x_dot, w_ih_dot, w_hh_dot, *biases_dot = tangents
         z = times(x, w_ih_dot) + times(x_dot, w_ih) + times(h, w_hh_dot) + times(h_dot, w_hh)
         for b in biases_dot:
             z += b
-        return z * slope(step(*inputs))
+        return z
+
+    def jvp(inputs: Arrays, tangents: Arrays) -> np.ndarray:
+        return inward(inputs, tangents) * slope(step(*inputs))
+
+    def hvp(inputs: Arrays, cotangent: np.ndarray, tangents: Arrays) -> Arrays:
+        h, x, w_ih, w_hh, *biases = inputs
+        h_dot, x_dot, w_ih_dot, w_hh_dot, *_ = tangents
+        value = step(*inputs)
+        z = cotangent * slope(value)
+        z_dot = cotangent * curvature(value) * inward(inputs, tangents)
+        bias = flat(z_dot).sum(axis=0)
+        return (
+            times_transposed(z_dot, w_hh) + times_transposed(z, w_hh_dot),
+            times_transposed(z_dot, w_ih) + times_transposed(z, w_ih_dot),
+            weight_cotangent(z_dot, x) + weight_cotangent(z, x_dot),
+            weight_cotangent(z_dot, h) + weight_cotangent(z, h_dot),
+            *(bias for _ in biases),
+        )
 
     step.__name__ = f"{kernel}_cell"
-    return Step(step, vjp=vjp, jvp=jvp, vectorized=True, kernel=kernel)
+    return Step(step, vjp=vjp, jvp=jvp, vectorized=True, kernel=kernel, hvp=hvp)
 
 
 ELMAN: dict[str, Cell] = {
-    "tanh": Cell(elman_step(np.tanh, lambda h: 1 - h * h, "tanh")),
-    "relu": Cell(elman_step(lambda z: np.maximum(z, 0), lambda h: (h > 0).astype(h.dtype), "relu")),
+    "tanh": Cell(elman_step(np.tanh, lambda h: 1 - h * h, lambda h: -2 * h * (1 - h * h), "tanh")),
+    "relu": Cell(
+        elman_step(lambda z: np.maximum(z, 0), lambda h: (h > 0).astype(h.dtype), np.zeros_like, "relu")
+    ),
 }
 """Elman's cell by the name of its nonlinearity."""

@@ -6,6 +6,8 @@ data, which is a value of the graph, so that truncated and checkpointed runs div
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from msgpass import FactorGraph, Loss
@@ -18,15 +20,18 @@ Arrays = dict[str, np.ndarray]
 
 
 class OutputLoss:
-    """Abstract. A new loss is a file with a class that has ``name``, ``function`` and ``observed``.
+    """Abstract. A new loss is a file with a class that has ``name``, ``function``, ``curvature`` and
+    ``observed``.
 
     ``name`` is the data's name in the graph; ``function(output, data[, count])`` gives the value and the
-    gradients; ``observed(layout, width, dtype)`` the data of one call, through ``with_count``. ``observe`` is
+    gradients; ``curvature(values, tangents)`` how they move, by autograd where it
+    is None; ``observed(layout, width, dtype)`` the data of one call, through ``with_count``. ``observe`` is
     for data that are no real numbers.
     """
 
     name: str
     function: staticmethod
+    curvature: Callable | None = None
 
     def __init__(self, reduction: str, readout: Linear | None):
         self.reduction = one_of("reduction", reduction, ("sum", "mean"))
@@ -72,7 +77,8 @@ class OutputLoss:
         output = h if self.readout is None else self.readout.attach(graph, h, layout.steps, layout.batch)
         data = self.observe(graph, arrays, width)
         count = [graph.observe("count", arrays["count"])] if self.reduction == "mean" else []
-        graph.factor(Loss(self.function, vectorized=True), output[:], data[:], *count, name="loss")
+        loss = Loss(self.function, vectorized=True, hvp=self.curvature)
+        graph.factor(loss, output[:], data[:], *count, name="loss")
 
     def with_count(self, data: np.ndarray, observed: np.ndarray | None, dtype: np.dtype) -> Arrays:
         """The data by name and, for a mean, how many of them are observed."""

@@ -28,6 +28,18 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray, *count: np.ndarray):
     return total, (p, None, *(None for _ in count))
 
 
+def cross_entropy_hvp(values, tangents):
+    """The gradient's motion: p (ż − Σ p ż) with p = softmax(logits), where there is a label."""
+    logits, labels, *count = values
+    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    p /= p.sum(axis=-1, keepdims=True)
+    moved = p * (tangents[0] - (p * tangents[0]).sum(axis=-1, keepdims=True))
+    moved *= (labels >= 0)[..., None]
+    for n in count:
+        moved = moved / n
+    return moved, None, *(None for _ in count)
+
+
 class CrossEntropy(OutputLoss):
     """Negative log-likelihood of labels under softmax(output).
 
@@ -52,6 +64,7 @@ class CrossEntropy(OutputLoss):
 
     name = "labels"
     function = staticmethod(cross_entropy)
+    curvature = staticmethod(cross_entropy_hvp)
 
     def __init__(self, labels, reduction: str = "sum", readout: Linear | None = None):
         super().__init__(reduction, readout)

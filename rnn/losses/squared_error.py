@@ -41,6 +41,15 @@ def squared_error(output: np.ndarray, target: np.ndarray, *count: np.ndarray):
     return total, (residual, None, *(None for _ in count))
 
 
+def squared_error_hvp(values, tangents):
+    """The gradient's motion: output˙ − target˙ where there is a target (divided by ``count``)."""
+    (_, target, *count), (output_dot, target_dot, *_) = values, tangents
+    moved = np.where(np.isnan(target), 0, output_dot - target_dot)
+    for n in count:
+        moved = moved / n
+    return moved, None, *(None for _ in count)
+
+
 class SquaredError(OutputLoss):
     """½ Σ (output − target)².
 
@@ -65,6 +74,7 @@ class SquaredError(OutputLoss):
 
     name = "target"
     function = staticmethod(squared_error)
+    curvature = staticmethod(squared_error_hvp)
 
     def __init__(self, target, reduction: str = "sum", readout: Linear | None = None):
         super().__init__(reduction, readout)
