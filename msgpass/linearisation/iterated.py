@@ -32,6 +32,9 @@ class Iterated(Linearisation):
     line_search : bool
         Halve the step until the log posterior rises. It needs an objective, so it is used with ``Extended``
         and with covariances that are positive definite; elsewhere full steps are taken.
+    start : dict from names to arrays, optional
+        Paths to start from, one for each Gaussian variable of the component. By default the smoother that
+        linearises on the way, which needs a proper prior.
 
     Notes
     -----
@@ -52,6 +55,7 @@ class Iterated(Linearisation):
         tol: float = 1e-9,
         damping: float = 0.0,
         line_search: bool = True,
+        start: dict | None = None,
     ):
         rule = Extended() if rule is None else rule() if isinstance(rule, type) else rule
         if not isinstance(rule, Linearisation) or isinstance(rule, Iterated):
@@ -68,6 +72,26 @@ class Iterated(Linearisation):
             )
         self.rule, self.max_iter, self.tol = rule, int(max_iter), float(tol)
         self.damping, self.line_search = float(damping), bool(line_search)
+        self.start = (
+            None if start is None else {getattr(k, "name", k): np.asarray(v) for k, v in start.items()}
+        )
+
+    def __eq__(self, other) -> bool:
+        return self is other or (
+            type(other) is Iterated
+            and self.start is None
+            and other.start is None
+            and vars(self) == vars(other)
+        )
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        fresh = vars(Iterated(self.rule))
+        told = [f"{k}={v!r}" for k, v in vars(self).items() if k not in ("rule", "start") and v != fresh[k]]
+        told += [] if self.start is None else ["start={" + ", ".join(f"{k!r}: …" for k in self.start) + "}"]
+        return f"Iterated({', '.join([repr(self.rule), *told])})"
 
     @property
     def spread(self) -> bool:

@@ -31,9 +31,10 @@ class SigmaPoints(Linearisation):
         L, inverse, _ = root(cov)
         _, centre, deviations, B = self._moments(f, mean, L, xi, w, v)
         F = B @ inverse
-        extra = np.einsum("s,ksi,ksj->kij", v, deviations, deviations) - B @ np.swapaxes(B, 1, 2)
+        spread = np.einsum("s,ksi,ksj->kij", v, deviations, deviations)
+        extra = spread - B @ np.swapaxes(B, 1, 2)
         if (v < 0).any():
-            _check_positive(self, extra)
+            _check_positive(self, extra, np.abs(spread).max(initial=0) + (B * B).max(initial=0))
         return Affine(F, centre - np.einsum("kij,kj->ki", F, mean), (extra + np.swapaxes(extra, 1, 2)) / 2)
 
     def _moments(self, f, mean, L, xi, w, v):
@@ -92,9 +93,9 @@ def pull_root(L, inverse, at_L) -> np.ndarray:
     return np.swapaxes(inverse, 1, 2) @ phi @ inverse / 2
 
 
-def _check_positive(rule, extra) -> None:
+def _check_positive(rule, extra, scale: float) -> None:
     lowest = np.linalg.eigvalsh(extra).min(initial=0)
-    if lowest < -1e-8 * max(np.abs(extra).max(initial=0), 1e-300):
+    if lowest < -1e-8 * scale:
         raise NumericalError(
             f"{rule!r} has a negative weight, and left a covariance with the eigenvalue {lowest:.3g}; use "
             "Cubature(), GaussHermite(order), or an Unscented(...) whose weights are positive"
