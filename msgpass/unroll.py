@@ -121,7 +121,20 @@ class _Unrolling:
             return potential.of(self.table_source(family, j))
         if isinstance(potential, Quadratic):
             return self.quadratic(family, j)
-        return regrouped(family)
+        return regrouped(family, self.noise(family, j))
+
+    def noise(self, family: Family, j: int):
+        """Covariance of a noisy step's instance j; None where it is deterministic."""
+        part = family.potential.parts.get("noise")
+        if part is None:
+            return None
+        stepped = len(part.shape) == 3 or (part.shape == (family.factor.n,) and family.factor.n > 1)
+        if not isinstance(part, Parameter):
+            return part[j] if stepped else part
+        name = f"{part.name}[{j}]" if stepped else part.name
+        if name not in self.flat.nodes:
+            self.flat.parameter(name, part.value[j])
+        return self.flat[name]
 
     def table_source(self, family: Family, j: int):
         """Log values of instance j; shared parameters stay shared."""
@@ -238,12 +251,12 @@ def _width(arg: Arg) -> int:
     return len(node.value) if isinstance(node, Observation) else node.clock.total
 
 
-def regrouped(family: Family):
+def regrouped(family: Family, noise=None):
     """The family's potential on the flat graph."""
     potential, group = family.potential, Regrouped(family)
     if not group.vectorized and "all" not in group.kinds:
         return (
-            Step(potential.f, potential.vjp, potential.jvp)
+            Step(potential.f, potential.vjp, potential.jvp, noise=noise)
             if isinstance(potential, Step)
             else Loss(potential.value_and_grad, task=potential.task)
         )
@@ -264,4 +277,4 @@ def regrouped(family: Family):
     def jvp(cells, tangents):
         return group.single(potential.jvp(tuple(group.pack(cells)), tuple(group.pack(tangents))))
 
-    return Step(f, vjp if potential.vjp else None, jvp if potential.jvp else None)
+    return Step(f, vjp if potential.vjp else None, jvp if potential.jvp else None, noise=noise)

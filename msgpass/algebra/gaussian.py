@@ -49,7 +49,7 @@ class Gaussian(Algebra):
 
     potentials = frozenset({"quadratic"})
 
-    def __init__(self, linearisation: Linearisation | None = None):
+    def __init__(self, linearisation: Linearisation | type | None = None):
         if isinstance(linearisation, type) and issubclass(linearisation, Linearisation):
             linearisation = linearisation()
         if linearisation is not None and not isinstance(linearisation, Linearisation):
@@ -57,7 +57,7 @@ class Gaussian(Algebra):
                 "Gaussian(linearisation=…) takes Extended(), Iterated(), Unscented(), Cubature() or "
                 f"GaussHermite(order) of msgpass.linearisation, got {linearisation!r}"
             )
-        self.linearisation = Extended() if linearisation is None else linearisation
+        self.linearisation: Linearisation = Extended() if linearisation is None else linearisation
 
     def __repr__(self) -> str:
         return "Gaussian()" if self.linearisation == Extended() else f"Gaussian({self.linearisation!r})"

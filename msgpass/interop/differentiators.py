@@ -118,7 +118,8 @@ def autograd_jvp(f, inputs, tangents):
 
 
 def autograd_contraction(f, inputs, wanted, source, units, rows):
-    """Gradients of Σ_i rows[i]·(f′ᵀ units[i]) at the ``wanted`` inputs, f′ = ∂f/∂inputs[source]: a VJP of VJPs."""
+    """Gradients of Σ_i rows[i]·(f′ᵀ units[i]) at the ``wanted`` inputs, f′ = ∂f/∂inputs[source]: a VJP of
+    VJPs."""
     autograd_box()
     import autograd.numpy as anp
     from autograd.builtins import tuple as boxed_tuple

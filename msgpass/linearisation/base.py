@@ -34,8 +34,10 @@ class Affine(NamedTuple):
 class Linearisation:
     """Base of the rules: equal when of one kind and settings, printed as they are written."""
 
-    spread: bool = True
-    """Uses the covariance, not the mean alone."""
+    @property
+    def spread(self) -> bool:
+        """Uses the covariance, not the mean alone."""
+        return True
 
     def __eq__(self, other) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

@@ -26,7 +26,10 @@ class Extended(Linearisation):
     Extended()
     """
 
-    spread = False
+    @property
+    def spread(self) -> bool:
+        """The mean alone."""
+        return False
 
     def linearise(self, f, mean, cov) -> Affine:
         """See :mod:`msgpass.linearisation.base`."""

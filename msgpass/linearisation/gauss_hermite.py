@@ -34,7 +34,8 @@ class GaussHermite(SigmaPoints):
         """See :class:`SigmaPoints`."""
         if self.order**n > MOST_POINTS:
             raise UnsupportedError(
-                f"GaussHermite({self.order}) of a state of {n} numbers takes {self.order}**{n} points a step; "
+                f"GaussHermite({self.order}) of a state of {n} numbers takes {self.order}**{n} points a "
+                "step; "
                 "use Unscented() or Cubature(), which take about 2n"
             )
         nodes, weights = np.polynomial.hermite_e.hermegauss(self.order)

@@ -60,7 +60,8 @@ class Iterated(Linearisation):
         rule = Extended() if rule is None else rule() if isinstance(rule, type) else rule
         if not isinstance(rule, Linearisation) or isinstance(rule, Iterated):
             raise UnsupportedError(
-                f"Iterated(rule) takes Extended(), Unscented(), Cubature() or GaussHermite(order), got {rule!r}"
+                "Iterated(rule) takes Extended(), Unscented(), Cubature() or GaussHermite(order), got "
+                f"{rule!r}"
             )
         if isinstance(max_iter, bool) or not isinstance(max_iter, int | np.integer) or max_iter < 1:
             raise DataError(f"Iterated: max_iter is a whole number ≥ 1, got {max_iter!r}")

@@ -1,7 +1,7 @@
 """What is asked of a step with additive Gaussian noise: y = f(inputs) + e, e ~ N(0, noise).
 
-Its output is a Gaussian variable, or an observation of one. It may read one Gaussian variable, and any number of
-observations, parameters and variables that deterministic steps compute.
+Its output is a Gaussian variable, or an observation of one. It may read one Gaussian variable, and any
+number of observations, parameters and variables that deterministic steps compute.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from msgpass.errors import GraphError, ShapeError, UnsupportedError
-from msgpass.nodes import Observation, Parameter, Sequence, Slice, Variable
+from msgpass.nodes import Parameter, Sequence, Slice, Variable
 from msgpass.potentials.base import as_part, real_inputs
 from msgpass.potentials.quadratic import check_covariance
 
@@ -65,3 +65,5 @@ def check_noisy(factor) -> None:
             f"factor {name!r}: noise has shape {got}, but {out.name} wants the covariance ({m}, {m}), with a "
             f"step axis ({factor.n}, {m}, {m})"
         )
+    for parameter in potential.parameters.values():
+        check_covariance(f"factor {name!r}: noise", parameter.value)

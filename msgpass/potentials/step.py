@@ -1,5 +1,5 @@
-"""``Step``: a deterministic factor δ(out − f(inputs)), or with noise N(out; f(inputs), noise), and how its local
-derivative is taken.
+"""``Step``: a deterministic factor δ(out − f(inputs)), or with noise N(out; f(inputs), noise), and how its
+local derivative is taken.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Step(Potential):
     kernel : {"tanh", "relu"}, optional
         A compiled sweep for h ← act(W h + U x + b); f must compute the same, which is verified.
     noise : (m, m) array or Parameter, optional
-        Covariance of additive Gaussian noise, also with a step axis in front; m numbers an output. The output
-        is then a Gaussian variable, or an observation with NaN for missing cells, and the ``linearisation`` of
-        :class:`~msgpass.Gaussian` says how messages cross f.
+        Covariance of additive Gaussian noise, also with a step axis in front; m numbers an output. The
+        output is then a Gaussian variable, or an observation with NaN for missing cells, and the
+        ``linearisation`` of :class:`~msgpass.Gaussian` says how messages cross f.
 
     Examples
     --------

@@ -1,20 +1,21 @@
 """Linearise at the smoothed path, smooth, repeat: Gauss-Newton, or iterated posterior linearisation.
 
-Gauss-Newton has an objective, J(x) = −log p(x, y) without normalising constants; a pass is a step towards the mean
-of the linearised posterior, halved until J falls, or taken with Levenberg-Marquardt damping: canonical quadratics
-on every variable that hold it where it is.
+Gauss-Newton has an objective, J(x) = −log p(x, y) without normalising constants; a pass is a step towards
+the mean of the linearised posterior, halved until J falls, or taken with Levenberg-Marquardt damping:
+canonical quadratics on every variable that hold it where it is.
 """
 
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 
 from msgpass.errors import ConvergenceWarning, DataError, NumericalError, ShapeError, UnsupportedError
 from msgpass.graph import Factor
 from msgpass.linearisation.extended import Extended
-from msgpass.nodes import Parameter, Sequence
+from msgpass.nodes import Parameter, Sequence, as_slice
 from msgpass.plan import resolve, undirected_block
 from msgpass.potentials import Quadratic
 from msgpass.sweeps.objective import objective
@@ -35,7 +36,7 @@ def iterate(made):
         raise UnsupportedError(
             f"{settings!r}: damping needs log p(x, y), which singular covariances have none of; leave it out"
         )
-    history = [] if value is None else [value]
+    history: list[Any] = [] if value is None else [value]
     damping, run, affine, moved = settings.damping, None, {}, np.inf
     for iteration in range(1, settings.max_iter + 1):
         affine = made.linearise_at(means, covs, rule)
@@ -124,7 +125,8 @@ def _damped(made, affine, means, value: float, damping: float):
     """A Levenberg-Marquardt step: more damping until the objective falls, less for the next one."""
     slack = 1e-13 * (1.0 + abs(value))
     while damping < MOST_DAMPING:
-        target, _ = made.moments(_run_damped(made, affine, means, damping))
+        towards = {n: damping * m for n, m in means.items()}
+        target, _ = made.moments(damped_run(made, affine, towards, damping))
         found = _try(made, target)
         if found is not None and found <= value + slack:
             return target, found, damping / 10
@@ -132,12 +134,13 @@ def _damped(made, affine, means, value: float, damping: float):
     return means, value, damping
 
 
-def _run_damped(made, affine, means, damping: float):
-    block, names = made._kept("damped", lambda: _damped_block(made))
+def damped_run(made, affine, towards, damping: float):
+    """The linear engine with exp(towards·x − ½ damping |x|²) on every variable beside everything else."""
+    block, names = made.kept("damped", lambda: _damped_block(made))
     values = made.values_of(affine)
     for name, (h, precision) in names.items():
-        values[h] = damping * means[name]
-        values[precision] = damping * np.eye(means[name].shape[1])
+        values[h] = towards[name]
+        values[precision] = damping * np.eye(towards[name].shape[1])
     return made.run_block(("damped", made.k), block, values, True)
 
 
@@ -145,22 +148,13 @@ def _damped_block(made):
     graph = made.block.families[0].factor.graph
     families, names = list(made.surrogates.block.families), {}
     for name, node in made.nodes.items():
-        where = node[:] if isinstance(node, Sequence) else None
-        rows = node.clock.total if isinstance(node, Sequence) else 1
-        h = Parameter(graph, f"damping of {name}: h", np.broadcast_to(0.0, (rows, node.size)))
-        precision = Parameter(graph, f"damping of {name}", np.broadcast_to(0.0, (node.size, node.size)))
-        counts = np.asarray(node.clock.lengths) if where is not None else None
-        from msgpass.nodes import as_slice
-
-        factor = Factor(
-            graph,
-            f"damping of {name}",
-            Quadratic(h, precision),
-            (where if where is not None else as_slice(node),),
-            (),
-            node.clock if where is not None else None,
-            counts,
-        )
-        families.append(resolve(factor))
+        many = isinstance(node, Sequence)
+        rows = node.clock.total if many else 1
+        called = f"damping of {name}"
+        h = Parameter(graph, f"{called}: h", np.broadcast_to(0.0, (rows, node.size)))
+        precision = Parameter(graph, called, np.broadcast_to(0.0, (node.size, node.size)))
+        where = node[:] if many else as_slice(node)
+        clock, counts = (node.clock, np.asarray(node.clock.lengths)) if many else (None, None)
+        families.append(resolve(Factor(graph, called, Quadratic(h, precision), (where,), (), clock, counts)))
         names[name] = (h.name, precision.name)
     return undirected_block(graph, made.block.nodes, families), names

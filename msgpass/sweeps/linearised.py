@@ -1,8 +1,8 @@
-"""A component with noisy steps in one run: place the linearisations, run the linear engine on what they give, and
-bring back what arrives at F, b and Q to parameters, inputs and noise.
+"""A component with noisy steps in one run: place the linearisations, run the linear engine on what they
+give, and bring back what arrives at F, b and Q to parameters, inputs and noise.
 
-``total`` is log Z of the linearised model. ∂total/∂parameter is its whole derivative, the motion of the places
-included, so that it equals differences of ``total``.
+``total`` is log Z of the linearised model. ∂total/∂parameter is its whole derivative, the motion of the
+places included, so that it equals differences of ``total``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Linearised:
         graph = block.families[0].factor.graph
         self.nodes = {name: graph.nodes[name] for name in block.nodes}
         self.relations = relations_of(block, x.values)
-        self.surrogates: Surrogates = self._kept("surrogates", lambda: make_surrogates(block))
+        for _, relation in self.noisy():
+            relation.steps.check_noise(x.overridden)
+        self.surrogates: Surrogates = self.kept("surrogates", lambda: make_surrogates(block))
         if isinstance(self.rule, Iterated):
             from msgpass.sweeps.iterated import iterate
 
@@ -71,7 +73,8 @@ class Linearised:
             found = self.pass_on_the_way(self.rule)
         self.linear, self.affine, self.report = found
 
-    def _kept(self, what: str, make):
+    def kept(self, what: str, make):
+        """Made once a plan."""
         cache = self.x.plan.cache
         if (what, self.k) not in cache:
             cache[(what, self.k)] = make()
@@ -80,7 +83,7 @@ class Linearised:
     @property
     def order(self):
         """Levels of the filter on the way."""
-        return self._kept("top down", lambda: top_down(self.relations, self.nodes))
+        return self.kept("top down", lambda: top_down(self.relations, self.nodes))
 
     def noisy(self) -> list[tuple[int, NoisyRelation]]:
         """Positions and relations of noisy steps."""
@@ -127,7 +130,7 @@ class Linearised:
         if not isinstance(block, GaussianChain):
             return tree()
         try:
-            return GaussianChainRun(block, ChainArrays(block, values), backward, tree)
+            return GaussianChainRun(block, ChainArrays(block, values, x.overridden), backward, tree)
         except NoChainForm:
             return tree()
 
@@ -181,8 +184,8 @@ class Linearised:
             relation.deliver(part, store)
 
     def held(self, store) -> list[dict[str, np.ndarray]]:
-        """What arrives with the linearisations held: at the arrays of noisy steps as bars, at everything else in
-        the store."""
+        """What arrives with the linearisations held: at the arrays of noisy steps as bars, at everything
+        else in the store."""
         inner = Store(self.values)
         self.linear.add_parameters(inner)
         bars = [relation.zero_bars() for relation in self.relations]
@@ -212,6 +215,7 @@ class Linearised:
 def unsupported_schedule(schedule) -> UnsupportedError:
     """Windows and checkpoints cut what a linearisation needs whole."""
     return UnsupportedError(
-        f"steps with noise are linearised over whole sequences, and {schedule!r} cuts them; use Sequential() or "
+        f"steps with noise are linearised over whole sequences, and {schedule!r} cuts them; use "
+        "Sequential() or "
         "ForwardOnly()"
     )

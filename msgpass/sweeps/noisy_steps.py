@@ -1,4 +1,5 @@
-"""A family of noisy steps in one run: f, its Jacobians and their transposes at many points, for chosen instances.
+"""A family of noisy steps in one run: f, its Jacobians and their transposes at many points, for chosen
+instances.
 
 A point is a value of the one Gaussian input; the other inputs are what the run holds for the instance. Here f
 takes flat vectors of n numbers to flat vectors of m, whatever the variables' shapes are.
@@ -14,6 +15,7 @@ import numpy as np
 from msgpass.errors import NumericalError
 from msgpass.nodes import Parameter
 from msgpass.plan import Family
+from msgpass.potentials.quadratic import check_covariance
 from msgpass.sweeps.local import call_many, call_one, jacobians, vjp_many, vjp_one
 from msgpass.sweeps.rows import add_rows, per_instance, read
 
@@ -22,7 +24,8 @@ class NoisySteps:
     """The steps of a family; ``source`` is the position of the Gaussian input (None: there is none)."""
 
     def __init__(self, family: Family, source: int | None, values):
-        self.family, self.source, self.values = family, source, values
+        self.family, self.values = family, values
+        self.source: Any = source
         self.count = family.factor.n
         self.own = [per_instance(family, a) for a in family.args]
         # One instance that nothing is stacked over: f is called without a leading axis.
@@ -37,6 +40,12 @@ class NoisySteps:
         """Covariances, (1 or instances, m, m)."""
         array = np.asarray(self.family.potential.value("noise", self.values), float)
         return array.reshape(-1, self.m, self.m)
+
+    def check_noise(self, given) -> None:
+        """A noise that this run gives is a covariance; others were checked with the graph."""
+        part = self.family.potential.parts["noise"]
+        if isinstance(part, Parameter) and part.name in given:
+            check_covariance(f"{self.family.name}: noise", self.values[part.name])
 
     def at(self, chosen=None, store=None) -> LocalFunction:
         """f of the chosen instances; what ``pull`` finds for their other inputs is added to ``store``."""

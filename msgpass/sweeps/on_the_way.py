@@ -1,13 +1,13 @@
 """The filter that linearises on its way, and its transpose.
 
-At each variable: what its source predicts, then linear evidence, then noisy evidence, all of it linearised at what
-is known by then, then the relations onward:
+At each variable: what its source predicts, then linear evidence, then noisy evidence, all of it linearised
+at what is known by then, then the relations onward:
 
     S = H P Hᵀ + R,  K = P Hᵀ S⁻¹,  e = S⁻¹(y − H m − b),  M = I − K H
     m′ = m + P Hᵀ e,  P′ = M P Mᵀ + K R Kᵀ;            m′ = F m + b,  P′ = F P Fᵀ + Q
 
-It only places the linearisations; messages and log Z are the linear engine's. What a parameter does by moving the
-places comes back by the transpose (with m̄, P̄ symmetric):
+It only places the linearisations; messages and log Z are the linear engine's. What a parameter does by
+moving the places comes back by the transpose (with m̄, P̄ symmetric):
 
     m̄ = Mᵀm̄′,  P̄ = MᵀP̄′M + ½(Mᵀm̄′(Hᵀe)ᵀ + …ᵀ),  R̄ = KᵀP̄′K − ½(Kᵀm̄′eᵀ + …ᵀ),
     H̄ = −2KᵀP̄′P′ + e(P′m̄′)ᵀ − Kᵀm̄′m′ᵀ,  b̄ = −Kᵀm̄′ = −ȳ
@@ -40,7 +40,8 @@ class OnTheWay:
             what = order.loose[0] if order.loose else "a flat prior's variable"
             raise UnsupportedError(
                 f"{rule!r} linearises at what is known so far, and nothing is known of {what}; give it a "
-                "Quadratic.prior(mean, cov) with finite variances, or Iterated(start={…}) a path to start from"
+                "Quadratic.prior(mean, cov) with finite variances, or Iterated(start={…}) a path to "
+                "start from"
             )
         sizes = {
             name: (node.clock.total if isinstance(node, Sequence) else 1, node.size)
@@ -48,7 +49,12 @@ class OnTheWay:
         }
         self.mean = {name: np.zeros(size) for name, size in sizes.items()}
         self.cov = {name: np.zeros((*size, size[1])) for name, size in sizes.items()}
-        self.affine: dict[int, Affine] = {}
+        nothing = np.zeros(0, np.int64)
+        self.affine: dict[int, Affine] = {
+            k: r.linearise(nothing, None, None, rule)
+            for k, r in enumerate(relations)
+            if r.noisy and not r.steps.count
+        }
         for level in order.levels:
             self._level(level)
 
@@ -142,12 +148,12 @@ class OnTheWay:
     # -- transpose ---------------------------------------------------------------------------------------
 
     def pull(self, bars: list[dict[str, np.ndarray]], store) -> None:
-        """Complete ``bars``, ∂L/∂(F, b, Q) of each relation at held places, to what moving them adds, too; the
-        inputs of noisy steps get theirs in ``store``."""
+        """Complete ``bars``, ∂L/∂(F, b, Q) of each relation at held places, to what moving them adds, too;
+        the inputs of noisy steps get theirs in ``store``."""
         self.bars, self.store = bars, store
         self.at_mean = {name: np.zeros_like(m) for name, m in self.mean.items()}
         self.at_cov = {name: np.zeros_like(P) for name, P in self.cov.items()}
-        back = {
+        back: dict[str, Any] = {
             "start": self._pull_start,
             "linearise": self._pull_linearised,
             "onward": self._pull_onward,

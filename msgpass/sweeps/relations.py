@@ -1,8 +1,8 @@
-"""Families of Gaussian variables as relations y = F x + b + N(0, Q), by instance: quadratics as they are, noisy
-steps where a rule has linearised them.
+"""Families of Gaussian variables as relations y = F x + b + N(0, Q), by instance: quadratics as they are,
+noisy steps where a rule has linearised them.
 
-Every relation has at most one latent source x; its target y is latent or observed. A canonical quadratic over one
-variable stays a function exp(hᵀx − ½ xᵀΛx).
+Every relation has at most one latent source x; its target y is latent or observed. A canonical quadratic
+over one variable stays a function exp(hᵀx − ½ xᵀΛx).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgpass.nodes import Observation
 from msgpass.plan import Arg, Family, latent, noisy
 from msgpass.sweeps.instances import QuadraticInstances, parameter_names
 from msgpass.sweeps.noisy_steps import NoisySteps
-from msgpass.sweeps.rows import add_rows, read, rows_of
+from msgpass.sweeps.rows import read, rows_of
 
 
 def row_numbers(family: Family, arg: Arg) -> np.ndarray:
@@ -49,8 +49,10 @@ class LinearRelation:
         target = free.pop() if made.form == "prior" or (directed and made.latent[-1]) else None
         if len(free) > 1 or (self.canonical and len(free) != 1):
             raise UnsupportedError(
-                f"factor {family.name!r} relates {', '.join(family.args[k].slice.name for k in free)} without "
-                "saying which follows from which; beside noisy steps write Quadratic.linear_gaussian over one "
+                f"factor {family.name!r} relates {', '.join(family.args[k].slice.name for k in free)} "
+                "without "
+                "saying which follows from which; beside noisy steps write Quadratic.linear_gaussian "
+                "over one "
                 "latent source and its target"
             )
         self.source = family.args[free[0]] if free else None
@@ -96,13 +98,19 @@ class LinearRelation:
 
     def information(self, chosen) -> Information:
         """(h, Λ) of chosen canonical instances."""
-        pick = (a[chosen] if len(a) > 1 else np.repeat(a, len(chosen), 0) for a in (self.h, self.precision))
-        return Information(*pick, 0.0)
+        h, precision = (
+            a[chosen] if len(a) > 1 else np.repeat(a, len(chosen), 0) for a in (self.h, self.precision)
+        )
+        return Information(h, precision, 0.0)
 
     def zero_bars(self) -> dict[str, np.ndarray]:
         """∂L/∂ its arrays, by instance."""
         n = self.family.factor.n
-        like = {"h": self.h, "precision": self.precision} if self.canonical else dict(zip("FbQ", self._parts))
+        like = (
+            {"h": self.h, "precision": self.precision}
+            if self.canonical
+            else dict(zip("FbQ", self._parts, strict=True))
+        )
         bars = {role: np.zeros((n, *a.shape[1:])) for role, a in like.items()}
         if self.y is not None:
             bars["y"] = np.zeros(self.y.shape)
@@ -169,6 +177,8 @@ class NoisyRelation:
     def linearise(self, chosen, mean, cov, rule) -> Affine:
         """The chosen instances linearised where x is N(mean, cov); ``extra`` does not hold the noise."""
         f = self.steps.at(chosen)
+        if not len(chosen):
+            return Affine(np.zeros((0, self.steps.m, self.steps.n)), np.zeros((0, self.steps.m)))
         if self.source is None:
             return Affine(np.zeros((len(chosen), self.steps.m, 0)), f.values())
         return rule.linearise(f, mean, cov)
@@ -193,9 +203,12 @@ class NoisyRelation:
         return bars
 
     def pull(self, chosen, mean, cov, bars, rule, store):
-        """From ∂L/∂(F, b, Q) of the chosen instances to (∂L/∂mean, ∂L/∂cov); other inputs' goes to the store."""
+        """From ∂L/∂(F, b, Q) of the chosen instances to (∂L/∂mean, ∂L/∂cov); other inputs' goes to the
+        store."""
         f = self.steps.at(chosen, store)
         F, b, Q = (bars[role][chosen] for role in ("F", "b", "Q"))
+        if not len(chosen):
+            return None, None
         if self.source is None:
             f.pull(np.zeros((len(chosen), 1, 0)), b[:, None])
             return None, None

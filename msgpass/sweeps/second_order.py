@@ -1,7 +1,8 @@
 """∇ Σ A·f′: the gradient of a Jacobian's contraction, by differentiating a local VJP once more.
 
-A step without a vjp is traced twice by autograd, which is exact. Of a user's vjp (JAX, torch, by hand) central
-differences of fourth order along the columns of A are taken, good to about 1e-11 of the scale of f″.
+A step without a vjp is traced twice by autograd, which is exact. Of a user's vjp (JAX, torch, by hand)
+central differences of fourth order along the columns of A are taken, good to about 1e-11 of the scale of
+f″.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The linear-Gaussian block that stands in for a nonlinear one: each noisy step becomes a quadratic over the same
-variables, whose matrices are parameters that only a run's values hold.
+"""The linear-Gaussian block that stands in for a nonlinear one: each noisy step becomes a quadratic over
+the same variables, whose matrices are parameters that only a run's values hold.
 
 Shapes and slices are known with the plan, so that the stand-in is made once; the engine runs it as any other
 block of quadratics, as a chain where it is one.
@@ -7,7 +7,7 @@ block of quadratics, as a chain where it is one.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,21 +26,21 @@ class Surrogate(NamedTuple):
 
 
 class Surrogates(NamedTuple):
-    """The linear block, its families in the order of the nonlinear one's, and the names by family."""
+    """The linear block, its families in the order of the nonlinear one's; names by the family's number."""
 
     block: Tree
-    names: tuple[Surrogate | None, ...]
+    names: dict[int, Surrogate]
 
 
 def make_surrogates(block: NonlinearTree) -> Surrogates:
     """See the module."""
     graph = block.families[0].factor.graph
-    families, names = [], []
-    for family, source in zip(block.families, block.sources, strict=True):
-        made, called = _stand_in(graph, family, source) if noisy(family) else (family, None)
-        families.append(made)
-        names.append(called)
-    return Surrogates(undirected_block(graph, block.nodes, families), tuple(names))
+    families, names = list(block.families), {}
+    for k, (family, source) in enumerate(zip(block.families, block.sources, strict=True)):
+        if noisy(family):
+            families[k], names[k] = _stand_in(graph, family, source)
+    made: Any = undirected_block(graph, block.nodes, families)
+    return Surrogates(made, names)
 
 
 def _stand_in(graph, family: Family, source: int | None) -> tuple[Family, Surrogate]:
@@ -52,9 +52,10 @@ def _stand_in(graph, family: Family, source: int | None) -> tuple[Family, Surrog
 
     b, Q = parameter("b", m), parameter("Q", m, m)
     if source is None:
-        potential, args, F = Quadratic.prior(b, Q), (out,), None
-    else:
-        F = parameter("F", m, int(np.prod(family.args[source].slice.shape)))
-        potential, args = Quadratic.linear_gaussian(F, Q, b), (family.args[source].slice, out)
-    made = Factor(graph, family.name, potential, args, (), factor.clock, factor.counts)
-    return resolve(made), Surrogate(F and F.name, b.name, Q.name)
+        made = Factor(graph, family.name, Quadratic.prior(b, Q), (out,), (), factor.clock, factor.counts)
+        return resolve(made), Surrogate(None, b.name, Q.name)
+    into = family.args[source].slice
+    F = parameter("F", m, int(np.prod(into.shape)))
+    potential = Quadratic.linear_gaussian(F, Q, b)
+    made = Factor(graph, family.name, potential, (into, out), (), factor.clock, factor.counts)
+    return resolve(made), Surrogate(F.name, b.name, Q.name)

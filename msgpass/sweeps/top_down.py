@@ -1,12 +1,12 @@
 """The order in which a filter that linearises on its way meets Gaussian variables: sources before targets.
 
-Variables lie in levels by their distance from the first of their chain. All variables of a level (the steps of many
-sequences at one time) are filtered together. Needs no values; made once a plan.
+Variables lie in levels by their distance from the first of their chain. All variables of a level (the steps
+of many sequences at one time) are filtered together. Needs no values; made once a plan.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,24 +40,26 @@ def top_down(relations, nodes) -> Order:
         offsets[name] = total
         total += node.clock.total if isinstance(node, Sequence) else 1
     ids = lambda family, arg: None if arg is None else offsets[arg.name] + row_numbers(family, arg)  # noqa: E731
-    sources = [ids(r.family, r.source) for r in relations]
-    targets = [ids(r.family, r.target) for r in relations]
+    sources: list[Any] = [ids(r.family, r.source) for r in relations]
+    targets: list[Any] = [ids(r.family, r.target) for r in relations]
     parent = np.full(total, -1)
     for relation, source, target in zip(relations, sources, targets, strict=True):
         if source is None or target is None:
             continue
         if len(np.unique(target)) < len(target) or (parent[target] >= 0).any():
             raise UnsupportedError(
-                f"two relations lead to one row of {relation.target.name!r} (one is {relation.family.name!r}); "
+                f"two relations lead to one row of {relation.target.name!r} (one is "
+                f"{relation.family.name!r}); "
                 "a variable beside noisy steps follows from one source: join the sources into one state"
             )
         parent[target] = source
     depth = _depths(parent)
-    started, starts = parent >= 0, []
+    started: Any = parent >= 0
+    starts: list[Any] = []
     for k, (source, target) in enumerate(zip(sources, targets, strict=True)):
         if source is not None or relations[k].canonical:
             continue
-        first = np.zeros(len(target), bool)
+        first: Any = np.zeros(len(target), bool)
         first[np.unique(target, return_index=True)[1]] = True
         first &= ~started[target]
         started[target] = True
