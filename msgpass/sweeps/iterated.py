@@ -2,7 +2,9 @@
 
 Gauss-Newton has an objective, J(x) = −log p(x, y) without normalising constants; a pass is a step towards
 the mean of the linearised posterior, halved until J falls, or taken with Levenberg-Marquardt damping:
-canonical quadratics on every variable that hold it where it is.
+canonical quadratics on every variable that hold it where it is. Differences of J are blind to steps of the
+size of √eps, and Gauss-Newton is slow, or turns in circles, where residuals are large and curved; so each
+pass also tries Anderson's mixture of the last ones, and takes it if J is not higher there.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from msgpass.linearisation.extended import Extended
 from msgpass.nodes import Parameter, Sequence, as_slice
 from msgpass.plan import resolve, undirected_block
 from msgpass.potentials import Quadratic
+from msgpass.sweeps.anderson import Anderson
 from msgpass.sweeps.objective import objective
 
 HALVINGS = 30
@@ -38,6 +41,7 @@ def iterate(made):
         )
     history: list[Any] = [] if value is None else [value]
     damping, run, affine, moved = settings.damping, None, {}, np.inf
+    recent = Anderson()
     for iteration in range(1, settings.max_iter + 1):
         affine = made.linearise_at(means, covs, rule)
         run = made.run_linear(affine, backward=True)
@@ -48,12 +52,14 @@ def iterate(made):
         if value is None:
             means, covs = target, target_covs
             continue
+        mixed = recent.mix(means, target)
         if damping > 0:
-            means, value, damping = _damped(made, affine, means, value, damping)
+            found, damping = _damped(made, affine, means, value, damping)
         elif settings.line_search:
-            means, value = _searched(made, means, target, value)
+            found = _searched(made, means, target, value)
         else:
-            means, value = target, objective(made.relations, target)
+            found = target, objective(made.relations, target)
+        means, value = _better(made, mixed, found) if settings.line_search else found
         covs = target_covs
         history.append(value)
     warnings.warn(
@@ -101,6 +107,15 @@ def _distance(a, b) -> float:
     return max(float(np.abs(a[n] - b[n]).max(initial=0.0) / (1.0 + np.abs(a[n]).max(initial=0.0))) for n in a)
 
 
+def _better(made, mixed, found):
+    """The lower of Anderson's path and the safeguarded step."""
+    if mixed is not None:
+        value = _try(made, mixed)
+        if value is not None and value <= found[1] + 1e-14 * (1.0 + abs(found[1])):
+            return mixed, value
+    return found
+
+
 def _searched(made, means, target, value: float):
     """Halve the step towards ``target`` until the objective falls (or stays, to rounding)."""
     slack = 1e-13 * (1.0 + abs(value))
@@ -129,9 +144,9 @@ def _damped(made, affine, means, value: float, damping: float):
         target, _ = made.moments(damped_run(made, affine, towards, damping))
         found = _try(made, target)
         if found is not None and found <= value + slack:
-            return target, found, damping / 10
+            return (target, found), damping / 10
         damping *= 10
-    return means, value, damping
+    return (means, value), damping
 
 
 def damped_run(made, affine, towards, damping: float):
