@@ -44,7 +44,7 @@ def iterate(made):
     recent = Anderson()
     for iteration in range(1, settings.max_iter + 1):
         affine = made.linearise_at(means, covs, rule)
-        run = made.run_linear(affine, backward=True)
+        run = made.run_linear(affine, smooth=True)
         target, target_covs = made.moments(run)
         moved = _distance(target, means) + (_distance(target_covs, covs) if spread else 0.0)
         if moved <= settings.tol:
@@ -82,10 +82,8 @@ def _start(made):
     """The path that the user gives, or the smoother that linearises on the way."""
     given = made.rule.start
     if given is None:
-        run, _, _ = made.pass_on_the_way(made.rule.rule)
-        if not made.x.schedule.backward:
-            run = made.run_linear(made.pass_on_the_way(made.rule.rule)[1], backward=True)
-        return made.moments(run)
+        _, affine, _ = made.pass_on_the_way(made.rule.rule)
+        return made.moments(made.run_linear(affine, smooth=True))
     means, covs = {}, {}
     for name, node in made.nodes.items():
         rows = node.clock.total if isinstance(node, Sequence) else 1

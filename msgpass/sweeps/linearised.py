@@ -18,6 +18,7 @@ from msgpass.linearisation import Iterated
 from msgpass.linearisation.base import Affine
 from msgpass.nodes import Sequence
 from msgpass.plan import GaussianChain, NonlinearTree
+from msgpass.schedule.sequential import Sequential
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.gaussian_chain_arrays import ChainArrays, NoChainForm
 from msgpass.sweeps.on_the_way import OnTheWay
@@ -115,22 +116,23 @@ class Linearised:
             values[names.Q] = noise[0] if shared else relation.covariance(everything, found.extra)
         return values
 
-    def run_linear(self, affine: dict[int, Affine], backward: bool | None = None):
-        """The stand-in block with these linearisations."""
-        return self.run_block(self.k, self.surrogates.block, self.values_of(affine), backward)
+    def run_linear(self, affine: dict[int, Affine], smooth: bool = False):
+        """The stand-in block with these linearisations; ``smooth`` also where the schedule goes forward only."""
+        return self.run_block(self.k, self.surrogates.block, self.values_of(affine), smooth)
 
-    def run_block(self, key, block, values: Values, backward: bool | None = None):
+    def run_block(self, key, block, values: Values, smooth: bool = False):
         """A block of quadratics, as a chain where it is one."""
         x = self.x
-        backward = x.schedule.backward if backward is None else backward
+        schedule = Sequential() if smooth and not x.schedule.backward else x.schedule
 
         def tree():
-            return TreeRun(block, x.orientation(key, block), self.algebra, values, self.clamp, backward)
+            oriented = x.orientation(key, block)
+            return TreeRun(block, oriented, self.algebra, values, self.clamp, schedule.backward)
 
         if not isinstance(block, GaussianChain):
             return tree()
         try:
-            return GaussianChainRun(block, ChainArrays(block, values, x.overridden), backward, tree)
+            return GaussianChainRun(block, ChainArrays(block, values, x.overridden), schedule, tree)
         except NoChainForm:
             return tree()
 
