@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hmm.models.von_mises import VonMisesHMM
     from hmm.monitor import ConvergenceMonitor
     from hmm.state_space.model import LinearGaussianSSM
+    from hmm.state_space.nonlinear import NonlinearSSM
     from hmm.state_space.structural.model import StructuralTimeSeries
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "MixedHMM",
     "MultinomialHMM",
     "NegativeBinomialHMM",
+    "NonlinearSSM",
     "PoissonHMM",
     "ScipyHMM",
     "StructuralTimeSeries",
@@ -81,6 +83,7 @@ _HOMES = {
     "MixedHMM": "hmm.models.mixed",
     "MultinomialHMM": "hmm.models.multinomial",
     "NegativeBinomialHMM": "hmm.models.negative_binomial",
+    "NonlinearSSM": "hmm.state_space.nonlinear",
     "PoissonHMM": "hmm.models.poisson",
     "ScipyHMM": "hmm.models.scipy_stats",
     "StructuralTimeSeries": "hmm.state_space.structural.model",

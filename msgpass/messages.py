@@ -194,6 +194,29 @@ class Messages:
 
         return Reading("Gaussian statistics", lambda: factor_names(x), lambda n: statistics(x, n))
 
+    @cached_property
+    def linearisation(self) -> Reading:
+        """Of Gaussian variables that noisy steps relate: ``rule``, the points ``mean`` at which the steps
+        were linearised, and of iterated rules whether they ``converged``, after how many ``iterations``,
+        with which ``objective`` at each.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Gaussian, Quadratic, Step, run
+        >>> from msgpass.linearisation import Iterated
+        >>> g = FactorGraph()
+        >>> x, y = g.sequence("x", length=3), g.observe("y", [0.9, 0.4, 0.1])
+        >>> _ = g.factor(Quadratic.prior(1.0, 1.0), x[0])
+        >>> _ = g.factor(Step(np.sin, noise=0.1), x[:-1], out=x[1:])
+        >>> _ = g.factor(Quadratic.observation(1.0, 0.1), x[:], y[:])
+        >>> run(g, Gaussian(Iterated())).linearisation["x"].converged
+        True
+        """
+        x = self._x
+        return Reading(
+            "linearisation", lambda: readings.linearised_names(x), lambda n: readings.linearisation(x, n)
+        )
+
     @property
     def graph(self):
         """The graph that was run."""

@@ -3,7 +3,8 @@ printed.
 
 Undirected factors (tables, quadratics) join their latent variables into components: a ``TableChain`` where
 one discrete sequence is linked step to step, a ``GaussianChain`` where one real sequence is, a ``Tree``
-otherwise. Directed factors (steps) are condensed into strongly connected components: one that feeds itself
+otherwise; a ``NonlinearTree`` where steps with Gaussian noise are among them. Directed factors (steps) are
+condensed into strongly connected components: one that feeds itself
 across time is a ``Recurrence``, any other a ``Map``. Losses and discrete components that read real values
 come last. The direction and the lag of every edge inside a recurrence are verified here, so that a compiled
 sweep never runs a recurrence that it was not made for."""
@@ -158,6 +159,13 @@ class SwitchingChain(Block):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class NonlinearTree(Tree):
+    """Gaussian variables that noisy steps relate, perhaps beside quadratics: a tree once it is linearised."""
+
+    sources: tuple[int | None, ...] = ()  # of each family: which argument is Gaussian, if it is a noisy step
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Map(Block):
     """Steps that do not feed themselves: all instances at once."""
 
@@ -193,13 +201,13 @@ def make_plan(graph) -> Plan:
     """Condense ``graph`` into blocks; raise a :class:`GraphError` where that cannot be done."""
     families = [resolve(f) for f in graph.factors.values()]
     _check_used(graph, families)
-    undirected = [f for f in families if isinstance(f.potential, (*TABLES, Quadratic))]
-    steps = [f for f in families if isinstance(f.potential, Step)]
+    undirected = [f for f in families if isinstance(f.potential, (*TABLES, Quadratic)) or noisy(f)]
+    steps = [f for f in families if isinstance(f.potential, Step) and not noisy(f)]
     losses = [f for f in families if isinstance(f.potential, Loss)]
     produced = _producers(graph, steps, undirected)
     blocks: list[Block] = list(_order_steps(steps, produced))
-    for nodes, members in _components(undirected):
-        blocks.append(_undirected_block(graph, nodes, members))
+    for nodes, members in _components(undirected, produced):
+        blocks.append(undirected_block(graph, nodes, members, produced))
     blocks += [Losses((f,), ()) for f in losses]
     owner = {name: b for b in blocks for name in b.nodes}
     return Plan(graph, tuple(blocks), owner, bool(steps or losses or graph.conditions))
@@ -273,15 +281,17 @@ def _producers(graph, steps, undirected) -> dict[str, list[Family]]:
                 f"row {int(np.argmin(hits))} of {name!r} is computed by no step; start the "
                 f"recurrence with {name}.after(start) or compute {name}[0] by a step"
             )
-    gaussian = {a.name for f in undirected if isinstance(f.potential, Quadratic) for a in f.args}
+    related = {a.name for f in undirected if isinstance(f.potential, Quadratic) for a in f.args}
+    related |= {o.name for f in undirected if noisy(f) for o in f.outs}
     for name in produced:
-        if name in gaussian:
+        if name in related:
             raise UnsupportedError(
-                f"{name!r} is computed by a step and also related by a Quadratic; a variable is "
-                "either deterministic (Step, with Loss for "
-                "evidence) or Gaussian (Quadratic for dynamics and evidence)"
+                f"{name!r} is computed by a step and also related by a Quadratic or a step with noise; a "
+                "variable is either deterministic (Step, with Loss for "
+                "evidence) or Gaussian (Quadratic or Step(f, noise=Q) for dynamics and evidence)"
             )
-    readers = [f for f in (*steps,)] + [f for f in undirected if f.potential.reads]
+    gaussian = related | {a.name for f in undirected if noisy(f) for a in f.args}
+    readers = [*steps, *(f for f in undirected if f.potential.reads)]
     for f in readers:
         for s in (*(a.slice for a in f.args), *(a.edge.slice for a in f.args if a.edge), *f.potential.reads):
             if (
@@ -290,16 +300,26 @@ def _producers(graph, steps, undirected) -> dict[str, list[Family]]:
                 and s.node.name not in produced
             ):
                 raise GraphError(
-                    f"factor {f.name!r} reads {s.node.describe()}, which no step computes; give it "
-                    "a step with out=, or make it a parameter or an observation"
+                    f"factor {f.name!r} reads {s.node.describe()}, "
+                    + (
+                        "which is Gaussian and has no one value; a Step(f, noise=Q) reads Gaussian variables"
+                        if s.node.name in gaussian
+                        else "which no step computes; give it a step with out=, or make it a parameter or an "
+                        "observation"
+                    )
                 )
     for f in graph.factors.values():
         if isinstance(f.potential, Loss):
             for s in f.args:
                 if isinstance(s.node, Variable | Sequence) and s.node.name not in produced:
                     raise GraphError(
-                        f"loss {f.name!r} reads {s.node.describe()}, which no step computes; give "
-                        "it a step with out=, or make it a parameter"
+                        f"loss {f.name!r} reads {s.node.describe()}, "
+                        + (
+                            "which is Gaussian and has no one value; give evidence about it as "
+                            "g.factor(Step(h, noise=R), …, out=y[:]) or as Quadratic.observation"
+                            if s.node.name in gaussian
+                            else "which no step computes; give it a step with out=, or make it a parameter"
+                        )
                     )
     return produced
 
@@ -400,25 +420,68 @@ def latent(a: Arg) -> bool:
     return isinstance(a.slice.node, Variable | Sequence)
 
 
-def _components(families):
+def noisy(f: Family) -> bool:
+    """A step with Gaussian noise: it relates Gaussian variables as a quadratic does."""
+    return isinstance(f.potential, Step) and f.potential.noisy
+
+
+def _free(f: Family, produced) -> list[Arg]:
+    """Arguments of an undirected factor that are inferred (a noisy step also reads what steps compute)."""
+    return [a for a in (*f.args, *f.outs) if latent(a) and not (noisy(f) and a.name in produced)]
+
+
+def _gaussian_source(f: Family, produced) -> int | None:
+    """Position of the one Gaussian input of a noisy step; None where it has none."""
+    found = [k for k, a in enumerate(f.args) if latent(a) and a.name not in produced]
+    for k in found:
+        arg = f.args[k]
+        if arg.slice.kind in ("after", "before", "all"):
+            raise UnsupportedError(
+                f"factor {f.name!r} reads {arg.slice.name} of a Gaussian sequence; pair slices such as "
+                f"{arg.name}[:-1] and {arg.name}[1:], with Quadratic.prior on {arg.name}[0]"
+            )
+        if f.factor.stepped and not arg.slice.stepped:
+            raise UnsupportedError(
+                f"factor {f.name!r}: all its steps read the one Gaussian variable {arg.slice.name}, which "
+                "closes loops; make it a parameter, or a part of the state that does not move"
+            )
+    if len(found) > 1:
+        names = ", ".join(f.args[k].slice.name for k in found)
+        raise UnsupportedError(
+            f"factor {f.name!r} reads several Gaussian variables, {names}; a noisy step reads one. "
+            + (
+                "For a dynamics of second order let the state hold x[t] and x[t-1], and shift them"
+                if len({f.args[k].name for k in found}) == 1
+                else "Join them into one state vector"
+            )
+        )
+    return found[0] if found else None
+
+
+def _components(families, produced=()):
     import networkx as nx
 
     joined = nx.Graph()
     for f in families:
-        names = [a.name for a in f.args if latent(a)]
+        names = [a.name for a in _free(f, produced)]
         if not names:
             raise GraphError(f"factor {f.name!r} relates observations only; it needs at least one variable")
         joined.add_nodes_from(names)
         joined.add_edges_from((names[0], other) for other in names[1:])
     for nodes in nx.connected_components(joined):
-        members = [f for f in families if any(a.name in nodes for a in f.args if latent(a))]
+        members = [f for f in families if any(a.name in nodes for a in _free(f, produced))]
         yield tuple(n for n in joined if n in nodes), members
 
 
-def _undirected_block(graph, nodes, members) -> Block:
+def undirected_block(graph, nodes, members, produced=()) -> Block:
+    """The block of one component of tables, or of quadratics and noisy steps."""
     families = tuple(members)
     kinds = {type(f.potential) for f in members}
-    if Quadratic in kinds and any(graph.nodes[n].discrete for n in nodes):
+    discrete = any(graph.nodes[n].discrete for n in nodes)
+    if kinds <= {Quadratic, Step} and Step in kinds and not discrete:
+        sources = tuple(_gaussian_source(f, produced) if noisy(f) else None for f in families)
+        return NonlinearTree(families, nodes, gaussian=True, sources=sources)
+    if Quadratic in kinds and discrete:
         switching = _as_switching_chain(graph, nodes, families)
         if switching is not None:
             return switching
@@ -431,7 +494,7 @@ def _undirected_block(graph, nodes, members) -> Block:
             "x[1:]), and "
             "observations over (x[:], y[:]) or (z[:], x[:], y[:])"
         )
-    if Quadratic in kinds and len(kinds) > 1:
+    if (Quadratic in kinds or Step in kinds) and len(kinds) > 1:
         raise UnsupportedError(
             f"tables and quadratics meet at {', '.join(nodes)}; discrete and Gaussian variables "
             "need a Step or a Table(scores[:]) between them"

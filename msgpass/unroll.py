@@ -123,7 +123,20 @@ class _Unrolling:
             return potential.of(self.table_source(family, j))
         if isinstance(potential, Quadratic):
             return self.quadratic(family, j)
-        return regrouped(family)
+        return regrouped(family, self.noise(family, j))
+
+    def noise(self, family: Family, j: int):
+        """Covariance of a noisy step's instance j; None where it is deterministic."""
+        part = family.potential.parts.get("noise")
+        if part is None:
+            return None
+        stepped = len(part.shape) == 3 or (part.shape == (family.factor.n,) and family.factor.n > 1)
+        if not isinstance(part, Parameter):
+            return part[j] if stepped else part
+        name = f"{part.name}[{j}]" if stepped else part.name
+        if name not in self.flat.nodes:
+            self.flat.parameter(name, part.value[j])
+        return self.flat[name]
 
     def table_source(self, family: Family, j: int):
         """Log values of instance j; shared parameters stay shared."""
@@ -240,12 +253,12 @@ def _width(arg: Arg) -> int:
     return len(node.value) if isinstance(node, Observation) else node.clock.total
 
 
-def regrouped(family: Family):
+def regrouped(family: Family, noise=None):
     """The family's potential on the flat graph."""
     potential, group = family.potential, Regrouped(family)
     if not group.vectorized and "all" not in group.kinds:
         return (
-            Step(potential.f, potential.vjp, potential.jvp, hvp=potential.hvp)
+            Step(potential.f, potential.vjp, potential.jvp, hvp=potential.hvp, noise=noise)
             if isinstance(potential, Step)
             else Loss(potential.value_and_grad, task=potential.task, hvp=potential.hvp)
         )
@@ -280,4 +293,5 @@ def regrouped(family: Family):
         vjp if potential.vjp else None,
         jvp if potential.jvp else None,
         hvp=hvp if potential.hvp else None,
+        noise=noise,
     )

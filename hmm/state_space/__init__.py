@@ -6,4 +6,7 @@
 ``expectation.py`` reads a run of it as sufficient statistics and gradients; ``maximise.py`` and
 ``regression.py`` are the M-step, ``ascent.py`` and ``coordinates.py`` the climb by gradients. ``model.py`` is
 the estimator. ``components`` and ``structural`` are structural time series.
+
+``nonlinear.py`` is a model whose state moves by a function and is seen through one; its graph has steps with
+noise, which the engine linearises.
 """

@@ -31,14 +31,37 @@ from msgpass.algebra.gaussian_forms import (
     try_moments,
 )
 from msgpass.dual_array import number, zeros
+from msgpass.errors import UnsupportedError
+from msgpass.linearisation import Extended
+from msgpass.linearisation.base import Linearisation
 
 
 class Gaussian(Algebra):
     """Gaussian messages; ``total`` is log Z; what arrives at a parameter are expected sufficient
     statistics.
+
+    Parameters
+    ----------
+    linearisation : Linearisation, optional
+        How steps with Gaussian noise are crossed: :class:`~msgpass.linearisation.Extended` by default, or
+        ``Iterated()``, ``Unscented()``, ``Cubature()``, ``GaussHermite(order)``. Messages and ``total`` are
+        then those of the linearised model.
     """
 
     potentials = frozenset({"quadratic"})
+
+    def __init__(self, linearisation: Linearisation | type | None = None):
+        if isinstance(linearisation, type) and issubclass(linearisation, Linearisation):
+            linearisation = linearisation()
+        if linearisation is not None and not isinstance(linearisation, Linearisation):
+            raise UnsupportedError(
+                "Gaussian(linearisation=…) takes Extended(), Iterated(), Unscented(), Cubature() or "
+                f"GaussHermite(order) of msgpass.linearisation, got {linearisation!r}"
+            )
+        self.linearisation: Linearisation = Extended() if linearisation is None else linearisation
+
+    def __repr__(self) -> str:
+        return "Gaussian()" if self.linearisation == Extended() else f"Gaussian({self.linearisation!r})"
 
     def unit(self, size, dtype):
         """The constant 1."""

@@ -177,6 +177,38 @@ def autograd_hvp(gradient, inputs, tangents, what: str):
     return result
 
 
+def autograd_contraction(f, inputs, wanted, source, units, rows):
+    """Gradients of Σ_i rows[i]·(f′ᵀ units[i]) at the ``wanted`` inputs, f′ = ∂f/∂inputs[source]: a VJP of
+    VJPs."""
+    autograd_box()
+    import autograd.numpy as anp
+    from autograd.builtins import tuple as boxed_tuple
+    from autograd.core import make_vjp
+
+    def total(parts):
+        given = list(inputs)
+        for k, part in zip(wanted, parts, strict=True):
+            given[k] = part
+
+        def of_source(x):
+            found = f(*[x if k == source else v for k, v in enumerate(given)])
+            return (found[0] if isinstance(found, tuple | list) else found) + 0.0 * anp.sum(x)
+
+        pull, _ = make_vjp(of_source, given[source])
+        value = sum(anp.sum(pull(unit) * row) for unit, row in zip(units, rows, strict=True))
+        # autograd warns of what depends on nothing, which a second derivative often does.
+        return value + sum(0.0 * anp.sum(part) for part in parts)
+
+    try:
+        pull, value = make_vjp(total, boxed_tuple(tuple(_as_float(inputs[k]) for k in wanted)))
+        return list(pull(np.ones_like(value)))
+    except (TypeError, AttributeError, ValueError, NotImplementedError) as problem:
+        raise UnsupportedError(
+            f"autograd cannot take the second derivative of step {getattr(f, '__name__', f)!r} "
+            f"({type(problem).__name__}: {problem})"
+        ) from problem
+
+
 def jax_functions(f):
     """(f, vjp, jvp, hvp) of a JAX function on NumPy arrays."""
     try:

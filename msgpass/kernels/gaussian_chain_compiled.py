@@ -1,8 +1,8 @@
 """Readings of a linear-Gaussian chain by the compiled passes.
 
-Where no start is flat and no digits cancel, moments, totals and statistics come from compact passes that store no more
-than they need; other readings, and sequences that are to be redone in square-root form, go the way of
-:class:`~msgpass.kernels.gaussian_chain_sweep.GaussianSweep` with compiled passes beneath.
+Where no start is flat and no digits cancel, moments, totals and statistics come from compact passes that
+store no more than they need; other readings, and sequences that are to be redone in square-root form, go
+the way of :class:`~msgpass.kernels.gaussian_chain_sweep.GaussianSweep` with compiled passes beneath.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ def _predicted_cov(run: Run, filtered: np.ndarray) -> np.ndarray:
 
 
 def _filter_pass(run: Run) -> FilterPass:
-    """All rows written out; sequences that lost digits are marked, and what is there of them means nothing."""
+    """All rows written out; sequences that lost digits are marked, and what is there of them means
+    nothing."""
     run.filter_means()
     n, p, ld, lp = run.size
     T, stored, filtered = run.T, run.stored, _filtered_cov(run)

@@ -1,4 +1,6 @@
-"""``Step``: a deterministic factor δ(out − f(inputs)), and how its local derivative is taken."""
+"""``Step``: a deterministic factor δ(out − f(inputs)), or with noise N(out; f(inputs), noise), and how its
+local derivative is taken.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,11 @@ from msgpass.errors import GraphError, ShapeError, UnsupportedError
 from msgpass.kernels.registry import RECURRENCES
 from msgpass.nodes import Observation, Parameter, Sequence, Variable
 from msgpass.potentials.base import Potential, real_inputs
+from msgpass.potentials.noisy_step import as_noise, check_noisy
 
 
 class Step(Potential):
-    """A deterministic function of arrays: ``out = f(*inputs)``.
+    """A function of arrays: ``out = f(*inputs)``, exactly or up to Gaussian noise.
 
     Parameters
     ----------
@@ -33,6 +36,10 @@ class Step(Potential):
         they are, and the cotangent of a shared input is summed over instances.
     kernel : {"tanh", "relu"}, optional
         A compiled sweep for h ← act(W h + U x + b); f must compute the same, which is verified.
+    noise : (m, m) array or Parameter, optional
+        Covariance of additive Gaussian noise, also with a step axis in front; m numbers an output. The
+        output is then a Gaussian variable, or an observation with NaN for missing cells, and the
+        ``linearisation`` of :class:`~msgpass.Gaussian` says how messages cross f.
 
     Examples
     --------
@@ -49,6 +56,7 @@ class Step(Potential):
         vectorized: bool = False,
         kernel: str | None = None,
         hvp: Callable | None = None,
+        noise=None,
     ):
         for role, value in (("f", f), ("vjp", vjp), ("jvp", jvp), ("hvp", hvp)):
             if not callable(value) and not (value is None and role != "f"):
@@ -59,23 +67,28 @@ class Step(Potential):
             )
         self.f, self.vjp, self.jvp, self.hvp = f, vjp, jvp, hvp
         self.vectorized, self.kernel = bool(vectorized), kernel
-        self.parts = {}
+        self.parts = {} if noise is None else {"noise": as_noise(noise)}
+
+    @property
+    def noisy(self) -> bool:
+        """Its output is Gaussian around f."""
+        return "noise" in self.parts
 
     @classmethod
-    def from_jax(cls, f: Callable, vectorized: bool = False) -> Step:
+    def from_jax(cls, f: Callable, vectorized: bool = False, noise=None) -> Step:
         """Local values and derivatives of a JAX function (``jax.vjp`` and ``jax.jvp`` of one step)."""
         from msgpass.interop.differentiators import jax_functions
 
         function, vjp, jvp, hvp = jax_functions(f)
-        return cls(function, vjp, jvp, vectorized=vectorized, hvp=hvp)
+        return cls(function, vjp, jvp, vectorized=vectorized, hvp=hvp, noise=noise)
 
     @classmethod
-    def from_torch(cls, f: Callable, vectorized: bool = False) -> Step:
+    def from_torch(cls, f: Callable, vectorized: bool = False, noise=None) -> Step:
         """Local values and derivatives of a torch function (``torch.autograd.grad`` of one step)."""
         from msgpass.interop.differentiators import torch_functions
 
         function, vjp, jvp, hvp = torch_functions(f)
-        return cls(function, vjp, jvp, vectorized=vectorized, hvp=hvp)
+        return cls(function, vjp, jvp, vectorized=vectorized, hvp=hvp, noise=noise)
 
     @property
     def default_name(self) -> str:
@@ -87,15 +100,17 @@ class Step(Potential):
         """A step computes real variables, each row once."""
         if not factor.out:
             raise GraphError(f"factor {factor.name!r}: a Step needs out=, the slice that it computes")
+        if self.noisy:
+            check_noisy(factor)
         real_inputs(factor)
         for s in factor.args:
             if s.edge is not None:
                 _check_edge(factor, s)
-        for s in factor.out:
+        for s in () if self.noisy else factor.out:
             if isinstance(s.node, Parameter | Observation):
                 raise GraphError(
                     f"factor {factor.name!r} would compute {s.node.describe()}, which is given; a "
-                    "step computes a variable or sequence"
+                    "step computes a variable or sequence, and is evidence about one with Step(f, noise=R)"
                 )
             if not isinstance(s.node, Variable | Sequence) or s.node.discrete:
                 raise GraphError(

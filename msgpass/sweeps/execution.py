@@ -17,7 +17,18 @@ from msgpass.algebra import Gaussian, MaxProduct, SumProduct, Tangent
 from msgpass.algebra.tangent import Dual
 from msgpass.errors import DataError, ImpossibleEvidenceError, NumericalError, UnsupportedError
 from msgpass.nodes import Observation, Sequence, Slice
-from msgpass.plan import GaussianChain, Losses, Map, Plan, Recurrence, SwitchingChain, TableChain, Tree
+from msgpass.plan import (
+    GaussianChain,
+    Losses,
+    Map,
+    NonlinearTree,
+    Plan,
+    Recurrence,
+    SwitchingChain,
+    TableChain,
+    Tree,
+    noisy,
+)
 from msgpass.sweeps import real
 from msgpass.sweeps.plain_chain import PlainTables, Recipe
 from msgpass.sweeps.real import Store
@@ -34,6 +45,7 @@ class Execution:
         self.values, self.clamp, self.overridden = values, clamp, overridden
         self.runs: dict[int, Any] = {}  # block number → run of a discrete or Gaussian component
         self.clamped: dict[int, Any] = {}  # its run with the labels clamped
+        self.linearised: dict[int, Any] = {}  # of a component with noisy steps, whose run is the linear one
         self.sweeps: dict[int, Any] = {}
         self.losses: dict[int, tuple[float, list]] = {}
         self.tangents: Tangents | None = None
@@ -41,6 +53,7 @@ class Execution:
         self.second: Any = None  # how all messages move, in a run of Tangent over another algebra
         self.tangent_algebra: Any = next((a for a in algebras if isinstance(a, Tangent)), None)
         self._check_tangent()
+        self._check_linearised()
         if schedule.slots is not None:
             from msgpass.sweeps.checkpoints import run_checkpointed
 
@@ -67,10 +80,10 @@ class Execution:
     def _forward(self) -> None:
         for k, block in enumerate(self.plan.blocks):
             if isinstance(block, Map):
-                self._require_present(block)
+                self._require_present(block.families)
                 real.forward_map(block, self.values)
             elif isinstance(block, Recurrence):
-                self._require_present(block)
+                self._require_present(block.families)
                 self.sweeps[k] = self.make_sweep(k, block)
                 self.sweeps[k].forward()
             elif isinstance(block, Losses):
@@ -101,6 +114,12 @@ class Execution:
         clamp = {n: v for n, v in clamp.items() if n in block.nodes} if clamp else clamp
         if isinstance(block, SwitchingChain):
             return self.switching(k, block, clamp)
+        if isinstance(block, NonlinearTree):
+            from msgpass.sweeps.linearised import Linearised
+
+            self._require_present([f for f in block.families if noisy(f)])
+            made = self.linearised[k] = Linearised(self, k, block, algebra, clamp)
+            return made.linear
         compiled = isinstance(block, TableChain) and type(algebra) in (SumProduct, MaxProduct)
         if self.schedule.windowed and compiled:
             from msgpass.sweeps.windowed import WindowedChain
@@ -208,8 +227,21 @@ class Execution:
             made = self.plan.cache[("orientation", k)] = orient(block)
         return made
 
-    def _require_present(self, block) -> None:
-        for family in block.families:
+    def _check_linearised(self) -> None:
+        cut = self.schedule.windowed or self.schedule.slots is not None
+        if cut and any(isinstance(b, NonlinearTree) for b in self.plan.blocks):
+            from msgpass.sweeps.linearised import unsupported_schedule
+
+            raise unsupported_schedule(self.schedule)
+
+    def linear_family(self, k: int, family):
+        """The family that the run of block k crosses: the stand-in of a noisy step, or itself."""
+        if k not in self.linearised:
+            return family
+        return self.linearised[k].surrogates.block.families[self.plan.blocks[k].families.index(family)]
+
+    def _require_present(self, families) -> None:
+        for family in families:
             for arg in family.args:
                 name = arg.name
                 if not isinstance(arg.slice.node, Observation) or self.values.complete(name):
@@ -221,8 +253,7 @@ class Execution:
                 mark = "NaN" if real_valued else "−1"
                 raise DataError(
                     f"step {family.name!r} reads {name!r}, which is missing ({mark}) at row {row}: "
-                    "a deterministic "
-                    "step cannot integrate a missing input out. Fill it in, or give the step a "
+                    "a step cannot integrate a missing input out. Fill it in, or give the step a "
                     "mask as a second "
                     "input (targets of a Loss may be missing)"
                 )
@@ -322,7 +353,7 @@ class Execution:
 
     def _add(self, k: int, made, store, sign: float) -> None:
         made.impossible()
-        block = self.plan.blocks[k]
+        block, made = self.plan.blocks[k], self.linearised.get(k, made)
         if isinstance(self.algebras[k], MaxProduct) and hasattr(made, "assign"):
             made.add_parameters(store, sign, made.assign())
         elif block.gaussian and sign < 0:

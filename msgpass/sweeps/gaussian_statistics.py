@@ -24,7 +24,10 @@ def statistics(x, name: str) -> Sums:
         )
     k, block, family = found[0]
     needs_backward(x, f"statistics of {name!r}")
-    run, made = x.runs[k], QuadraticInstances(family, x.values)
+    run, linear = x.runs[k], x.linear_family(k, family)
+    if linear is not family:  # a noisy step: of its linear stand-in, over the Gaussian variables
+        block, family = x.linearised[k].surrogates.block, linear
+    made = QuadraticInstances(family, x.linearised[k].values if k in x.linearised else x.values)
     if isinstance(run, GaussianChainRun):
         summed = _of_the_sweep(run, family, made)
         if summed is not None:

@@ -16,7 +16,7 @@ from msgpass.algebra import MaxProduct, SumProduct
 from msgpass.errors import DataError, UnavailableError, UnsupportedError
 from msgpass.kernels import sparse_chain_paths as sparse
 from msgpass.kernels.chain_paths import draw_paths, path_entropies, ranked_paths
-from msgpass.plan import GaussianChain
+from msgpass.plan import GaussianChain, NonlinearTree
 from msgpass.sweeps import tree_paths
 from msgpass.sweeps.checkpointed_chain import CheckpointedChain
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
@@ -135,7 +135,10 @@ def entropy(x, name: str) -> np.ndarray:
 
 def _component(x, name: str, gaussian: bool = False):
     """(run, algebra) of the discrete component that holds a variable, or of its Gaussian chain."""
-    chain = name in x.plan.owner and isinstance(x.plan.owner[name], GaussianChain)
+    block = x.plan.owner.get(name)
+    chain = isinstance(block, GaussianChain) or (
+        isinstance(block, NonlinearTree) and isinstance(x.runs[owner(x, name)[0]], GaussianChainRun)
+    )
     if name not in x.plan.owner or not (x.plan.graph.nodes[name].discrete or (gaussian and chain)):
         names = [n for n in x.plan.owner if x.plan.graph.nodes[n].discrete]
         raise UnavailableError(

@@ -178,7 +178,7 @@ def _factor_belief(x, name: str):
     run = x.runs[k]
     run.impossible()
     if isinstance(run, GaussianChainRun):
-        moments = run.factor_belief(family)
+        moments = run.factor_belief(x.linear_family(k, family))
         return _as_belief(family, moments.mean, moments.cov)
     place = block.families.index(family)
     parts = sorted(
@@ -282,6 +282,20 @@ def mixture(x, name: str):
             f"{name!r} is no Gaussian chain that states switch, so its posterior is no mixture; read m.belief"
         )
     return run.mixtures
+
+
+def linearised_names(x) -> list[str]:
+    """Gaussian variables that noisy steps relate."""
+    return [n for made in full(x).linearised.values() for n in made.report]
+
+
+def linearisation(x, name: str):
+    """Where a variable's component was linearised."""
+    k, _ = owner(x, name)
+    found = x.linearised[k].report[name]
+    node = x.plan.graph.nodes[name]
+    shape = (node.clock.total, *node.shape) if isinstance(node, Sequence) else node.shape
+    return found._replace(mean=found.mean.reshape(shape))
 
 
 def converged(x, name: str) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from msgpass.errors import GraphError, UnavailableError, UnsupportedError
 from msgpass.graph import Factor, FactorInstance
 from msgpass.nodes import Parameter, Sequence, Slice, as_slice
-from msgpass.plan import Losses, SwitchingChain, TableChain, Tree
+from msgpass.plan import Losses, SwitchingChain, TableChain, Tree, noisy
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.gaussian_messages import GaussianMessages
 from msgpass.sweeps.instances import QuadraticInstances, TableInstances
@@ -200,6 +200,12 @@ def _part(run, place: int, j: int):
 def _at_parameter(x, k, block, family, j, name, from_factor):
     if not from_factor:
         return x.values[name]
+    if noisy(family):
+        raise UnsupportedError(
+            f"what a single instance of the noisy step {family.name!r} says to {name!r} is not kept: it "
+            "moves "
+            f"the places of linearisation, too; m.parameters[{name!r}] holds what all of them say"
+        )
     if isinstance(block, TableChain | Tree):
         if name not in {p.name for p in family.potential.parameters.values()}:
             raise _not_adjacent(family.factor[j].name, name, -1)
