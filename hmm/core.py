@@ -178,6 +178,10 @@ class Core(Estimator):
         sample = checked_sample(X, U, lengths, labels, weights, self.n_components)
         return replace(sample, X=self.arranged(X, sample.lengths)), rows.shape[1]
 
+    def untouched(self) -> list[str]:
+        moved = {*self.params, *self.init_params}
+        return [name for letter, names in attributes(self).items() if letter not in moved for name in names]
+
     def graph(self, X, lengths=None) -> FactorGraph:
         """The factor graph that everything runs on.
 

@@ -43,6 +43,10 @@ class Estimator(BaseEstimator):
         """Raise unless settings and parameters are all there and go together."""
         raise NotImplementedError
 
+    def untouched(self) -> list[str]:
+        """Parameters, without their "_", that a fit neither starts anew nor moves."""
+        raise NotImplementedError
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True

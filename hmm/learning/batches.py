@@ -16,7 +16,7 @@ import numpy as np
 
 from hmm.chain import Chain
 from hmm.emissions.base import Emission
-from hmm.learning.checkpoint import Checkpoint, add_sample, with_settings
+from hmm.learning.checkpoint import Checkpoint, add_sample, frozen_values, with_settings
 from hmm.learning.expectation import Expectation, Expected, maximised
 from hmm.learning.fitting import Fitting
 from hmm.learning.restrictions import Restrictions
@@ -53,7 +53,7 @@ def begun(model, batches, checkpoint=None) -> tuple[Fitting, Checkpoint | None, 
         kept = Checkpoint(
             checkpoint,
             model,
-            with_settings(source.digest, model),
+            with_settings(source.digest, model, frozen_values(model)),
             lambda draft: surveyed(draft._learned(source.first().X)),
         )
     restricted = model_restrictions(model)

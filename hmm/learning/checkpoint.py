@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from hmm.keeping import Reader, Writer, no_constant, replace_file, unchecked, un
 from hmm.learning.fitting import State
 from hmm.learning.restrictions import restrictions
 from hmm.sample import Sample
-from hmm.starting import attributes
 from msgpass.errors import DataError, MessagePassingError
 
 FORMAT, VERSION = "msgpass-hmm-fit", 1
@@ -107,18 +106,14 @@ class Checkpoint:
         return state
 
     def _changed(self, origin) -> str | None:
-        """A parameter that neither ``params`` nor ``init_params`` names and that is not as it was when the
-        fit began."""
-        for letter, names in attributes(self.model).items():
-            if letter in self.model.params or letter in self.model.init_params:
+        """A parameter that the fit has no hand in and that is not as it was when it began."""
+        for name in self.model.untouched():
+            if not (self.model.has(name) and origin.has(name)):
                 continue
-            for name in names:
-                if not (self.model.has(name) and origin.has(name)):
-                    continue
-                now, then = getattr(self.model, f"{name}_"), getattr(origin, f"{name}_")
-                numbers = not any(np.asarray(v).dtype == object for v in (now, then))
-                if numbers and not np.array_equal(np.asarray(now), np.asarray(then)):
-                    return name
+            now, then = getattr(self.model, f"{name}_"), getattr(origin, f"{name}_")
+            numbers = not any(np.asarray(v).dtype == object for v in (now, then))
+            if numbers and not np.array_equal(np.asarray(now), np.asarray(then)):
+                return name
         return None
 
     def after(self, state: State) -> None:
@@ -175,12 +170,17 @@ def digest(model, sample: Sample) -> str:
     """SHA-256 of the data and of the settings that decide how a fit goes."""
     found = hashlib.sha256()
     add_sample(found, sample)
-    return with_settings(found, model)
+    return with_settings(found, model, frozen_values(model))
 
 
 def add_sample(found, sample: Sample) -> None:
     """Take data into a hash."""
-    for array in (sample.X, np.asarray(sample.lengths), sample.U, sample.labels, sample.weights):
+    add_arrays(found, sample.X, np.asarray(sample.lengths), sample.U, sample.labels, sample.weights)
+
+
+def add_arrays(found, *arrays: np.ndarray | None) -> None:
+    """Take arrays into a hash."""
+    for array in arrays:
         if array is None:
             found.update(b"none")
         else:
@@ -200,14 +200,14 @@ def frozen_values(model) -> Iterator[tuple[str, np.ndarray]]:
             yield name, value[mask].astype(np.float64)
 
 
-def with_settings(found, model) -> str:
-    """The digest of data that a hash has taken in, under the model's settings."""
+def with_settings(found, model, held: Iterable[tuple[str, np.ndarray]]) -> str:
+    """The digest of data that a hash has taken in, under the model's settings and numbers that are held."""
     settings = model.get_params(deep=False)
     if not isinstance(settings.get("random_state"), int | np.integer):
         settings["random_state"] = None
     writer = Writer()
     kept = {name: writer.plain(value, name) for name, value in settings.items() if name not in MAY_CHANGE}
-    kept |= {f"frozen.{name}": writer.plain(value, f"frozen.{name}") for name, value in frozen_values(model)}
+    kept |= {f"frozen.{name}": writer.plain(value, f"frozen.{name}") for name, value in held}
     found.update(json.dumps([type(model).__name__, kept], sort_keys=True).encode())
     for name in sorted(writer.arrays):
         found.update(name.encode())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from hmm.learning.checkpoint import Checkpoint, add_arrays, with_settings
 from hmm.learning.fitting import Fitting
 from hmm.monitor import log
 from hmm.sequences import column_names
@@ -17,7 +19,7 @@ from hmm.state_space.expectation import Expectation
 from hmm.state_space.series import Series
 from hmm.state_space.space import INITIAL, NAMES, StateSpace, checked
 from hmm.state_space.starting import starting_values
-from hmm.state_space.structure import Structure, check_names, structure
+from hmm.state_space.structure import Structure, check_names, structure, untouched
 from hmm.state_space.uncertainty import Uncertainty
 from hmm.uncertainty import ConfidenceIntervals, StandardErrors
 from hmm.validation import generator
@@ -30,7 +32,7 @@ FLOOR = 1e-6
 class Learner(Core):
     """Methods that estimate."""
 
-    def fit(self, X, y=None, lengths=None, *, inputs=None):
+    def fit(self, X, y=None, lengths=None, *, inputs=None, checkpoint=None):
         """Estimate the parameters by EM, or by the climb that ``method`` names.
 
         Parameters
@@ -44,6 +46,10 @@ class Learner(Core):
             Lengths of the sequences, summing to T; one sequence by default.
         inputs : array-like, (T, k), or a list of these, optional
             What is known at every step and moves states or observations.
+        checkpoint : str or path, optional
+            A file that the fit is kept in while it runs, and from which the same call goes on after it was
+            cut short, to the bit (L-BFGS without its memory of the curvature). With ``n_iter`` raised the
+            best goes on from where it ended.
 
         Returns
         -------
@@ -74,9 +80,19 @@ class Learner(Core):
             raise DataError(
                 "X has 1 sample, a single row; a fit needs at least 2 to see anything move or vary"
             )
-        fitting = self._fitting(series)
+        kept = None if checkpoint is None else Checkpoint(checkpoint, self, self._digest(series), _space)
+        fitting = self._fitting(series, kept)
         self._seen(width, names)
-        return self._concluded(fitting)
+        return self._concluded(fitting, kept)
+
+    def _digest(self, series: Series) -> str:
+        """Of the data, the settings and what is held."""
+        found = hashlib.sha256()
+        add_arrays(found, series.y, series.u, np.asarray(series.lengths))
+        names = [] if self.frozen is None else check_names("frozen", self.frozen)
+        held = {name: self.value_of(name) for name in dict.fromkeys([*self.untouched(), *names])}
+        numbers = ((name, np.asarray(value, np.float64)) for name, value in held.items() if value is not None)
+        return with_settings(found, self, numbers)
 
     def standard_errors(self, X, lengths=None, *, inputs=None) -> StandardErrors:
         """Standard errors of the estimates, from the observed information at the maximum.
@@ -123,9 +139,11 @@ class Learner(Core):
         space, series = self._ready(X, None, lengths, inputs)
         return Uncertainty(space, series, self._structure(space, series))
 
-    def _fitting(self, series: Series) -> Fitting:
+    def _fitting(self, series: Series, kept: Checkpoint | None) -> Fitting:
         monitor, rng = self._fresh_monitor(), generator(self.random_state)
-        given, starts = self._given(), 0
+        state = None if kept is None else kept.load()
+        origin = self if kept is None else kept.origin
+        given, starts = origin._given(), 0
 
         def start(own: np.random.Generator) -> StateSpace:
             nonlocal starts
@@ -145,7 +163,8 @@ class Learner(Core):
         if n_init > 1 and not any(given[name] is None for name in NEEDED):
             log.warning("n_init=%d starts would be alike, for all matrices are given; one is made", n_init)
             n_init = 1
-        return Fitting(start, climbing, monitor, rng, n_init)  # type: ignore[arg-type]
+        after: Callable = (lambda _: None) if kept is None else kept.after
+        return Fitting(start, climbing, monitor, rng, n_init, state, after)  # type: ignore[arg-type]
 
     def _climb(self) -> Callable:
         if self.method == "em":
@@ -154,20 +173,21 @@ class Learner(Core):
 
         return gradient_ascent
 
+    def untouched(self) -> list[str]:
+        return untouched(self.learned, self.frozen)
+
     def _given(self) -> dict[str, Any]:
         """What a fit takes as it is: the constructor's values, attributes that were set by hand, and what is
         not learned. Attributes that an earlier fit has left count for nothing else, so that a fit can be
         repeated."""
-        held = set() if self.frozen is None else set(check_names("frozen", self.frozen))
-        learned = set(NAMES) if self.learned is None else set(check_names("learned", self.learned))
-        if "observation_matrix" in held and self.learned is None:
-            learned.discard("observation_offset")
-        left = self.__dict__.get("_left", {})
+        frozen = set() if self.frozen is None else set(check_names("frozen", self.frozen))
+        untouched = frozen.union(self.untouched())
+        left = self.__dict__.get("_left_", {})
         found: dict[str, Any] = {}
         for name in NAMES:
             value, own = getattr(self, name), self.__dict__.get(f"{name}_")
             by_hand = own is not None and not (name in left and np.array_equal(own, left[name]))
-            still = name in held or name not in learned
+            still = name in untouched
             if by_hand or (value is None and still):
                 value = own
             if value is None and still and name in NEEDED:
@@ -251,7 +271,12 @@ class Learner(Core):
     def _store(self, found: StateSpace) -> None:
         for name, value in found.values().items():
             setattr(self, f"{name}_", value)
-        self._left = {name: value.copy() for name, value in found.values().items()}
+        self._left_ = {name: value.copy() for name, value in found.values().items()}
+
+
+def _space(model: Learner) -> Any:
+    """The parameters that a model holds."""
+    return model.space()
 
 
 def _of_type(cov: np.ndarray, kind: str) -> np.ndarray:

@@ -75,7 +75,7 @@ class Reader(Core):
         space, series = self._ready(X, None, lengths, inputs)
         return inference.lag_one(inference.messages(space, series), space.n_states)
 
-    def forecast(self, X, lengths=None, steps: int = 1, inputs=None, future_inputs=None) -> Forecast:
+    def forecast(self, X, lengths=None, steps: int = 1, inputs=None, *, past_inputs=None) -> Forecast:
         """Normal distributions of the states and observations of the next ``steps`` steps.
 
         Parameters
@@ -83,12 +83,11 @@ class Reader(Core):
         X, lengths
         steps : int
             How far ahead, h.
-        inputs : array-like, (T, k), optional
-            Inputs of the past, unless they are the last columns of X. Where they are, this may hold those to
-            come.
-        future_inputs : array-like, (h, k), optional
-            Inputs of the steps to come, zero by default; (N, h, k) with several sequences. A step of a state
-            takes the input of the row that it starts from, so the first forecast uses the last row's.
+        inputs : array-like, (h, k), optional
+            Inputs of the steps to come, zero by default; (N, h, k) with several sequences. A state takes the
+            input of the row that it starts from, so the first forecast has the last row's in its state.
+        past_inputs : array-like, (T, k), optional
+            Inputs of X, unless they are its last columns.
 
         Returns
         -------
@@ -98,11 +97,10 @@ class Reader(Core):
         """
         single = lengths is None and not is_list_of_sequences(X, flat=self.FLAT)
         steps = whole("steps", steps, 1)
-        space = self.space()
-        if inputs is not None and future_inputs is None and self.n_inputs:
-            inputs, future_inputs = None, inputs
-        space, series = self._ready(X, None, lengths, inputs)
-        future = self._future(future_inputs, len(series.lengths), steps, space.n_inputs)
+        space, series = self._ready(X, None, lengths, past_inputs)
+        if inputs is not None and not space.n_inputs:
+            raise DataError("forecast was given inputs, but this model takes none")
+        future = self._future(inputs, len(series.lengths), steps, space.n_inputs)
         found = inference.forecast(space, series, steps, future)
         if not single:
             return found

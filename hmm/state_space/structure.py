@@ -106,6 +106,18 @@ def structure(model, space: StateSpace, n_sequences: int) -> Structure:
     return Structure(free, types, priors=Priors.of(model.priors, space))
 
 
+def untouched(learned, frozen) -> list[str]:
+    """Parameters that these settings leave as they are, whatever the data."""
+    held = _frozen(frozen)
+    found = [name for name in NAMES if held.get(name) is True]
+    if learned is not None:
+        moved = check_names("learned", learned)
+        return [name for name in NAMES if name in found or name not in moved]
+    return found + ["observation_offset"] * (
+        "observation_matrix" in found and "observation_offset" not in found
+    )
+
+
 def _frozen(frozen) -> dict[str, Any]:
     if frozen is None:
         return {}

@@ -80,7 +80,7 @@ def test_forecasts_are_the_joint_with_rows_to_come(case):
     space, steps = model.space(), 2
     rng = np.random.default_rng(0)
     future = rng.normal(size=(len(lengths), steps, u.shape[1]))
-    found = model.forecast(y, lengths, steps, inputs=inputs(u), future_inputs=future if u.shape[1] else None)
+    found = model.forecast(y, lengths, steps, future if u.shape[1] else None, past_inputs=inputs(u))
     for k, rows in enumerate(parts(lengths)):
         T = rows.stop - rows.start
         dense = joint(space, T + steps, np.concatenate([u[rows], future[k]]))

@@ -133,9 +133,9 @@ def test_data_of_another_shape_than_the_model(rng):
     with pytest.raises(DataError, match="missing at row 2"):
         driven.score(Y, inputs=[0, 0, np.nan, 0, 0, 0])
     with pytest.raises(ShapeError, match="inputs of the steps to come"):
-        driven.forecast(Y, steps=2, inputs=np.zeros(6), future_inputs=np.zeros(3))
+        driven.forecast(Y, steps=2, inputs=np.zeros(3), past_inputs=np.zeros(6))
     with pytest.raises(DataError, match="inputs are known"):
-        driven.forecast(Y, steps=1, inputs=np.zeros(6), future_inputs=[[np.nan]])
+        driven.forecast(Y, steps=1, inputs=[[np.nan]], past_inputs=np.zeros(6))
     with pytest.raises(ShapeError, match="n_inputs=3 of inputs"):
         LinearGaussianSSM(1, n_inputs=3).fit(np.zeros((4, 3)))
 
@@ -243,3 +243,34 @@ def test_a_model_is_kept_in_a_file(tmp_path, rng):
     np.testing.assert_array_equal(other.priors["observation_covariance"][1], np.eye(2))
     with pytest.raises(NotFittedError):
         LinearGaussianSSM(2).save(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("method", ["em", "lbfgs"])
+def test_a_fit_goes_on_from_its_checkpoint(method, tmp_path, rng, monkeypatch):
+    y, _ = random_model(rng, 2, 2).sample(50, 0)
+    settings = {"n_iter": 6, "tol": 0, "random_state": 3, "n_init": 2, "method": method}
+    whole = LinearGaussianSSM(2, **settings).fit(y)
+    monkeypatch.setattr("hmm.learning.checkpoint.SECONDS", -1.0)  # after every iteration
+    cut = LinearGaussianSSM(2, **settings)
+    monkeypatch.setattr(cut, "_store", interrupt_after(cut, 4))
+    with pytest.raises(KeyboardInterrupt):
+        cut.fit(y, checkpoint=tmp_path / "fit")
+    again = LinearGaussianSSM(2, **settings).fit(y, checkpoint=tmp_path / "fit")
+    assert len(again.monitor_.history) == len(whole.monitor_.history)
+    if method == "em":
+        np.testing.assert_array_equal(again.transition_matrix_, whole.transition_matrix_)
+        assert again.monitor_.history == whole.monitor_.history
+    with pytest.raises(DataError, match="other data or with other settings"):
+        LinearGaussianSSM(2, **settings).fit(y + 1, checkpoint=tmp_path / "fit")
+
+
+def interrupt_after(model, calls):
+    store, left = type(model)._store, [calls]
+
+    def interrupted(found):
+        store(model, found)
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+
+    return interrupted
