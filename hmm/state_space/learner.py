@@ -18,7 +18,7 @@ from hmm.state_space.core import NEEDED, Core
 from hmm.state_space.expectation import Expectation
 from hmm.state_space.series import Series
 from hmm.state_space.space import INITIAL, NAMES, StateSpace, checked
-from hmm.state_space.starting import starting_values
+from hmm.state_space.starting import sizes, starting_values
 from hmm.state_space.structure import Structure, check_names, structure, untouched
 from hmm.state_space.uncertainty import Uncertainty
 from hmm.uncertainty import ConfidenceIntervals, StandardErrors
@@ -261,9 +261,7 @@ class Learner(Core):
         found = structure(self, space, len(series.lengths))
         floors: dict[str, Any] = {}
         if "observation_covariance" in found.free and not np.isnan(series.y).all(axis=0).any():
-            least = FLOOR * np.maximum(
-                np.nanvar(series.y, axis=0), 1e-10 * np.nanmean(series.y**2, axis=0) + 1e-60
-            )
+            least = FLOOR * np.maximum(np.nanvar(series.y, axis=0), sizes(series.y) ** 2)
             if np.linalg.eigvalsh(space.observation_covariance - np.diag(least)).min() > 0:
                 floors["observation_covariance"] = least
         return replace(found, floors=floors)

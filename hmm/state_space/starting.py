@@ -42,13 +42,21 @@ def starting_values(
     given = {name: np.asarray(value, float) for name, value in given.items() if value is not None}
     y, k = filled(series), series.u.shape[1]
     D, d = _levels(given, y, series.u)
+    size = sizes(y)
     y = y - d - series.u @ D.T
     if "transition_matrix" in given or "observation_matrix" in given:
-        found = _simple(given, y, n, rng)
+        found = _simple(given, y, size, n, rng)
     else:
-        found = _from_windows(y, series, n, rng, first)
+        found = _from_windows(y, size, series, n, rng, first)
     zero = {"transition_input_matrix": np.zeros((n, k)), "transition_offset": np.zeros(n)}
     return zero | {"observation_input_matrix": D, "observation_offset": d} | found | given
+
+
+def sizes(y: np.ndarray) -> np.ndarray:
+    """What counts as the least spread of each output: a small share of its size, that an output which never
+    moves has a scale, too."""
+    size = 1e-5 * np.sqrt(np.nanmean(y**2, axis=0))
+    return np.where(size > 0, size, 1e-6)
 
 
 def filled(series: Series) -> np.ndarray:
@@ -85,33 +93,33 @@ def _levels(given: dict[str, np.ndarray], y: np.ndarray, u: np.ndarray) -> tuple
 
 
 def _simple(
-    given: dict[str, np.ndarray], y: np.ndarray, n: int, rng: np.random.Generator
+    given: dict[str, np.ndarray], y: np.ndarray, size: np.ndarray, n: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Slow states that the outputs see at random, with half of the variance each."""
     p = y.shape[1]
-    variance = np.maximum(y.var(axis=0), 1e-8 * max(float(np.mean(y**2)), 1e-12))
+    variance = np.maximum(y.var(axis=0), size**2)
     H = given.get("observation_matrix")
     if H is None:
         H = rng.normal(size=(p, n)) * np.sqrt(variance)[:, None] / np.sqrt(n)
     flat = H.reshape(-1, H.shape[-2], n).mean(axis=0) if H.ndim == 3 else H
     gain = float(np.sum(flat**2))
-    size = float(variance.sum()) * (1 - SHARE) / gain if gain > 0 else 1.0
+    spread = float(variance.sum()) * (1 - SHARE) / gain if gain > 0 else 1.0
     return {
         "transition_matrix": 0.95 * np.eye(n),
-        "transition_covariance": 0.1 * size * np.eye(n),
+        "transition_covariance": 0.1 * spread * np.eye(n),
         "observation_matrix": H,
         "observation_covariance": np.diag(SHARE * variance),
         "initial_mean": np.zeros(n),
-        "initial_covariance": max(size, 1e-12) * np.eye(n),
+        "initial_covariance": spread * np.eye(n),
     }
 
 
 def _from_windows(
-    y: np.ndarray, series: Series, n: int, rng: np.random.Generator, first: bool
+    y: np.ndarray, size: np.ndarray, series: Series, n: int, rng: np.random.Generator, first: bool
 ) -> dict[str, np.ndarray]:
     """States as components of windows of rows that follow each other."""
     p = y.shape[1]
-    scale = np.maximum(y.std(axis=0), 1e-8 * max(float(np.abs(y).max(initial=0.0)), 1e-8))
+    scale = np.maximum(y.std(axis=0), size)
     z = y / scale
     longest = max(series.lengths)
     width = int(np.clip(-(-2 * n // p), 2, max(longest // 2, 1)))
