@@ -16,6 +16,7 @@ from hmm.sequences import column_names
 from hmm.state_space.climbs import expectation_maximisation
 from hmm.state_space.core import NEEDED, Core
 from hmm.state_space.expectation import Expectation
+from hmm.state_space.maximise import is_above
 from hmm.state_space.series import Series
 from hmm.state_space.space import INITIAL, NAMES, StateSpace, checked
 from hmm.state_space.starting import sizes, starting_values
@@ -262,7 +263,7 @@ class Learner(Core):
         floors: dict[str, Any] = {}
         if "observation_covariance" in found.free and not np.isnan(series.y).all(axis=0).any():
             least = FLOOR * np.maximum(np.nanvar(series.y, axis=0), sizes(series.y) ** 2)
-            if np.linalg.eigvalsh(space.observation_covariance - np.diag(least)).min() > 0:
+            if is_above(space.observation_covariance, least):
                 floors["observation_covariance"] = least
         return replace(found, floors=floors)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from hmm.state_space.expectation import Expected
-from hmm.state_space.regression import Relation, coefficients
+from hmm.state_space.regression import Relation, coefficients, inverse
 from hmm.state_space.space import COVARIANCES, INITIAL, TRANSITION, StateSpace
 from hmm.state_space.structure import Structure
 from msgpass.errors import UnsupportedError
@@ -136,23 +136,27 @@ def best_covariance(
         variance = np.diag(S)[noisy].sum() / total[noisy].sum()
         found[block] = max(variance, least.max(initial=0.0)) * np.eye(noisy.sum())
     elif kind == "scaled":
-        weight = np.linalg.pinv(now[block])
-        rank = np.linalg.matrix_rank(now[block])
+        weight, rank = inverse(now[block])
         found[block] = now[block] * (np.trace(weight @ S[block]) / (rank * total[noisy][0]))
     else:
-        found[block] = _raised(S[block] / total[noisy][0], least)
+        found[block] = raised(S[block] / total[noisy][0], least)
     return found
 
 
-def _raised(cov: np.ndarray, least: np.ndarray) -> np.ndarray:
+def raised(cov: np.ndarray, least: np.ndarray) -> np.ndarray:
     """The likeliest covariance Σ for which Σ − diag(least) is not negative: eigenvalues, in units of the
-    floor, are raised to one."""
+    floor, are raised to one. Without a floor those that rounding made negative are zero, in units of the
+    variances."""
     cov = (cov + cov.T) / 2
-    if not (least > 0).all():
-        values, vectors = np.linalg.eigh(cov)
-        return cov if values.min(initial=0.0) >= 0 else (vectors * np.maximum(values, 0)) @ vectors.T
-    unit = np.sqrt(np.outer(least, least))
-    values, vectors = np.linalg.eigh(cov / unit)
-    if values.min() >= 1:
+    floored = bool((least > 0).all())
+    sizes = least if floored else np.diag(cov)
+    unit = np.sqrt(np.where(sizes > 0, sizes, 1.0))
+    values, vectors = np.linalg.eigh(cov / np.outer(unit, unit))
+    if values.min(initial=np.inf) >= floored:
         return cov
-    return unit * ((vectors * np.maximum(values, 1)) @ vectors.T)
+    return np.outer(unit, unit) * ((vectors * np.maximum(values, floored)) @ vectors.T)
+
+
+def is_above(cov: np.ndarray, least: np.ndarray) -> bool:
+    """Whether Σ − diag(least) is positive definite."""
+    return bool(np.linalg.eigvalsh(cov / np.sqrt(np.outer(least, least))).min() > 1)

@@ -178,8 +178,17 @@ def _precision(cov: np.ndarray, free: np.ndarray) -> np.ndarray:
             'there, beside others; freeze them, give these rows noise, or use method="lbfgs"'
         )
     weight = np.zeros(cov.shape)
-    weight[np.ix_(noisy, noisy)] = np.linalg.pinv(cov[np.ix_(noisy, noisy)], hermitian=True)
+    weight[np.ix_(noisy, noisy)] = inverse(cov[np.ix_(noisy, noisy)])[0]
     return weight
+
+
+def inverse(cov: np.ndarray) -> tuple[np.ndarray, int]:
+    """(pseudo-inverse, rank) of a covariance, in units of its standard deviations."""
+    unit = np.sqrt(np.diag(cov))
+    values, vectors = np.linalg.eigh(cov / np.outer(unit, unit))
+    kept = values > 1e-13 * len(values)
+    half = vectors[:, kept] / np.sqrt(values[kept])
+    return half @ half.T / np.outer(unit, unit), int(kept.sum())
 
 
 def _least_change(A: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -134,6 +134,7 @@ def _from_windows(
         size=(len(y), n - min(rank, n))
     )  # more states than the data have directions
     H = np.linalg.lstsq(x, z, rcond=None)[0].T
+    H[:, min(rank, n) :] = 0.1 * rng.normal(size=(p, n - min(rank, n)))
     left = z - x @ H.T
     before, after = x[series.sources], x[series.sources + 1]
     F = np.linalg.lstsq(before, after, rcond=None)[0].T if len(before) > n else 0.9 * np.eye(n)
