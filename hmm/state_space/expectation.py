@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hmm.state_space.fisher import fisher_slopes
 from hmm.state_space.graph import make_graph, values
 from hmm.state_space.regression import Relation
 from hmm.state_space.series import Series
@@ -85,22 +86,28 @@ class Expectation:
             Those that are wanted.
         """
         m = self.messages(space)
-        found: dict[str, np.ndarray] = {}
-        n, k = space.n_states, space.n_inputs
-        for kind in ("transition", "observation"):
-            arrived = m.parameters[f"{kind}_matrix"]
-            found[f"{kind}_matrix"], found[f"{kind}_input_matrix"] = arrived[..., :n], arrived[..., n : n + k]
-            found[f"{kind}_covariance"] = m.parameters[f"{kind}_covariance"]
-            found[f"{kind}_offset"] = m.parameters[f"{kind}_offset"]
-        if space.initial != "diffuse":
-            found["initial_mean"] = m.parameters["initial_mean"]
-            if "initial_covariance" in m.parameters:
-                found["initial_covariance"] = m.parameters["initial_covariance"]
-        for name in found:
-            found[name] = _summed(found[name], space, name)
+        found = fisher_slopes(m, space, self.series)
+        if found is None:
+            found = message_slopes(m, space)
         if space.initial == "stationary":
             found = through_stationary(space, found)
         return finite(m.total), found if names is None else {name: found[name] for name in names}
+
+
+def message_slopes(m: Messages, space: StateSpace) -> dict[str, np.ndarray]:
+    """What arrives at the parameters, by name and in their shapes."""
+    found: dict[str, np.ndarray] = {}
+    n, k = space.n_states, space.n_inputs
+    for kind in ("transition", "observation"):
+        arrived = m.parameters[f"{kind}_matrix"]
+        found[f"{kind}_matrix"], found[f"{kind}_input_matrix"] = arrived[..., :n], arrived[..., n : n + k]
+        found[f"{kind}_covariance"] = m.parameters[f"{kind}_covariance"]
+        found[f"{kind}_offset"] = m.parameters[f"{kind}_offset"]
+    if space.initial != "diffuse":
+        found["initial_mean"] = m.parameters["initial_mean"]
+        if "initial_covariance" in m.parameters:
+            found["initial_covariance"] = m.parameters["initial_covariance"]
+    return {name: _summed(slope, space, name) for name, slope in found.items()}
 
 
 def _summed(slope: np.ndarray, space: StateSpace, name: str) -> np.ndarray:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmm import LinearGaussianSSM
-from hmm.state_space.expectation import Expectation
+from hmm.state_space.expectation import Expectation, message_slopes
+from hmm.state_space.fisher import fisher_slopes
 from hmm.state_space.maximise import maximise
 from hmm.state_space.space import COVARIANCES, NAMES
 from hmm.state_space.structure import structure
@@ -136,6 +137,20 @@ def test_the_gradient_is_that_of_the_likelihood(seed, initial, varies):
 
         numeric = (total(1e-5) - total(-1e-5)) / 2e-5
         assert np.sum(slopes[f"{name}_"] * direction) == pytest.approx(numeric, rel=1e-5, abs=1e-5)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["known", "diffuse", "stationary"]))
+def test_sums_and_messages_say_the_same_gradient(seed, initial):
+    rng = np.random.default_rng(seed)
+    model = random_model(rng, 2, 2, 1, initial=initial)
+    y, u = with_gaps(rng, rng.normal(size=(9, 2)), 0.1), rng.normal(size=(9, 1))
+    space, series = model._ready(y, None, [6, 3], u)
+    m = Expectation(series).messages(space)
+    sums, messages = fisher_slopes(m, space, series), message_slopes(m, space)
+    assert sums.keys() == messages.keys()
+    for name, slope in messages.items():
+        np.testing.assert_allclose(sums[name], slope, rtol=1e-6, atol=1e-6 * (1 + np.abs(slope).max()))
 
 
 def test_a_stationary_start_in_the_gradient_of_one_number():
