@@ -152,12 +152,25 @@ def autograd_hvp(gradient, inputs, tangents, what: str):
         given[:] = [k for k in wanted if found[k] is not None]
         return boxed_tuple(tuple(found[k] for k in given))
 
+    point = boxed_tuple(tuple(_as_float(inputs[k]) for k in wanted))
     try:
-        pull, _ = make_vjp(of_wanted, boxed_tuple(tuple(_as_float(inputs[k]) for k in wanted)))
-        moved = tuple(
-            np.zeros_like(_as_float(inputs[k])) if tangents[k] is None else tangents[k] for k in given
-        )
-        found = pull(moved) if given else [None] * len(wanted)
+        pull, _ = make_vjp(of_wanted, point)
+        silent = [k for k in wanted if k not in given and tangents[k] is not None]
+        zero = [np.zeros_like(_as_float(inputs[k])) for k in given]
+        if not given:
+            found = {}
+        elif silent:
+            # Something moves to which no gradient is given: that part is not symmetric, and the transpose is
+            # taken by a second pass, for a VJP is linear in its cotangent.
+            def along(cotangents):
+                pulled = make_vjp(of_wanted, point)[0](cotangents)
+                parts = zip(pulled, (tangents[k] for k in wanted), strict=True)
+                return sum((p * t).sum() for p, t in parts if t is not None)
+
+            found = dict(zip(given, make_vjp(along, boxed_tuple(tuple(zero)))[0](1.0), strict=True))
+        else:
+            moved = tuple(z if tangents[k] is None else tangents[k] for k, z in zip(given, zero, strict=True))
+            found = dict(zip(wanted, pull(moved), strict=True))
     except (
         TypeError,
         AttributeError,
@@ -171,10 +184,7 @@ def autograd_hvp(gradient, inputs, tangents, what: str):
             f"({type(problem).__name__}: {problem}); write it with numpy functions and without assignment "
             "into arrays, or give its own hvp="
         ) from problem
-    result: list = [None] * len(inputs)
-    for k, g in zip(wanted, found, strict=True):
-        result[k] = None if g is None else np.asarray(g)
-    return result
+    return [np.asarray(found[k]) if k in given else None for k in range(len(inputs))]
 
 
 def autograd_contraction(f, inputs, wanted, source, units, rows):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from msgpass.errors import NumericalError
 from msgpass.interop.differentiators import autograd_hvp, autograd_vjp
 from msgpass.plan import Family
 from msgpass.sweeps.local import checked_cotangents, differentiable, guarded
@@ -24,7 +25,7 @@ def moves_of(family: Family, inputs, tangents) -> list:
     ]
 
 
-def curve_steps(block, values, tangents, first: Store, store: Store, later: Store) -> None:
+def curve_steps(block, values, tangents, first: Store, store: Store, later: Store, checked: set) -> None:
     """What the curvature of every step of a block says to its inputs, given the cotangents ``first``."""
     for family in block.families:
         if not any(first.has(o.name) for o in family.outs):
@@ -39,18 +40,18 @@ def curve_steps(block, values, tangents, first: Store, store: Store, later: Stor
             own = [
                 c if o.rows is None else c[o.rows][0] for o, c in zip(family.outs, cotangents, strict=True)
             ]
-            found = step_hvp(family, inputs, own, moves)
+            found = step_hvp(family, inputs, own, moves, checked)
         else:
             own = [
                 c[None] if o.rows is None else c[rows_of(family, o, None)]
                 for o, c in zip(family.outs, cotangents, strict=True)
             ]
-            found = step_hvps(family, inputs, stacked, own, moves)
+            found = step_hvps(family, inputs, stacked, own, moves, checked)
         for arg, message in zip(family.args, found, strict=True):
             deliver(family, arg, message, store, later)
 
 
-def step_hvp(family: Family, inputs, cotangents, moves) -> list:
+def step_hvp(family: Family, inputs, cotangents, moves, checked: set) -> list:
     """One call, which may be vectorised: by the step's own ``hvp``, else by autograd through its ``vjp`` or
     f."""
     step = family.potential
@@ -69,24 +70,49 @@ def step_hvp(family: Family, inputs, cotangents, moves) -> list:
             result[k] = g
         return result
 
-    what = f"{'vjp' if step.vjp is not None else 'function'} of step {family.name!r}"
-    return autograd_hvp(gradient, inputs, moves, what)
+    if step.vjp is None:
+        return autograd_hvp(gradient, inputs, moves, f"function of step {family.name!r}")
+    return _traced(gradient, inputs, moves, f"vjp of step {family.name!r}", checked)
 
 
-def step_hvps(family: Family, inputs, stacked, cotangents, moves) -> list:
+def _traced(gradient, inputs, moves, what: str, checked: set) -> list:
+    """Through a user's gradients, whose derivative is verified to be symmetric, once a plan."""
+    found = autograd_hvp(gradient, inputs, moves, what)
+    if what in checked:
+        return found
+    rng, given = np.random.default_rng(0), [k for k, g in enumerate(found) if g is not None]
+    one, other = (
+        [rng.normal(size=np.shape(v)) if k in given else None for k, v in enumerate(inputs)] for _ in range(2)
+    )
+    sides = []
+    for first, second in ((one, other), (other, one)):
+        product: Any = autograd_hvp(gradient, inputs, first, what)
+        sides.append(np.array([np.sum(product[k] * second[k]) for k in given]))
+    size = float(sum(np.abs(side).sum() for side in sides))
+    single = any(np.asarray(inputs[k]).dtype == np.float32 for k in given)
+    if abs(float(sides[0].sum() - sides[1].sum())) > (1e-3 if single else 1e-8) * size:
+        raise NumericalError(
+            f"second derivatives: that of the {what} is not symmetric, as that of a gradient is. It keeps "
+            "something between calls, takes something for constant, or is not a derivative; give its own hvp="
+        )
+    checked.add(what)
+    return found
+
+
+def step_hvps(family: Family, inputs, stacked, cotangents, moves, checked: set) -> list:
     """All instances: stacked inputs get a leading axis, shared inputs a sum."""
     n = len(cotangents[0])
     if n == 0:
         return [None] * len(inputs)
     if family.potential.vectorized:
-        return step_hvp(family, inputs, cotangents, moves)
+        return step_hvp(family, inputs, cotangents, moves, checked)
     result: list = [None] * len(inputs)
     for j in range(n):
         one, along = (
             [v[j] if s and v is not None else v for v, s in zip(which, stacked, strict=True)]
             for which in (inputs, moves)
         )
-        _gather(result, step_hvp(family, one, [c[j] for c in cotangents], along), inputs, stacked, j)
+        _gather(result, step_hvp(family, one, [c[j] for c in cotangents], along, checked), inputs, stacked, j)
     return result
 
 
@@ -102,7 +128,7 @@ def _gather(result: list, found, inputs, stacked, j: int) -> None:
             result[k] = g if result[k] is None else result[k] + g
 
 
-def curve_loss(block, values, tangents, store: Store, later: Store) -> None:
+def curve_loss(block, values, tangents, store: Store, later: Store, checked: set) -> None:
     """Hessian of a loss times the tangents of what it reads; missing instances contribute nothing."""
     family = block.families[0]
     stacked = [per_instance(family, a) for a in family.args]
@@ -112,7 +138,7 @@ def curve_loss(block, values, tangents, store: Store, later: Store) -> None:
     if all(m is None for m in moves) or not np.any(present):
         return
     if not any(stacked):
-        found = loss_hvp(family, inputs, moves)
+        found = loss_hvp(family, inputs, moves, checked)
     elif family.potential.vectorized:
         own, along = (
             [v[present] if s and v is not None else v for v, s in zip(which, stacked, strict=True)]
@@ -120,7 +146,7 @@ def curve_loss(block, values, tangents, store: Store, later: Store) -> None:
         )
         found = [
             spread_rows(g, present) if s and g is not None else g
-            for g, s in zip(loss_hvp(family, own, along), stacked, strict=True)
+            for g, s in zip(loss_hvp(family, own, along, checked), stacked, strict=True)
         ]
     else:
         found = [None] * len(inputs)
@@ -129,12 +155,12 @@ def curve_loss(block, values, tangents, store: Store, later: Store) -> None:
                 [v[j] if s and v is not None else v for v, s in zip(which, stacked, strict=True)]
                 for which in (inputs, moves)
             )
-            _gather(found, loss_hvp(family, own, along), inputs, stacked, j)
+            _gather(found, loss_hvp(family, own, along, checked), inputs, stacked, j)
     for arg, message in zip(family.args, found, strict=True):
         deliver(family, arg, message, store, later)
 
 
-def loss_hvp(family: Family, inputs, moves) -> list:
+def loss_hvp(family: Family, inputs, moves, checked: set) -> list:
     """One call: by the loss's own ``hvp``, else by autograd through its gradients."""
     loss = family.potential
     if loss.hvp is not None:
@@ -145,4 +171,4 @@ def loss_hvp(family: Family, inputs, moves) -> list:
         grads = loss.value_and_grad(*own)[1]
         return [grads] if len(own) == 1 and not isinstance(grads, tuple | list) else grads
 
-    return autograd_hvp(gradient, inputs, moves, f"gradients of loss {family.name!r}")
+    return _traced(gradient, inputs, moves, f"gradients of loss {family.name!r}", checked)

@@ -146,12 +146,13 @@ class SecondOrder:
         """How a task's cotangents move: curvature first, then the pass of the first run."""
         x = self.x
         first, store, later = x.stores[task][0], Store(x.values), Store(x.values)
+        checked = x.plan.cache.setdefault("symmetric", set())
         for k, block in enumerate(x.plan.blocks):
             if isinstance(block, Losses):
                 if block.families[0].potential.task == task:
-                    curve_loss(block, x.values, self.tangents, store, later)
+                    curve_loss(block, x.values, self.tangents, store, later, checked)
             elif isinstance(block, Map | Recurrence):
-                curve_steps(block, x.values, self.tangents, first, store, later)
+                curve_steps(block, x.values, self.tangents, first, store, later, checked)
             elif task is None:
                 self.add_component(k, store)
         x.pull_back(store, later)

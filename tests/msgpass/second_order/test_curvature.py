@@ -282,6 +282,49 @@ def test_a_loss_that_cannot_be_traced_is_refused_and_an_hvp_helps():
     np.testing.assert_allclose(found.matrix, np.diag([3.0, 12.0]))
 
 
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_a_target_without_a_gradient_may_move(vectorized, rng):
+    """What is said to an input moves with every other, though nothing is said to some."""
+    g = FactorGraph()
+    x, y = g.observe("x", rng.normal(size=(3, 2))), g.observe("y", rng.normal(size=(3, 2)))
+    w, s = g.parameter("w", rng.normal(size=2)), g.sequence("s", length=3, shape=(2,))
+    g.factor(Step(lambda x, w: x * w, vectorized=vectorized), x[:], w, out=s[:])
+
+    def loss(s, y):
+        return (np.tanh(s * y)).sum(), ((1 - np.tanh(s * y) ** 2) * y, None)
+
+    g.factor(Loss(loss, vectorized=vectorized), s[:], y[:])
+    d, step = {"y": rng.normal(size=(3, 2)), "w": rng.normal(size=2)}, 1e-5
+    for names in (["y"], ["w"], ["y", "w"]):
+        m = run(g, Tangent({n: d[n] for n in names}, over=Adjoint()))
+        ends = [run(g, values={n: g[n].value + e * d[n] for n in names}) for e in (step, -step)]
+        for name in ("w", "x", "y", "s"):
+            difference = (ends[0].gradient[name] - ends[1].gradient[name]) / (2 * step)
+            np.testing.assert_allclose(m.gradient[name].tangent, difference, atol=1e-8, err_msg=name)
+
+
+def test_a_vjp_that_takes_something_for_constant_is_refused():
+    """The gradient is right, for the weights are what was kept of them; its derivative would not be."""
+    kept = np.eye(2)
+
+    def vjp(inputs, c):
+        h, W = inputs
+        z = c * (1 - np.tanh(kept @ h) ** 2)
+        return W.T @ z, z[:, None] * h[None, :]
+
+    def jvp(inputs, tangents):
+        h, W = inputs
+        return (1 - np.tanh(W @ h) ** 2) * (tangents[1] @ h + W @ tangents[0])
+
+    with pytest.raises(NumericalError, match=r"vjp of step.*not symmetric.*hvp="):
+        run(step_graph(vjp=vjp, jvp=jvp), Tangent({"W": np.eye(2)}, over=Adjoint()))
+    with pytest.raises(NumericalError, match="gradients of loss"):
+        g = FactorGraph()
+        c = np.ones(2)
+        g.factor(Loss(lambda w: (w[0] * w[1] + 0.0, (np.stack([c[1], w[0]]),))), g.parameter("w", c))
+        run(g, Tangent({"w": [1.0, 0.0]}, over=Adjoint()))
+
+
 def test_a_wrong_hvp_shows_as_asymmetry():
     g = FactorGraph()
     A = np.array([[1.0, 2.0], [0.0, 1.0]])
