@@ -214,10 +214,10 @@ def collapse(weights, means, covs, mean, cov):
 @jit
 def finite_diagonal(M):
     """Whether the variances are finite."""
+    found = True
     for i in range(M.shape[0]):
-        if not math.isfinite(M[i, i]):
-            return False
-    return True
+        found = found and math.isfinite(M[i, i])
+    return found
 
 
 @jit
@@ -229,7 +229,7 @@ def filter_pass(
     branch_w, branch_m, branch_U = np.empty((K, K)), np.empty((K, K, n)), np.empty((K, K, n, n))
     a, P, X, A = np.empty(n), np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
     HP, L, scale, v, C = np.empty((p, n)), np.empty((p, p)), np.empty(p), np.empty(p), np.empty((n, p))
-    seen, parts, joined, weights = np.empty(p, np.int64), np.empty(K), np.empty(K), np.empty(K)
+    seen, joined, weights = np.empty(p, np.int64), np.empty(K), np.empty(K)
     for k in range(offsets.size - 1):
         start = offsets[k]
         for t in range(start, offsets[k + 1]):
