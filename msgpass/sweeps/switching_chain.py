@@ -166,6 +166,11 @@ class SwitchingRun:
         """What all rows say of each row, one Gaussian a state."""
         return self._smoothed[0]
 
+    @property
+    def pairs(self) -> PairMixtures:
+        """What all rows say of each pair of neighbours."""
+        return self._smoothed[1]
+
     def moments(self, mixtures: Mixtures) -> GaussianBelief:
         """Mean and covariance of x whatever the state."""
         mean, cov = collapse(np.exp(mixtures.log_weights), mixtures.means, mixtures.covs, 1)
@@ -181,10 +186,10 @@ class SwitchingRun:
                 arg = next(a for a in family.args if a.name == self.block.nodes[0])
                 return log_weights[_numbers(family, arg)]
             with np.errstate(divide="ignore"):
-                joint = np.log(self._smoothed[1].weights)
+                joint = np.log(self.pairs.weights)
             return np.swapaxes(joint, -1, -2) if pair else joint
         if family is self.block.link:
-            pairs = self._smoothed[1]
+            pairs = self.pairs
             return GaussianBelief(*collapse(pairs.weights.sum(1), pairs.means, pairs.covs, 1))
         rows = self.row_numbers(family)
         mixtures = Mixtures(*(part[rows] for part in self.mixtures))
@@ -201,7 +206,7 @@ class SwitchingRun:
         from msgpass.sweeps.tree import table_target
 
         weights = np.exp(self.mixtures.log_weights)
-        pairs = self._smoothed[1]
+        pairs = self.pairs
         for made in self.tables.every:
             target = table_target(made, store)
             if target is None:
