@@ -176,7 +176,8 @@ class Messages:
         """Expected sufficient statistics of Gaussian factors: moments of a factor's variables end to end,
         summed over its instances, as ``count``, ``mean``, ``scatter`` about the mean, and ``raw`` = Σ E[(1,
         z)(1, z)ᵀ]. Missing cells of a relation's last variable count with their moments given all data;
-        instances where nothing of it is seen are left out.
+        instances where nothing of it is seen are left out. In a switching chain these are tuples, one entry a
+        state, whose counts are expected ones.
 
         Examples
         --------

@@ -116,14 +116,14 @@ class Sums(NamedTuple):
 
     Attributes
     ----------
-    count : int
+    count : int, or float where instances are weighted
     mean : ndarray, shape (k,)
         Σ E[z] / count; zero where there is no instance.
     scatter : ndarray, shape (k, k)
         Σ E[(z − mean)(z − mean)ᵀ].
     """
 
-    count: int
+    count: float
     mean: np.ndarray
     scatter: np.ndarray
 

@@ -57,14 +57,37 @@ class Mixtures(NamedTuple):
     covs: np.ndarray
 
 
+class Filtered(NamedTuple):
+    """What a filter leaves behind.
+
+    Attributes
+    ----------
+    mixtures : Mixtures
+        Given rows up to and including each.
+    log_z : ndarray, shape (N,)
+    trouble : tuple of int, or None
+        (``SINGULAR`` or ``OVERFLOW``, sequence, step within it) of the first innovation covariance that is
+        singular or state covariance that is not finite; what comes later is not filled.
+    """
+
+    mixtures: Mixtures
+    log_z: np.ndarray
+    trouble: tuple[int, int, int] | None
+
+
+SINGULAR, OVERFLOW = 1, 2
+
+
 class PairMixtures(NamedTuple):
-    """Of every pair of rows, a mixture over (s_t, s_{t+1}) = (j, k) of Gaussians over (x_t, x_{t+1}).
+    """Of every pair of rows, P(s_t, s_{t+1}), and a mixture over s_{t+1} of Gaussians over (x_t, x_{t+1}).
 
     Attributes
     ----------
     weights : ndarray, shape (S, K, K)
-    means : ndarray, shape (S, K, K, 2n)
-    covs : ndarray, shape (S, K, K, 2n, 2n)
+        P(s_t = j, s_{t+1} = k).
+    means : ndarray, shape (S, K, 2n)
+        By the state that the pair arrives in.
+    covs : ndarray, shape (S, K, 2n, 2n)
     """
 
     weights: np.ndarray

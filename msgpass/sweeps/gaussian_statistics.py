@@ -6,24 +6,28 @@ import numpy as np
 
 from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.kernels.gaussian_chain_types import Sums
-from msgpass.plan import Tree
+from msgpass.plan import SwitchingChain, Tree
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.instances import QuadraticInstances
 from msgpass.sweeps.readings import full, needs_backward
 from msgpass.sweeps.rows import rows_of
+from msgpass.sweeps.switching_statistics import statistics_by_state
 
 
-def statistics(x, name: str) -> Sums:
-    """First and second moments of a factor's variables end to end, summed over its instances."""
+def statistics(x, name: str) -> Sums | tuple[Sums, ...]:
+    """First and second moments of a factor's variables end to end, summed over its instances; by state in a
+    switching chain."""
     x = full(x)
     found = [(k, b, f) for k, b in enumerate(x.plan.blocks) for f in b.families if f.name == name]
-    if not found or not (isinstance(found[0][1], Tree) and found[0][1].gaussian):
+    if not found or name not in factor_names(x):
         names = factor_names(x)
         raise UnavailableError(
             f"there are no Gaussian statistics of {name!r}; there are of {', '.join(names) or 'nothing here'}"
         )
     k, block, family = found[0]
     needs_backward(x, f"statistics of {name!r}")
+    if isinstance(block, SwitchingChain):
+        return statistics_by_state(x.runs[k], family)
     run, linear = x.runs[k], x.linear_family(k, family)
     if linear is not family:  # a noisy step: of its linear stand-in, over the Gaussian variables
         block, family = x.linearised[k].surrogates.block, linear
@@ -38,7 +42,13 @@ def statistics(x, name: str) -> Sums:
 
 def factor_names(x) -> list[str]:
     """Factors that have statistics."""
-    return [f.name for b in x.plan.blocks if isinstance(b, Tree) and b.gaussian for f in b.families]
+    found = []
+    for b in x.plan.blocks:
+        if isinstance(b, Tree) and b.gaussian:
+            found += [f.name for f in b.families]
+        elif isinstance(b, SwitchingChain):
+            found += [f.name for f in (*b.unaries, b.link)]
+    return found
 
 
 def _of_the_sweep(run: GaussianChainRun, family, made: QuadraticInstances) -> Sums | None:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from msgpass.errors import DataError, ImpossibleEvidenceError, NumericalError, UnsupportedError
-from msgpass.kernels.switching_chain import collapse, kim_filter, kim_smoother
+from msgpass.kernels.switching_chain import kim_filter, kim_smoother
+from msgpass.kernels.switching_chain_reference import collapse
 from msgpass.kernels.switching_chain_types import Mixtures, PairMixtures, SwitchingChainArrays
 from msgpass.plan import Family, SwitchingChain, latent
 from msgpass.potentials.quadratic import states_of
@@ -165,6 +166,11 @@ class SwitchingRun:
         """What all rows say of each row, one Gaussian a state."""
         return self._smoothed[0]
 
+    @property
+    def pairs(self) -> PairMixtures:
+        """What all rows say of each pair of neighbours."""
+        return self._smoothed[1]
+
     def moments(self, mixtures: Mixtures) -> GaussianBelief:
         """Mean and covariance of x whatever the state."""
         mean, cov = collapse(np.exp(mixtures.log_weights), mixtures.means, mixtures.covs, 1)
@@ -180,15 +186,11 @@ class SwitchingRun:
                 arg = next(a for a in family.args if a.name == self.block.nodes[0])
                 return log_weights[_numbers(family, arg)]
             with np.errstate(divide="ignore"):
-                joint = np.log(self._smoothed[1].weights)
+                joint = np.log(self.pairs.weights)
             return np.swapaxes(joint, -1, -2) if pair else joint
         if family is self.block.link:
-            pairs = self._smoothed[1]
-            flat = (len(pairs.weights), self.K * self.K)
-            weights, means, covs = (
-                part.reshape(*flat, *part.shape[3:]) for part in (pairs.weights, pairs.means, pairs.covs)
-            )
-            return GaussianBelief(*collapse(weights, means, covs, 1))
+            pairs = self.pairs
+            return GaussianBelief(*collapse(pairs.weights.sum(1), pairs.means, pairs.covs, 1))
         rows = self.row_numbers(family)
         mixtures = Mixtures(*(part[rows] for part in self.mixtures))
         return GaussianBelief(*collapse(np.exp(mixtures.log_weights), mixtures.means, mixtures.covs, 1))
@@ -204,7 +206,7 @@ class SwitchingRun:
         from msgpass.sweeps.tree import table_target
 
         weights = np.exp(self.mixtures.log_weights)
-        pairs = self._smoothed[1]
+        pairs = self.pairs
         for made in self.tables.every:
             target = table_target(made, store)
             if target is None:
@@ -220,10 +222,7 @@ class SwitchingRun:
         self.add_prior(store, weights)
         n = self.n
         arriving = pairs.weights.sum(1)  # by the state a pair arrives in
-        shares = pairs.weights / np.where(arriving > 0, arriving, 1.0)[:, None]
-        means, covs = collapse(
-            np.swapaxes(shares, 1, 2), np.swapaxes(pairs.means, 1, 2), np.swapaxes(pairs.covs, 1, 2), 2
-        )
+        means, covs = pairs.means, pairs.covs
         self.add_relation(
             self.link,
             arriving,

@@ -271,3 +271,39 @@ def test_a_mixed_graph_of_another_shape_names_the_way_out():
     g.factor(Quadratic.linear_gaussian(np.ones((2, 1, 1)), np.ones((2, 1, 1))), z[:-1], x[:-1], x[1:])
     with pytest.raises(UnsupportedError, match=r"z\[1:\], x\[:-1\], x\[1:\]"):
         run(g)
+
+
+@pytest.mark.parametrize("inputs", [False, True])
+def test_statistics_of_one_state_are_those_of_the_gaussian_chain(inputs):
+    rng = np.random.default_rng(6)
+    g = model(rng, 1, 2, 3, (6, 3), gappy=True, inputs=inputs)
+    value = lambda name: g.nodes[name].value  # noqa: E731
+    plain = FactorGraph()
+    x, y = plain.sequence("x", length=[6, 3], shape=(2,)), plain.observe("y", value("y"))
+    sources = (x[:-1], plain.observe("u", value("u"))[:-1]) if inputs else (x[:-1],)
+    plain.factor(Quadratic.prior(value("mean")[0], value("cov")[0]), x[0], name="prior")
+    link = Quadratic.linear_gaussian(*(value(n)[0] for n in "FQb"))
+    plain.factor(link, *sources, x[1:], name="link")
+    plain.factor(Quadratic.observation(value("H")[0], value("R")[0]), x[:], y[:], name="see")
+    ours, kalman = run(g).statistics, run(plain).statistics
+    for name in ("prior", "link", "see"):
+        for mine, wanted in zip(ours[name][0], kalman[name], strict=True):
+            np.testing.assert_allclose(mine, wanted, rtol=1e-7, atol=1e-8)
+
+
+def test_statistics_by_state_add_up():
+    """Over states they are the moments whatever the state; of known states, those of its own rows."""
+    g = model(np.random.default_rng(7), 3, 2, 1, (9,))
+    m = run(g)
+    for name in ("link", "see"):
+        raws = sum(sums.raw for sums in m.statistics[name])
+        belief = m.belief[name]
+        mean, cov = belief.mean.reshape(len(belief.mean), -1), belief.cov
+        first = mean.sum(0)
+        np.testing.assert_allclose(raws[0, 1 : 1 + mean.shape[1]], first)
+        second = cov.sum(0) + mean.T @ mean
+        np.testing.assert_allclose(raws[1 : 1 + mean.shape[1], 1 : 1 + mean.shape[1]], second)
+    counts = [sums.count for sums in m.statistics["see"]]
+    np.testing.assert_allclose(counts, np.exp(m.belief["z"]).sum(0))
+    with pytest.raises(UnavailableError, match="prior, see, link"):
+        m.statistics["transition"]
