@@ -14,6 +14,7 @@ import numpy as np
 
 from msgpass.kernels import gaussian_chain_columns as columns
 from msgpass.kernels.gaussian_chain_covariance import FINE
+from msgpass.kernels.gaussian_chain_errors import finite
 from msgpass.kernels.gaussian_chain_moments import moments
 from msgpass.kernels.gaussian_chain_passes import Run
 from msgpass.kernels.gaussian_chain_reference import symmetric
@@ -49,9 +50,11 @@ class CompiledSweep(GaussianSweep):
         run = self._run if arrays is self._given else None
         if run is None:
             run = Run(arrays, self._steady)
-            run.fine
-        done = _filter_pass(run)
+        with np.errstate(all="ignore"):  # of rows that are redone
+            done = _filter_pass(run)
         redone = np.flatnonzero(done.suspicious)
+        for k in redone:
+            finite(arrays, done, k)
         return done, {int(k): filter_sequence(arrays, done, k) for k in redone}
 
     @cached_property
@@ -150,17 +153,18 @@ def _predicted_cov(run: Run, filtered: np.ndarray) -> np.ndarray:
 
 
 def _filter_pass(run: Run) -> FilterPass:
-    """All rows written out; sequences that lost digits are marked, and what is there of them means nothing."""
+    """All rows written out; of sequences that lost digits those up to the step where they did."""
+    _ = run.fine
     run.filter_means()
     n, p, ld, lp = run.size
     T, stored, filtered = run.T, run.stored, _filtered_cov(run)
     gain = run.Ct[: (run.Ct.size // (p * ld)) * p * ld].reshape(-1, p, ld)[stored][..., :n]
     precision = run.SI[: (run.SI.size // (p * lp)) * p * lp].reshape(-1, p, lp)[stored][..., :p]
     v, e = run.v.reshape(T, p).copy(), run.e.reshape(T, p)
-    bad = np.zeros(len(run.rows), bool)
-    bad[run.groups.members] = np.repeat(run.report[:, 2] != FINE, np.diff(run.groups.bounds))
-    with np.errstate(all="ignore"):
-        terms = _terms(run, -0.5 * (v * e).sum(1))
+    sizes = np.diff(run.groups.bounds)
+    bad, where = np.zeros(len(run.rows), bool), np.full(len(run.rows), -1)
+    bad[run.groups.members] = np.repeat(run.report[:, 2] != FINE, sizes)
+    where[run.groups.members] = np.repeat(np.where(run.report[:, 2] != FINE, run.report[:, 3], -1), sizes)
     return FilterPass(
         run.m.reshape(T, n).copy(),
         _predicted_cov(run, filtered),
@@ -169,7 +173,7 @@ def _filter_pass(run: Run) -> FilterPass:
         v,
         precision,
         np.ascontiguousarray(np.swapaxes(gain, -1, -2)),
-        terms,
+        _terms(run, -0.5 * (v * e).sum(1)),
         bad,
-        np.full(len(run.rows), -1),
+        where,
     )

@@ -21,7 +21,7 @@ from msgpass.kernels import gaussian_chain_small as small
 from msgpass.kernels.gaussian_chain_groups import Groups, groups
 from msgpass.kernels.gaussian_chain_product import padded
 from msgpass.kernels.gaussian_chain_types import GaussianChainArrays
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros, compiling, run_pair, work_memory
+from msgpass.kernels.runtime import aligned_zeros, compiling, run_pair, work_memory
 
 STILL = 1e-15
 """Relative change of all covariances over a step below which the gains are constant."""
@@ -56,7 +56,7 @@ def family(n: int, p: int) -> Family:
 
 
 def flat(array: np.ndarray) -> np.ndarray:
-    """Contiguous float64 numbers; some, where there are none, for kernels read them before they look at their number."""
+    """Contiguous float64 numbers; some where there are none, for kernels read before they count."""
     array = np.ascontiguousarray(array, np.float64).reshape(-1)
     return array if array.size else np.zeros(4096)
 
@@ -472,7 +472,7 @@ class Run:
         """log|S| of every row stored; others are not to be read."""
         if not self.family.in_registers:
             return self._scale
-        found = np.zeros(len(self._scale))
-        for base, count in zip(self.groups.base, self.report[:, 0], strict=True):
-            found[base : base + count] = np.log(self._scale[base : base + count])
-        return found
+        with np.errstate(all="ignore"):  # what is not stored is whatever lay in memory
+            if len(self.groups.lead) > 1:
+                return np.log(self._scale)
+            return np.log(self._scale[: self.report[0, 0]])
