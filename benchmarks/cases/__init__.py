@@ -22,6 +22,7 @@ NAMES = (
     "rnn_step",
     "kept_graph",
     "checkpointed",
+    "scan",
 )
 
 

@@ -78,7 +78,11 @@ class Core(Estimator):
         for name in ("transition", "observation", "initial"):
             one_of(f"{name}_covariance_type", getattr(self, f"{name}_covariance_type"), COVARIANCE_TYPES)
         if self.learned is not None:
-            check_names("learned", self.learned)
+            learned = check_names("learned", self.learned)
+            if self.initial != "known" and set(learned) & set(INITIAL):
+                raise DataError(
+                    f"learned names the first state, but initial={self.initial!r} says what it is"
+                )
         if self.frozen is not None:
             check_names("frozen", self.frozen)
 

@@ -21,7 +21,7 @@ from hmm.state_space.structure import Structure, check_names, structure
 from hmm.state_space.uncertainty import Uncertainty
 from hmm.uncertainty import ConfidenceIntervals, StandardErrors
 from hmm.validation import generator
-from msgpass.errors import DataError
+from msgpass.errors import DataError, ShapeError
 
 FLOOR = 1e-6
 """Least variance of an output's noise that a fit goes down to, in units of the output's variance."""
@@ -69,6 +69,10 @@ class Learner(Core):
         if np.isnan(series.y).all():
             raise DataError(
                 "X holds no observation at all: every cell is missing, so there is nothing to learn from"
+            )
+        if len(series.y) < 2:
+            raise DataError(
+                "X has 1 sample, a single row; a fit needs at least 2 to see anything move or vary"
             )
         fitting = self._fitting(series)
         self._seen(width, names)
@@ -190,8 +194,8 @@ class Learner(Core):
                 given[name] = np.full(size, given[name], float)
         present = {name: value for name, value in given.items() if value is not None}
         filler = dict.fromkeys(NAMES) | self._blank(n, p, k)
+        self._check_widths(present, p, k)
         valid = checked(filler | present, "known", n).values()  # shapes of what is given, before it is used
-        self._check_widths(valid, p, k)
         present = {name: valid[name] for name in present}
         values = starting_values(present, series, n, rng, first)
         values = {name: np.asarray(v) for name, v in values.items()}
@@ -216,26 +220,31 @@ class Learner(Core):
             "initial_covariance": np.eye(n),
         }
 
-    def _check_widths(self, valid: dict[str, np.ndarray], p: int, k: int) -> None:
-        got = valid["observation_matrix"].shape[-2]
-        if got != p:
-            raise DataError(f"observation_matrix has {got} rows, but X has {p} columns of observations")
-        got = valid["transition_input_matrix"].shape[-1]
-        if got != k:
-            raise DataError(
-                f"the input matrices have {got} columns, but {k} input(s) were given; give inputs=, or "
-                f"n_inputs and "
-                "these as the last columns of X"
+    @staticmethod
+    def _check_widths(given: dict[str, Any], p: int, k: int) -> None:
+        H: Any = given.get("observation_matrix")
+        if H is not None and np.ndim(H) >= 2 and np.shape(H)[-2] != p:
+            raise ShapeError(
+                f"observation_matrix has {np.shape(H)[-2]} rows, but X has {p} columns of observations"
             )
+        for name in ("transition_input_matrix", "observation_input_matrix"):
+            value: Any = given.get(name)
+            width = 0 if value is None else np.shape(value)[-1] if np.ndim(value) >= 2 else 1
+            if value is not None and width != k:
+                raise ShapeError(
+                    f"{name} has {width} columns, but {k} input(s) were given; give inputs=, or n_inputs and "
+                    f"these as "
+                    "the last columns of X"
+                )
 
     def _structure(self, space: StateSpace, series: Series) -> Structure:
         found = structure(self, space, len(series.lengths))
-        variance = np.nanvar(series.y[:, ~np.isnan(series.y).all(axis=0)], axis=0)
-        floors = {}
-        if "observation_covariance" in found.free and len(variance) == series.y.shape[1]:
-            least = FLOOR * np.maximum(variance, np.finfo(float).tiny)
-            R = space.observation_covariance
-            if np.linalg.eigvalsh(R - np.diag(least)).min() > 0:
+        floors: dict[str, Any] = {}
+        if "observation_covariance" in found.free and not np.isnan(series.y).all(axis=0).any():
+            least = FLOOR * np.maximum(
+                np.nanvar(series.y, axis=0), 1e-10 * np.nanmean(series.y**2, axis=0) + 1e-60
+            )
+            if np.linalg.eigvalsh(space.observation_covariance - np.diag(least)).min() > 0:
                 floors["observation_covariance"] = least
         return replace(found, floors=floors)
 

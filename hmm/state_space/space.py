@@ -206,11 +206,8 @@ def checked(space_values: dict[str, Any], initial: str, n: int, owner: str = "th
     """
     H = np.asarray(space_values["observation_matrix"], dtype=np.float64)
     p = H.shape[-2] if H.ndim >= 2 else 1
-    widths = {
-        np.shape(v)[-1]
-        for v in map(space_values.get, ("transition_input_matrix", "observation_input_matrix"))
-        if v is not None and np.ndim(v) >= 2
-    }
+    given = [space_values.get(name) for name in ("transition_input_matrix", "observation_input_matrix")]
+    widths = {np.shape(v)[-1] if np.ndim(v) >= 2 else 1 for v in given if v is not None}
     if len(widths) > 1:
         raise ShapeError(
             f"transition_input_matrix_ and observation_input_matrix_ of {owner} have {sorted(widths)} "

@@ -99,6 +99,7 @@ def structure(model, space: StateSpace, n_sequences: int) -> Structure:
         if held is not None:
             mask = ~_mask(name, held, value.shape)
         if name in COVARIANCES:
+            _check_type(name, value, types[name])
             mask = _free_covariance(name, mask, value, types[name])
         if mask.any():
             free[name] = mask
@@ -129,8 +130,6 @@ def _learned(learned, frozen: Mapping[str, Any], space: StateSpace, n_sequences:
             ]  # of one draw the best variance is none
     else:
         found = check_names("learned", learned)
-        if space.initial != "known" and set(found) & set(INITIAL):
-            raise DataError(f"learned names the first state, but initial={space.initial!r} says what it is")
         moving = [name for name in found if space.varies(name)]
         if moving:
             raise UnsupportedError(
@@ -152,6 +151,17 @@ def _mask(name: str, held, shape: tuple[int, ...]) -> np.ndarray:
             f"{mask.dtype} of shape {mask.shape}"
         )
     return mask
+
+
+def _check_type(name: str, cov: np.ndarray, kind: str) -> None:
+    """A start is of the type that it will have."""
+    own = {"diag": np.diag(np.diag(cov)), "spherical": cov[0, 0] * np.eye(len(cov))}.get(kind, cov)
+    if not np.allclose(cov, own, rtol=1e-9, atol=0):
+        raise DataError(
+            f'{name} is to be learned as {name}_type="{kind}", but the fit would start from a matrix that is '
+            f"not; "
+            "give one that is, or set another type"
+        )
 
 
 def _free_covariance(name: str, mask: np.ndarray, value: np.ndarray, kind: str) -> np.ndarray:

@@ -13,7 +13,7 @@ COMPILED = 256
 __all__ = ["GaussianChainArrays", "GaussianSweep", "sweep"]
 
 
-def sweep(arrays: GaussianChainArrays, backward: bool = True) -> GaussianSweep:
+def sweep(arrays: GaussianChainArrays, backward: bool = True, scan: bool = False) -> GaussianSweep:
     """The chain's messages; nothing is computed before it is read.
 
     Parameters
@@ -21,6 +21,8 @@ def sweep(arrays: GaussianChainArrays, backward: bool = True) -> GaussianSweep:
     arrays : GaussianChainArrays
     backward : bool
         Whether anything that looks at later rows will be read; a hint.
+    scan : bool
+        Whether the passes are associative scans.
 
     Examples
     --------
@@ -44,6 +46,10 @@ def sweep(arrays: GaussianChainArrays, backward: bool = True) -> GaussianSweep:
     >>> found.totals.round(6), found.smoothed[0][:, 0].round(4)
     (array([-8.731711]), array([1.8483, 2.4573, 2.7949, 3.5299]))
     """
+    if scan:
+        from msgpass.kernels import gaussian_chain_scan
+
+        return GaussianSweep(arrays, gaussian_chain_scan)
     rows, outputs = arrays.y.shape
     if rows < COMPILED or not outputs:
         return GaussianSweep(arrays)

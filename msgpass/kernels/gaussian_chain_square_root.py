@@ -107,22 +107,68 @@ def backward(B: np.ndarray, F: np.ndarray, Q: np.ndarray) -> Backward:
     return Backward(gain / scale, turned[rank:].T)
 
 
-def smooth_sequence(arrays: GaussianChainArrays, roots: np.ndarray, k: int, predicted, filtered):
-    """Smoothed columns, covariances and lag-one covariances of sequence k.
+class Smoothed(NamedTuple):
+    """Of one sequence of L rows.
 
-    Parameters
+    Attributes
     ----------
-    predicted, filtered : ndarrays, shape (L, n, c)
-        Columns of means.
+    gains : ndarray, shape (L − 1, n, n)
+        G, so that E[x_t | x_{t+1}, rows up to t] = m_t + G (x_{t+1} − a_{t+1}).
+    cov : ndarray, shape (L, n, n)
+    lag : ndarray, shape (L − 1, n, n)
     """
-    L, n = filtered.shape[:2]
-    mean, factors, lag = filtered.copy(), np.zeros((L, n, n)), np.zeros((L - 1, n, n))
+
+    gains: np.ndarray
+    cov: np.ndarray
+    lag: np.ndarray
+
+
+def smooth_sequence(arrays: GaussianChainArrays, roots: np.ndarray, k: int) -> Smoothed:
+    """Gains, smoothed covariances and lag-one covariances of sequence k."""
+    L, n = roots.shape[:2]
+    gains, factors, lag = np.zeros((L - 1, n, n)), np.zeros((L, n, n)), np.zeros((L - 1, n, n))
     factors[-1] = roots[-1]
     pair = arrays.offsets[k] - k
     for t in range(L - 2, -1, -1):
         given = backward(roots[t], at(arrays.F, pair + t), at(arrays.Q, pair + t))
-        mean[t] += given.gain @ (mean[t + 1] - predicted[t + 1])
         ahead = given.gain @ factors[t + 1]
-        lag[t] = factors[t + 1] @ ahead.T
+        gains[t], lag[t] = given.gain, factors[t + 1] @ ahead.T
         factors[t] = triangle(np.vstack([given.root.T, ahead.T])).T
-    return mean, factors @ np.swapaxes(factors, -1, -2), lag
+    return Smoothed(gains, factors @ np.swapaxes(factors, -1, -2), lag)
+
+
+def smooth_means(gains: np.ndarray, predicted: np.ndarray, filtered: np.ndarray) -> np.ndarray:
+    """m_s = m + G (m_s′ − a′) from the last row of a sequence to the first, for columns (L, n, c).
+
+    It keeps digits that the adjoint loses to cancellation. But it multiplies an error by G at every step, and
+    without noise in what is observed G may have eigenvalues above 1 (a moving average with coefficient θ:
+    1/θ), where the adjoint is stable. See :func:`disagreement`.
+    """
+    mean = filtered.copy()
+    for t in range(len(gains) - 1, -1, -1):
+        mean[t] += gains[t] @ (mean[t + 1] - predicted[t + 1])
+    return mean
+
+
+def disagreement(arrays: GaussianChainArrays, k: int, means, r, e) -> float:
+    """How far smoothed means (L, n) of sequence k are from what they satisfy, x′ − F x − b = Q r′ and
+    y − H x = R e, in units of the terms."""
+    worst, first = 0.0, arrays.offsets[k]
+    for t in range(len(means)):
+        seen = ~np.isnan(arrays.y[first + t])
+        pairs = [
+            (
+                arrays.y[first + t][seen],
+                at(arrays.H, first + t)[seen],
+                at(arrays.R, first + t)[seen] @ e[t],
+                t,
+            )
+        ]
+        if t + 1 < len(means):
+            j = first - k + t
+            pairs.append((means[t + 1] - at(arrays.b, j), at(arrays.F, j), at(arrays.Q, j) @ r[t + 1], t))
+        for left, A, noise, row in pairs:
+            size = np.abs(left) + np.abs(A) @ np.abs(means[row]) + np.abs(noise)
+            gap = np.abs(left - A @ means[row] - noise)
+            worst = max(worst, float((gap / np.where(size > 0, size, 1.0)).max(initial=0.0)))
+    return worst

@@ -50,6 +50,7 @@ class GaussianSweep:
 
     def __init__(self, arrays: GaussianChainArrays, passes: Any = reference):
         self._given, self._passes = arrays, passes
+        self._gains: dict[int, np.ndarray] = {}  # of sequences whose means go by them
 
     # -- forward
 
@@ -205,14 +206,10 @@ class GaussianSweep:
         return behind
 
     @cached_property
-    def _smoothed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, np.ndarray]]:
-        """Columns (T, n, 1 + d), and for a known δ the covariances (T, n, n) and lag-one (S, n, n).
-
-        The last part are the square roots of the sequences that were smoothed by them.
-        """
+    def _smoothed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Columns (T, n, 1 + d), and for a known δ the covariances (T, n, n) and lag-one (S, n, n)."""
         arrays, done, (r, N) = self.arrays, self._pass, self._behind
-        predicted, filtered, _ = self._columns
-        U, sources = done.filtered_cov, arrays.sources
+        filtered, U, sources = self._columns[1], done.filtered_cov, arrays.sources
         columns = self._turned(filtered, arrays.owner) + U @ r
         cov = symmetric(U - U @ N @ U)
         left = np.eye(U.shape[-1]) - done.predicted_cov[sources + 1] @ self._adjoint.N[sources + 1]
@@ -228,23 +225,35 @@ class GaussianSweep:
         for k, kept in roots.items():
             rows = slice(arrays.offsets[k], arrays.offsets[k + 1])
             pairs = slice(rows.start - k, rows.stop - k - 1)
-            own, cov[rows], lag[pairs] = square_root.smooth_sequence(
-                arrays, kept, k, predicted[rows], filtered[rows]
-            )
-            columns[rows] = self._turned(own, np.full(len(own), k))
-        return columns, cov, lag, roots
+            found = square_root.smooth_sequence(arrays, kept, k)
+            cov[rows], lag[pairs] = found.cov, found.lag
+            own = square_root.smooth_means(found.gains, self._columns[0][rows], filtered[rows])
+            own = self._turned(own, np.full(len(own), k))
+            if self._nearer(int(k), rows, own[..., 0], columns[rows, :, 0]):
+                columns[rows] = own
+                self._gains[int(k)] = found.gains
+        return columns, cov, lag
+
+    def _nearer(self, k: int, rows: slice, one: np.ndarray, other: np.ndarray) -> bool:
+        """Whether means by gains fit the model better than those by the adjoint."""
+        innovations = self._turned(self._columns[2][rows], np.full(len(one), k))[..., 0]
+        e = np.einsum("tpq,tq->tp", self._pass.precision[rows], innovations)
+        e -= np.einsum("tnp,tn->tp", self._pass.gain[rows], self._behind.r[rows, :, 0])
+        r = self._adjoint.r[rows, :, 0]
+        gaps = [square_root.disagreement(self.arrays, k, means, r, e) for means in (one, other)]
+        return gaps[0] < gaps[1]
 
     @cached_property
     def smoothed(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean (T, n) and covariance (T, n, n) of x_t given all rows."""
-        columns, cov, _, _ = self._smoothed
+        columns, cov, _ = self._smoothed
         spread = columns[..., 1:]
         return columns[..., 0], cov + spread @ transposed(spread)
 
     @cached_property
     def lag_one(self) -> np.ndarray:
         """Cov(x_{t+1}, x_t) given all rows, (S, n, n)."""
-        columns, _, lag, _ = self._smoothed
+        columns, _, lag = self._smoothed
         spread, sources = columns[..., 1:], self.arrays.sources
         return lag + spread[sources + 1] @ transposed(spread[sources])
 
@@ -289,15 +298,15 @@ class GaussianSweep:
 
     def _means_given(self, data: np.ndarray) -> np.ndarray:
         """E[x | y] in the model without means for columns of data, (T, p, c) → (T, n, c)."""
-        arrays, done, roots = self.arrays, self._pass, self._smoothed[3]
+        arrays, done = self.arrays, self._pass
         start = np.zeros((arrays.mean.shape[-1], data.shape[-1]))
         predicted, filtered, innovations = self._passes.forward_columns(arrays, done, start, data)
         r, sources = self._passes.adjoint_columns(arrays, done, innovations), arrays.sources
         means = filtered.copy()
         means[sources] += done.filtered_cov[sources] @ (transposed(arrays.F) @ r[sources + 1])
-        for k, kept in roots.items():
+        for k, gains in self._gains.items():
             rows = slice(arrays.offsets[k], arrays.offsets[k + 1])
-            means[rows] = square_root.smooth_sequence(arrays, kept, k, predicted[rows], filtered[rows])[0]
+            means[rows] = square_root.smooth_means(gains, predicted[rows], filtered[rows])
         if arrays.flat.shape[1]:
             spread = self._turned(self._columns[2], arrays.owner)[..., 1:]
             scores = -transposed(spread) @ done.precision @ innovations

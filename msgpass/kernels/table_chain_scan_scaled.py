@@ -166,15 +166,12 @@ class ScaledScan:
         return failed
 
     def counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """γ, in the place of α, and ξ by pair; zeros where a sequence failed."""
+        """γ, in the place of α, and ξ by pair; no numbers of sequences that failed."""
         xi = np.empty(self.tables[0].shape)
         here = self.openings, self.opening_bases, *self.tables, self.lost
         out = self.alpha, self.alpha_exponents, self.beta, xi, self.kept, self.work
         every = self.blocks.chunks(np.ones(len(self.blocks.rows), bool))
         run_all([(kernels.counts, (self.blocks.rows, which, *here, *out)) for which in every])
-        for n in np.flatnonzero(self.failed):
-            start, stop = self.offsets[n : n + 2]
-            self.alpha[start:stop], xi[start - n : stop - n - 1] = 0.0, 0.0
         return self.alpha, xi
 
     def logarithms(self, ahead: np.ndarray, behind: np.ndarray, smallest: float) -> list[np.ndarray]:

@@ -181,7 +181,7 @@ def counts(
 
 @jit(_nrt=False)
 def add_rows(logs, exponents, added):
-    """Add each row's exponent of two, and ``added``, to the row: NumPy's loop is as short as a row."""
+    """Add each row's exponent of two, and ``added``, to the row; NumPy's loop is as short as a row."""
     for t in range(logs.shape[0]):
         value = exponents[t] * LN2 + added[t]
         for j in range(logs.shape[1]):
@@ -190,8 +190,7 @@ def add_rows(logs, exponents, added):
 
 @jit
 def reachable(state, first, last, sequence, possible, seen, rows):
-    """Whether any state at row ``last`` can be reached from ``state`` at row ``first``, by the zeros
-    alone."""
+    """Whether some state at row ``last`` is reached from ``state`` at row ``first``, by the zeros alone."""
     n_states = seen.shape[1]
     now, then = np.zeros(n_states, np.bool_), np.zeros(n_states, np.bool_)
     now[state] = True

@@ -86,7 +86,7 @@ class Execution:
             if not self.schedule.windowed and self.tangent_algebra is None
             else None
         )
-        return made or Sweep(block, self.values)
+        return made or Sweep(block, self.values, self.schedule.scans)
 
     def component(self, k: int, block, clamp):
         """Messages of a discrete or Gaussian component."""

@@ -17,7 +17,9 @@ import numpy as np
 from msgpass.algebra.gaussian_forms import Moments
 from msgpass.kernels import gaussian_chain
 from msgpass.kernels.gaussian_chain_information import backward_information
+from msgpass.kernels.gaussian_chain_scan import backward_information as scanned_information
 from msgpass.plan import GaussianChain
+from msgpass.schedule.base import Schedule
 from msgpass.sweeps.gaussian_chain_arrays import ChainArrays, NoChainForm
 from msgpass.sweeps.gaussian_messages import StackedInformation, StackedMoments
 
@@ -29,15 +31,15 @@ def run_gaussian_chain(x, k: int, block: GaussianChain, algebra, clamp):
         arrays = ChainArrays(block, x.values, x.overridden)
     except NoChainForm:
         return tree()
-    return GaussianChainRun(block, arrays, x.schedule.backward, tree)
+    return GaussianChainRun(block, arrays, x.schedule, tree)
 
 
 class GaussianChainRun:
     """One run over a :class:`GaussianChain`."""
 
-    def __init__(self, block: GaussianChain, arrays: ChainArrays, backward: bool, make_tree):
-        self.block, self.arrays, self.make_tree = block, arrays, make_tree
-        self.sweep = gaussian_chain.sweep(arrays.arrays, backward)
+    def __init__(self, block: GaussianChain, arrays: ChainArrays, schedule: Schedule, make_tree):
+        self.block, self.arrays, self.make_tree, self.scans = block, arrays, make_tree, schedule.scans
+        self.sweep = gaussian_chain.sweep(arrays.arrays, schedule.backward, schedule.scans)
 
     # The filter runs when the first reading asks for it: backward messages alone, the Riccati recursion of
     # control, do without.
@@ -68,8 +70,10 @@ class GaussianChainRun:
     @cached_property
     def backward(self) -> StackedInformation:
         """The backward information filter."""
-        found = backward_information(self.arrays.arrays)
-        return StackedInformation(found.h, found.precision, self.block.node.shape)
+        made = scanned_information(self.arrays.arrays) if self.scans else None
+        if made is None:
+            made = backward_information(self.arrays.arrays)[:2]
+        return StackedInformation(*made, self.block.node.shape)
 
     def belief(self):
         """(mean, cov) of every step given everything."""

@@ -26,6 +26,7 @@ from msgpass.sweeps.local import (
     vjp_one,
 )
 from msgpass.sweeps.real import Store, deliver, lagged
+from msgpass.sweeps.recurrence_scan import fits, scan_cotangents
 from msgpass.sweeps.rows import add_edge, add_rows, edge_value, edges_of, per_instance, read, rows_of
 
 LINEARISED_STATE = (
@@ -44,8 +45,8 @@ def time_range(block: Recurrence) -> range:
 class Sweep:
     """One recurrence in one run."""
 
-    def __init__(self, block: Recurrence, values):
-        self.block, self.values = block, values
+    def __init__(self, block: Recurrence, values, scans: bool = False):
+        self.block, self.values, self.scans = block, values, scans
         self.edges: dict[tuple[str, int], np.ndarray] = {}
         self.linear: Any = None
 
@@ -183,7 +184,7 @@ class Sweep:
         )
 
     def affine(self, store, later, window, chosen) -> None:
-        """λ by matrix-vector products with the Jacobians of all steps, then one stacked VJP."""
+        """λ by matrix-vector products with the Jacobians of all steps, or by a scan, then one stacked VJP."""
         family = self.block.families[0]
         inner = [k for k, a in enumerate(family.args) if a.name in self.block.nodes]
         if self.linear is None:
@@ -191,7 +192,9 @@ class Sweep:
             self.linear = inputs, jacobians(family, inputs, inner, family.factor.n)
         inputs, J = self.linear
         flat = {name: store[name].reshape(len(store[name]), -1) for name in self.block.nodes}
-        for t in reversed(self.times(window)):
+        scanned = self.scans and window is None and fits(self.block, family)
+        scanned = scanned and scan_cotangents(self.block, family, J, flat)
+        for t in () if scanned else reversed(self.times(window)):
             i = t - family.first
             for n in self.active(family, t, window):
                 j = family.starts[n] + i

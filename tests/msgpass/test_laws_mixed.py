@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from msgpass import Checkpointed, MaxProduct, Sequential, SumProduct, run
+from msgpass import Checkpointed, MaxProduct, ParallelScan, Sequential, SumProduct, run
 from msgpass.nodes import Observation, Parameter, Sequence
 from tests.msgpass.mixed_models import K, mixed_graphs
 from tests.msgpass.table_models import seeds
@@ -75,7 +75,7 @@ def test_gradients_are_derivatives_of_total(algebra, graph, seed):
 def test_other_schedules_and_the_flat_graph_say_the_same(algebra, graph):
     m = run(graph, algebra, Sequential())
     kept, flat = run(graph, algebra, Checkpointed(2)), run(graph.unroll(), algebra)
-    for other in (kept, flat):
+    for other in (kept, run(graph, algebra, ParallelScan()), flat):
         np.testing.assert_allclose(other.total, m.total, **TOLERANCE)
         for name in m.parameters:
             np.testing.assert_allclose(other.parameters[name], m.parameters[name], **TOLERANCE)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msgpass import Adjoint, Checkpointed, ForwardOnly, Step, Tangent, run
+from msgpass import Adjoint, Checkpointed, ForwardOnly, ParallelScan, Step, Tangent, run
 from msgpass.nodes import Observation, Parameter, Sequence
 from tests.msgpass.recurrence_models import KINDS, LENGTHS, recurrence, recurrences
 from tests.msgpass.table_models import seeds
@@ -114,6 +114,16 @@ def test_checkpointed_is_sequential(graph, slots):
     assert kept.total == pytest.approx(m.total, rel=1e-12)
     for node in graph.nodes.values():
         np.testing.assert_allclose(kept.gradient[node.name], m.gradient[node.name], **EXACT)
+
+
+@given(recurrences())
+def test_a_scan_is_sequential(graph):
+    m, scanned = run(graph), run(graph, schedule=ParallelScan())
+    assert scanned.total == m.total
+    for node in graph.nodes.values():
+        np.testing.assert_allclose(scanned.gradient[node.name], m.gradient[node.name], **EXACT)
+        if isinstance(node, Sequence):
+            np.testing.assert_allclose(scanned.backward[node.name], m.backward[node.name], **EXACT)
 
 
 @given(recurrences(kinds=UNROLLED))

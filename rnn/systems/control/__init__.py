@@ -1,26 +1,33 @@
 """rnn.systems.control: optimal control, computed as messages.
 
-Exact where the problem is linear-quadratic: :func:`lqr`, :func:`stationary_lqr`. Local optima of nonlinear
+Exact where the problem is linear-quadratic: :func:`lqr`, :func:`stationary_lqr`, and, seen through noise,
+:func:`lqg`,
+:func:`stationary_lqg`. Local optima of nonlinear
 plants, with control limits: :func:`ilqr`, :func:`ddp`. Ready-made plants are in
 :mod:`rnn.systems.control.plants`.
 """
 
 from rnn.systems.control import plants
+from rnn.systems.control.costates import Costates, compare_costates
 from rnn.systems.control.costs import Cost, LeastSquares, QuadraticCost, SmoothCost
 from rnn.systems.control.ddp import ddp
 from rnn.systems.control.finite import Regulator, Trajectory, lqr
 from rnn.systems.control.ilqr import ilqr
+from rnn.systems.control.lqg import Controller, lqg
 from rnn.systems.control.optimal import OptimalControl
 from rnn.systems.control.plant import Plant
 from rnn.systems.control.policy import CostToGo, LinearPolicy
 from rnn.systems.control.problem import LinearQuadratic
 from rnn.systems.control.result import ControlResult, Iteration
 from rnn.systems.control.stationary import StationaryRegulator, stationary_lqr
+from rnn.systems.control.stationary_lqg import StationaryController, stationary_lqg
 
 __all__ = [
     "ControlResult",
+    "Controller",
     "Cost",
     "CostToGo",
+    "Costates",
     "Iteration",
     "LeastSquares",
     "LinearPolicy",
@@ -30,11 +37,15 @@ __all__ = [
     "QuadraticCost",
     "Regulator",
     "SmoothCost",
+    "StationaryController",
     "StationaryRegulator",
     "Trajectory",
+    "compare_costates",
     "ddp",
     "ilqr",
+    "lqg",
     "lqr",
     "plants",
+    "stationary_lqg",
     "stationary_lqr",
 ]

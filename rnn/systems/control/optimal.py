@@ -3,12 +3,15 @@ value."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from msgpass.errors import DataError, ShapeError
 from rnn.systems.control.checks import matrix, real, vector, whole
-from rnn.systems.control.costs.base import Cost
+from rnn.systems.control.costs import Cost, QuadraticCost, SmoothCost
 from rnn.systems.control.plant import Plant
+from rnn.systems.control.problem import LinearQuadratic
 
 
 class OptimalControl:
@@ -17,10 +20,10 @@ class OptimalControl:
     Parameters
     ----------
     plant : Plant
-    cost : Cost
-        Of every step; costs may be added.
-    terminal : Cost, optional
-        Of the last state; nothing by default.
+    cost : Cost or callable
+        Of every step; costs may be added. A function ``cost(x, u)`` stands for :class:`SmoothCost` of it.
+    terminal : Cost or callable, optional
+        Of the last state; nothing by default. A function ``terminal(x)`` likewise.
     start : (n,) array
         x_0.
     horizon : int
@@ -40,8 +43,8 @@ class OptimalControl:
     def __init__(
         self,
         plant: Plant,
-        cost: Cost,
-        terminal: Cost | None = None,
+        cost: Cost | Callable,
+        terminal: Cost | Callable | None = None,
         *,
         start,
         horizon: int,
@@ -52,19 +55,50 @@ class OptimalControl:
             raise DataError(
                 f"plant must be a Plant, got {type(plant).__name__}; wrap it: Plant(f, states, inputs)"
             )
-        for name, value in (("cost", cost), ("terminal", terminal)):
-            if not isinstance(value, Cost) and not (value is None and name == "terminal"):
-                raise DataError(
-                    f"{name} must be a QuadraticCost, SmoothCost, LeastSquares or sum of them, got "
-                    f"{type(value).__name__}"
-                )
-        self.plant, self.cost, self.terminal = plant, cost, terminal
+        self.plant, self.cost = plant, _as_cost("cost", cost, terminal=False)
+        self.terminal = None if terminal is None else _as_cost("terminal", terminal, terminal=True)
         self.horizon = whole("horizon", horizon)
         self.start = vector("start", start, plant.states)
         self.lower, self.upper = self._limit("lower", lower, -np.inf), self._limit("upper", upper, np.inf)
         wrong = self.lower > self.upper
         if wrong.any():
             raise DataError(f"lower lies above upper at step {int(np.argwhere(wrong)[0, 0])}")
+
+    @classmethod
+    def linear(
+        cls, problem: LinearQuadratic, start, horizon: int | None = None, lower=None, upper=None
+    ) -> OptimalControl:
+        """A linear-quadratic problem whose controls have limits; ``ilqr`` solves it exactly.
+
+        Parameters
+        ----------
+        problem : LinearQuadratic
+        start : (n,) array
+        horizon : int, optional
+            As for :func:`lqr`.
+        lower, upper
+            As for the class.
+
+        Examples
+        --------
+        >>> from rnn.systems.control import LinearQuadratic, ilqr
+        >>> problem = LinearQuadratic([[1, 0.1], [0, 1]], [0.005, 0.1], np.eye(2), 0.1)
+        >>> found = ilqr(OptimalControl.linear(problem, [1, 0], 40, lower=-0.5, upper=0.5))
+        >>> found.converged, found.inputs[:3, 0]
+        (True, array([-0.5, -0.5, -0.5]))
+        """
+        s = problem.stages(horizon)
+
+        def f(x, u, t):
+            A, B, b = (M[np.asarray(t).astype(int)] if len(M) > 1 else M for M in (s.A, s.B, s.b))
+            return (A @ x[..., None])[..., 0] + (B @ u[..., None])[..., 0] + b
+
+        plant = Plant(f, problem.states, problem.inputs, timed=True, vectorized=True, name="linear plant")
+        parts = {name: getattr(problem, name) for name in ("Q", "R", "N", "q", "r")}
+        end = QuadraticCost(s.Q_final, q=s.q_final)
+        return cls(
+            plant, QuadraticCost(**parts), end, start=start, horizon=s.horizon, lower=lower, upper=upper
+        )
 
     def _limit(self, name: str, value, absent: float) -> np.ndarray:
         shape = (self.horizon, self.plant.inputs)
@@ -114,6 +148,17 @@ class OptimalControl:
         from rnn.systems.control.adjoint_pass import AdjointPass
 
         return AdjointPass(self).total(self.controls(inputs))
+
+
+def _as_cost(name: str, value, terminal: bool) -> Cost:
+    if isinstance(value, Cost):
+        return value
+    if callable(value):
+        return SmoothCost(value, terminal=terminal)
+    raise DataError(
+        f"{name} must be a QuadraticCost, SmoothCost, LeastSquares, a sum of them or a function, got "
+        f"{type(value).__name__}"
+    )
 
 
 def _of_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

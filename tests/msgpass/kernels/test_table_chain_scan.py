@@ -132,12 +132,40 @@ def test_states_that_never_meet_keep_their_scales(blocks, gap):
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 5])
-def test_hard_zeros_inside_a_block_need_no_log_space(blocks, monkeypatch):
-    """Evidence rules states out: rows of a block's matrix that lead nowhere are exact zeros."""
+def test_a_small_share_of_a_block_may_be_all_that_counts(blocks):
+    """State 0 loses 200 nats in each of four steps, state 1 350 once; state 2, which is not there, none.
+
+    No message vanishes, but the second row of a block's matrix does, though it is the larger one in the end.
+    """
+    log_evidence = np.zeros((50, 3))
+    log_evidence[15:19, 0] = -200.0
+    log_evidence[15, 1], log_evidence[18, 2] = -350.0, -np.inf
+    stay = np.broadcast_to(np.where(np.eye(3) > 0, 0.0, -np.inf), (49, 3, 3))
+    problem = with_logs(np.array([0.0, 0.0, -np.inf]), stay, log_evidence, [0, 50])
+    found = table_chain_scan._blocked_counts(problem, _prepare(problem), F64, blocks)
+    check_counts(found, table_chain.expected_counts(problem))
+
+
+@given(st.integers(0, 2**32), st.integers(1, 6))
+def test_log_messages_hold_entries_that_linear_ones_cannot(seed, blocks):
+    rng = np.random.default_rng(seed)
+    logs = rng.normal(size=3), rng.normal(size=(3, 3)), rng.normal(size=(20, 3)) * 600
+    tables = _prepare(ChainProblem(*logs, None, np.array([0, 12, 20])))
+    wanted = table_chain.log_messages(*logs, None, np.array([0, 12, 20]))
+    for found, by_step in zip(table_chain_scan._blocked_messages(tables, blocks), wanted, strict=True):
+        np.testing.assert_allclose(found, by_step, rtol=1e-11)
+
+
+@pytest.mark.parametrize("length", [60, 9000])
+@pytest.mark.parametrize("blocks", [1, 2, 5])
+def test_hard_zeros_inside_a_block_need_no_log_space(blocks, length, monkeypatch):
+    """Evidence rules out a state that is never left: rows of a block's matrix are exact zeros."""
     rng = np.random.default_rng(0)
-    evidence = np.where(rng.random((60, 3)) < 0.4, -np.inf, rng.normal(size=(60, 3)))
-    evidence[:, 0][np.isneginf(evidence).all(axis=1)] = 0.0
-    problem = with_logs(np.zeros(3), rng.normal(size=(59, 3, 3)), evidence, [0, 60])
+    evidence = np.where(rng.random((length, 3)) < 0.4, -np.inf, rng.normal(size=(length, 3)))
+    evidence[:, 0][np.isneginf(evidence[:, :2]).all(axis=1)] = 0.0
+    transition = rng.normal(size=(length - 1, 3, 3))
+    transition[:, 2, :2] = -np.inf
+    problem = with_logs(np.zeros(3), transition, evidence, [0, length])
     wanted = table_chain.expected_counts(problem)
     monkeypatch.setattr(table_chain_scan, "counts_in_log_space", None)
     check_counts(table_chain_scan._blocked_counts(problem, _prepare(problem), F64, blocks), wanted)

@@ -4,7 +4,7 @@ Sequential."""
 import numpy as np
 import pytest
 
-from msgpass import FactorGraph, MaxProduct, ParallelScan, SumProduct, Table, run
+from msgpass import FactorGraph, MaxProduct, ParallelScan, Quadratic, SumProduct, Table, run
 from msgpass.errors import ImpossibleEvidenceError
 from tests.msgpass.table_models import chain, sliced_tree
 
@@ -141,3 +141,67 @@ def test_more_processors_change_rounding_alone(long_chain, monkeypatch):
 
 def test_schedules_are_equal_by_kind():
     assert ParallelScan() == ParallelScan() and repr(ParallelScan()) == "ParallelScan()"
+
+
+def local_trend(lengths=(40, 1, 25), flat=False):
+    """A level with a slope, two outputs, missing cells, everything a parameter."""
+    rng = np.random.default_rng(6)
+    g, total = FactorGraph(), sum(lengths)
+    x = g.sequence("x", length=list(lengths), shape=(2,))
+    F, Q = g.parameter("F", [[1.0, 1.0], [0.0, 0.9]]), g.parameter("Q", [[0.3, 0.1], [0.1, 0.2]])
+    y = rng.normal(size=(total, 2)).cumsum(axis=0)
+    y[rng.random(y.shape) < 0.2] = np.nan
+    cov = np.diag([np.inf, 1.0]) if flat else g.parameter("cov", np.eye(2) * 4)
+    g.factor(Quadratic.prior(g.parameter("mean", np.zeros(2)), cov), x[0], name="start")
+    g.factor(Quadratic.linear_gaussian(F, Q, g.parameter("b", [0.1, 0.0])), x[:-1], x[1:], name="link")
+    H, R = g.parameter("H", [[1.0, 0.0], [1.0, -1.0]]), g.parameter("R", np.eye(2))
+    g.factor(Quadratic.observation(H, R), x[:], g.observe("y", y)[:], name="seen")
+    return g
+
+
+def test_every_reading_of_a_gaussian_chain():
+    g = local_trend()
+    one, other = both(g)
+    close = {"rtol": 1e-8, "atol": 1e-8}
+    np.testing.assert_allclose(other.total, one.total, **close)
+    np.testing.assert_allclose(other.totals("x"), one.totals("x"), **close)
+    for found, wanted in (
+        (other.forward["x"].mean, one.forward["x"].mean),
+        (other.forward["x"].cov, one.forward["x"].cov),
+        (other.backward["x"].h, one.backward["x"].h),
+        (other.backward["x"].precision, one.backward["x"].precision),
+        (
+            other.message(g.factors["link"][3], g["x"][4]).mean,
+            one.message(g.factors["link"][3], g["x"][4]).mean,
+        ),
+        (other.sample("x", 1, n=3), one.sample("x", 1, n=3)),
+        *(
+            (getattr(other.belief[n], p), getattr(one.belief[n], p))
+            for n in ("x", "link")
+            for p in ("mean", "cov")
+        ),
+        *((other.parameters[n], one.parameters[n]) for n in one.parameters),
+        (other.gradient["y"], one.gradient["y"]),
+    ):
+        np.testing.assert_allclose(found, wanted, **close)
+
+
+def test_a_flat_start_scans():
+    one, other = both(local_trend((40, 30), flat=True))
+    np.testing.assert_allclose(other.total, one.total, rtol=1e-9)
+    np.testing.assert_allclose(other.belief["x"].cov, one.belief["x"].cov, rtol=1e-8, atol=1e-8)
+
+
+def test_exact_observations_run_as_under_sequential():
+    """R = 0 and no noise in what is seen: a step alone has no density, though the chain has."""
+    g = FactorGraph()
+    x = g.sequence("x", length=4, shape=(2,))
+    g.factor(Quadratic.prior(np.zeros(2), np.eye(2)), x[0])
+    g.factor(
+        Quadratic.linear_gaussian(np.array([[1.0, 1.0], [0.0, 1.0]]), np.diag([0.0, 1.0])), x[:-1], x[1:]
+    )
+    y = np.array([[1.0], [2.0], [2.5], [np.nan]])
+    g.factor(Quadratic.observation(np.array([[1.0, 0.0]]), np.zeros((1, 1))), x[:], g.observe("y", y)[:])
+    one, other = both(g)
+    np.testing.assert_allclose(other.belief["x"].mean, one.belief["x"].mean, atol=1e-9)
+    np.testing.assert_allclose(other.belief["x"].mean[:3, 0], [1.0, 2.0, 2.5], atol=1e-9)

@@ -9,6 +9,8 @@ from msgpass.errors import ShapeError
 from rnn.systems.control.checks import matrix, real, symmetric
 from rnn.systems.control.costs.base import Cost, Expansion
 
+AXES = {"Q": 2, "R": 2, "N": 2, "target": 1, "input_target": 1, "q": 1, "r": 1}
+
 
 class QuadraticCost(Cost):
     """A quadratic distance from a target.
@@ -24,6 +26,8 @@ class QuadraticCost(Cost):
         s, zero by default.
     input_target : (m,) array, optional
         v, zero by default.
+    q, r : (n,), (m,) arrays, optional
+        Linear costs.
 
     Notes
     -----
@@ -36,23 +40,26 @@ class QuadraticCost(Cost):
     array([4.9848])
     """
 
-    def __init__(self, Q, R=None, N=None, target=None, input_target=None):
+    def __init__(self, Q, R=None, N=None, target=None, input_target=None, q=None, r=None):
         Q = real("Q", Q)
         n = Q.shape[-1] if Q.ndim else 1
         R = np.zeros((0, 0)) if R is None else real("R", R)
         m = R.shape[-1] if R.ndim else 1
         self.Q, self.R = symmetric("Q", matrix("Q", Q, (n, n))), symmetric("R", matrix("R", R, (m, m)))
         self.N = matrix("N", np.zeros((n, m)) if N is None else N, (n, m))
-        self.target = matrix("target", np.zeros(n) if target is None else target, (n,))
-        self.input_target = matrix(
-            "input_target", np.zeros(m) if input_target is None else input_target, (m,)
-        )
+        for name, value, size in (
+            ("target", target, n),
+            ("input_target", input_target, m),
+            ("q", q, n),
+            ("r", r, m),
+        ):
+            setattr(self, name, matrix(name, np.zeros(size) if value is None else value, (size,)))
 
     def _at(self, t):
         """The arrays at steps t, with a leading axis."""
         index = np.asarray(t).astype(int)
         arrays = []
-        for name, axes in (("Q", 2), ("R", 2), ("N", 2), ("target", 1), ("input_target", 1)):
+        for name, axes in AXES.items():
             array = getattr(self, name)
             if array.ndim == axes:
                 arrays.append(array[None])
@@ -66,20 +73,20 @@ class QuadraticCost(Cost):
 
     def value(self, x, u, t):
         """Of each row."""
-        Q, R, N, s, v = self._at(t)
+        Q, R, N, s, v, q, r = self._at(t)
         e, d = x - s, u - v
         left = 0.5 * _times(Q, e) + _times(N, d)
-        return (e * left).sum(-1) + 0.5 * (d * _times(R, d)).sum(-1)
+        return (e * left + q * x).sum(-1) + (0.5 * d * _times(R, d) + r * u).sum(-1)
 
     def gradient(self, x, u, t):
-        """Q e + N d and R d + Nᵀe."""
-        Q, R, N, s, v = self._at(t)
+        """Q e + N d + q and R d + Nᵀe + r."""
+        Q, R, N, s, v, q, r = self._at(t)
         e, d = x - s, u - v
-        return _times(Q, e) + _times(N, d), _times(R, d) + _times(np.swapaxes(N, -1, -2), e)
+        return _times(Q, e) + _times(N, d) + q, _times(R, d) + _times(np.swapaxes(N, -1, -2), e) + r
 
     def expansion(self, x, u, t):
         """Exact."""
-        Q, R, N, _, _ = self._at(t)
+        Q, R, N = self._at(t)[:3]
         blocks = [np.broadcast_to(M, (len(x), *M.shape[1:])) for M in (Q, N, R)]
         return Expansion(*self.gradient(x, u, t), *blocks)
 
