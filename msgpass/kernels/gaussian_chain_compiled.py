@@ -32,11 +32,13 @@ class CompiledSweep(GaussianSweep):
     arrays : GaussianChainArrays
     steady : bool
         Whether the recursion of the covariances may end where they have converged.
+    backward : bool
+        Whether more than totals will be read; a hint.
     """
 
-    def __init__(self, arrays: GaussianChainArrays, steady: bool = True):
+    def __init__(self, arrays: GaussianChainArrays, steady: bool = True, backward: bool = True):
         super().__init__(arrays, columns)
-        self._steady = steady
+        self._steady, self._backward = steady, backward
 
     @cached_property
     def _run(self) -> Run | None:
@@ -45,6 +47,14 @@ class CompiledSweep(GaussianSweep):
             return None
         run = Run(self._given, self._steady)
         return run if run.fine else None
+
+    def _release(self) -> None:
+        """Give the passes' memory back, for the sweep may be part of a cycle that waits for the collector.
+
+        What is read later runs them again, with the same bits.
+        """
+        _ = self.totals, self.converged
+        self.__dict__.pop("_run", None)
 
     def _filter(self, arrays):
         run = self._run if arrays is self._given else None
@@ -64,7 +74,11 @@ class CompiledSweep(GaussianSweep):
         if run is None:
             return super().totals
         run.filter_means()
-        return np.add.reduceat(_terms(run, None), run.rows) + run.quadratic
+        found = np.add.reduceat(_terms(run, None), run.rows) + run.quadratic
+        if not self._backward:
+            self.__dict__["totals"] = found
+            self._release()
+        return found
 
     @cached_property
     def predicted(self) -> tuple[np.ndarray, np.ndarray]:
@@ -102,6 +116,7 @@ class CompiledSweep(GaussianSweep):
             n, ld, rows = run.n, run.family.states, run.groups.total
             V = aligned_empty((rows + 8 * (ld > n)) * n * ld)
             if run.smooth(V, np.empty((len(run.groups.lead), 0))):
+                self._release()
                 return run.s.reshape(run.T, n), run.spread(V, n, ld)[..., :n]
         return super().smoothed
 
@@ -116,6 +131,7 @@ class CompiledSweep(GaussianSweep):
         if not run.smooth(np.empty(0), sums):
             return super().statistics
         of_group = np.diff(run.groups.bounds) @ sums
+        self._release()
         whole, early, Y, first = of_group.reshape(4, n, ld)[..., :n]
         return _statistics(arrays, run, whole, early, Y, first)
 
