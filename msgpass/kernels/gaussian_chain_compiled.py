@@ -74,7 +74,9 @@ class CompiledSweep(GaussianSweep):
         if run is None:
             return super().totals
         run.filter_means()
-        found = np.add.reduceat(_terms(run, None), run.rows) + run.quadratic
+        logdet = np.add.reduceat(run.logdet[run.stored], run.rows)
+        seen = np.add.reduceat(_seen(run), run.rows) if run.masked else run.p * np.diff(self._given.offsets)
+        found = run.quadratic - 0.5 * (logdet + seen * math.log(2 * math.pi))
         if not self._backward:
             self.__dict__["totals"] = found
             self._release()
@@ -147,11 +149,9 @@ def _statistics(arrays: GaussianChainArrays, run: Run, whole, early, Y, first) -
     return Statistics(*moments(mean, arrays.y, arrays.offsets, pairs, rows, first))
 
 
-def _terms(run: Run, quadratic: np.ndarray | None) -> np.ndarray:
-    """-½ (log|S| + p log 2π) of every row, and the quadratic form if given."""
-    seen = (~np.isnan(run.arrays.y)).sum(1) if run.masked else run.p
-    terms = -0.5 * (run.logdet[run.stored] + seen * math.log(2 * math.pi))
-    return terms if quadratic is None else terms + quadratic
+def _seen(run: Run) -> np.ndarray:
+    """Cells of every row that are there, (T,)."""
+    return (~np.isnan(run.arrays.y)).sum(1)
 
 
 def _filtered_cov(run: Run) -> np.ndarray:
@@ -189,7 +189,7 @@ def _filter_pass(run: Run) -> FilterPass:
         v,
         precision,
         np.ascontiguousarray(np.swapaxes(gain, -1, -2)),
-        _terms(run, -0.5 * (v * e).sum(1)),
+        -0.5 * (run.logdet[run.stored] + _seen(run) * math.log(2 * math.pi) + (v * e).sum(1)),
         bad,
         where,
     )

@@ -29,6 +29,9 @@ STILL = 1e-15
 THREADED = 150e-6
 """Seconds of work from which on a second thread pays."""
 
+SHORT = 50_000
+"""Steps of one series up to which, with constant gains in registers, a second thread costs more than it saves."""
+
 CHUNK = 512
 """Steps that a thread does before the other one follows, where a step takes longer than a microsecond or so."""
 
@@ -342,7 +345,8 @@ class Run:
         none, steps = np.empty(0), int(self.groups.steps.max())
         kernels = self.family.kernels
         with compiling("the smoother of linear-Gaussian chains", kernels.backward, kernels.mean_backward):
-            if not self.threaded:
+            little = self.family.in_registers and self.settled_early and self.T < SHORT
+            if not self.threaded or (little and len(self.rows) == 1):
                 self.filter_means()
                 self._adjoin(none, V, sums, 0, len(self.groups.lead))
                 self._mean_back(0, len(self.rows), 0, steps, self._mean_work(len(self.rows)))

@@ -210,6 +210,48 @@ def passes(n: int, p: int) -> SimpleNamespace:
         for g in range(len(lead)):
             low, high = max(first, bounds[g]), min(stop, bounds[g + 1])
             row, pair, last = rows[lead[g]], pairs[lead[g]], steps[g] - 1
+            if high - low == 1:
+                k = members[low]
+                m, used, ready, quadratic = load_matrix(1, n, mean, ms * k), -1, False, 0.0
+                gain, inverse = load_matrix(p, n, Ct, 0), load_matrix(p, p, SI, 0)
+                closed, ahead = Ft, product(gain, Ft)
+                for t in range(last + 1):
+                    s = index[row + t]
+                    at = rows[k] + t
+                    if s != used:
+                        gain, inverse = load_matrix(p, n, Ct, s * pn), load_matrix(p, p, SI, s * pp)
+                        ready = False
+                    elif not ready and fs == 0 and hs == 0:
+                        # m' = m (F - F C H)' + y (F C)' waits for one product a step in place of three.
+                        ahead = product(gain, Ft)
+                        closed = minus(Ft, product(Ht, ahead))
+                        ready = True
+                    used = s
+                    if hs > 0:
+                        Ht = transposed(load_matrix(p, n, H, (row + t) * hs))
+                    if fs > 0 and t < last:
+                        Ft = transposed(load_matrix(n, n, F, (pair + t) * fs))
+                    data = load_matrix(1, p, y, at * p)
+                    v = minus(data, product(m, Ht))
+                    if masked and has_gaps(y, row + t, p):
+                        v = where_known(data, v)
+                        ready = False
+                    e = product(v, inverse)
+                    f = plus(m, product(v, gain))
+                    quadratic -= 0.5 * dot(v, e)
+                    store_matrix(m, m_out, at * n)
+                    store_matrix(f, f_out, at * n)
+                    store_matrix(v, v_out, at * p)
+                    store_matrix(e, e_out, at * p)
+                    if t < last:
+                        if bs > 0:
+                            offset = load_matrix(1, n, b, (pairs[k] + t) * bs)
+                        if ready:
+                            m = plus(product(m, closed), plus(product(data, ahead), offset))
+                        else:
+                            m = plus(product(f, Ft), offset)
+                totals[k] = quadratic
+                continue
             for block in range(low, high, ROWS):
                 count = min(ROWS, high - block)
                 for r in range(count):
@@ -361,6 +403,32 @@ def passes(n: int, p: int) -> SimpleNamespace:
         for g in range(len(lead)):
             low, high = max(first, bounds[g]), min(stop, bounds[g + 1])
             row, pair, last = rows[lead[g]], pairs[lead[g]], steps[g] - 1
+            if high - low == 1:
+                r, used, ready = zero_matrix(1, n), -1, False
+                gain, after = transposed(load_matrix(p, n, Ct, 0)), load_matrix(n, n, U, 0)
+                closed = Fm
+                for t in range(last, -1, -1):
+                    s = index[row + t]
+                    at = rows[members[low]] + t
+                    if s != used:
+                        gain, after = transposed(load_matrix(p, n, Ct, s * pn)), load_matrix(n, n, U, s * nn)
+                        ready = False
+                    elif not ready and fs == 0 and hs == 0:
+                        closed = minus(Fm, product(product(Fm, gain), Hm))
+                        ready = True
+                    used = s
+                    if hs > 0:
+                        Hm = load_matrix(p, n, H, (row + t) * hs)
+                    if fs > 0 and t < last:
+                        Fm = load_matrix(n, n, F, (pair + t) * fs)
+                    e = load_matrix(1, p, e_in, at * p)
+                    back = product(r, Fm)
+                    u = minus(e, product(back, gain))
+                    store_matrix(plus(load_matrix(1, n, f_in, at * n), product(back, after)), s_out, at * n)
+                    r = plus(product(r, closed), product(e, Hm)) if ready else plus(back, product(u, Hm))
+                    store_matrix(r, r_out, at * n)
+                    store_matrix(u, u_out, at * p)
+                continue
             for block in range(low, high, ROWS):
                 count = min(ROWS, high - block)
                 for r in range(count):
