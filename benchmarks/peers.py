@@ -7,7 +7,7 @@ import importlib.metadata
 import importlib.util
 from types import ModuleType
 
-NAMES = ("hmmlearn", "dynamax", "jax", "pomegranate", "torch")
+NAMES = ("hmmlearn", "statsmodels", "dynamax", "jax", "pykalman", "pomegranate", "torch")
 
 
 class NotInstalledError(Exception):

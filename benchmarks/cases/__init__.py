@@ -22,6 +22,8 @@ NAMES = (
     "rnn_step",
     "kept_graph",
     "checkpointed",
+    "kalman_smoother",
+    "kalman_em",
     "scan",
 )
 

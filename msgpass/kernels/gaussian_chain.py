@@ -55,4 +55,4 @@ def sweep(arrays: GaussianChainArrays, backward: bool = True, scan: bool = False
         return GaussianSweep(arrays)
     from msgpass.kernels.gaussian_chain_compiled import CompiledSweep
 
-    return CompiledSweep(arrays)
+    return CompiledSweep(arrays, backward=backward)

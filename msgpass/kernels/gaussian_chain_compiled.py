@@ -1,8 +1,8 @@
 """Readings of a linear-Gaussian chain by the compiled passes.
 
-Where no start is flat and no digits cancel, moments, totals and statistics come from compact passes that
-store no more than they need; other readings, and sequences that are to be redone in square-root form, go
-the way of :class:`~msgpass.kernels.gaussian_chain_sweep.GaussianSweep` with compiled passes beneath.
+Where no start is flat and no digits cancel, moments, totals and statistics come from compact passes that store no more
+than they need; other readings, and sequences that are to be redone in square-root form, go the way of
+:class:`~msgpass.kernels.gaussian_chain_sweep.GaussianSweep` with compiled passes beneath.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from msgpass.kernels import gaussian_chain_columns as columns
 from msgpass.kernels.gaussian_chain_covariance import FINE
+from msgpass.kernels.gaussian_chain_errors import finite
 from msgpass.kernels.gaussian_chain_moments import moments
 from msgpass.kernels.gaussian_chain_passes import Run
 from msgpass.kernels.gaussian_chain_reference import symmetric
@@ -31,11 +32,13 @@ class CompiledSweep(GaussianSweep):
     arrays : GaussianChainArrays
     steady : bool
         Whether the recursion of the covariances may end where they have converged.
+    backward : bool
+        Whether more than totals will be read; a hint.
     """
 
-    def __init__(self, arrays: GaussianChainArrays, steady: bool = True):
+    def __init__(self, arrays: GaussianChainArrays, steady: bool = True, backward: bool = True):
         super().__init__(arrays, columns)
-        self._steady = steady
+        self._steady, self._backward = steady, backward
 
     @cached_property
     def _run(self) -> Run | None:
@@ -45,13 +48,23 @@ class CompiledSweep(GaussianSweep):
         run = Run(self._given, self._steady)
         return run if run.fine else None
 
+    def _release(self) -> None:
+        """Give the passes' memory back, for the sweep may be part of a cycle that waits for the collector.
+
+        What is read later runs them again, with the same bits.
+        """
+        _ = self.totals, self.converged
+        self.__dict__.pop("_run", None)
+
     def _filter(self, arrays):
         run = self._run if arrays is self._given else None
         if run is None:
             run = Run(arrays, self._steady)
-            run.fine
-        done = _filter_pass(run)
+        with np.errstate(all="ignore"):  # of rows that are redone
+            done = _filter_pass(run)
         redone = np.flatnonzero(done.suspicious)
+        for k in redone:
+            finite(arrays, done, k)
         return done, {int(k): filter_sequence(arrays, done, k) for k in redone}
 
     @cached_property
@@ -61,7 +74,13 @@ class CompiledSweep(GaussianSweep):
         if run is None:
             return super().totals
         run.filter_means()
-        return np.add.reduceat(_terms(run, None), run.rows) + run.quadratic
+        logdet = np.add.reduceat(run.logdet[run.stored], run.rows)
+        seen = np.add.reduceat(_seen(run), run.rows) if run.masked else run.p * np.diff(self._given.offsets)
+        found = run.quadratic - 0.5 * (logdet + seen * math.log(2 * math.pi))
+        if not self._backward:
+            self.__dict__["totals"] = found
+            self._release()
+        return found
 
     @cached_property
     def predicted(self) -> tuple[np.ndarray, np.ndarray]:
@@ -99,6 +118,7 @@ class CompiledSweep(GaussianSweep):
             n, ld, rows = run.n, run.family.states, run.groups.total
             V = aligned_empty((rows + 8 * (ld > n)) * n * ld)
             if run.smooth(V, np.empty((len(run.groups.lead), 0))):
+                self._release()
                 return run.s.reshape(run.T, n), run.spread(V, n, ld)[..., :n]
         return super().smoothed
 
@@ -113,6 +133,7 @@ class CompiledSweep(GaussianSweep):
         if not run.smooth(np.empty(0), sums):
             return super().statistics
         of_group = np.diff(run.groups.bounds) @ sums
+        self._release()
         whole, early, Y, first = of_group.reshape(4, n, ld)[..., :n]
         return _statistics(arrays, run, whole, early, Y, first)
 
@@ -128,11 +149,9 @@ def _statistics(arrays: GaussianChainArrays, run: Run, whole, early, Y, first) -
     return Statistics(*moments(mean, arrays.y, arrays.offsets, pairs, rows, first))
 
 
-def _terms(run: Run, quadratic: np.ndarray | None) -> np.ndarray:
-    """-½ (log|S| + p log 2π) of every row, and the quadratic form if given."""
-    seen = (~np.isnan(run.arrays.y)).sum(1) if run.masked else run.p
-    terms = -0.5 * (run.logdet[run.stored] + seen * math.log(2 * math.pi))
-    return terms if quadratic is None else terms + quadratic
+def _seen(run: Run) -> np.ndarray:
+    """Cells of every row that are there, (T,)."""
+    return (~np.isnan(run.arrays.y)).sum(1)
 
 
 def _filtered_cov(run: Run) -> np.ndarray:
@@ -150,18 +169,18 @@ def _predicted_cov(run: Run, filtered: np.ndarray) -> np.ndarray:
 
 
 def _filter_pass(run: Run) -> FilterPass:
-    """All rows written out; sequences that lost digits are marked, and what is there of them means
-    nothing."""
+    """All rows written out; of sequences that lost digits those up to the step where they did."""
+    _ = run.fine
     run.filter_means()
     n, p, ld, lp = run.size
     T, stored, filtered = run.T, run.stored, _filtered_cov(run)
     gain = run.Ct[: (run.Ct.size // (p * ld)) * p * ld].reshape(-1, p, ld)[stored][..., :n]
     precision = run.SI[: (run.SI.size // (p * lp)) * p * lp].reshape(-1, p, lp)[stored][..., :p]
     v, e = run.v.reshape(T, p).copy(), run.e.reshape(T, p)
-    bad = np.zeros(len(run.rows), bool)
-    bad[run.groups.members] = np.repeat(run.report[:, 2] != FINE, np.diff(run.groups.bounds))
-    with np.errstate(all="ignore"):
-        terms = _terms(run, -0.5 * (v * e).sum(1))
+    sizes = np.diff(run.groups.bounds)
+    bad, where = np.zeros(len(run.rows), bool), np.full(len(run.rows), -1)
+    bad[run.groups.members] = np.repeat(run.report[:, 2] != FINE, sizes)
+    where[run.groups.members] = np.repeat(np.where(run.report[:, 2] != FINE, run.report[:, 3], -1), sizes)
     return FilterPass(
         run.m.reshape(T, n).copy(),
         _predicted_cov(run, filtered),
@@ -170,7 +189,7 @@ def _filter_pass(run: Run) -> FilterPass:
         v,
         precision,
         np.ascontiguousarray(np.swapaxes(gain, -1, -2)),
-        terms,
+        -0.5 * (run.logdet[run.stored] + _seen(run) * math.log(2 * math.pi) + (v * e).sum(1)),
         bad,
-        np.full(len(run.rows), -1),
+        where,
     )

@@ -25,6 +25,7 @@ from msgpass.kernels.gaussian_chain_product import (
     subtract,
     transpose,
 )
+from msgpass.kernels.gaussian_chain_types import CANCELLED
 from msgpass.kernels.runtime import jit
 from msgpass.kernels.simd import load, splat, store
 
@@ -34,15 +35,12 @@ JOSEPH = 1e-4
 PIVOT = 1e-11
 """Pivot of S against its diagonal below which too many digits are lost, and the sequence is to be redone."""
 
-LOST = 1e-7
-"""Smoothed against filtered variance below which the sequence is to be redone."""
-
 FINE, REDO = 0, 1
 
 
 def forward_work(n, p, ld, lp):
     """Numbers that `forward` needs as work memory, to be zeroed."""
-    return 9 * ld * ld + 3 * lp * ld + ld * lp + 2 * lp * lp + 8 * lp + ld + 3 * lp + 128
+    return 10 * ld * ld + 3 * lp * ld + 2 * ld * lp + 2 * lp * lp + 3 * ld + 12 * lp + 128
 
 
 @jit
@@ -50,6 +48,25 @@ def has_gaps(y, row, p):
     """Whether a row has a missing cell."""
     for a in range(p):
         if np.isnan(y[row * p + a]):
+            return True
+    return False
+
+
+@jit
+def squares(a, out, count):
+    """Entry by entry."""
+    for i in range(0, count, 8):
+        store(out, i, load(a, i) * load(a, i))
+
+
+@jit
+def cancelled(result, stride, rows, squared, width, P, ld, n, sizes, zeros):
+    """Whether a variance of ``result`` ⊇ A P A' is far below n Σ_j A_ij² P_jj, for A' squared entry by entry."""
+    for j in range(n):
+        sizes[j] = P[j * ld + j]
+    add(1, width, n, sizes, 0, 0, 1, squared, 0, width, zeros, 0, 0, sizes, ld, width, False)
+    for i in range(rows):
+        if not result[i * stride + i] >= n * CANCELLED * sizes[ld + i]:
             return True
     return False
 
@@ -202,6 +219,12 @@ def _forward(
     o += ld * ld
     after = work[o : o + ld * ld]
     o += ld * ld
+    F2 = work[o : o + ld * ld]
+    o += ld * ld
+    H2 = work[o : o + ld * lp]
+    o += ld * lp
+    sizes = work[o : o + 2 * ld + lp]
+    o += 2 * ld + lp
     Hw = work[o : o + lp * ld]
     o += lp * ld
     Wt = work[o : o + lp * ld]
@@ -249,6 +272,7 @@ def _forward(
                             Rw[b * lp + a] = 0.0
                         Rw[a * lp + a] = 1.0
             transpose(Hw, 0, ld, lp, ld, Ht, 0, lp)
+            squares(Ht, H2, n * lp)
             dirty = gaps
         add(p, ld, n, Hw, 0, ld, 1, P, 0, ld, work, 0, 0, Wt, 0, ld, False)
         add(p, lp, n, Wt, 0, ld, 1, Ht, 0, lp, Rw, 0, lp, S, 0, lp, False)
@@ -256,6 +280,9 @@ def _forward(
             for b in range(0, lp, 8):
                 store(S, a * lp + b, splat(0.0))
             S[a * lp + a] = 1.0
+        if cancelled(S, lp, p, H2, lp, P, ld, n, sizes, work):
+            report[0], report[1], report[2], report[3] = s + 1 - base, settled, REDO, t
+            return
         for a in range(p):
             diagonal[a] = S[a * lp + a]
         invert(p, S, lp, pivots, spare, work)
@@ -294,6 +321,10 @@ def _forward(
             add(p, ld, p, Rw, 0, lp, 1, Ct, s * pn, ld, work, 0, 0, B, 0, ld, False)
             add(n, ld, n, A, 0, 1, ld, X, 0, ld, work, 0, 0, after, 0, ld, True)
             add(n, ld, p, Ct, s * pn, 1, ld, B, 0, ld, after, 0, ld, after, 0, ld, True)
+            squares(A, A, n * ld)
+            if cancelled(after, ld, n, A, ld, P, ld, n, sizes, work):
+                report[0], report[1], report[2], report[3] = s + 1 - base, settled, REDO, t
+                return
         mirror(after, 0, ld, n, lanes)
         stream_padded(after, 0, U, s * nn, nn)
         if t == steps - 1:
@@ -301,11 +332,15 @@ def _forward(
         if fs > 0 or t == start:
             place(F, (pair + t) * fs, n, n, Fw, 0, ld)
             transpose(Fw, 0, ld, ld, ld, Ft, 0, ld)
+            squares(Ft, F2, n * ld)
         if qs > 0 or t == start:
             place(Q, (pair + t) * qs, n, n, Qw, 0, ld)
         add(n, ld, n, Fw, 0, ld, 1, after, 0, ld, work, 0, 0, X, 0, ld, False)
         add(n, ld, n, X, 0, ld, 1, Ft, 0, ld, Qw, 0, ld, P1, 0, ld, True)
         mirror(P1, 0, ld, n, lanes)
+        if cancelled(P1, ld, n, F2, ld, after, ld, n, sizes, work):
+            report[0], report[1], report[2], report[3] = s + 1 - base, settled, REDO, t
+            return
         if constant and not gaps:
             steady = still(P1, P, n, ld, tolerance)
             if steady:
@@ -480,7 +515,7 @@ def smoothed(
             subtract(n, ld, n, X, 0, 1, ld, Y, 0, ld, U, s * nn, ld, v, 0, ld, True)
             mirror(v, 0, ld, n, lanes)
             for i in range(n):
-                if not v[i * ld + i] >= LOST * U[s * nn + i * ld + i]:
+                if not v[i * ld + i] >= CANCELLED * U[s * nn + i * ld + i]:
                     return t
             computed = t
         if not summing:

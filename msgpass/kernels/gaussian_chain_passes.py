@@ -1,7 +1,7 @@
 """The compiled passes over a Gaussian chain: work memory, two threads, and which family of kernels runs.
 
-Up to eight states and outputs every matrix is a value in registers, compiled for its sizes; beyond,
-matrices lie in work memory, padded to whole vectors, and products go through register tiles.
+Up to eight states and outputs every matrix is a value in registers, compiled for its sizes; beyond, matrices lie in
+work memory, padded to whole vectors, and products go through register tiles.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from msgpass.kernels import gaussian_chain_small as small
 from msgpass.kernels.gaussian_chain_groups import Groups, groups
 from msgpass.kernels.gaussian_chain_product import padded
 from msgpass.kernels.gaussian_chain_types import GaussianChainArrays
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros, compiling, run_pair, work_memory
+from msgpass.kernels.runtime import aligned_zeros, compiling, run_pair, work_memory
 
 STILL = 1e-15
 """Relative change of all covariances over a step below which the gains are constant."""
@@ -29,9 +29,11 @@ STILL = 1e-15
 THREADED = 150e-6
 """Seconds of work from which on a second thread pays."""
 
+SHORT = 50_000
+"""Steps of one series up to which, with constant gains in registers, a second thread costs more than it saves."""
+
 CHUNK = 512
-"""Steps that a thread does before the other one follows, where a step takes longer than a microsecond or
-so."""
+"""Steps that a thread does before the other one follows, where a step takes longer than a microsecond or so."""
 
 
 class Family(NamedTuple):
@@ -57,8 +59,7 @@ def family(n: int, p: int) -> Family:
 
 
 def flat(array: np.ndarray) -> np.ndarray:
-    """Contiguous float64 numbers; some, where there are none, for kernels read them before they look at
-    their number."""
+    """Contiguous float64 numbers; some where there are none, for kernels read before they count."""
     array = np.ascontiguousarray(array, np.float64).reshape(-1)
     return array if array.size else np.zeros(4096)
 
@@ -339,13 +340,13 @@ class Run:
         )
 
     def smooth(self, V: np.ndarray, sums: np.ndarray) -> bool:
-        """Smoothed means, and covariances to ``V`` or their sums to ``sums``; whether no sequence lost
-        digits."""
+        """Smoothed means, and covariances to ``V`` or their sums to ``sums``; whether no sequence lost digits."""
         self.s, self.lost = np.empty(self.T * self.n), np.full(len(self.groups.lead), -1)
         none, steps = np.empty(0), int(self.groups.steps.max())
         kernels = self.family.kernels
         with compiling("the smoother of linear-Gaussian chains", kernels.backward, kernels.mean_backward):
-            if not self.threaded:
+            little = self.family.in_registers and self.settled_early and self.T < SHORT
+            if not self.threaded or (little and len(self.rows) == 1):
                 self.filter_means()
                 self._adjoin(none, V, sums, 0, len(self.groups.lead))
                 self._mean_back(0, len(self.rows), 0, steps, self._mean_work(len(self.rows)))
@@ -475,7 +476,7 @@ class Run:
         """log|S| of every row stored; others are not to be read."""
         if not self.family.in_registers:
             return self._scale
-        found = np.zeros(len(self._scale))
-        for base, count in zip(self.groups.base, self.report[:, 0], strict=True):
-            found[base : base + count] = np.log(self._scale[base : base + count])
-        return found
+        with np.errstate(all="ignore"):  # what is not stored is whatever lay in memory
+            if len(self.groups.lead) > 1:
+                return np.log(self._scale)
+            return np.log(self._scale[: self.report[0, 0]])

@@ -4,12 +4,13 @@ The same recursions and arguments as in :mod:`~msgpass.kernels.gaussian_chain_co
 :mod:`~msgpass.kernels.gaussian_chain_mean`, without padding. Each pair of sizes is compiled on its own.
 """
 
-from functools import lru_cache
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 
-from msgpass.kernels.gaussian_chain_covariance import FINE, JOSEPH, LOST, PIVOT, REDO, has_gaps
+from msgpass.kernels.gaussian_chain_covariance import FINE, JOSEPH, PIVOT, REDO, has_gaps
+from msgpass.kernels.gaussian_chain_types import CANCELLED
 from msgpass.kernels.runtime import jit
 from msgpass.kernels.small_matrix import (
     below,
@@ -25,6 +26,7 @@ from msgpass.kernels.small_matrix import (
     plus,
     product,
     store_matrix,
+    times,
     transposed,
     unit_matrix,
     where_known,
@@ -49,7 +51,7 @@ def _known_rows(H, R, y, row, n, p, hs, rs, scratch):
             scratch[p * n + a * p + b] = (1.0 if a == b else 0.0) if apart else R[row * rs + a * p + b]
 
 
-@lru_cache(maxsize=None)
+@cache
 def passes(n: int, p: int) -> SimpleNamespace:
     """The passes for n states and p outputs, compiled when they are first called."""
     nn, pn, pp = n * n, p * n, p * p
@@ -98,6 +100,7 @@ def passes(n: int, p: int) -> SimpleNamespace:
             Fm, Qm = load_matrix(n, n, F, pair * fs), load_matrix(n, n, Q, pair * qs)
             Hm, Rm = load_matrix(p, n, H, row * hs), load_matrix(p, p, R, row * rs)
             Ft, Ht = transposed(Fm), transposed(Hm)
+            F2, H2 = times(Ft, Ft), times(Ht, Ht)
             for t in range(last + 1):
                 gaps = masked and has_gaps(y, row + t, p)
                 if steady and not gaps:
@@ -111,19 +114,23 @@ def passes(n: int, p: int) -> SimpleNamespace:
                     _known_rows(H, R, y, row + t, n, p, hs, rs, work)
                     Hm, Rm = load_matrix(p, n, work, 0), load_matrix(p, p, work, pn)
                     Ht = transposed(Hm)
+                    H2 = times(Ht, Ht)
                 elif masked or hs > 0 or rs > 0:
                     Hm, Rm = load_matrix(p, n, H, (row + t) * hs), load_matrix(p, p, R, (row + t) * rs)
                     Ht = transposed(Hm)
+                    H2 = times(Ht, Ht)
                 Wt = product(Hm, P)
                 S = plus(product(Wt, Ht), Rm)
                 inverse, pivots = inverted(S)
-                if below(pivots, diagonal_of(S), PIVOT) or not 0.0 < entries_product(pivots) < np.inf:
+                before = diagonal_of(P)
+                lost = below(pivots, diagonal_of(S), PIVOT) or not 0.0 < entries_product(pivots) < np.inf
+                if lost or below(diagonal_of(S), product(before, H2), n * CANCELLED):
                     status, where = REDO, t
                     break
                 logdet[s] = entries_product(pivots)
                 gain = product(inverse, Wt)
                 after = minus(P, cross(Wt, gain))
-                if below(diagonal_of(after), diagonal_of(P), JOSEPH):
+                if below(diagonal_of(after), before, JOSEPH):
                     rest = minus(unit_matrix(n), cross(Hm, gain))
                     # What is zero but for rounding is zero: what is observed without noise is known.
                     store_matrix(rest, work, 0)
@@ -132,6 +139,9 @@ def passes(n: int, p: int) -> SimpleNamespace:
                             work[i * n + i] = 0.0
                     rest = load_matrix(n, n, work, 0)
                     after = plus(cross(rest, product(P, rest)), cross(gain, product(Rm, gain)))
+                    if below(diagonal_of(after), product(before, times(rest, rest)), n * CANCELLED):
+                        status, where = REDO, t
+                        break
                 after = mirrored(after)
                 store_matrix(after, U, s * nn)
                 store_matrix(gain, Ct, s * pn)
@@ -145,9 +155,13 @@ def passes(n: int, p: int) -> SimpleNamespace:
                 if fs > 0:
                     Fm = load_matrix(n, n, F, (pair + t) * fs)
                     Ft = transposed(Fm)
+                    F2 = times(Ft, Ft)
                 if qs > 0:
                     Qm = load_matrix(n, n, Q, (pair + t) * qs)
                 ahead = mirrored(plus(product(product(Fm, after), Ft), Qm))
+                if below(diagonal_of(ahead), product(diagonal_of(after), F2), n * CANCELLED):
+                    status, where = REDO, t
+                    break
                 if constant and not gaps and not moved(ahead, P, tolerance):
                     steady = True
                     settled = t + 1
@@ -196,6 +210,48 @@ def passes(n: int, p: int) -> SimpleNamespace:
         for g in range(len(lead)):
             low, high = max(first, bounds[g]), min(stop, bounds[g + 1])
             row, pair, last = rows[lead[g]], pairs[lead[g]], steps[g] - 1
+            if high - low == 1:
+                k = members[low]
+                m, used, ready, quadratic = load_matrix(1, n, mean, ms * k), -1, False, 0.0
+                gain, inverse = load_matrix(p, n, Ct, 0), load_matrix(p, p, SI, 0)
+                closed, ahead = Ft, product(gain, Ft)
+                for t in range(last + 1):
+                    s = index[row + t]
+                    at = rows[k] + t
+                    if s != used:
+                        gain, inverse = load_matrix(p, n, Ct, s * pn), load_matrix(p, p, SI, s * pp)
+                        ready = False
+                    elif not ready and fs == 0 and hs == 0:
+                        # m' = m (F - F C H)' + y (F C)' waits for one product a step in place of three.
+                        ahead = product(gain, Ft)
+                        closed = minus(Ft, product(Ht, ahead))
+                        ready = True
+                    used = s
+                    if hs > 0:
+                        Ht = transposed(load_matrix(p, n, H, (row + t) * hs))
+                    if fs > 0 and t < last:
+                        Ft = transposed(load_matrix(n, n, F, (pair + t) * fs))
+                    data = load_matrix(1, p, y, at * p)
+                    v = minus(data, product(m, Ht))
+                    if masked and has_gaps(y, row + t, p):
+                        v = where_known(data, v)
+                        ready = False
+                    e = product(v, inverse)
+                    f = plus(m, product(v, gain))
+                    quadratic -= 0.5 * dot(v, e)
+                    store_matrix(m, m_out, at * n)
+                    store_matrix(f, f_out, at * n)
+                    store_matrix(v, v_out, at * p)
+                    store_matrix(e, e_out, at * p)
+                    if t < last:
+                        if bs > 0:
+                            offset = load_matrix(1, n, b, (pairs[k] + t) * bs)
+                        if ready:
+                            m = plus(product(m, closed), plus(product(data, ahead), offset))
+                        else:
+                            m = plus(product(f, Ft), offset)
+                totals[k] = quadratic
+                continue
             for block in range(low, high, ROWS):
                 count = min(ROWS, high - block)
                 for r in range(count):
@@ -290,7 +346,7 @@ def passes(n: int, p: int) -> SimpleNamespace:
                         X = product(Fm, after)
                         Y = product(N, X)
                         smooth = mirrored(minus(after, cross(X, Y)))
-                        if below(diagonal_of(smooth), diagonal_of(after), LOST):
+                        if below(diagonal_of(smooth), diagonal_of(after), CANCELLED):
                             lost[g] = t
                             break
                         if s != used:
@@ -347,6 +403,32 @@ def passes(n: int, p: int) -> SimpleNamespace:
         for g in range(len(lead)):
             low, high = max(first, bounds[g]), min(stop, bounds[g + 1])
             row, pair, last = rows[lead[g]], pairs[lead[g]], steps[g] - 1
+            if high - low == 1:
+                r, used, ready = zero_matrix(1, n), -1, False
+                gain, after = transposed(load_matrix(p, n, Ct, 0)), load_matrix(n, n, U, 0)
+                closed = Fm
+                for t in range(last, -1, -1):
+                    s = index[row + t]
+                    at = rows[members[low]] + t
+                    if s != used:
+                        gain, after = transposed(load_matrix(p, n, Ct, s * pn)), load_matrix(n, n, U, s * nn)
+                        ready = False
+                    elif not ready and fs == 0 and hs == 0:
+                        closed = minus(Fm, product(product(Fm, gain), Hm))
+                        ready = True
+                    used = s
+                    if hs > 0:
+                        Hm = load_matrix(p, n, H, (row + t) * hs)
+                    if fs > 0 and t < last:
+                        Fm = load_matrix(n, n, F, (pair + t) * fs)
+                    e = load_matrix(1, p, e_in, at * p)
+                    back = product(r, Fm)
+                    u = minus(e, product(back, gain))
+                    store_matrix(plus(load_matrix(1, n, f_in, at * n), product(back, after)), s_out, at * n)
+                    r = plus(product(r, closed), product(e, Hm)) if ready else plus(back, product(u, Hm))
+                    store_matrix(r, r_out, at * n)
+                    store_matrix(u, u_out, at * p)
+                continue
             for block in range(low, high, ROWS):
                 count = min(ROWS, high - block)
                 for r in range(count):

@@ -183,7 +183,7 @@ def _elementwise(method):
     return operation
 
 
-plus, minus = _elementwise("fadd"), _elementwise("fsub")
+plus, minus, times = _elementwise("fadd"), _elementwise("fsub"), _elementwise("fmul")
 
 
 @intrinsic

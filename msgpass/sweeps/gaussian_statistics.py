@@ -57,6 +57,11 @@ def _of_the_sweep(run: GaussianChainRun, family, made: QuadraticInstances) -> Su
     sources = made.latent[:-1] if "y" not in made.parts else made.latent
     if family is run.block.link:
         return run.sweep.statistics.pairs if all(sources) else None
+    if made.latent == [True] and "y" not in made.parts:
+        firsts = run.arrays.arrays.offsets[:-1]
+        if np.array_equal(run.arrays.row_numbers(family), firsts):
+            return run.sweep.statistics.starts
+        return None
     parts = run.arrays.parts
     alone = len(parts) == 1 and parts[0].made.family is family and len(made.latent) == 2
     if alone and made.form in ("linear", "observation") and all(sources) and not made.latent[-1]:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msgpass.kernels.gaussian_chain import GaussianChainArrays, sweep
+from msgpass.kernels.gaussian_chain_compiled import CompiledSweep
 from msgpass.kernels.gaussian_chain_sweep import GaussianSweep
 from tests.msgpass.kernels.gaussian_chain_models import Dense, problem, problems
 
@@ -23,7 +24,7 @@ class AllSquareRoot(GaussianSweep):
         return done, {k: form.filter_sequence(arrays, done, k) for k in range(len(arrays.offsets) - 1)}
 
 
-forms = pytest.mark.parametrize("form", [GaussianSweep, AllSquareRoot])
+forms = pytest.mark.parametrize("form", [GaussianSweep, AllSquareRoot, CompiledSweep])
 
 
 @forms
