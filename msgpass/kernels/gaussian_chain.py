@@ -1,7 +1,7 @@
 """Inference over linear-Gaussian chains: which sweep runs, by size alone.
 
-Small work goes to NumPy, larger work to the compiled passes; they differ by rounding, always in the same way for the same
-shapes.
+Small work goes to NumPy, larger work to the compiled passes; they differ by rounding, always in the same
+way for the same shapes.
 """
 
 from msgpass.kernels.gaussian_chain_sweep import GaussianSweep

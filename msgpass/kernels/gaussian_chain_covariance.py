@@ -8,8 +8,8 @@ Backward, with L = F - F C H, X = F U and N = 0 behind the last row:
 
     V = U - X' N X,   N⁻ = H' S⁻¹ H + L' N L.
 
-Cells that are missing have a zero row in H and a unit row in R, and zeros in S⁻¹. Where U is small against P, the
-step is taken in Joseph's form, (I - C H) P (I - C H)' + C R C', which cannot lose positivity.
+Cells that are missing have a zero row in H and a unit row in R, and zeros in S⁻¹. Where U is small against
+P, the step is taken in Joseph's form, (I - C H) P (I - C H)' + C R C', which cannot lose positivity.
 """
 
 import numpy as np
@@ -46,10 +46,10 @@ def forward_work(n, p, ld, lp):
 @jit
 def has_gaps(y, row, p):
     """Whether a row has a missing cell."""
+    found = False
     for a in range(p):
-        if np.isnan(y[row * p + a]):
-            return True
-    return False
+        found |= np.isnan(y[row * p + a])
+    return found
 
 
 @jit
@@ -61,19 +61,21 @@ def squares(a, out, count):
 
 @jit
 def cancelled(result, stride, rows, squared, width, P, ld, n, sizes, zeros):
-    """Whether a variance of ``result`` ⊇ A P A' is far below n Σ_j A_ij² P_jj, for A' squared entry by entry."""
+    """Whether a variance of ``result`` ⊇ A P A' is far below n Σ_j A_ij² P_jj, for A' squared entry by
+    entry."""
     for j in range(n):
         sizes[j] = P[j * ld + j]
     add(1, width, n, sizes, 0, 0, 1, squared, 0, width, zeros, 0, 0, sizes, ld, width, False)
+    found = False
     for i in range(rows):
-        if not result[i * stride + i] >= n * CANCELLED * sizes[ld + i]:
-            return True
-    return False
+        found |= not result[i * stride + i] >= n * CANCELLED * sizes[ld + i]
+    return found
 
 
 @jit
 def still(new, old, n, ld, tolerance):
-    """Whether no entry moved by more than ``tolerance`` against its row's and column's standard deviations."""
+    """Whether no entry moved by more than ``tolerance`` against its row's and column's standard
+    deviations."""
     for i in range(n):
         if not abs(new[i * ld + i] - old[i * ld + i]) <= tolerance * abs(new[i * ld + i]):
             return False
@@ -121,10 +123,12 @@ def forward(
     report,
     work,
 ):
-    """Filtered covariances, gains and innovation precisions of groups ``g0`` to ``g1``, steps ``start`` to ``stop``.
+    """Filtered covariances, gains and innovation precisions of groups ``g0`` to ``g1``, steps ``start`` to
+    ``stop``.
 
-    Group g is swept for its sequence ``lead[g]``. Rows are stored from ``base[g]`` on; ``index`` says where those of each
-    row of that sequence are. ``report[g]`` is (rows stored, first step from which nothing changes, status, its step).
+    Group g is swept for its sequence ``lead[g]``. Rows are stored from ``base[g]`` on; ``index`` says
+    where those of each row of that sequence are. ``report[g]`` is (rows stored, first step from which
+    nothing changes, status, its step).
     """
     for g in range(g0, g1):
         k = lead[g]
@@ -382,8 +386,8 @@ def adjoint(
 ):
     """N behind the rows ``stop - 1`` down to ``start``, stored from the beginning of ``Ns`` on.
 
-    ``place_of[t]`` says where; ``same[t]`` that neither N nor the row's covariances differ from those of row t + 1.
-    N at every row goes to row ``own + t`` of ``N_at``, if that is wanted.
+    ``place_of[t]`` says where; ``same[t]`` that neither N nor the row's covariances differ from those of
+    row t + 1. N at every row goes to row ``own + t`` of ``N_at``, if that is wanted.
     """
     nn, pn, pp = n * ld, p * ld, p * lp
     lanes = work[ld + lp : ld + lp + 8]
@@ -478,8 +482,8 @@ def smoothed(
 ):
     """Smoothed covariances of rows ``stop - 1`` down to ``start`` to row ``own + t`` of V, or only sums.
 
-    ``sums`` gains Σ V over all rows, Σ V over rows with a successor, Σ N F U over pairs, and V of the first row; V is then
-    empty. Returns the step at which digits were lost, or -1.
+    ``sums`` gains Σ V over all rows, Σ V over rows with a successor, Σ N F U over pairs, and V of the
+    first row; V is then empty. Returns the step at which digits were lost, or -1.
     """
     nn = n * ld
     lanes = work[ld + lp : ld + lp + 8]
@@ -565,7 +569,8 @@ def backward(
     place_of,
     same,
 ):
-    """`adjoint` and `smoothed` of groups ``g0`` to ``g1``, in turns; ``lost[g]`` is the step that lost digits, or -1."""
+    """`adjoint` and `smoothed` of groups ``g0`` to ``g1``, in turns; ``lost[g]`` is the step that lost
+    digits, or -1."""
     nn = n * ld
     ring = work[: CHUNK * nn]
     one, two = adjoint_work(n, p, ld, lp), smoothed_work(n, p, ld, lp)

@@ -1,7 +1,7 @@
 """Sequences of a Gaussian chain that share their covariances: same matrices, same length, same missing cells.
 
-Covariances do not depend on the data, so that one sweep of them does for a whole group, and the means of its series
-are rows of one matrix product.
+Covariances do not depend on the data, so that one sweep of them does for a whole group, and the means of
+its series are rows of one matrix product.
 """
 
 from typing import NamedTuple
@@ -51,7 +51,8 @@ def every_one(lengths: np.ndarray) -> Groups:
 
 
 def groups(arrays: GaussianChainArrays, masked: bool) -> Groups:
-    """By length and missing cells where all matrices are shared; ``masked`` says whether a cell is missing."""
+    """By length and missing cells where all matrices are shared; ``masked`` says whether a cell is
+    missing."""
     lengths = np.diff(arrays.offsets).astype(np.int64)
     shared = all(len(part) == 1 for part in (arrays.cov, arrays.F, arrays.Q, arrays.H, arrays.R))
     if not shared or len(lengths) == 1:

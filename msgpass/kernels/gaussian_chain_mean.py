@@ -176,7 +176,8 @@ def backward(
     u_out,
     work,
 ):
-    """Smoothed means, co-states r at each row and smoothing errors u of some series; `forward` has the groups."""
+    """Smoothed means, co-states r at each row and smoothing errors u of some series; `forward` has the
+    groups."""
     nn, pn = n * ld, p * ld
     o = ld + lp + 8
     Fw = work[o : o + ld * ld]

@@ -19,8 +19,8 @@ from msgpass.kernels.simd import (
     select,
     splat,
     splat_at,
-    store_at,
     store,
+    store_at,
     transpose8,
 )
 from msgpass.kernels.tile import (
@@ -455,7 +455,8 @@ def stream_padded(a, o, out, q, count):
 
 @jit(cache=False)
 def fetch(a, o, count):
-    """Fetch what will be read a step later; rows that are visited backwards are not foreseen by the processor."""
+    """Fetch what will be read a step later; rows that are visited backwards are not foreseen by the
+    processor."""
     for i in range(0, count, 8):
         _prefetch(a, o + i)
 
@@ -464,8 +465,8 @@ def fetch(a, o, count):
 def _sweep_block(typing, count, a, o, stride, pivots, q):
     """Invert an 8 × 8 matrix in registers, sweeping the first ``count`` pivots; the others have to be units.
 
-    Gauss-Jordan without row exchanges, for positive matrices: pivot k is the conditional variance of coordinate
-    k given the ones before.
+    Gauss-Jordan without row exchanges, for positive matrices: pivot k is the conditional variance of
+    coordinate k given the ones before.
     """
     if not isinstance(count, types.IntegerLiteral):
         return None
@@ -513,9 +514,11 @@ def _sweep(count, a, o, stride, pivots, q):
 
 @jit(cache=False)
 def invert(size, a, whole, pivots, work, zeros):
-    """Invert a positive matrix in place, by blocks of eight; ``whole`` rows and columns with units behind ``size``.
+    """Invert a positive matrix in place, by blocks of eight; ``whole`` rows and columns with units behind
+    ``size``.
 
-    ``pivots`` are left behind: the inverse is good if all are positive. ``work`` holds 8 · whole + 64 numbers.
+    ``pivots`` are left behind: the inverse is good if all are positive. ``work`` holds 8 · whole + 64
+    numbers.
     """
     for k in range(0, whole, 8):
         for i in range(8):

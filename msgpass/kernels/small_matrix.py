@@ -1,8 +1,8 @@
 """Small matrices as Numba values: every row a vector in a register, every operation written out.
 
-For matrices of two to four rows the loops, calls and stores around a product cost several times as much as the
-product. The value of a `Matrix` lives in registers, its size is part of its type, and LLVM sees straight code.
-Inside compiled code only, with sizes known at compile time::
+For matrices of two to four rows the loops, calls and stores around a product cost several times as much as
+the product. The value of a `Matrix` lives in registers, its size is part of its type, and LLVM sees straight
+code. Inside compiled code only, with sizes known at compile time::
 
     a = load_matrix(2, 2, array, offset)
     store_matrix(minus(a, cross(b, c)), out, offset)  # a - b.T @ c
@@ -251,7 +251,8 @@ def mirrored(typing, a):
 
 @intrinsic
 def inverted(typing, a):
-    """``(a⁻¹, pivots)`` of a positive matrix, by Gauss-Jordan sweeps; good if the pivots, (1, n), are positive."""
+    """``(a⁻¹, pivots)`` of a positive matrix, by Gauss-Jordan sweeps; good if the pivots, (1, n), are
+    positive."""
     pivots = Matrix(1, a.rows)
     result = types.Tuple((a, pivots))
 
@@ -351,7 +352,8 @@ def below(typing, a, b, share):
 
 @intrinsic
 def moved(typing, new, old, tolerance):
-    """Whether an entry moved by more than ``tolerance`` against its row's and column's standard deviations."""
+    """Whether an entry moved by more than ``tolerance`` against its row's and column's standard
+    deviations."""
 
     def code(context, builder, sig, args):
         a, b = _rows(builder, args[0], new), _rows(builder, args[1], new)
