@@ -15,7 +15,8 @@ from benchmarks.harness import Contender, Problem
 TITLE = "EM iteration of a linear dynamical system"
 ABOUT = (
     "E-step and M-step, float64: new F, Q, H and R from given ones, the start held. msgpass is "
-    "hmm.LinearGaussianSSM with n_iter=1; dynamax its jitted e_step and m_step; pykalman its em with n_iter=1."
+    "hmm.LinearGaussianSSM with n_iter=1; dynamax its jitted e_step and m_step; pykalman its em with "
+    "n_iter=1."
 )
 TOLERANCE = 1e-6
 LEARNED = ("transition_matrix", "transition_covariance", "observation_matrix", "observation_covariance")

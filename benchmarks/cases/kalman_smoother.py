@@ -14,11 +14,12 @@ from benchmarks.harness import Contender, Problem
 
 TITLE = "Kalman smoother"
 ABOUT = (
-    "Smoothed means (T, n) and covariances (T, n, n), float64; model and data lie ready. msgpass runs a kept "
-    "graph and reads m.belief['x'], which goes over to constant gains where the covariances have converged to "
-    "1e-15; 'without convergence' is its kernel with that switched off. statsmodels is its Cython smoother asked "
-    "for smoothed state and covariance only, without (tolerance 0) and with its own convergence switch, one "
-    "series after the other. dynamax is its jitted lgssm_smoother, vmapped over series; pykalman its smooth."
+    "Smoothed means (T, n) and covariances (T, n, n), float64; model and data lie ready. msgpass runs a "
+    "kept graph and reads m.belief['x'], which goes over to constant gains where the covariances have "
+    "converged to 1e-15; 'without convergence' is its kernel with that switched off. statsmodels is its "
+    "Cython smoother asked for smoothed state and covariance only, without (tolerance 0) and with its own "
+    "convergence switch, one series after the other. dynamax is its jitted lgssm_smoother, vmapped over "
+    "series; pykalman its smooth."
 )
 SIZES = ((2, 1), (4, 2), (16, 8), (64, 32))
 TOLERANCE = 1e-7  # dynamax: 1e-8, statsmodels with its convergence switch 2e-9, the others 1e-14

@@ -1,5 +1,5 @@
-"""The compiled passes on what a filter pass left behind, whichever form made it: adjoint, and means of many
-columns.
+"""The compiled passes on what a filter pass left behind, whichever form made it: adjoint, and means of
+many columns.
 
 Signatures are those of :mod:`~msgpass.kernels.gaussian_chain_reference`. The columns of a sequence are
 series that share its covariances.

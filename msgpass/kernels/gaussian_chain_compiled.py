@@ -1,8 +1,8 @@
 """Readings of a linear-Gaussian chain by the compiled passes.
 
-Where no start is flat and no digits cancel, moments, totals and statistics come from compact passes that store no more
-than they need; other readings, and sequences that are to be redone in square-root form, go the way of
-:class:`~msgpass.kernels.gaussian_chain_sweep.GaussianSweep` with compiled passes beneath.
+Where no start is flat and no digits cancel, moments, totals and statistics come from compact passes that
+store no more than they need; other readings, and sequences that are redone in square-root form, go the way
+of :class:`~msgpass.kernels.gaussian_chain_sweep.GaussianSweep` with compiled passes beneath.
 """
 
 from __future__ import annotations

@@ -46,10 +46,10 @@ def forward_work(n, p, ld, lp):
 @jit
 def has_gaps(y, row, p):
     """Whether a row has a missing cell."""
+    found = False
     for a in range(p):
-        if np.isnan(y[row * p + a]):
-            return True
-    return False
+        found |= np.isnan(y[row * p + a])
+    return found
 
 
 @jit
@@ -61,14 +61,15 @@ def squares(a, out, count):
 
 @jit
 def cancelled(result, stride, rows, squared, width, P, ld, n, sizes, zeros):
-    """Whether a variance of ``result`` ⊇ A P A' is far below n Σ_j A_ij² P_jj, for A' squared entry by entry."""
+    """Whether a variance of ``result`` ⊇ A P A' is far below n Σ_j A_ij² P_jj, for A' squared entry by
+    entry."""
     for j in range(n):
         sizes[j] = P[j * ld + j]
     add(1, width, n, sizes, 0, 0, 1, squared, 0, width, zeros, 0, 0, sizes, ld, width, False)
+    found = False
     for i in range(rows):
-        if not result[i * stride + i] >= n * CANCELLED * sizes[ld + i]:
-            return True
-    return False
+        found |= not result[i * stride + i] >= n * CANCELLED * sizes[ld + i]
+    return found
 
 
 @jit
@@ -125,9 +126,9 @@ def forward(
     """Filtered covariances, gains and innovation precisions of groups ``g0`` to ``g1``, steps ``start`` to
     ``stop``.
 
-    Group g is swept for its sequence ``lead[g]``. Rows are stored from ``base[g]`` on; ``index`` says where
-    those of each row of that sequence are. ``report[g]`` is (rows stored, first step from which nothing
-    changes, status, its step).
+    Group g is swept for its sequence ``lead[g]``. Rows are stored from ``base[g]`` on; ``index`` says
+    where those of each row of that sequence are. ``report[g]`` is (rows stored, first step from which
+    nothing changes, status, its step).
     """
     for g in range(g0, g1):
         k = lead[g]
@@ -481,8 +482,8 @@ def smoothed(
 ):
     """Smoothed covariances of rows ``stop - 1`` down to ``start`` to row ``own + t`` of V, or only sums.
 
-    ``sums`` gains Σ V over all rows, Σ V over rows with a successor, Σ N F U over pairs, and V of the first
-    row; V is then empty. Returns the step at which digits were lost, or -1.
+    ``sums`` gains Σ V over all rows, Σ V over rows with a successor, Σ N F U over pairs, and V of the
+    first row; V is then empty. Returns the step at which digits were lost, or -1.
     """
     nn = n * ld
     lanes = work[ld + lp : ld + lp + 8]

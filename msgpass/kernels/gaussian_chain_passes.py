@@ -1,7 +1,7 @@
 """The compiled passes over a Gaussian chain: work memory, two threads, and which family of kernels runs.
 
-Up to eight states and outputs every matrix is a value in registers, compiled for its sizes; beyond, matrices lie in
-work memory, padded to whole vectors, and products go through register tiles.
+Up to eight states and outputs every matrix is a value in registers, compiled for its sizes; beyond,
+matrices lie in work memory, padded to whole vectors, and products go through register tiles.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ THREADED = 150e-6
 """Seconds of work from which on a second thread pays."""
 
 SHORT = 50_000
-"""Steps of one series up to which, with constant gains in registers, a second thread costs more than it saves."""
+"""Steps of one series up to which, with constant gains in registers, a second thread costs more than it
+saves."""
 
 CHUNK = 512
-"""Steps that a thread does before the other one follows, where a step takes longer than a microsecond or so."""
+"""Steps that a thread does before the other one follows, where a step takes longer than a microsecond or
+so."""
 
 
 class Family(NamedTuple):
@@ -340,7 +342,8 @@ class Run:
         )
 
     def smooth(self, V: np.ndarray, sums: np.ndarray) -> bool:
-        """Smoothed means, and covariances to ``V`` or their sums to ``sums``; whether no sequence lost digits."""
+        """Smoothed means, and covariances to ``V`` or their sums to ``sums``; whether no sequence lost
+        digits."""
         self.s, self.lost = np.empty(self.T * self.n), np.full(len(self.groups.lead), -1)
         none, steps = np.empty(0), int(self.groups.steps.max())
         kernels = self.family.kernels

@@ -19,8 +19,8 @@ from msgpass.kernels.simd import (
     select,
     splat,
     splat_at,
-    store_at,
     store,
+    store_at,
     transpose8,
 )
 from msgpass.kernels.tile import (

@@ -1,8 +1,8 @@
 """Small matrices as Numba values: every row a vector in a register, every operation written out.
 
 For matrices of two to four rows the loops, calls and stores around a product cost several times as much as
-the product. The value of a `Matrix` lives in registers, its size is part of its type, and LLVM sees
-straight code. Inside compiled code only, with sizes known at compile time::
+the product. The value of a `Matrix` lives in registers, its size is part of its type, and LLVM sees straight
+code. Inside compiled code only, with sizes known at compile time::
 
     a = load_matrix(2, 2, array, offset)
     store_matrix(minus(a, cross(b, c)), out, offset)  # a - b.T @ c

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from msgpass.errors import NumericalError
+from msgpass.kernels import gaussian_chain
 from msgpass.kernels.gaussian_chain import GaussianChainArrays, sweep
+
+
+@pytest.fixture(params=["reference", "compiled"], autouse=True)
+def either(request, monkeypatch):
+    """Every test with both kinds of passes."""
+    rows = 0 if request.param == "compiled" else 10**9
+    monkeypatch.setattr(gaussian_chain, "COMPILED", rows)
 
 
 def chain(y, cov, F, Q, H, R, flat=None, mean=None) -> GaussianChainArrays:
