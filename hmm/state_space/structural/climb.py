@@ -22,6 +22,10 @@ LOOKED_AT = 5
 """Drawn starts that are evaluated for each one that is climbed from."""
 
 
+LEVEL = 1e-6
+"""Slope below which a climb is at its top: what is left to gain is less than rounding, and a line search
+would look for it eighty times in vain."""
+
 EXACT = 1e-18
 """Of the series' noise: where all variances are below, nothing but rounding is left of it."""
 
@@ -153,11 +157,15 @@ def _climb(likelihood: Likelihood, start: Values, monitor: ConvergenceMonitor) -
         return None
     none = np.full(len(point), np.inf)
     climber, rising = Climber(objective.trial, point, value, slope, -none, none), True
+
+    def rose() -> bool:
+        return float(np.abs(climber.slope).max(initial=0.0)) > LEVEL and climber.climb()
+
     while not (monitor.iter >= monitor.n_iter or monitor.converged):
         before = climber.value
-        rising = rising and climber.climb()
+        rising = rising and rose()
         if rising and climber.value - before < monitor.tol:  # one short step is no sign of the end, two are
-            rising = climber.climb()
+            rising = rose()
         monitor.report(before)
         if not rising and monitor.tol <= 0:
             break
