@@ -5,6 +5,7 @@ Covariances move by their Cholesky factor, whose diagonal is a logarithm: Σ = L
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hmm.learning.lbfgs import Climber
 from hmm.sequences import column_names
 from hmm.state_space.nonlinear_core import COVARIANCES, NAMES, NonlinearCore, Numbers
 from msgpass import run
-from msgpass.errors import DataError, NumericalError, UnsupportedError
+from msgpass.errors import ConvergenceWarning, DataError, NumericalError, UnsupportedError
 
 DEFAULT = ("theta", "transition_covariance", "observation_covariance")
 
@@ -61,9 +62,10 @@ class NonlinearLearner(NonlinearCore):
 
         def trial(point: np.ndarray) -> tuple[float, np.ndarray]:
             try:
-                with np.errstate(all="ignore"):
+                with np.errstate(all="ignore"), warnings.catch_warnings():
+                    warnings.simplefilter("error", ConvergenceWarning)  # a path that is not at rest: too long
                     value, slope = slopes(point)
-            except (DataError, NumericalError, np.linalg.LinAlgError):
+            except (DataError, NumericalError, ConvergenceWarning, np.linalg.LinAlgError):
                 value, slope = -np.inf, np.zeros(len(point))
             if not (np.isfinite(value) and np.isfinite(slope).all()):
                 return -np.inf, np.zeros(len(point))

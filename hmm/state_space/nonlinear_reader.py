@@ -89,7 +89,7 @@ class NonlinearReader(NonlinearCore):
                     f"({steps}, {k})"
                 )
             u[:, 1:] = given
-        ahead = Series(np.zeros((0, 0)), u.reshape(-1, k), [steps + 1] * N)
+        ahead = Series(np.zeros((0, 0)), u.reshape(N * (steps + 1), k), [steps + 1] * N)
         m = run(self.make_graph(numbers, ahead, start, latent=True), self.algebra())
         found = [
             part.reshape(N, steps + 1, *part.shape[1:])[:, 1:] for name in "xy" for part in m.belief[name]

@@ -34,7 +34,8 @@ class Iterated(Linearisation):
         and with covariances that are positive definite; elsewhere full steps are taken.
     start : dict from names to arrays, optional
         Paths to start from, one for each Gaussian variable of the component. By default the smoother that
-        linearises on the way, which needs a proper prior.
+        linearises on the way by ``rule``, or by ``Cubature`` instead of ``Extended``, which is not so easily
+        led astray; it needs a proper prior.
 
     Notes
     -----

@@ -16,6 +16,7 @@ import numpy as np
 
 from msgpass.errors import ConvergenceWarning, DataError, NumericalError, ShapeError, UnsupportedError
 from msgpass.graph import Factor
+from msgpass.linearisation.cubature import Cubature
 from msgpass.linearisation.extended import Extended
 from msgpass.nodes import Parameter, Sequence, as_slice
 from msgpass.plan import resolve, undirected_block
@@ -66,7 +67,7 @@ def iterate(made):
         f"{settings!r} stopped with means still moving by {moved:.2g} of their scale; raise max_iter, add "
         "damping=1.0, or start nearer",
         ConvergenceWarning,
-        stacklevel=2,
+        stacklevel=8,  # where run was called
     )
     return _finish(made, run, affine, means, False, settings.max_iter, history)
 
@@ -79,11 +80,17 @@ def _finish(made, run, affine, means, converged, iterations, history):
 
 
 def _start(made):
-    """The path that the user gives, or the smoother that linearises on the way."""
+    """The path that the user gives, or a smoother that linearises on the way: by the rule itself, or in place
+    of tangents by cubature, which is not so easily led astray."""
     given = made.rule.start
     if given is None:
-        _, affine, _ = made.pass_on_the_way(made.rule.rule)
-        return made.moments(made.run_linear(affine, smooth=True))
+        try:
+            rule = made.rule.rule
+            return made.smoothed(Cubature() if type(rule) is Extended else rule)
+        except NumericalError:  # points may lie where f is not defined
+            if type(rule) is not Extended:
+                raise
+            return made.smoothed(rule)
     means, covs = {}, {}
     for name, node in made.nodes.items():
         rows = node.clock.total if isinstance(node, Sequence) else 1

@@ -99,6 +99,11 @@ class Linearised:
             {n: Report(rule, m) for n, m in found.mean.items()},
         )
 
+    def smoothed(self, rule) -> tuple[Paths, Paths]:
+        """Moments of the smoother that linearises on the way."""
+        found = OnTheWay(self.relations, self.order, self.nodes, rule)
+        return self.moments(self.run_linear(found.affine, smooth=True))
+
     # -- the linear engine -------------------------------------------------------------------------------
 
     def values_of(self, affine: dict[int, Affine]) -> Values:
@@ -117,7 +122,8 @@ class Linearised:
         return values
 
     def run_linear(self, affine: dict[int, Affine], smooth: bool = False):
-        """The stand-in block with these linearisations; ``smooth`` also where the schedule goes forward only."""
+        """The stand-in block with these linearisations; ``smooth`` also where the schedule goes forward
+        only."""
         return self.run_block(self.k, self.surrogates.block, self.values_of(affine), smooth)
 
     def run_block(self, key, block, values: Values, smooth: bool = False):

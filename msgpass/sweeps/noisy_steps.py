@@ -19,6 +19,9 @@ from msgpass.potentials.quadratic import check_covariance
 from msgpass.sweeps.local import call_many, call_one, jacobians, vjp_many, vjp_one
 from msgpass.sweeps.rows import add_rows, per_instance, read
 
+AT_ONCE = 4096
+"""Rows up to which all outputs are differentiated in one call: tracing costs more than arithmetic there."""
+
 
 class NoisySteps:
     """The steps of a family; ``source`` is the position of the Gaussian input (None: there is none)."""
@@ -117,7 +120,9 @@ class LocalFunction:
         """(N, n) → (N, m, n)."""
         s, N = self.steps, len(points)
         arguments = self._arguments(points, self.chosen)
-        if self.vectorized and N:
+        if self.vectorized and 0 < N * s.m <= AT_ONCE:
+            found = self._jacobian_at_once(arguments, N)
+        elif self.vectorized and N:
             found = jacobians(s.family, arguments, [s.source], N)[0][0]
         else:
             found = np.zeros((N, s.m, s.n))
@@ -130,6 +135,21 @@ class LocalFunction:
                 f"{_text(points[bad])}; start elsewhere, or use sigma points, such as Cubature()"
             )
         return found
+
+    def _jacobian_at_once(self, arguments, N: int) -> np.ndarray:
+        """One VJP of m copies of the instances, each with a unit of its own."""
+        s, step = self.steps, self.steps.family.potential
+        copies = [
+            np.repeat(v, s.m, axis=0) if k else v for v, k in zip(arguments, self._stacked, strict=True)
+        ]
+        units = np.tile(np.eye(s.m), (N, 1)).reshape(N * s.m, *s.family.outs[0].slice.shape)
+        if step.vjp is None:
+            from msgpass.interop.differentiators import autograd_vjp
+
+            row = autograd_vjp(step.f, copies, [s.source])[1](units)[0]
+        else:
+            row = vjp_one(s.family, copies, [units])[s.source]
+        return np.zeros((N, s.m, s.n)) if row is None else np.reshape(row, (N, s.m, s.n))
 
     def _jacobian_one(self, inputs) -> np.ndarray:
         s, step = self.steps, self.steps.family.potential
