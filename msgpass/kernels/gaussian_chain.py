@@ -7,8 +7,9 @@ way for the same shapes.
 from msgpass.kernels.gaussian_chain_sweep import GaussianSweep
 from msgpass.kernels.gaussian_chain_types import GaussianChainArrays
 
-COMPILED = 256
-"""Rows from which on the compiled passes run: some tens of milliseconds for NumPy, and for loading them."""
+COMPILED = 64
+"""Rows from which on the compiled passes run. NumPy takes some 5 ms there; loading the passes .4 s a process
+and 2 s the first time on a machine, which a fit of a hundred evaluations wins back."""
 
 __all__ = ["GaussianChainArrays", "GaussianSweep", "sweep"]
 
