@@ -30,8 +30,8 @@ def run_gaussian_chain(x, k: int, block: GaussianChain, algebra, clamp):
     """The chain through its kernels; where a quadratic has no observation form, through those that need
     none."""
     # The execution holds this run; a strong reference back would keep its arrays until the collector comes.
-    execution = weakref.ref(x)
-    tree = lambda: execution().tree(k, block, algebra, clamp)  # noqa: E731
+    execution = weakref.proxy(x)
+    tree = lambda: execution.tree(k, block, algebra, clamp)  # noqa: E731
     try:
         arrays = ChainArrays(block, x.values, x.overridden)
     except NoChainForm:
