@@ -53,18 +53,20 @@ class NonlinearReader(NonlinearCore):
         names = self.numbers().values()
         return float(m.total), {f"{name}_": m.parameters[name] for name in names}
 
-    def forecast(self, X, lengths=None, steps: int = 1, *, inputs=None, future_inputs=None) -> Forecast:
+    def forecast(self, X, lengths=None, steps: int = 1, inputs=None, *, past_inputs=None) -> Forecast:
         """Normal distributions of the states and observations of the next ``steps`` steps, linearised by the
         model's rule.
 
         Parameters
         ----------
-        X, lengths, inputs
+        X, lengths
         steps : int
             How far ahead, h.
-        future_inputs : array-like, (h, k), optional
-            Inputs of the steps to come, zero by default; (N, h, k) with several sequences. A step of a state
-            takes the input of the row that it starts from, so the first forecast uses the last row's.
+        inputs : array-like, (h, k), optional
+            Inputs of the steps to come, zero by default; (N, h, k) with several sequences. A state takes the
+            input of the row that it starts from, so the first forecast has the last row's in its state.
+        past_inputs : array-like, (T, k), optional
+            Inputs of X, unless they are its last columns.
 
         Returns
         -------
@@ -74,14 +76,16 @@ class NonlinearReader(NonlinearCore):
         """
         single = lengths is None and not is_list_of_sequences(X, flat=self.FLAT)
         steps = whole("steps", steps, 1)
-        numbers, series = self._ready(X, None, lengths, inputs)
+        numbers, series = self._ready(X, None, lengths, past_inputs)
         last, N, k = series.offsets[1:] - 1, len(series.lengths), self.n_inputs
         filtered = run(self.make_graph(numbers, series), self.algebra(), ForwardOnly()).forward["x"]
         start = filtered.mean[last], filtered.cov[last]
         u = np.zeros((N, steps + 1, k))
         u[:, 0] = series.u[last]
-        if future_inputs is not None:
-            given = np.asarray(future_inputs, np.float64)
+        if inputs is not None and not k:
+            raise DataError("forecast was given inputs, but this model takes none")
+        if inputs is not None:
+            given = np.asarray(inputs, np.float64)
             given = given[:, None] if given.ndim == 1 and k == 1 else given
             if given.shape not in ((steps, k), (N, steps, k)) or not np.isfinite(given).all():
                 raise ShapeError(

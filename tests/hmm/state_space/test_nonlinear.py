@@ -79,11 +79,11 @@ def test_linear_functions_make_a_linear_model(rule, rng):
         np.testing.assert_allclose(a.mean, b.mean, atol=1e-8)
         np.testing.assert_allclose(a.cov, b.cov, atol=1e-8)
     to_come = rng.normal(size=(3, 1))
-    a = ours.forecast(X, lengths, steps=3, future_inputs=to_come)
-    b = theirs.forecast(X, lengths, steps=3, future_inputs=to_come)
+    a = ours.forecast(X, lengths, steps=3, inputs=to_come)
+    b = theirs.forecast(X, lengths, steps=3, inputs=to_come)
     for part in ("mean", "cov", "state_mean", "state_cov"):
         np.testing.assert_allclose(getattr(a, part), getattr(b, part), atol=1e-7)
-    one = ours.forecast(X[:8], steps=3, future_inputs=to_come)
+    one = ours.forecast(X[:8], steps=3, inputs=to_come)
     np.testing.assert_allclose(one.mean, b.mean[0], atol=1e-7)
     value, states = ours.score_samples(X, lengths)
     assert value == pytest.approx(ours.score(X, lengths=lengths))
@@ -216,6 +216,8 @@ def test_what_cannot_be(tmp_path):
     with pytest.raises(ShapeError, match="start"):
         model.sample(3, start=[1.0])
     with pytest.raises(ShapeError, match="steps to come"):
-        straight().forecast(np.zeros((4, 3)), steps=2, future_inputs=np.zeros((3, 1)))
+        straight().forecast(np.zeros((4, 3)), steps=2, inputs=np.zeros((3, 1)))
+    with pytest.raises(DataError, match="takes none"):
+        model.forecast(np.zeros((4, 1)), inputs=np.zeros((1, 1)))
     with pytest.raises(DataError):
         model.save(tmp_path / "model.safetensors")
