@@ -74,9 +74,8 @@ class CompiledSweep(GaussianSweep):
         if run is None:
             return super().totals
         run.filter_means()
-        logdet = np.add.reduceat(run.logdet[run.stored], run.rows)
         seen = np.add.reduceat(_seen(run), run.rows) if run.masked else run.p * np.diff(self._given.offsets)
-        found = run.quadratic - 0.5 * (logdet + seen * math.log(2 * math.pi))
+        found = run.quadratic - 0.5 * (run.logdets() + seen * math.log(2 * math.pi))
         if not self._backward:
             self.__dict__["totals"] = found
             self._release()

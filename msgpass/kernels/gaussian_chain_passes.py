@@ -451,28 +451,40 @@ class Run:
         """What lies by row of the groups, one entry for every row of the chain."""
         g = self.groups
         whole = compact[: g.total * int(np.prod(shape))].reshape(g.total, *shape)
-        return whole if g.alone else whole[self.row_of_group]
+        if g.alone:
+            return whole
+        if len(g.lead) == 1:
+            return np.broadcast_to(whole, (len(g.members), *whole.shape)).reshape(-1, *shape)
+        return whole[self.row_of_group]
 
     @cached_property
     def row_of_group(self) -> np.ndarray:
         """Row of the groups for every row of the chain, (T,)."""
-        g, found = self.groups, np.empty(self.T, np.int64)
-        for k, group in zip(g.members, np.repeat(np.arange(len(g.lead)), np.diff(g.bounds)), strict=True):
-            found[self.rows[k] : self.rows[k] + g.steps[group]] = np.arange(
-                g.base[group], g.base[group] + g.steps[group]
-            )
-        return found
+        g = self.groups
+        shift = np.empty(len(g.members), np.int64)
+        shift[g.members] = np.repeat(g.base, np.diff(g.bounds))
+        return np.arange(self.T) + np.repeat(shift - self.rows, np.diff(self.arrays.offsets))
+
+    def _stored_by_group(self) -> np.ndarray:
+        """Where the covariances of every row of the groups are stored."""
+        g = self.groups
+        return (
+            self.index
+            if g.alone
+            else self.index[np.arange(g.total) + np.repeat(self.rows[g.lead] - g.base, g.steps)]
+        )
 
     @cached_property
     def stored(self) -> np.ndarray:
         """Where the covariances of every row are stored, (T,)."""
-        g = self.groups
-        if g.alone:
-            return self.index
-        by_group = np.empty(g.total, np.int64)
-        for k, base, steps in zip(g.lead, g.base, g.steps, strict=True):
-            by_group[base : base + steps] = self.index[self.rows[k] : self.rows[k] + steps]
-        return by_group[self.row_of_group]
+        return self.index if self.groups.alone else self._stored_by_group()[self.row_of_group]
+
+    def logdets(self) -> np.ndarray:
+        """Σ log|S| of every sequence, (N,)."""
+        g, found = self.groups, np.empty(len(self.rows))
+        sums = np.add.reduceat(self.logdet[self._stored_by_group()], g.base)
+        found[g.members] = np.repeat(sums, np.diff(g.bounds))
+        return found
 
     @cached_property
     def logdet(self) -> np.ndarray:

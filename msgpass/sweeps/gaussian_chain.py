@@ -10,6 +10,7 @@ filter, swept when they are read:
 
 from __future__ import annotations
 
+import weakref
 from functools import cached_property
 
 import numpy as np
@@ -28,7 +29,9 @@ from msgpass.sweeps.information_chain import InformationChainRun
 def run_gaussian_chain(x, k: int, block: GaussianChain, algebra, clamp):
     """The chain through its kernels; where a quadratic has no observation form, through those that need
     none."""
-    tree = lambda: x.tree(k, block, algebra, clamp)  # noqa: E731
+    # The execution holds this run; a strong reference back would keep its arrays until the collector comes.
+    execution = weakref.proxy(x)
+    tree = lambda: execution.tree(k, block, algebra, clamp)  # noqa: E731
     try:
         arrays = ChainArrays(block, x.values, x.overridden)
     except NoChainForm:
