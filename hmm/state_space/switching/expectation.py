@@ -44,19 +44,21 @@ class Expectation:
         self.series = series
         self._graph: Any = None
 
-    def messages(self, space: SwitchingSpace, schedule=None) -> Messages:
-        """The graph, run with the values of ``space``."""
+    def messages(self, space: SwitchingSpace, schedule=None, regimes: np.ndarray | None = None) -> Messages:
+        """The graph, run with the values of ``space``; with ``regimes``, (T,), given these, which is
+        exact."""
         if self._graph is None:
             self._graph = make_graph(space, self.series)
-        return run(self._graph, schedule=schedule, values=values(space))
+        clamped = {} if regimes is None else {"z": regimes}
+        return run(self._graph, schedule=schedule, values=values(space) | clamped)
 
     def log_likelihood(self, space: SwitchingSpace) -> float:
         """log p(y), approximate."""
         return finite(self.messages(space, ForwardOnly()).total)
 
-    def __call__(self, space: SwitchingSpace) -> Expected:
-        """E-step."""
-        m, n, p = self.messages(space), space.n_states, space.n_outputs
+    def __call__(self, space: SwitchingSpace, regimes: np.ndarray | None = None) -> Expected:
+        """E-step, perhaps given regimes."""
+        m, n, p = self.messages(space, regimes=regimes), space.n_states, space.n_outputs
         total = finite(m.total)
         relations = {
             name: [Relation(s.count, s.mean, s.scatter, len(s.mean) - targets) for s in m.statistics[name]]

@@ -1,9 +1,10 @@
 """Where a fit starts: one state space for all data, and regimes by which its transitions differ.
 
 The likelihood of a switching model has many maxima. The first start fits a :class:`LinearGaussianSSM`, which
-settles the basis of the states, and a Markov-switching autoregression, which says where regimes may lie; the
-matrices of each regime are the M-step given both. Other starts take other autoregressions and, in turn,
-random stretches of the data as regimes.
+settles the basis of the states, and a Markov-switching autoregression, which says where regimes may lie. EM
+as if these were known, which is exact, makes the matrices of each regime: without it, a common state space
+that takes fast regimes for noise leaves the climb on a plateau. Other starts take
+other autoregressions and, in turn, random stretches of the data as regimes.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from hmm.state_space.model import LinearGaussianSSM
 from hmm.state_space.series import Series
 from hmm.state_space.space import StateSpace
 from hmm.state_space.starting import filled
-from hmm.state_space.switching.expectation import Expected, weighted
+from hmm.state_space.switching.expectation import Expectation, Expected, weighted
 from hmm.state_space.switching.maximise import maximise
-from hmm.state_space.switching.space import MATRICES, SwitchingSpace, checked
+from hmm.state_space.switching.space import MATRICES, PROBABILITIES, SwitchingSpace, checked
 from hmm.state_space.switching.structure import SwitchingStructure
 from msgpass.errors import MessagePassingError
 
 ITERATIONS = 30
-"""Of EM for the common state space, and of the autoregression's."""
+"""Of EM for the common state space, for the autoregression, and for the matrices given regimes."""
 
 DOUBT = 0.05
 """Weight of all regimes alike beside what a segmentation says."""
@@ -70,13 +71,28 @@ def starting_space(
     means = {name: getattr(valid, name).mean(0) for name in MATRICES if name in known}
     base = _common(means, series, n, rng, number == 0)
     regimes = _regimes(series, K, n, number, rng)
-    regimes = (1 - DOUBT) * regimes + DOUBT / K
+    soft = (1 - DOUBT) * regimes + DOUBT / K
     space = checked(chance | {name: getattr(base, name) for name in MATRICES} | known, K, n, p, shared)
     own = structure_of(space)
     free = {name: mask for name, mask in own.free.items() if known.get(name) is None}
-    return maximise(space, _expected(base, series, regimes), SwitchingStructure(
-        free, own.types, own.concentrations, own.floors
-    ))  # fmt: skip
+    moved = SwitchingStructure(free, own.types, own.concentrations, own.floors)
+    space = maximise(space, _expected(base, series, soft), moved)
+    return _given_regimes(space, series, regimes.argmax(axis=1), moved)
+
+
+def _given_regimes(
+    space: SwitchingSpace, series: Series, regimes: np.ndarray, structure: SwitchingStructure
+) -> SwitchingSpace:
+    """EM as if regimes were known; their chain stays as it is."""
+    free = {name: mask for name, mask in structure.free.items() if name not in PROBABILITIES}
+    known = SwitchingStructure(free, structure.types, structure.concentrations, structure.floors)
+    expectation = Expectation(series)
+    for _ in range(ITERATIONS):
+        try:
+            space = maximise(space, expectation(space, regimes), known)
+        except (MessagePassingError, np.linalg.LinAlgError):
+            break
+    return space
 
 
 def _sticky(K: int) -> np.ndarray:
