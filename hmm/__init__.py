@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hmm.state_space.model import LinearGaussianSSM
     from hmm.state_space.nonlinear import NonlinearSSM
     from hmm.state_space.structural.model import StructuralTimeSeries
+    from hmm.state_space.switching.model import SwitchingLinearGaussianSSM
 
 __all__ = [
     "GMMHMM",
@@ -59,6 +60,7 @@ __all__ = [
     "ScipyHMM",
     "StructuralTimeSeries",
     "StudentTHMM",
+    "SwitchingLinearGaussianSSM",
     "SwitchingMeanHMM",
     "VariationalCategoricalHMM",
     "VariationalGaussianHMM",
@@ -88,6 +90,7 @@ _HOMES = {
     "ScipyHMM": "hmm.models.scipy_stats",
     "StructuralTimeSeries": "hmm.state_space.structural.model",
     "StudentTHMM": "hmm.models.student_t",
+    "SwitchingLinearGaussianSSM": "hmm.state_space.switching.model",
     "SwitchingMeanHMM": "hmm.models.switching_mean",
     "VariationalCategoricalHMM": "hmm.models.variational_categorical",
     "VariationalGaussianHMM": "hmm.models.variational_gaussian",

@@ -302,8 +302,9 @@ def _model_class(name) -> type:
     from hmm.base import BaseHMM
     from hmm.state_space.model import LinearGaussianSSM
     from hmm.state_space.structural.model import StructuralTimeSeries
+    from hmm.state_space.switching.model import SwitchingLinearGaussianSSM
 
-    bases = (BaseHMM, LinearGaussianSSM, StructuralTimeSeries)
+    bases = (BaseHMM, LinearGaussianSSM, StructuralTimeSeries, SwitchingLinearGaussianSSM)
     if isinstance(name, str) and name in hmm.__all__:
         found = getattr(hmm, name)
         if isinstance(found, type) and issubclass(found, bases):

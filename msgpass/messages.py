@@ -330,10 +330,11 @@ class Messages:
         """
         return paths.k_best(self._x, getattr(name, "name", name), k)
 
-    def mixture(self, name):
+    def mixture(self, name, filtered: bool = False):
         """Posterior of the real variable of a switching chain, one Gaussian a state: ``log_weights`` (T, K),
-        ``means`` (T, K, n), ``covs`` (T, K, n, n). Approximate; see :class:`~msgpass.AssumedDensity`."""
-        return readings.mixture(self._x, getattr(name, "name", name))
+        ``means`` (T, K, n), ``covs`` (T, K, n, n); ``filtered``, given the rows up to each. Approximate; see
+        :class:`~msgpass.AssumedDensity`."""
+        return readings.mixture(self._x, getattr(name, "name", name), filtered)
 
     def converged(self, name) -> np.ndarray:
         """First row within each sequence of a Gaussian chain from which the filter's gains no longer change,

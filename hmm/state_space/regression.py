@@ -121,7 +121,7 @@ def _rows(relation: Relation, offset, W, o_free: bool, own: np.ndarray, ridge: R
     zz, left = _ridged(zz, left, W, ridge)
     moved = W.copy()
     if own.any():
-        moved[:, own] += _least_change(zz[np.ix_(own, own)], left[:, own].T).T
+        moved[:, own] += least_change(zz[np.ix_(own, own)], left[:, own].T).T
     if o_free:
         offset = relation.mean[relation.k :] - moved @ z
     return offset, moved
@@ -135,12 +135,12 @@ def _coupled(relation: Relation, offset, W, free_offset, free, cov, ridge: Ridge
     zz, left = _ridged(zz, left, W, ridge)
     full = np.block([[np.array([[count]]), count * z[None]], [count * z[:, None], zz]])
     masks = np.concatenate([free_offset[:, None], free], axis=1)
-    weight = _precision(cov, masks)
+    weight = precision_of_rows(cov, masks)
     pull = weight @ np.concatenate([count * mean[:, None], left], axis=1)
     rows, columns = np.nonzero(masks)
     system = weight[np.ix_(rows, rows)] * full[np.ix_(columns, columns)]
     moved = np.concatenate([offset[:, None], W], axis=1)
-    moved[rows, columns] += _least_change(system, pull[rows, columns])
+    moved[rows, columns] += least_change(system, pull[rows, columns])
     return moved[:, 0], moved[:, 1:]
 
 
@@ -167,7 +167,7 @@ def _row_of(ridge: Ridge | None, i: int) -> Ridge | None:
     return None if ridge is None else (ridge[0][i : i + 1], ridge[1])
 
 
-def _precision(cov: np.ndarray, free: np.ndarray) -> np.ndarray:
+def precision_of_rows(cov: np.ndarray, free: np.ndarray) -> np.ndarray:
     """Σ⁻¹, with zeros for rows that have no noise and nothing free."""
     noisy = np.diag(cov) > 0
     stuck = free.any(axis=1) & ~noisy
@@ -191,7 +191,7 @@ def inverse(cov: np.ndarray) -> tuple[np.ndarray, int]:
     return half @ half.T / np.outer(unit, unit), int(kept.sum())
 
 
-def _least_change(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+def least_change(A: np.ndarray, b: np.ndarray) -> np.ndarray:
     """A⁻¹ b, or the smallest solution where A is singular (sources that depend on each other), in units in
     which A has ones on its diagonal."""
     scale = np.sqrt(np.maximum(np.diag(A), 0))

@@ -100,7 +100,7 @@ def structure(model, space: StateSpace, n_sequences: int) -> Structure:
             mask = ~_mask(name, held, value.shape)
         if name in COVARIANCES:
             _check_type(name, value, types[name])
-            mask = _free_covariance(name, mask, value, types[name])
+            mask = free_covariance(name, mask, value, types[name])
         if mask.any():
             free[name] = mask
     return Structure(free, types, priors=Priors.of(model.priors, space))
@@ -176,7 +176,7 @@ def _check_type(name: str, cov: np.ndarray, kind: str) -> None:
         )
 
 
-def _free_covariance(name: str, mask: np.ndarray, value: np.ndarray, kind: str) -> np.ndarray:
+def free_covariance(name: str, mask: np.ndarray, value: np.ndarray, kind: str) -> np.ndarray:
     """A covariance moves as a whole, but for rows without noise; of a diagonal one each variance by
     itself."""
     noisy = np.diag(value) > 0

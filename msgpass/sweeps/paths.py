@@ -22,6 +22,7 @@ from msgpass.sweeps.checkpointed_chain import CheckpointedChain
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.readings import full, on_chain, owner
 from msgpass.sweeps.sparse_chain import SparseChainRun
+from msgpass.sweeps.switching_chain import SwitchingRun
 from msgpass.sweeps.windowed import WindowedChain
 
 
@@ -45,6 +46,8 @@ def totals(x, name: str) -> np.ndarray:
     kept = x.runs.get(owner(x, name)[0]) if name in x.plan.owner else None
     if isinstance(kept, CheckpointedChain):
         return np.array(kept.per_sequence, np.float64)
+    if isinstance(kept, SwitchingRun):
+        return kept.per_sequence
     run, _ = _component(x, name, gaussian=True)
     if on_chain(run):
         return np.array(_plain(run).per_sequence, np.float64)
@@ -147,6 +150,11 @@ def _component(x, name: str, gaussian: bool = False):
     x = full(x)
     k, _ = owner(x, name)
     algebra = x.algebras[k]
+    if isinstance(x.runs[k], SwitchingRun):
+        raise UnsupportedError(
+            f"{name!r} belongs to a switching chain, whose {algebra.name} keeps no distribution over whole "
+            "assignments; m.belief and m.mixture have each step's"
+        )
     return x.runs[k], SumProduct() if "step" in algebra.potentials else algebra
 
 

@@ -273,15 +273,17 @@ def parameter(x, name: str):
     return gradient(x, name)
 
 
-def mixture(x, name: str):
+def mixture(x, name: str, filtered: bool):
     """The posterior of a switched variable, one Gaussian a state."""
-    _needs_schedule(x, f"the mixture of {name!r}")
+    if not filtered:
+        _needs_schedule(x, f"the mixture of {name!r}; filtered=True is there")
     run = full(x).runs[owner(x, name)[0]] if name in x.plan.owner else None
     if not isinstance(run, SwitchingRun):
         raise UnavailableError(
             f"{name!r} is no Gaussian chain that states switch, so its posterior is no mixture; read m.belief"
         )
-    return run.mixtures
+    run.impossible()
+    return run.filtered if filtered else run.mixtures
 
 
 def linearised_names(x) -> list[str]:

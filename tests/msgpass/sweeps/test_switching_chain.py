@@ -226,6 +226,13 @@ def test_forward_only_is_the_filter():
     m = run(g, schedule=ForwardOnly())
     assert m.total == run(g).total
     np.testing.assert_array_equal(m.forward["z"], run(g).forward["z"])
+    mixture = m.mixture("x", filtered=True)
+    np.testing.assert_array_equal(mixture.log_weights, m.forward["z"])
+    np.testing.assert_allclose(m.totals("x").sum(), m.total)
+    with pytest.raises(UnavailableError, match="filtered=True"):
+        m.mixture("x")
+    with pytest.raises(UnsupportedError, match=r"m.mixture"):
+        run(g).sample("z", 0)
     with pytest.raises(UnavailableError, match="ForwardOnly"):
         m.belief["z"]
 
