@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from msgpass.algebra.base import Algebra
-from msgpass.errors import GraphError
+from msgpass.errors import DataError, GraphError
 
 
 class Dual(NamedTuple):
@@ -53,7 +53,7 @@ class Tangent(Algebra):
         if not isinstance(directions, dict) or not directions:
             raise GraphError('Tangent takes directions by name, such as Tangent({"w": direction})')
         self.directions = {
-            getattr(name, "name", name): np.asarray(d, dtype=float) for name, d in directions.items()
+            key: _real(key, d) for key, d in ((getattr(k, "name", k), d) for k, d in directions.items())
         }
         self.over = over
 
@@ -61,3 +61,10 @@ class Tangent(Algebra):
         return self is other
 
     __hash__ = object.__hash__
+
+
+def _real(name: str, direction) -> np.ndarray:
+    try:
+        return np.asarray(direction, dtype=float)
+    except (TypeError, ValueError) as problem:
+        raise DataError(f"Tangent: the direction of {name!r} is no array of numbers: {problem}") from None

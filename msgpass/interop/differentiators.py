@@ -7,6 +7,7 @@ cotangent, tangents)``, the derivative of the VJP along the tangents.
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 
 import numpy as np
@@ -138,7 +139,6 @@ def autograd_hvp(gradient, inputs, tangents, what: str):
     """
     autograd_box()
     from autograd.builtins import tuple as boxed_tuple
-    from autograd.core import make_vjp
 
     inputs = list(inputs)
     wanted = [k for k, v in enumerate(inputs) if np.asarray(v).dtype.kind == "f"]
@@ -150,11 +150,13 @@ def autograd_hvp(gradient, inputs, tangents, what: str):
             own[k] = part
         found = gradient(*own)
         given[:] = [k for k in wanted if found[k] is not None]
+        if any(getattr(found[k], "dtype", None) == object for k in given):
+            raise TypeError("np.array([…]) of traced numbers gives an array of objects; use np.stack([…])")
         return boxed_tuple(tuple(found[k] for k in given))
 
     point = boxed_tuple(tuple(_as_float(inputs[k]) for k in wanted))
     try:
-        pull, _ = make_vjp(of_wanted, point)
+        pull, _ = quiet(of_wanted, point)
         silent = [k for k in wanted if k not in given and tangents[k] is not None]
         zero = [np.zeros_like(_as_float(inputs[k])) for k in given]
         if not given:
@@ -163,11 +165,11 @@ def autograd_hvp(gradient, inputs, tangents, what: str):
             # Something moves to which no gradient is given: that part is not symmetric, and the transpose is
             # taken by a second pass, for a VJP is linear in its cotangent.
             def along(cotangents):
-                pulled = make_vjp(of_wanted, point)[0](cotangents)
+                pulled = quiet(of_wanted, point)[0](cotangents)
                 parts = zip(pulled, (tangents[k] for k in wanted), strict=True)
                 return sum((p * t).sum() for p, t in parts if t is not None)
 
-            found = dict(zip(given, make_vjp(along, boxed_tuple(tuple(zero)))[0](1.0), strict=True))
+            found = dict(zip(given, quiet(along, boxed_tuple(tuple(zero)))[0](1.0), strict=True))
         else:
             moved = tuple(z if tangents[k] is None else tangents[k] for k, z in zip(given, zero, strict=True))
             found = dict(zip(wanted, pull(moved), strict=True))
@@ -185,6 +187,17 @@ def autograd_hvp(gradient, inputs, tangents, what: str):
             "into arrays, or give its own hvp="
         ) from problem
     return [np.asarray(found[k]) if k in given else None for k in range(len(inputs))]
+
+
+def quiet(f, point):
+    """``make_vjp`` where a gradient may be constant: autograd warns of what depends on nothing, and the
+    gradient of what is linear does not.
+    """
+    from autograd.core import make_vjp
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Output seems independent of input")
+        return make_vjp(f, point)
 
 
 def autograd_contraction(f, inputs, wanted, source, units, rows):

@@ -16,7 +16,7 @@ import numpy as np
 from msgpass.algebra import Gaussian, MaxProduct, SumProduct, Tangent
 from msgpass.algebra.tangent import Dual
 from msgpass.errors import DataError, ImpossibleEvidenceError, NumericalError, UnsupportedError
-from msgpass.nodes import Observation, Sequence, Slice
+from msgpass.nodes import Observation, Parameter, Sequence, Slice
 from msgpass.plan import (
     GaussianChain,
     Losses,
@@ -400,7 +400,7 @@ class Execution:
                 f"Tangent runs forward only, so {self.schedule!r} has nothing to drop or "
                 "recompute; use Sequential()"
             )
-        check_directions(self.values, self.tangent_algebra.directions)
+        check_directions(self.plan.graph, self.values, self.tangent_algebra.directions)
 
     def push_tangents(self) -> None:
         """Directional derivatives forward over the plan."""
@@ -421,11 +421,15 @@ class Execution:
         self.tangents = tangents
 
 
-def check_directions(values, directions) -> None:
+def check_directions(graph, values, directions) -> None:
     """Directions have the names and shapes of real values, and are finite."""
     for name, direction in directions.items():
-        if name not in values or values[name].dtype.kind != "f":
-            given = [n for n, v in values.items() if v.dtype.kind == "f"]
+        given = [
+            n
+            for n, v in values.items()
+            if v.dtype.kind == "f" and isinstance(graph.nodes.get(n), Parameter | Observation)
+        ]
+        if name not in given:
             raise DataError(
                 f"Tangent has a direction for {name!r}, which is no parameter or real "
                 f"observation; the graph has {', '.join(given) or 'none'}"

@@ -101,7 +101,7 @@ class SecondOrder:
     def __init__(self, x, directions: dict[str, np.ndarray], kept: dict | None = None):
         from msgpass.sweeps.execution import Tangents, check_directions
 
-        check_directions(x.values, directions)
+        check_directions(x.plan.graph, x.values, directions)
         self.x, self.kept = x, {} if kept is None else kept
         self.tangents = Tangents(x.plan.graph, x.values, directions)
         self.values = DualValues(x.values, self.tangents)

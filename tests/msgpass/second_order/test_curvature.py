@@ -282,6 +282,22 @@ def test_a_loss_that_cannot_be_traced_is_refused_and_an_hvp_helps():
     np.testing.assert_allclose(found.matrix, np.diag([3.0, 12.0]))
 
 
+def test_gradients_in_arrays_of_objects_are_named():
+    g = FactorGraph()
+    g.factor(Loss(lambda w: (w[0] * w[1], (np.array([w[1], w[0]]),))), g.parameter("w", [1.0, 2.0]))
+    with pytest.raises(UnsupportedError, match=r"gradients of loss 'loss'.*use np\.stack"):
+        hessian(g)
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_a_linear_step_has_no_curvature_and_no_warning(vectorized):
+    g = FactorGraph()
+    w, s = g.parameter("w", [1.0, 2.0]), g.sequence("s", length=1, shape=(2,))
+    g.factor(Step(lambda w: w), w, out=s[0])
+    g.factor(Loss(lambda s: (0.25 * (s**4).sum(), (s**3,)), vectorized=vectorized), s[:])
+    np.testing.assert_allclose(hessian(g).matrix, np.diag([3.0, 12.0]))
+
+
 @pytest.mark.parametrize("vectorized", [False, True])
 def test_a_target_without_a_gradient_may_move(vectorized, rng):
     """What is said to an input moves with every other, though nothing is said to some."""
@@ -367,6 +383,12 @@ def test_wrong_arguments():
             newton_direction(g, **bad)
     with pytest.raises(DataError, match="no parameter"):
         run(g, Tangent({"v": np.ones(3)}, over=Adjoint()))
+    with pytest.raises(DataError, match="no array of numbers"):
+        Tangent({"w": "up"})
+    computed = step_graph()
+    for over in (None, Adjoint()):
+        with pytest.raises(DataError, match="'h', which is no parameter"):
+            run(computed, Tangent({"h": np.ones(computed["h"].shape)}, over=over))
     with pytest.raises(UnavailableError, match="the parameters are w"):
         hessian(g, ["v"])
     with pytest.raises(DataError, match="a list"):
