@@ -20,6 +20,13 @@ from msgpass.kernels.gaussian_chain_types import FilterPass, GaussianChainArrays
 
 RANK = 1e-13
 
+COMPILED = 128
+"""Rows times states from which on the compiled form runs, as far as ``MOST_STATES``. NumPy takes 20 to 40 ms
+there for filter and smoother."""
+
+MOST_STATES = 32
+"""Filter and smoother take 90% of NumPy's time there, more with 64 states."""
+
 
 def root(cov: np.ndarray) -> np.ndarray:
     """B with B Bᵀ = cov (…, n, n), which may be singular."""
@@ -36,8 +43,22 @@ def triangle(rows: np.ndarray) -> np.ndarray:
     return np.linalg.qr(rows[order], mode="r")
 
 
+def compiled(rows: int, n: int) -> bool:
+    """Whether the compiled form runs."""
+    return rows * n >= COMPILED and n <= MOST_STATES
+
+
 def filter_sequence(arrays: GaussianChainArrays, done: FilterPass, k: int) -> np.ndarray:
     """Overwrite sequence k of a pass; U^{½} of its rows, (L, n, n)."""
+    if compiled(int(arrays.offsets[k + 1] - arrays.offsets[k]), arrays.mean.shape[-1]):
+        from msgpass.kernels.gaussian_chain_square_root_compiled import filter_compiled
+
+        return filter_compiled(arrays, done, k)
+    return filter_reference(arrays, done, k)
+
+
+def filter_reference(arrays: GaussianChainArrays, done: FilterPass, k: int) -> np.ndarray:
+    """:func:`filter_sequence` in NumPy."""
     first, end = arrays.offsets[k], arrays.offsets[k + 1]
     n = arrays.mean.shape[-1]
     roots = np.zeros((end - first, n, n))
@@ -125,6 +146,15 @@ class Smoothed(NamedTuple):
 
 def smooth_sequence(arrays: GaussianChainArrays, roots: np.ndarray, k: int) -> Smoothed:
     """Gains, smoothed covariances and lag-one covariances of sequence k."""
+    if compiled(*roots.shape[:2]):
+        from msgpass.kernels.gaussian_chain_square_root_compiled import smooth_compiled
+
+        return smooth_compiled(arrays, roots, k)
+    return smooth_reference(arrays, roots, k)
+
+
+def smooth_reference(arrays: GaussianChainArrays, roots: np.ndarray, k: int) -> Smoothed:
+    """:func:`smooth_sequence` in NumPy."""
     L, n = roots.shape[:2]
     gains, factors, lag = np.zeros((L - 1, n, n)), np.zeros((L, n, n)), np.zeros((L - 1, n, n))
     factors[-1] = roots[-1]
@@ -153,22 +183,28 @@ def smooth_means(gains: np.ndarray, predicted: np.ndarray, filtered: np.ndarray)
 def disagreement(arrays: GaussianChainArrays, k: int, means, r, e) -> float:
     """How far smoothed means (L, n) of sequence k are from what they satisfy, x′ − F x − b = Q r′ and
     y − H x = R e, in units of the terms."""
-    worst, first = 0.0, arrays.offsets[k]
-    for t in range(len(means)):
-        seen = ~np.isnan(arrays.y[first + t])
-        pairs = [
-            (
-                arrays.y[first + t][seen],
-                at(arrays.H, first + t)[seen],
-                at(arrays.R, first + t)[seen] @ e[t],
-                t,
-            )
-        ]
-        if t + 1 < len(means):
-            j = first - k + t
-            pairs.append((means[t + 1] - at(arrays.b, j), at(arrays.F, j), at(arrays.Q, j) @ r[t + 1], t))
-        for left, A, noise, row in pairs:
-            size = np.abs(left) + np.abs(A) @ np.abs(means[row]) + np.abs(noise)
-            gap = np.abs(left - A @ means[row] - noise)
-            worst = max(worst, float((gap / np.where(size > 0, size, 1.0)).max(initial=0.0)))
+    first, L = int(arrays.offsets[k]), len(means)
+    rows, pairs = slice(first, first + L), slice(first - k, first - k + L - 1)
+    F, Q, b, H, R = (
+        part if len(part) == 1 else part[of]
+        for part, of in zip(arrays[3:8], (pairs, pairs, pairs, rows, rows), strict=True)
+    )
+    y = arrays.y[rows]
+    parts = (
+        (np.where(np.isnan(y), 0.0, y), H, means, R, e, ~np.isnan(y)),
+        (
+            means[1:] - b,
+            F,
+            means[:-1],
+            Q,
+            r[1:],
+            True,
+        ),
+    )
+    worst = 0.0
+    for left, A, x, V, source, counts in parts:
+        noise = (V @ source[..., None])[..., 0]
+        size = np.abs(left) + (np.abs(A) @ np.abs(x)[..., None])[..., 0] + np.abs(noise)
+        gap = np.abs(left - (A @ x[..., None])[..., 0] - noise) / np.where(size > 0, size, 1.0)
+        worst = max(worst, float(np.where(counts, gap, 0.0).max(initial=0.0)))
     return worst

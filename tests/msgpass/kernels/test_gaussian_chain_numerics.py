@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from msgpass.errors import NumericalError
-from msgpass.kernels import gaussian_chain
+from msgpass.kernels import gaussian_chain, gaussian_chain_square_root
 from msgpass.kernels.gaussian_chain import GaussianChainArrays, sweep
 
 
@@ -15,6 +15,7 @@ def either(request, monkeypatch):
     """Every test with both kinds of passes."""
     rows = 0 if request.param == "compiled" else 10**9
     monkeypatch.setattr(gaussian_chain, "COMPILED", rows)
+    monkeypatch.setattr(gaussian_chain_square_root, "COMPILED", rows)
 
 
 def chain(y, cov, F, Q, H, R, flat=None, mean=None) -> GaussianChainArrays:
