@@ -10,6 +10,9 @@ from msgpass.kernels.gaussian_chain_types import GaussianChainArrays
 COMPILED = 256
 """Rows from which on the compiled passes run: some tens of milliseconds for NumPy, and for loading them."""
 
+BLOCKS = 1024
+"""Rows from which on a scan goes by compiled blocks, or, over several sequences, by compiled passes."""
+
 __all__ = ["GaussianChainArrays", "GaussianSweep", "sweep"]
 
 
@@ -46,11 +49,15 @@ def sweep(arrays: GaussianChainArrays, backward: bool = True, scan: bool = False
     >>> found.totals.round(6), found.smoothed[0][:, 0].round(4)
     (array([-8.731711]), array([1.8483, 2.4573, 2.7949, 3.5299]))
     """
-    if scan:
+    rows, outputs = arrays.y.shape
+    if scan and (rows < BLOCKS or not outputs):
         from msgpass.kernels import gaussian_chain_scan
 
         return GaussianSweep(arrays, gaussian_chain_scan)
-    rows, outputs = arrays.y.shape
+    if scan:
+        from msgpass.kernels.gaussian_chain_scan_blocks import BlockSweep
+
+        return BlockSweep(arrays)
     if rows < COMPILED or not outputs:
         return GaussianSweep(arrays)
     from msgpass.kernels.gaussian_chain_compiled import CompiledSweep

@@ -33,6 +33,8 @@ class CompiledSweep(GaussianSweep):
         Whether the recursion of the covariances may end where they have converged.
     """
 
+    _runs = Run
+
     def __init__(self, arrays: GaussianChainArrays, steady: bool = True):
         super().__init__(arrays, columns)
         self._steady = steady
@@ -42,7 +44,7 @@ class CompiledSweep(GaussianSweep):
         """The compact passes; None where they do not do."""
         if self._given.flat.shape[1]:
             return None
-        run = Run(self._given, self._steady)
+        run = self._runs(self._given, self._steady)
         return run if run.fine else None
 
     def _filter(self, arrays):
