@@ -27,7 +27,7 @@ import numpy as np
 
 from msgpass.kernels import gaussian_chain_covariance as covariance
 from msgpass.kernels.gaussian_chain_compiled import CompiledSweep
-from msgpass.kernels.gaussian_chain_passes import Run, flat
+from msgpass.kernels.gaussian_chain_passes import Run, flat, seconds
 from msgpass.kernels.gaussian_chain_reference import symmetric
 from msgpass.kernels.gaussian_chain_scan_blocks_carry import carry, work_size
 from msgpass.kernels.gaussian_chain_types import at
@@ -44,6 +44,9 @@ CHUNK, LARGEST = 64, 1024
 
 LEAST = 1024
 """Rows a block."""
+
+WORTH = 600e-6
+"""Seconds of filtering from which on blocks pay; their calls take some 200 µs."""
 
 
 class Segment(NamedTuple):
@@ -92,9 +95,9 @@ def close(one: np.ndarray, other: np.ndarray) -> bool:
     return bool((np.abs(one - other) <= AGREE * scale[:, None] * scale).all())
 
 
-def blocks(rows: int) -> int:
+def blocks(rows: int, n: int, p: int) -> int:
     """How many, by size alone."""
-    return min(processors(), rows // LEAST)
+    return min(processors(), rows // LEAST) if seconds(rows, n, p) > WORTH else 1
 
 
 class BlockRun(Run):
@@ -103,8 +106,8 @@ class BlockRun(Run):
     @cached_property
     def cuts(self) -> np.ndarray:
         """Where the blocks begin."""
-        count = blocks(self.T) if len(self.rows) == 1 else 1
-        return np.arange(count) * self.T // max(count, 1)
+        count = blocks(self.T, self.n, self.p) if len(self.rows) == 1 else 1
+        return np.arange(count) * self.T // count
 
     @cached_property
     def fine(self) -> bool:
