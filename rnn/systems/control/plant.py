@@ -61,7 +61,7 @@ class Plant:
         self.states, self.inputs = whole("states", states), whole("inputs", inputs)
         self.timed, self.dt = timed, dt
         self.vectorized = f.vectorized if isinstance(f, Step) else vectorized
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
         self.function = derivatives.by_rows(function, self.vectorized, timed)
 
     def __repr__(self) -> str:

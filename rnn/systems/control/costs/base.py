@@ -43,7 +43,7 @@ class Cost:
     def check(self, name: str, states: int, inputs: int) -> None:
         """Raise an error where the cost is of other sizes; a terminal cost has no inputs."""
 
-    def __add__(self, other: Cost) -> Cost:
+    def __add__(self, other: object) -> Cost:
         if not isinstance(other, Cost):
             wrap = "; wrap the function: SmoothCost(f)" if callable(other) else ""
             raise DataError(f"a cost is added to a cost, got {type(other).__name__}{wrap}")
