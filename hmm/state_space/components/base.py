@@ -84,7 +84,10 @@ class Component(ABC):
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or "." in self.name:
-            raise DataError(f"a component's name is a string without a dot, got {self.name!r}")
+            raise DataError(
+                f"a component's name, its first argument, is a string without a dot, got {self.name!r}; give "
+                f"settings by keyword, as in Seasonal(period=12)"
+            )
         self.check()
 
     def check(self) -> None:
