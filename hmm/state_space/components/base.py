@@ -178,7 +178,10 @@ def held(
     if value is None:
         return None
     try:
-        array = np.broadcast_to(np.asarray(value, dtype=float), shape).copy()
+        array = np.asarray(value, dtype=float)
+        if array.ndim and array.shape != shape:  # a number stands for all, an array for itself
+            raise ValueError
+        array = np.broadcast_to(array, shape).copy()
     except (TypeError, ValueError):
         what = "a number" if not shape else f"{shape[0]} numbers" if len(shape) == 1 else f"of shape {shape}"
         raise DataError(f"{name} is {what}, or None to be estimated; got {value!r}") from None

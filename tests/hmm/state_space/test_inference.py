@@ -263,7 +263,8 @@ def test_a_change_of_basis_changes_the_states_alone(case, seed):
 def test_a_forecast_needs_no_state_that_is_not_seen():
     """The first of two walks is observed, the second never: ∞ · 0 = 0."""
     two = LinearGaussianSSM(2, initial="diffuse", transition_matrix=np.eye(2),
-                            transition_covariance=np.eye(2), observation_matrix=[[1.0, 0.0]], observation_covariance=1.0)  # fmt: skip
+                            transition_covariance=np.eye(2), observation_matrix=[[1.0, 0.0]],
+                            observation_covariance=1.0)  # fmt: skip
     one = LinearGaussianSSM(1, initial="diffuse", transition_matrix=1.0, transition_covariance=1.0,
                             observation_matrix=1.0, observation_covariance=1.0)  # fmt: skip
     y = [1.0, 3.0, np.nan, 2.0]

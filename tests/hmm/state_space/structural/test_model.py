@@ -331,6 +331,8 @@ def test_misread_arguments_are_named():
         model.parameters_ = [1.0, 2.0]
     with pytest.raises(DataError, match=r"parameter level.variance is not an array of numbers"):
         model.parameters_ = {"level.variance": "a"}
+    with pytest.raises(DataError, match="coef is 2 numbers"):
+        structural.AR(order=2, coef=[0.2])
     with pytest.raises(DataError, match=r"Seasonal\(period=12\)"):
         structural.Seasonal(12)
     driven = structural.StructuralTimeSeries(
