@@ -31,7 +31,7 @@ class NonlinearSSM(NonlinearLearner, NonlinearReader):
     linearisation : msgpass.linearisation.Linearisation, optional
         ``Extended()`` by default; ``Iterated()``, ``Unscented()``, ``Cubature()``, ``GaussHermite(order)``.
     n_inputs : int
-        The last columns of X are so many inputs. They may come by ``inputs=`` instead.
+        How many inputs f and h take. They are the last columns of X, or come by ``inputs=``.
     vectorized : bool
         Whether f and h also take states and inputs with an axis in front, (…, n): much the quicker.
     learned : list of str, optional
@@ -57,7 +57,8 @@ class NonlinearSSM(NonlinearLearner, NonlinearReader):
     climbs it by L-BFGS with its exact gradient (the motion of the linearisation included). EM would climb
     another function, for the expectations are not of the model that the likelihood belongs to.
 
-    Functions are not written to files; keep the attributes.
+    Functions are not written to files, so that ``save`` is an error: keep the attributes (``np.savez``), and
+    give them to the constructor.
 
     Examples
     --------
