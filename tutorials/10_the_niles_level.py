@@ -185,7 +185,7 @@ top.step(
 )
 top.set(xlim=(1870, 1991), ylabel="flow, 10⁸ m³")
 top.set_title("The Nile at Aswan", loc="left")
-top.legend(frameon=False, loc="upper right")
+top.legend(frameon=False, loc="upper right", ncols=3)
 for kind, colour, name in (("irregular", GREY, "outliers"), ("level", BLUE, "breaks of the level")):
     left_axes.vlines(
         years + (0.4 if kind == "level" else 0), 0, found[kind], color=colour, lw=1.2, label=name
