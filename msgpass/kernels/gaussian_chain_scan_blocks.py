@@ -20,7 +20,7 @@ behind it, or digits cancel, the rest goes one row after another.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np

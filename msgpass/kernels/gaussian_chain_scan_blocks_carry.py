@@ -7,7 +7,7 @@ filter's covariance ends (Särkkä & García-Fernández 2021; de Jong 1991 carri
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 from msgpass.kernels import gaussian_chain_small as small
 from msgpass.kernels.gaussian_chain_product import add, place, subtract
@@ -25,7 +25,7 @@ def carry(n: int, p: int) -> Callable:
     return _small(n, p) if n <= small.MOST_STATES and p <= small.MOST_OUTPUTS else _large
 
 
-@lru_cache(maxsize=None)
+@cache
 def _small(n: int, p: int) -> Callable:
     pn, pp = p * n, p * p
 
