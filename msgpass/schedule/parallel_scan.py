@@ -40,8 +40,7 @@ class ParallelScan(Schedule):
       smoothing; of 10⁴ rows in 0.7 and 0.8 to 0.9 from 8 states on, with fewer it is Sequential's sweep. A
       block is an element until its start is forgotten, and goes on as an ordinary one; where a coordinate
       without noise is never forgotten, log Z and smoother take 0.9 to 1.1 of the time. Several sequences,
-      flat starts and messages against time go as under Sequential, shorter chains by a tree of elements in
-      NumPy;
+      flat starts and messages against time go as under Sequential, shorter chains by a tree in NumPy;
     - the backward pass of a vectorised recurrence without a compiled kernel in 1/12 for a state of 2 numbers
       and 1/3 for 8.
 

@@ -82,8 +82,7 @@ def test_both_kinds_of_window_occur(cut, size, varying):
         found = kernel.BlockSweep(given_arrays)
         assert found._run is not None
         assert len(found._run.cuts) == 2
-        none = not (forgets or varying)  # covariances are constant, and means do not forget
-        assert [w.forgets for w in found._run.windows] == ([] if none else [forgets])
+        assert [w.forgets for w in found._run.windows] == [forgets]
         np.testing.assert_allclose(found.smoothed[0], GaussianSweep(given_arrays).smoothed[0], **CLOSE)
 
 
