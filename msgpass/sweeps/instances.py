@@ -375,7 +375,8 @@ class QuadraticInstances:
         cannot be done.
         """
         if self.form == "prior":
-            blocks, Q, b = [], self.part("cov", j), self.part("mean", j)
+            blocks: list[Any] = []
+            Q, b = self.part("cov", j), self.part("mean", j)
             roles = ("", "mean", "cov")
         else:
             blocks, Q, b = self.affine(j)
