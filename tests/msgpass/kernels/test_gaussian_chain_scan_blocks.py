@@ -23,6 +23,7 @@ def cut(monkeypatch):
     def set_to(count):
         monkeypatch.setattr(kernel, "blocks", lambda rows, n, p: count)
         monkeypatch.setattr(kernel, "CHUNK", 8)
+        monkeypatch.setattr(kernel, "SHORT", 0)
 
     set_to(2)
     return set_to
