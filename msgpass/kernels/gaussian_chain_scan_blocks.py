@@ -27,7 +27,7 @@ import numpy as np
 
 from msgpass.kernels import gaussian_chain_covariance as covariance
 from msgpass.kernels.gaussian_chain_compiled import CompiledSweep
-from msgpass.kernels.gaussian_chain_passes import Run, flat, seconds
+from msgpass.kernels.gaussian_chain_passes import SHORT, Run, flat, seconds
 from msgpass.kernels.gaussian_chain_reference import symmetric
 from msgpass.kernels.gaussian_chain_scan_blocks_carry import carry, work_size
 from msgpass.kernels.gaussian_chain_types import at
@@ -194,7 +194,7 @@ class BlockRun(Run):
             return False
         self.index[few:] = self.index[few - 1]
         self.segments = [Segment(0, self.T, first.report)]
-        if first.fine:
+        if first.fine and not (self.family.in_registers and self.T < SHORT):
             self._forget_at_constant_gains(int(first.report[1]))
         return True
 

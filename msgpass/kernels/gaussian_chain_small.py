@@ -410,10 +410,11 @@ def passes(n: int, p: int) -> SimpleNamespace:
             low, high = max(first, bounds[g]), min(stop, bounds[g + 1])
             row, pair, last = rows[lead[g]], pairs[lead[g]], steps[g] - 1
             if high - low == 1:
-                r, used, ready = zero_matrix(1, n), -1, False
+                r = zero_matrix(1, n) if end > last else load_matrix(1, n, work, 0)
+                used, ready = -1, False
                 gain, after = transposed(load_matrix(p, n, Ct, 0)), load_matrix(n, n, U, 0)
                 closed = Fm
-                for t in range(last, -1, -1):
+                for t in range(min(end, last + 1) - 1, start - 1, -1):
                     s = index[row + t]
                     at = rows[members[low]] + t
                     if s != used:
@@ -434,6 +435,7 @@ def passes(n: int, p: int) -> SimpleNamespace:
                     r = plus(product(r, closed), product(e, Hm)) if ready else plus(back, product(u, Hm))
                     store_matrix(r, r_out, at * n)
                     store_matrix(u, u_out, at * p)
+                store_matrix(r, work, 0)
                 continue
             for block in range(low, high, ROWS):
                 count = min(ROWS, high - block)

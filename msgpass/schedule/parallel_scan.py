@@ -35,9 +35,10 @@ class ParallelScan(Schedule):
       is nothing to win;
     - counts and best paths under one transition in its time, for Sequential cuts such chains itself; up to
       1.6 times as long where it may use segments that forget their start, from 6 states on;
-    - one Gaussian chain of 10⁵ rows: log Z in 0.6 to 0.7 of its time, the smoother in 0.7 (4 states) to 0.9
-      (2, 16), with constant gains in 0.7 (2, 4) to 1 (8), for Sequential has both processors at work in
-      smoothing; of 10⁴ rows in 0.7 and 0.8 to 0.9 from 8 states on, with fewer it is Sequential's sweep. A
+    - one Gaussian chain of 10⁵ rows: with matrices by step log Z in 0.6 to 0.7 of its time and the
+      smoother in 0.7 to 0.9, for Sequential has both processors at work in smoothing; where the gains settle,
+      log Z in 0.6 (16 states) to 1 (2) and the smoother in 0.9 to 1.3 (worst at 8). Of 10⁴ rows from 8 states
+      on, by step, 0.7 and 0.7 to 1; otherwise it is Sequential's sweep. A
       block is an element until its start is forgotten, and goes on as an ordinary one; where a coordinate
       without noise is never forgotten, log Z and smoother take 0.9 to 1.1 of the time. Several sequences,
       flat starts and messages against time go as under Sequential, shorter chains by a tree in NumPy;

@@ -23,6 +23,7 @@ def cut(monkeypatch):
     def set_to(count):
         monkeypatch.setattr(kernel, "blocks", lambda rows, n, p: count)
         monkeypatch.setattr(kernel, "CHUNK", 8)
+        monkeypatch.setattr(kernel, "SHORT", 0)
 
     set_to(2)
     return set_to
@@ -151,6 +152,24 @@ def test_the_same_bits_each_time(cut):
     one, other = (kernel.BlockSweep(arrays) for _ in range(2))
     for a, b in zip((one.totals, *one.smoothed), (other.totals, *other.smoothed), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("varying", ["", "FH"])
+def test_adjoint_takes_up_what_is_behind(cut, size, varying):
+    """Rows are swept where they are asked for, and no others."""
+    arrays = problem(np.random.default_rng(10), *size, (200,), varying)
+    run = kernel.BlockRun(arrays)
+    assert run.fine
+    run.filter_means()
+    none = np.empty(0), np.empty((1, 0))
+    run.s, run.lost = np.full(200 * run.n, np.nan), np.full(1, -1)
+    behind = run._nothing_behind()
+    run._back(120, 200, *none, *behind)
+    swept = ~np.isnan(run.s.reshape(200, -1)).any(1)
+    np.testing.assert_array_equal(swept, np.arange(200) >= 120)
+    run._back(0, 120, *none, *behind)
+    np.testing.assert_allclose(run.s.reshape(200, -1), GaussianSweep(arrays).smoothed[0], **CLOSE)
 
 
 def test_blocks_by_size_alone(monkeypatch):
