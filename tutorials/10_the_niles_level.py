@@ -7,9 +7,8 @@
 #     y_t = μ_t + ε_t,   ε ~ N(0, σ²_ε),        μ_{t+1} = μ_t + η_t,   η ~ N(0, σ²_η)
 #
 # and everything about it is messages: the filter goes forward, the smoother back, the likelihood is the
-# total,
-# its gradient what arrives at the two variances. At the end the messages say that the model is wrong, and
-# where: something happened between 1898 and 1899.
+# total, its gradient what arrives at the two variances. At the end the messages say that the model is wrong,
+# and where: something happened between 1898 and 1899.
 
 # %%
 import sys
@@ -66,8 +65,7 @@ assert abs(m.parameters["q"]) < 1e-6 and abs(m.parameters["r"]) < 1e-6
 # ## The level, and what comes
 #
 # `components_` is the smoothed level with its variance, here with 95 % intervals. Where nothing is observed
-# the
-# level is a bridge over the gap, as wide as it must be; a forecast is a bridge with one end.
+# the level is a bridge over the gap, as wide as it must be; a forecast is a bridge with one end.
 
 # %%
 parts = model.components_
@@ -111,8 +109,7 @@ assert found["level"][years == 1899] < -3 and found["irregular"][years == 1913] 
 # ## A step in 1899
 #
 # So give the model a step, a regressor that is 0 before 1899 and 1 from then on. Its coefficient is a state
-# like
-# the level, flat at the start and never disturbed.
+# like the level, flat at the start and never disturbed.
 
 # %%
 step = (years >= 1899).astype(float)
@@ -128,11 +125,9 @@ assert broken.parameters_["level.variance"] < 1e-6 < model.parameters_["level.va
 assert size / error < -8
 
 # %% [markdown]
-# The level's variance is now zero, as far as digits go. All its wandering was this one step, and what
-# remains is
-# noise about two constants, whose difference is the difference of two means. The auxiliary residuals of the
-# new
-# model still know 1913, and no break.
+# The level's variance is now zero, as far as digits go. All its wandering was this one step, and what remains
+# is noise about two constants, whose difference is the difference of two means. The auxiliary residuals of
+# the new model still know 1913, and no break.
 
 # %%
 left = broken.auxiliary_residuals()
@@ -142,8 +137,7 @@ assert np.nanmax(np.abs(left["level"])) < 2.5 and left["irregular"][years == 191
 
 # %% [markdown]
 # (Do not compare the two log-likelihoods by their size. A coefficient with a flat density brings its unit
-# with
-# it: twice the step, half the density. Models with the same regressors, in the same units, do compare.)
+# with it: twice the step, half the density. Models with the same regressors, in the same units, do compare.)
 #
 # ## When?
 #
@@ -183,22 +177,22 @@ figure = plt.figure(figsize=(9, 6.4), layout="constrained")
 top, left_axes, right_axes = figure.subplot_mosaic("AA;BC", height_ratios=(3, 2)).values()
 top.plot(years, y, ".", color="black", ms=4)
 later = np.arange(1971, 1991)
-for x, own in ((years, parts["level"]), (later, ahead)):
+for x, own, style, name in ((years, parts["level"], "-", "the level"), (later, ahead, "--", "flows to come")):
     top.fill_between(x, own.lower, own.upper, color=BLUE, alpha=0.15, lw=0)
-    top.plot(x, own.mean, color=BLUE, lw=1.6, label="level, and forecast; 95 %" if x is years else None)
+    top.plot(x, own.mean, style, color=BLUE, lw=1.6, label=f"{name}, 95 %")
 top.step(
     years, broken.components_.signal.mean, where="mid", color=ORANGE, lw=1.4, label="with a step in 1899"
 )
 top.set(xlim=(1870, 1991), ylabel="flow, 10⁸ m³")
 top.set_title("The Nile at Aswan", loc="left")
-top.legend(frameon=False, loc="upper right")
+top.legend(frameon=False, loc="upper right", ncols=3)
 for kind, colour, name in (("irregular", GREY, "outliers"), ("level", BLUE, "breaks of the level")):
     left_axes.vlines(
         years + (0.4 if kind == "level" else 0), 0, found[kind], color=colour, lw=1.2, label=name
     )
 for line in (-3, 3):
     left_axes.axhline(line, color="black", lw=0.5, ls=":")
-left_axes.set(ylim=(-4, 4), ylabel="t")
+left_axes.set(ylim=(-4, 4), ylabel="t-value")
 left_axes.set_title("Auxiliary residuals", loc="left", fontsize=11)
 left_axes.legend(frameon=False, loc="upper right", ncols=2, fontsize=8)
 near = (years[1:] >= 1890) & (years[1:] <= 1908)

@@ -2,15 +2,12 @@
 # # A seasonal forecast
 #
 # Carbon dioxide in the air at Mauna Loa, month by month from 1958 to 2001: it rises, it breathes with the
-# forests
-# of the north once a year, and five months are missing. A structural model says just that, a trend, a season
-# and
-# noise, and each of them may change slowly. How slowly is what is estimated.
+# forests of the north once a year, and five months are missing. A structural model says just that, a trend, a
+# season and noise, and each of them may change slowly. How slowly is what is estimated.
 #
 # The airline model of Box and Jenkins is the classic for such series; the basic structural model is its
-# relative
-# with parts that have names. (Where seasons grow with the level, as those of airline passengers do, take
-# logarithms first. Here they hardly do.)
+# relative with parts that have names. (Where seasons grow with the level, as those of airline passengers do,
+# take logarithms first. Here they hardly do.)
 
 # %%
 import sys
@@ -33,9 +30,8 @@ assert np.isnan(y).sum() == 5 and len(y) - now == 120
 # ## A model and its parts
 #
 # All that is fitted sees the series up to 1991; the ten years after it are for later. `basic` is trend,
-# season
-# and noise. In its trigonometric form the season is a sum of waves of 12, 6, 4, … months, which turn and
-# change.
+# season and noise. In its trigonometric form the season is a sum of waves of 12, 6, 4, … months, which turn
+# and change.
 
 # %%
 past = y[:now]
@@ -46,18 +42,14 @@ assert variances["trend.slope_variance"] < 1e-5 < variances["trend.level_varianc
 
 # %% [markdown]
 # Four variances, from four hundred months. The level wanders by a sixth of a ppm a month beyond what the
-# slope says, the
-# slope by a few thousandths. The months that are missing need no care: they say nothing, and are left out of
-# the
-# sum exactly.
+# slope says, the slope by a few thousandths. The months that are missing need no care: they say nothing, and
+# are left out of the sum exactly.
 #
 # ## How many waves?
 #
 # Likelihoods of models with different numbers of flat starts do not compare: each flat state brings a unit
-# with
-# it. What compares is how well each month is foretold by those before it, once the starts are known, here
-# after
-# four years: Σ log p(y_t | y_1 … y_{t−1}), from the forward messages.
+# with it. What compares is how well each month is foretold by those before it, once the starts are known,
+# here after four years: Σ log p(y_t | y_1 … y_{t−1}), from the forward messages.
 
 
 # %%
@@ -84,8 +76,7 @@ assert best == 4 and scores[1] < scores[2] < scores[3] < scores[4] > scores[6]
 # ## Is it right?
 #
 # Under the model the standardised one-step errors are white noise of variance 1. Tests of that, and the
-# months
-# that surprise most, given all others:
+# months that surprise most, given all others:
 
 # %%
 print(model.diagnostics())
@@ -96,16 +87,13 @@ assert ("trend", "1991-07") in [(kind, months[t]) for kind, t, _ in model.auxili
 
 # %% [markdown]
 # Pinatubo erupted in June 1991, and that carbon dioxide grew more slowly in the two years after it is well
-# known.
-# From data that end in 1991 the model sees the first sign of it.
+# known. From data that end in 1991 the model sees the first sign of it.
 #
 # ## Ten years ahead
 #
 # Now the forecast, beside three others that differ in what may change. "straight" is a regression on a line
-# and a
-# fixed season: nothing changes but the noise. "fixed season" lets the trend change and not the season.
-# "smooth"
-# has a trend whose slope alone is disturbed, as in a cubic spline.
+# and a fixed season: nothing changes but the noise. "fixed season" lets the trend change and not the season.
+# "smooth" has a trend whose slope alone is disturbed, as in a cubic spline.
 
 # %%
 waves = {"period": 12, "form": "trigonometric", "harmonics": best}
@@ -137,14 +125,11 @@ for name, own in candidates.items():
 
 # %% [markdown]
 # The straight line is sure of itself and wrong: half of what came lies outside of its intervals, for it has
-# no way
-# to say that the future may not go on as the past did. The smooth trend has the opposite fault. Its slope
-# has to
-# follow every wiggle of the level, so that after ten years it knows nothing. Where both level and slope may
-# change, the data put the wiggles into the level and leave the slope steady, and the intervals hold. (They
-# are wide
-# on the safe side: these ten years were calm. The parameters are taken as known, so that intervals are not
-# exact.)
+# no way to say that the future may not go on as the past did. The smooth trend has the opposite fault. Its
+# slope has to follow every wiggle of the level, so that after ten years it knows nothing. Where both level
+# and slope may change, the data put the wiggles into the level and leave the slope steady, and the intervals
+# hold. (They are wide on the safe side: these ten years were calm. The parameters are taken as known, so that
+# intervals are not exact.)
 
 # %%
 assert inside["straight"] < 0.6 and inside["all may change"] > 0.95
@@ -154,9 +139,8 @@ assert max(told, key=lambda name: told[name]) == "all may change"
 # %% [markdown]
 # ## A year that is lost
 #
-# Take 1975 away and ask the smoother. Its estimates use both sides of the gap, and the noise of single
-# months is
-# in the intervals of what is observed, not in those of the signal.
+# Take 1975 away and ask the smoother. Its estimates use both sides of the gap, and the noise of single months
+# is in the intervals of what is observed, not in those of the signal.
 
 # %%
 lost = np.array([month.startswith("1975") for month in months])
@@ -170,8 +154,7 @@ assert np.sqrt((gap**2).mean()) < 1.5 * spread.mean() and (np.abs(gap) < 3 * spr
 # ## What the parts say
 #
 # With all data, the slope of the trend is the growth of carbon dioxide in a year, and the season's range is
-# how
-# deeply the forests breathe.
+# how deeply the forests breathe.
 
 # %%
 model.fit(y)

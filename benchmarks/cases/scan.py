@@ -13,7 +13,8 @@ from benchmarks.harness import Contender, Problem
 TITLE = "A scan over one long chain"
 ABOUT = (
     "Under ParallelScan, then under Sequential: one chain of tables with one transition, or with one a step, "
-    "and one Gaussian chain (a random stable system), on graphs that are kept: expected counts at every "
+    "and one Gaussian chain (a random stable system, whose gains settle, or with an observation matrix a "
+    "step), on graphs that are kept: expected counts at every "
     "parameter, the log messages of every step, the best path; filter and smoother. Under Sequential, chains "
     "of tables with one transition have both processors at work as well."
 )
@@ -25,7 +26,7 @@ LARGEST = 40_000_000  # entries of transitions by step
 
 
 def problems(effort: Effort) -> Iterator[Problem]:
-    """Tables of 2 to 16 states (64 with ``full``), states of 2 and 4 real numbers."""
+    """Tables of 2 to 16 states (64 with ``full``), states of 2 to 16 real numbers."""
     for length in STEPS[effort]:
         for states in (*STATES, 32, 64) if effort == "full" else STATES:
             for by_step in (False, True):
@@ -36,9 +37,12 @@ def problems(effort: Effort) -> Iterator[Problem]:
                     kind = "a transition a step" if by_step else "one transition"
                     label = f"T={length}, K={states}, {kind}: {reading.__doc__}"
                     yield _problem(label, made, length)
-    for n, p in ((2, 1), (4, 2)):
-        made = partial(_gaussian, n, p, STEPS[effort][0])
-        yield _problem(f"T={STEPS[effort][0]}, {n} states, {p} outputs: smoother", made, STEPS[effort][0])
+    for length in STEPS[effort][:2]:
+        for n, p in ((2, 1), (4, 2), (8, 4), (16, 8)):
+            for by_step in (False, True):
+                made = partial(_gaussian, n, p, length, by_step)
+                kind = "an observation matrix a step" if by_step else "constant"
+                yield _problem(f"T={length}, {n} states, {p} outputs, {kind}: smoother", made, length)
 
 
 def _problem(label: str, made: Callable, length: int) -> Problem:
@@ -87,7 +91,7 @@ def _tables(states: int, length: int, by_step: bool, reading: Callable, schedule
     return partial(reading, g, schedule)
 
 
-def _gaussian(n: int, p: int, length: int, schedule) -> Contender:
+def _gaussian(n: int, p: int, length: int, by_step: bool, schedule) -> Contender:
     from msgpass import FactorGraph, Quadratic, run
 
     rng, g = np.random.default_rng(0), FactorGraph()
@@ -97,7 +101,10 @@ def _gaussian(n: int, p: int, length: int, schedule) -> Contender:
     g.factor(Quadratic.prior(np.zeros(n), np.eye(n)), x[0])
     g.factor(Quadratic.linear_gaussian(F, np.eye(n)), x[:-1], x[1:])
     y = g.observe("y", rng.normal(size=(length, p)))
-    g.factor(Quadratic.observation(rng.normal(size=(p, n)), np.eye(p)), x[:], y[:])
+    H = rng.normal(size=(p, n))
+    if by_step:
+        H = H * (1 + 0.1 * rng.normal(size=(length, 1, 1)))
+    g.factor(Quadratic.observation(H, np.eye(p)), x[:], y[:])
 
     def smoother() -> dict[str, object]:
         m = run(g, schedule=schedule)

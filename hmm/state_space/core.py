@@ -133,6 +133,11 @@ class Core(Estimator):
         """Inputs end to end, one row a step."""
         U, _ = end_to_end(inputs, None, flat=True)
         u = np.asarray(rows_of_numbers(U, flat=True), np.float64)
+        if k == 0:
+            raise DataError(
+                f"{what} were given, but this {type(self).__name__} takes none; give it "
+                "transition_input_matrix or observation_input_matrix"
+            )
         if len(u) != n_rows or (k is not None and u.shape[1] != k):
             raise ShapeError(f"{what} have shape {u.shape}, wanted ({n_rows}, {'k' if k is None else k})")
         return check_inputs(u, what)

@@ -45,8 +45,19 @@ def observed(
         return array[rows] if space.varies(f"observation_{name}") else array[None]
 
     H, D, d, R = map(part, ("matrix", "input_matrix", "offset", "covariance"))
-    mean = times(H, states.mean) + times(D, series.u[rows]) + d
-    cov = H @ states.cov @ np.swapaxes(H, -1, -2) + R
+    x, P = states
+    open_ = ~np.isfinite(
+        np.diagonal(P, axis1=-2, axis2=-1)
+    )  # ∞ · 0 = 0: what a row does not see, it does not need
+    if open_.any():
+        x = np.where(open_, 0.0, x)
+        P = np.where(open_[:, :, None] | open_[:, None, :], 0.0, P)
+    mean = times(H, x) + times(D, series.u[rows]) + d
+    cov = H @ P @ np.swapaxes(H, -1, -2) + R
+    if open_.any():
+        unknown = ((H != 0) & open_[:, None, :]).any(axis=-1)
+        mean = np.where(unknown, np.nan, mean)
+        cov = np.where(unknown[:, :, None] | unknown[:, None, :], np.inf, cov)
     return mean, (cov + np.swapaxes(cov, -1, -2)) / 2
 
 

@@ -41,9 +41,8 @@ class LinearGaussianSSM(Learner, Reader):
     frozen : list of str or dict, optional
         What a fit leaves as it is: names, or name → True or a mask of the entries that are held.
     transition_covariance_type, observation_covariance_type, initial_covariance_type : str
-        "full"; "diag"; "spherical", a multiple of the identity; or "scaled", a multiple of the matrix that "
-        "the fit
-        starts from. States or outputs whose noise is zero at the start have none at the end.
+        "full"; "diag"; "spherical", a multiple of the identity; or "scaled", a multiple of the matrix that
+        the fit starts from. States or outputs whose noise is zero at the start have none at the end.
     priors : dict, optional
         A covariance → (degrees ν, scale Ψ), inverse Wishart; "transition_matrix" or "observation_matrix" →
         (mean M, precision Λ), normal with covariances Q (or R) ⊗ Λ⁻¹. A number stands for a multiple of the

@@ -22,17 +22,27 @@ class NonlinearSSM(NonlinearLearner, NonlinearReader):
     transition, observation : callable or msgpass.Step
         f and h, of a state (n,), then of the inputs (k,) where there are some, then of θ where it is given;
         to (n,) and (p,). Written with NumPy functions they are differentiated by autograd; a Step brings
-        its own derivatives (``Step.from_jax``). transition_covariance, observation_covariance : array, (n,
-        n) and (p, p) Q and R, or numbers. initial_mean, initial_covariance : array, (n,) and (n, n) theta :
-        array, optional Numbers that f and h read and a fit may move. linearisation :
-        msgpass.linearisation.Linearisation, optional ``Extended()`` by default; ``Iterated()``,
-        ``Unscented()``, ``Cubature()``, ``GaussHermite(order)``. n_inputs : int The last columns of X are
-        so many inputs. They may come by ``inputs=`` instead. vectorized : bool Whether f and h also take
-        states and inputs with an axis in front, (…, n): much the quicker. learned : list of str, optional
+        its own derivatives (``Step.from_jax``).
+    transition_covariance, observation_covariance : array, (n, n) and (p, p)
+        Q and R, or numbers.
+    initial_mean, initial_covariance : array, (n,) and (n, n)
+    theta : array, optional
+        Numbers that f and h read and a fit may move.
+    linearisation : msgpass.linearisation.Linearisation, optional
+        ``Extended()`` by default; ``Iterated()``, ``Unscented()``, ``Cubature()``, ``GaussHermite(order)``.
+    n_inputs : int
+        How many inputs f and h take. They are the last columns of X, or come by ``inputs=``.
+    vectorized : bool
+        Whether f and h also take states and inputs with an axis in front, (…, n): much the quicker.
+    learned : list of str, optional
         What a fit moves: "theta", "transition_covariance", "observation_covariance", "initial_mean",
-        "initial_covariance". By default θ and the two noises. covariance_type : {"full", "diag"} Of the
-        covariances that a fit moves. random_state : int, numpy.random.Generator or None n_iter, tol : int,
-        float A fit stops after ``n_iter`` iterations, or when one gains less than ``tol``. verbose : bool
+        "initial_covariance". By default θ and the two noises.
+    covariance_type : {"full", "diag"}
+        Of the covariances that a fit moves.
+    random_state : int, numpy.random.Generator or None
+    n_iter, tol : int, float
+        A fit stops after ``n_iter`` iterations, or when one gains less than ``tol``.
+    verbose : bool
         Whether every iteration prints a line.
 
     Attributes
@@ -47,7 +57,8 @@ class NonlinearSSM(NonlinearLearner, NonlinearReader):
     climbs it by L-BFGS with its exact gradient (the motion of the linearisation included). EM would climb
     another function, for the expectations are not of the model that the likelihood belongs to.
 
-    Functions are not written to files; keep the attributes.
+    Functions are not written to files, so that ``save`` is an error: keep the attributes (``np.savez``), and
+    give them to the constructor.
 
     Examples
     --------

@@ -111,6 +111,8 @@ class NonlinearCore(Estimator):
         check_tolerance(self.tol)
         one_of("covariance_type", self.covariance_type, ("full", "diag"))
         self.algebra()
+        if isinstance(self.learned, str):
+            raise DataError(f"learned is a list of names such as 'theta', got {self.learned!r}")
         for name in self.learned or ():
             one_of("learned", name, NAMES)
 
@@ -153,6 +155,11 @@ class NonlinearCore(Estimator):
         return numbers, Series(np.ascontiguousarray(rows[:, :p]), check_inputs(rows[:, p:]), lengths)
 
     def _input_rows(self, inputs, n_rows: int) -> np.ndarray:
+        if not self.n_inputs:
+            raise DataError(
+                f"inputs were given, but this {type(self).__name__} takes none; give n_inputs=, and "
+                "functions of (state, inputs)"
+            )
         U, _ = end_to_end(inputs, None, flat=True)
         u = np.asarray(rows_of_numbers(U, flat=True), np.float64)
         if u.shape != (n_rows, self.n_inputs):

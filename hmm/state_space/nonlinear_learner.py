@@ -41,11 +41,15 @@ class NonlinearLearner(NonlinearCore):
         Raises
         ------
         DataError
-            Where a covariance to be learned is singular at the start.
+            Where a covariance to be learned is singular at the start, or every cell is missing.
         UnsupportedError
             Under ``Iterated`` sigma points, whose likelihood has no gradient here.
         """
         numbers, series = self._ready(X, y, lengths, inputs)
+        if np.isnan(series.y).all():
+            raise DataError(
+                "X holds no observation at all: every cell is missing, so there is nothing to learn from"
+            )
         coordinates = Coordinates(numbers, self._learned(numbers), self.covariance_type)
         monitor = self._fresh_monitor()
         monitor.reset()

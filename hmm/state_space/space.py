@@ -147,6 +147,14 @@ def shapes(n: int, p: int, k: int) -> dict[str, tuple[int, ...]]:
     }
 
 
+def as_numbers(label: str, value: Any) -> np.ndarray:
+    """A new array of numbers."""
+    try:
+        return np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as problem:
+        raise DataError(f"{label} is not an array of numbers: {problem}") from None
+
+
 def check_parameter(name: str, value: Any, shape: tuple[int, ...], label: str | None = None) -> np.ndarray:
     """One parameter as an array of ``shape``, perhaps with a step axis in front; a number stands for one of
     size 1.
@@ -156,10 +164,7 @@ def check_parameter(name: str, value: Any, shape: tuple[int, ...], label: str | 
     DataError, ShapeError
     """
     label = label or f"{name}_"
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as problem:
-        raise DataError(f"{label} is not an array of numbers: {problem}") from None
+    array = as_numbers(label, value)
     if array.ndim == 0 and set(shape) <= {1}:
         array = array.reshape(shape)
     stepped = name not in INITIAL and array.ndim == len(shape) + 1 and len(array)
@@ -204,7 +209,7 @@ def checked(space_values: dict[str, Any], initial: str, n: int, owner: str = "th
     owner : str
         For messages.
     """
-    H = np.asarray(space_values["observation_matrix"], dtype=np.float64)
+    H = as_numbers("observation_matrix_", space_values["observation_matrix"])
     p = H.shape[-2] if H.ndim >= 2 else 1
     given = [space_values.get(name) for name in ("transition_input_matrix", "observation_input_matrix")]
     widths = {np.shape(v)[-1] if np.ndim(v) >= 2 else 1 for v in given if v is not None}

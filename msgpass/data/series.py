@@ -50,6 +50,10 @@ class Series:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        """The values, so that a series may stand for its array."""
+        return np.array(self.values, dtype=dtype, copy=True if copy is None else copy)
+
     def __repr__(self) -> str:
         return f"Series({self.name!r}, {len(self)} steps {self.index[0]}-{self.index[-1]}, {self.kind})"
 

@@ -150,7 +150,7 @@ def autograd_hvp(gradient, inputs, tangents, what: str):
             own[k] = part
         found = gradient(*own)
         given[:] = [k for k in wanted if found[k] is not None]
-        if any(getattr(found[k], "dtype", None) == object for k in given):
+        if any(isinstance(found[k], np.ndarray) and found[k].dtype.kind == "O" for k in given):
             raise TypeError("np.array([…]) of traced numbers gives an array of objects; use np.stack([…])")
         return boxed_tuple(tuple(found[k] for k in given))
 

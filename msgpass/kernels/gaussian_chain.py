@@ -11,6 +11,9 @@ COMPILED = 64
 """Rows from which on the compiled passes run. NumPy takes some 5 ms there; loading the passes .4 s a process
 and 2 s the first time on a machine, which a fit of a hundred evaluations wins back."""
 
+BLOCKS = 1024
+"""Rows from which on a scan goes by compiled blocks, or, over several sequences, by compiled passes."""
+
 __all__ = ["GaussianChainArrays", "GaussianSweep", "sweep"]
 
 
@@ -47,11 +50,15 @@ def sweep(arrays: GaussianChainArrays, backward: bool = True, scan: bool = False
     >>> found.totals.round(6), found.smoothed[0][:, 0].round(4)
     (array([-8.731711]), array([1.8483, 2.4573, 2.7949, 3.5299]))
     """
-    if scan:
+    rows, outputs = arrays.y.shape
+    if scan and (rows < BLOCKS or not outputs):
         from msgpass.kernels import gaussian_chain_scan
 
         return GaussianSweep(arrays, gaussian_chain_scan)
-    rows, outputs = arrays.y.shape
+    if scan:
+        from msgpass.kernels.gaussian_chain_scan_blocks import BlockSweep
+
+        return BlockSweep(arrays)
     if rows < COMPILED or not outputs:
         return GaussianSweep(arrays)
     from msgpass.kernels.gaussian_chain_compiled import CompiledSweep

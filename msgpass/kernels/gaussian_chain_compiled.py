@@ -36,6 +36,8 @@ class CompiledSweep(GaussianSweep):
         Whether more than totals will be read; a hint.
     """
 
+    _runs = Run
+
     def __init__(self, arrays: GaussianChainArrays, steady: bool = True, backward: bool = True):
         super().__init__(arrays, columns)
         self._steady, self._backward = steady, backward
@@ -45,7 +47,7 @@ class CompiledSweep(GaussianSweep):
         """The compact passes; None where they do not do."""
         if self._given.flat.shape[1]:
             return None
-        run = Run(self._given, self._steady)
+        run = self._runs(self._given, self._steady)
         return run if run.fine else None
 
     def _release(self) -> None:

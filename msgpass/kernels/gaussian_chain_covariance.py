@@ -556,6 +556,9 @@ def backward(
     base,
     g0,
     g1,
+    start,
+    stop,
+    behind,
     tolerance,
     index,
     U,
@@ -569,9 +572,12 @@ def backward(
     place_of,
     same,
 ):
-    """`adjoint` and `smoothed` of groups ``g0`` to ``g1``, in turns; ``lost[g]`` is the step that lost
-    digits, or -1."""
-    nn = n * ld
+    """`adjoint` and `smoothed` of groups ``g0`` to ``g1``, in turns, steps ``stop - 1`` down to ``start``.
+
+    ``behind`` is N behind them where that is not the end of the group, and N at ``start`` on return, but for
+    step 0. ``lost[g]`` is the step that lost digits, or -1.
+    """
+    nn, held = n * ld, ld + lp + 8  # where `adjoint` has N
     ring = work[: CHUNK * nn]
     one, two = adjoint_work(n, p, ld, lp), smoothed_work(n, p, ld, lp)
     first = work[CHUNK * nn : CHUNK * nn + one]
@@ -579,9 +585,8 @@ def backward(
     for g in range(g0, g1):
         k = lead[g]
         lost[g] = -1
-        stop = steps[g]
-        while stop > 0:
-            start = max(stop - CHUNK, 0)
+        end = min(stop, steps[g])
+        if end < steps[g]:
             adjoint(
                 n,
                 p,
@@ -596,8 +601,38 @@ def backward(
                 rows[k],
                 pairs[k],
                 steps[g],
-                start,
-                stop,
+                steps[g],
+                steps[g],
+                tolerance,
+                index,
+                Ct,
+                SI,
+                ring,
+                place_of,
+                same,
+                base[g],
+                N_at,
+                first,
+            )
+            copy_padded(behind, 0, first, held, nn)
+        while end > start:
+            begin = max(end - CHUNK, start)
+            adjoint(
+                n,
+                p,
+                ld,
+                lp,
+                F,
+                fs,
+                H,
+                hs,
+                y,
+                masked,
+                rows[k],
+                pairs[k],
+                steps[g],
+                begin,
+                end,
                 tolerance,
                 index,
                 Ct,
@@ -620,8 +655,8 @@ def backward(
                     rows[k],
                     pairs[k],
                     steps[g],
-                    start,
-                    stop,
+                    begin,
+                    end,
                     index,
                     U,
                     ring,
@@ -635,7 +670,8 @@ def backward(
                 if t >= 0:
                     lost[g] = t
                     break
-            stop = start
+            end = begin
+        copy_padded(first, held, behind, 0, nn)
 
 
 def backward_work(n, p, ld, lp):

@@ -17,8 +17,8 @@ import numpy as np
 from msgpass.errors import NumericalError
 from msgpass.kernels.gaussian_chain_types import GaussianChainArrays, at
 
-COMPILED_FROM = 64
-"""Pairs from which the compiled sweep runs; shorter chains take less time than its first call."""
+COMPILED_FROM = 16
+"""Pairs from which the compiled sweep runs: iterations of control problems sweep short chains many times."""
 
 
 class InformationPass(NamedTuple):

@@ -71,6 +71,11 @@ def stride(array: np.ndarray) -> int:
     return 0 if len(array) <= 1 else int(np.prod(array.shape[1:]))
 
 
+def seconds(rows: int, n: int, p: int) -> float:
+    """What filtering takes, roughly."""
+    return rows * 1e-9 * (30 + 0.05 * n * n * (n + p))
+
+
 class Run:
     """One chain's passes, each made when it is asked for and kept; what escapes is copied.
 
@@ -114,8 +119,7 @@ class Run:
     @cached_property
     def threaded(self) -> bool:
         """Whether the work is worth two threads."""
-        n, p = self.n, self.p
-        return self.T * 1e-9 * (30 + 0.05 * n * n * (n + p)) > THREADED
+        return seconds(self.T, self.n, self.p) > THREADED
 
     # -- how work is shared
 
@@ -298,6 +302,9 @@ class Run:
             g.base,
             g0,
             g1,
+            0,
+            steps,
+            self._zeros(self.n * self.family.states),
             self.tolerance,
             self.index,
             self.U,

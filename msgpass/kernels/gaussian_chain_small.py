@@ -304,6 +304,9 @@ def passes(n: int, p: int) -> SimpleNamespace:
         base,
         g0,
         g1,
+        start,
+        stop,
+        behind,
         tolerance,
         index,
         U,
@@ -321,13 +324,15 @@ def passes(n: int, p: int) -> SimpleNamespace:
         for g in range(g0, g1):
             row, pair, last = rows[lead[g]], pairs[lead[g]], steps[g] - 1
             lost[g] = -1
-            N = zero_matrix(n, n)
+            end = min(stop, last + 1)
+            N = zero_matrix(n, n) if end > last else load_matrix(n, n, behind, 0)
             Fm, Hm = load_matrix(n, n, F, 0), load_matrix(p, n, H, 0)
-            V_sum, early, Y_sum = N, N, N
-            Y, L, smooth, within, ahead = N, N, N, cross(Hm, Hm), N
+            Y = zero_matrix(n, n)
+            V_sum, early, Y_sum = Y, Y, Y
+            L, smooth, within, ahead = Y, Y, cross(Hm, Hm), Y
             Ft = transposed(Fm)
             used, steady = -1, False
-            for t in range(last, -1, -1):
+            for t in range(end - 1, start - 1, -1):
                 s = index[row + t]
                 at = (base[g] + t) * nn
                 if not (steady and s == used):
@@ -363,6 +368,7 @@ def passes(n: int, p: int) -> SimpleNamespace:
                     if t < last:
                         early, Y_sum = plus(early, smooth), plus(Y_sum, Y)
                 N = ahead
+            store_matrix(N, behind, 0)
             if sums.shape[1] > 0:
                 store_matrix(V_sum, sums[g], 0)
                 store_matrix(early, sums[g], nn)
@@ -404,10 +410,11 @@ def passes(n: int, p: int) -> SimpleNamespace:
             low, high = max(first, bounds[g]), min(stop, bounds[g + 1])
             row, pair, last = rows[lead[g]], pairs[lead[g]], steps[g] - 1
             if high - low == 1:
-                r, used, ready = zero_matrix(1, n), -1, False
+                r = zero_matrix(1, n) if end > last else load_matrix(1, n, work, 0)
+                used, ready = -1, False
                 gain, after = transposed(load_matrix(p, n, Ct, 0)), load_matrix(n, n, U, 0)
                 closed = Fm
-                for t in range(last, -1, -1):
+                for t in range(min(end, last + 1) - 1, start - 1, -1):
                     s = index[row + t]
                     at = rows[members[low]] + t
                     if s != used:
@@ -428,12 +435,14 @@ def passes(n: int, p: int) -> SimpleNamespace:
                     r = plus(product(r, closed), product(e, Hm)) if ready else plus(back, product(u, Hm))
                     store_matrix(r, r_out, at * n)
                     store_matrix(u, u_out, at * p)
+                store_matrix(r, work, 0)
                 continue
             for block in range(low, high, ROWS):
                 count = min(ROWS, high - block)
-                for r in range(count):
-                    store_matrix(zero_matrix(1, n), work, r * n)
-                for t in range(last, -1, -1):
+                if end > last:
+                    for r in range(count):
+                        store_matrix(zero_matrix(1, n), work, r * n)
+                for t in range(min(end, last + 1) - 1, start - 1, -1):
                     s = index[row + t]
                     gain, after = transposed(load_matrix(p, n, Ct, s * pn)), load_matrix(n, n, U, s * nn)
                     if hs > 0:

@@ -75,9 +75,11 @@ class GaussianChainRun:
     @cached_property
     def backward(self) -> StackedInformation:
         """The backward information filter."""
-        made = scanned_information(self.arrays.arrays) if self.scans else None
+        arrays = self.arrays.arrays
+        scans = self.scans and len(arrays.y) < gaussian_chain.BLOCKS
+        made = scanned_information(arrays) if scans else None
         if made is None:
-            made = backward_information(self.arrays.arrays)[:2]
+            made = backward_information(arrays)[:2]
         return StackedInformation(*made, self.block.node.shape)
 
     def belief(self):

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from msgpass.algebra.gaussian_forms import Canonical, Information, Linear, Moments, to_information
-from msgpass.dual_array import DualArray, number, zeros
+from msgpass.dual_array import DualArray, number, plain, zeros
 from msgpass.errors import DataError, NumericalError
 from msgpass.kernels.chain_reference import log_sum_exp
 from msgpass.nodes import Parameter, Slice
 from msgpass.plan import Family, latent
+from msgpass.sweeps.relation_adjoint import relation_adjoint
 from msgpass.sweeps.rows import rows_of
 from msgpass.values import below_infinity
 
@@ -361,6 +362,45 @@ class QuadraticInstances:
             names,
             full_cov[:n, :n],
         )
+
+    def relates_to_latent(self, j: int) -> bool:
+        """Whether instance j is a proper density of a latent variable given what its sources say."""
+        if self.form == "prior":
+            return not np.isposinf(np.diag(plain(self.part("cov", j)))).any()
+        return self.form in ("linear", "observation") and "y" not in self.parts and self.latent[-1]
+
+    def add_adjoint(self, j: int, sources: list[Moments], said, store, names: dict[str, str]) -> bool:
+        """As ``add_statistics``, from the messages around the instance, which needs no inverse of a
+        covariance: what its latent sources and what its target are told by all others. False where that
+        cannot be done.
+        """
+        if self.form == "prior":
+            blocks: list[Any] = []
+            Q, b = self.part("cov", j), self.part("mean", j)
+            roles = ("", "mean", "cov")
+        else:
+            blocks, Q, b = self.affine(j)
+            roles = ("F", "b", "Q") if self.form == "linear" else ("H", "", "R")
+        free = np.hstack(blocks) if blocks else np.zeros((b.size, 0))
+        pull = relation_adjoint(free, b, Q, sources, said)
+        if pull is None:
+            return False
+        observed = (
+            [] if self.form == "prior" else [k for k, known in enumerate(self.latent[:-1]) if not known]
+        )
+        whole, starts = pull.F, np.cumsum([0, *self.sizes])
+        if observed:
+            F, owner = self.part(roles[0], j), np.repeat(np.arange(len(self.sizes) - 1), self.sizes[:-1])
+            whole = zeros(F.shape, float, [pull.F, pull.b, F])
+            whole[:, np.array(self.latent)[owner]] = pull.F
+            for k in observed:
+                columns = slice(starts[k], starts[k + 1])
+                whole[:, columns] = np.outer(pull.b, self.given(k, j))
+                self._add_to_observation(k, j, F[:, columns].T @ pull.b, store)
+        for role, found in zip(roles, (whole, pull.b, pull.Q), strict=True):
+            if role:
+                self._add(role, j, found, store, names)
+        return True
 
     def _add_affine(self, j, x, y, yy, yx, store, names, xx=None) -> None:
         """e = y − F x − b:  ∂F = Q⁻¹E[e xᵀ],  ∂b = Q⁻¹E[e],  ∂Q = ½(Q⁻¹E[e eᵀ]Q⁻¹ − Q⁻¹); x holds all

@@ -29,12 +29,27 @@ def call_one(family: Family, inputs) -> tuple[np.ndarray, ...]:
     """One instance, no leading axis."""
     outputs = as_tuple(guarded(family, family.potential.f, inputs), family)
     for out, value in zip(family.outs, outputs, strict=True):
-        if value.shape != out.slice.shape:
-            raise ShapeError(
-                f"step {family.name!r} returned shape {value.shape}, but one row of {out.name!r} "
-                f"has shape {out.slice.shape}"
-            )
+        check_one(family, out, value.shape)
     return outputs
+
+
+def check_one(family: Family, out, shape: tuple[int, ...]) -> None:
+    """Raise unless an output of one instance has the shape of a row."""
+    if shape != out.slice.shape:
+        raise ShapeError(
+            f"step {family.name!r} returned shape {shape}, but one row of {out.name!r} "
+            f"has shape {out.slice.shape}"
+        )
+
+
+def check_many(family: Family, out, shape: tuple[int, ...], n: int) -> None:
+    """Raise unless a vectorised output of n instances has a row for each."""
+    if shape != (n, *out.slice.shape):
+        raise ShapeError(
+            f"vectorised step {family.name!r} returned shape {shape} for {n} "
+            f"instances, wanted {(n, *out.slice.shape)}; "
+            "with vectorized=True stepped inputs come with a leading axis of instances"
+        )
 
 
 def call_many(family: Family, inputs, stacked: list[bool], n: int) -> tuple[np.ndarray, ...]:
@@ -42,12 +57,7 @@ def call_many(family: Family, inputs, stacked: list[bool], n: int) -> tuple[np.n
     if family.potential.vectorized:
         outputs = as_tuple(guarded(family, family.potential.f, inputs), family)
         for out, value in zip(family.outs, outputs, strict=True):
-            if value.shape != (n, *out.slice.shape):
-                raise ShapeError(
-                    f"vectorised step {family.name!r} returned shape {value.shape} for {n} "
-                    f"instances, wanted {(n, *out.slice.shape)}; "
-                    "with vectorized=True stepped inputs come with a leading axis of instances"
-                )
+            check_many(family, out, value.shape, n)
         return outputs
     rows = [
         call_one(family, [v[j] if s else v for v, s in zip(inputs, stacked, strict=True)]) for j in range(n)

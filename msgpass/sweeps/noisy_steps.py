@@ -16,7 +16,7 @@ from msgpass.errors import NumericalError
 from msgpass.nodes import Parameter
 from msgpass.plan import Family
 from msgpass.potentials.quadratic import check_covariance
-from msgpass.sweeps.local import call_many, call_one, jacobians, vjp_many, vjp_one
+from msgpass.sweeps.local import call_many, call_one, check_many, check_one, jacobians, vjp_many, vjp_one
 from msgpass.sweeps.rows import add_rows, per_instance, read
 
 AT_ONCE = 4096
@@ -146,7 +146,9 @@ class LocalFunction:
         if step.vjp is None:
             from msgpass.interop.differentiators import autograd_vjp
 
-            row = autograd_vjp(step.f, copies, [s.source])[1](units)[0]
+            value, pull = autograd_vjp(step.f, copies, [s.source])
+            check_many(s.family, s.family.outs[0], np.shape(value), N * s.m)
+            row = pull(units)[0]
         else:
             row = vjp_one(s.family, copies, [units])[s.source]
         return np.zeros((N, s.m, s.n)) if row is None else np.reshape(row, (N, s.m, s.n))
@@ -158,7 +160,8 @@ class LocalFunction:
         if step.vjp is None:
             from msgpass.interop.differentiators import autograd_vjp
 
-            _, pull = autograd_vjp(step.f, inputs, [s.source])
+            value, pull = autograd_vjp(step.f, inputs, [s.source])
+            check_one(s.family, s.family.outs[0], np.shape(value))
             rows: list[Any] = [pull(unit)[0] for unit in units]
         else:
             rows = [vjp_one(s.family, inputs, [unit])[s.source] for unit in units]

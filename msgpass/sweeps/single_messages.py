@@ -233,9 +233,7 @@ def _table_at_parameter(x, k, block, family, j, name):
             made = run.families[block.families.index(family)]
             if isinstance(made, QuadraticInstances):
                 store = Store({**x.values, name: total})
-                joint = run.as_factor(run.o.instances[i], part, run.joint(i))
-                roles = {r: p.name for r, p in family.potential.parameters.items()}
-                made.add_statistics(j, joint.mean, joint.cov, store, roles)
+                run.add_gaussian(i, part, store, {r: p.name for r, p in family.potential.parameters.items()})
                 total = total + sign * store[name]
                 continue
             weights = run.as_factor(run.o.instances[i], part, run.counts(i))[None]

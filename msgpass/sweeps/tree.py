@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from msgpass.algebra.gaussian_forms import Canonical, canonical, to_moments
+from msgpass.algebra.gaussian_forms import Canonical, canonical, to_moments, try_moments
 from msgpass.dual_array import number
 from msgpass.errors import GraphError, ImpossibleEvidenceError
 from msgpass.nodes import Sequence
@@ -328,11 +328,7 @@ class TreeRun:
         for part in inst.parts:
             made = self.families[part.family]
             if self.block.gaussian:
-                names = parameter_names(made.family)
-                if names or not all(made.latent):
-                    joint = self.joint(k) if joint is None else joint
-                    own = self.as_factor(inst, part, joint)
-                    made.add_statistics(part.j, own.mean, own.cov, store, names)
+                self.add_gaussian(k, part, store, parameter_names(made.family))
                 continue
             target = table_target(made, store)
             if target is not None:
@@ -340,6 +336,20 @@ class TreeRun:
                 made.add_counts(
                     sign * self.as_factor(inst, part, joint)[None], target, slice(part.j, part.j + 1)
                 )
+
+    def add_gaussian(self, k: int, part: Part, store, names: dict[str, str]) -> None:
+        """What one part of a Gaussian instance says to the parameters and observations behind it."""
+        inst, made = self.o.instances[k], self.families[part.family]
+        if not names and all(made.latent):
+            return
+        if len(inst.parts) == 1 and made.relates_to_latent(part.j):
+            messages = [*(self.forward[u] for u in inst.ins), self.at_out[k]]
+            *sources, said = (messages[place] for place in np.argsort(part.order))
+            known = [try_moments(message) for message in sources]
+            if all(m is not None for m in known) and made.add_adjoint(part.j, known, said, store, names):
+                return
+        own = self.as_factor(inst, part, self.joint(k))
+        made.add_statistics(part.j, own.mean, own.cov, store, names)
 
     def impossible(self) -> None:
         """Raise where the evidence has probability zero."""

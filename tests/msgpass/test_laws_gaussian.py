@@ -186,3 +186,33 @@ def test_singular_transition_noise_and_a_known_start(schedule, layout, seed, T, 
         got = (belief.mean[t], belief.cov[t]) if "x" in m.graph.nodes else belief
         np.testing.assert_allclose(got[0], mean[at], **TOLERANCE)
         np.testing.assert_allclose(got[1], cov[at, at], rtol=1e-6, atol=1e-7)
+
+
+@settings(max_examples=12)
+@given(seeds, st.integers(1, 4), st.integers(0, 2), st.booleans())
+def test_gradients_at_singular_transition_noise_and_a_known_start(schedule, layout, seed, T, rank, known):
+    """Finite differences along directions that keep covariances as singular as they are; a rank that only
+    rounding fills up is one, too."""
+    rng = np.random.default_rng(seed)
+    half, start = rng.normal(size=(3, rank)), rng.normal(size=(3, 1 if known else 3))
+    given = {
+        "mean": rng.normal(size=3),
+        "cov": start @ start.T,
+        "F": 0.5 * rng.normal(size=(3, 4)),
+        "Q": half @ half.T,
+        "b": rng.normal(size=3),
+    }
+    g = FactorGraph()
+    x, u = g.sequence("x", length=T, shape=(3,)), g.observe("u", rng.normal(size=(T, 1)))
+    put = {name: g.parameter(name, value) for name, value in given.items()}
+    g.factor(Quadratic.prior(put["mean"], put["cov"]), x[0])
+    if T > 1:
+        g.factor(Quadratic.linear_gaussian(put["F"], put["Q"], put["b"]), x[:-1], u[:-1], x[1:])
+    y = g.observe("y", gaps(rng, rng.normal(size=(T, 2))))
+    g.factor(Quadratic.observation(rng.normal(size=(2, 3)), np.eye(2)), x[:], y[:])
+    m = run(layout(g), schedule=schedule)
+    for name, value in given.items():
+        turn = value if name in ("cov", "Q") else rng.normal(size=value.shape)
+        up, down = (run(g, values={name: value + e * turn}).total for e in (1e-5, -1e-5))
+        assert np.sum(m.parameters[name] * turn) == pytest.approx((up - down) / 2e-5, rel=2e-6, abs=1e-6)
+    assert np.abs(m.parameters["Q"]).max() < 1e4

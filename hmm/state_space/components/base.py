@@ -84,7 +84,10 @@ class Component(ABC):
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or "." in self.name:
-            raise DataError(f"a component's name is a string without a dot, got {self.name!r}")
+            raise DataError(
+                f"a component's name, its first argument, is a string without a dot, got {self.name!r}; give "
+                f"settings by keyword, as in Seasonal(period=12)"
+            )
         self.check()
 
     def check(self) -> None:
@@ -175,7 +178,10 @@ def held(
     if value is None:
         return None
     try:
-        array = np.broadcast_to(np.asarray(value, dtype=float), shape).copy()
+        array = np.asarray(value, dtype=float)
+        if array.ndim and array.shape != shape:  # a number stands for all, an array for itself
+            raise ValueError
+        array = np.broadcast_to(array, shape).copy()
     except (TypeError, ValueError):
         what = "a number" if not shape else f"{shape[0]} numbers" if len(shape) == 1 else f"of shape {shape}"
         raise DataError(f"{name} is {what}, or None to be estimated; got {value!r}") from None

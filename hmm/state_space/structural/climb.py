@@ -125,9 +125,11 @@ def _explain(likelihood: Likelihood, start: Values) -> None:
         likelihood(start)
     except MessagePassingError as problem:
         named = [
-            f"{at.start}-{at.stop - 1} {own.label}" for own, at, _ in likelihood.assembly if own.n_states
+            f"{at.start}{f'-{at.stop - 1}' * (own.n_states > 1)} {own.label}"
+            for own, at, _ in likelihood.assembly
+            if own.n_states
         ]
-        raise NumericalError(f"{problem}. State coordinates are {', '.join(named)}") from problem
+        raise NumericalError(f"{problem}. State coordinates: {', '.join(named)}") from problem
 
 
 def _starts(likelihood: Likelihood, size: float, n_init: int, rng) -> list[Values]:

@@ -22,17 +22,17 @@ def series(y) -> np.ndarray:
     return array[:, 0]
 
 
-def regressors(assembly: Assembly, exog, steps: int, what: str = "exog") -> np.ndarray:
+def regressors(assembly: Assembly, exog, steps: int, what: str = "exog", when: str = "") -> np.ndarray:
     """Columns (steps, k) in the order of the components; of a frame those that components name."""
     k = assembly.n_inputs
     if exog is None:
         if k:
             raise DataError(
-                f"the regression component takes {k} column(s); give {what}=, an array ({steps}, {k})"
+                f"the regression component takes {k} column(s); give {what}=, an array ({steps}, {k}){when}"
             )
         return np.empty((steps, 0))
     if not k:
-        raise DataError(f"{what} was given, but no component is a Regression(columns=…)")
+        raise DataError(f"{what}{when} was given, but no component is a Regression(columns=…)")
     columns = getattr(exog, "columns", None)
     if columns is not None:
         named = [c for c in assembly.components if isinstance(c, Regression)]
@@ -41,15 +41,15 @@ def regressors(assembly: Assembly, exog, steps: int, what: str = "exog") -> np.n
             absent = [name for name in wanted if name not in set(columns)]
             if absent:
                 raise DataError(
-                    f"{what} has no column {', '.join(absent)}; it has {', '.join(map(str, columns))}"
+                    f"{what}{when} has no column {', '.join(absent)}; it has {', '.join(map(str, columns))}"
                 )
             exog = exog[wanted]
     array = np.asarray(rows_of_numbers(exog, flat=True), float)
     if array.shape != (steps, k):
         raise ShapeError(
-            f"{what} has shape {array.shape}, wanted ({steps}, {k}): a row a step, a column a regressor"
+            f"{what}{when} has shape {array.shape}, wanted ({steps}, {k}): a row a step, a column a regressor"
         )
     if np.isnan(array).any():
         t, c = np.argwhere(np.isnan(array))[0]
-        raise DataError(f"{what} is missing at row {t}, column {c}; regressors are known: fill it in")
+        raise DataError(f"{what}{when} is missing at row {t}, column {c}; regressors are known: fill it in")
     return array

@@ -39,7 +39,11 @@ class Likelihood:
         own = self.assembly.blocks(at, self.inputs)
         if self._graph is None:
             self._graph = make_graph(self.y, own)
-        return run(self._graph, schedule=schedule, values=values(own))
+        return run(
+            self._graph,
+            schedule=schedule,
+            values={name: value for name, value in values(own).items() if name in self._graph.nodes},
+        )
 
     def __call__(self, at: Values) -> float:
         """The diffuse log-likelihood."""

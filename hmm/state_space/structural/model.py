@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from hmm.estimator import Estimator
 from hmm.monitor import check_tolerance
+from hmm.state_space.space import as_numbers
 from hmm.state_space.structural import (
     ahead,
     climb,
@@ -20,6 +22,7 @@ from hmm.state_space.structural import (
 )
 from hmm.state_space.structural.assembly import Assembly, Values
 from hmm.state_space.structural.data import regressors, series
+from hmm.state_space.structural.estimate import quantile
 from hmm.state_space.structural.likelihood import Likelihood
 from hmm.uncertainty import ConfidenceIntervals, StandardErrors
 from hmm.validation import NotFittedError, generator, whole
@@ -123,7 +126,11 @@ class StructuralTimeSeries(Estimator):
     @parameters_.setter
     def parameters_(self, given: Values) -> None:
         assembly = Assembly.of(self.components)
-        unknown = sorted(set(given) - set(assembly.names))
+        if not isinstance(given, Mapping):
+            raise DataError(
+                f"parameters_ is a dict of values by name, such as 'level.variance'; got {given!r}"
+            )
+        unknown = sorted(map(str, set(given) - set(assembly.names)))
         if unknown:
             raise DataError(
                 f"there is no parameter {', '.join(unknown)}; there are {', '.join(assembly.names)}"
@@ -134,7 +141,7 @@ class StructuralTimeSeries(Estimator):
             value = p.fixed if p.fixed is not None else given.get(name, known.get(name))
             if value is None:
                 raise DataError(f"parameter {name} has no value yet; give one, or fit")
-            array = np.array(value, float)
+            array = as_numbers(f"parameter {name}", value)
             if array.size != int(np.prod(p.shape)):
                 raise ShapeError(f"parameter {name} has shape {array.shape}, wanted {p.shape}")
             array = array.reshape(p.shape)
@@ -241,6 +248,7 @@ class StructuralTimeSeries(Estimator):
 
     def decompose(self, y=None, exog=None, level: float = 0.95) -> decomposition.Decomposition:
         """The series taken apart given all of it: means, variances and intervals by component."""
+        quantile(level)
         return decomposition.decomposition(self._likelihood(y, exog), self._values(), level)
 
     @property
@@ -265,9 +273,12 @@ class StructuralTimeSeries(Estimator):
         y, past_exog : optional
             Another series to go on from.
         """
+        if np.ndim(steps):
+            raise DataError("steps is how far ahead, a whole number; another series to go on from is y=")
         steps = whole("steps", steps, 1)
+        quantile(level)
         likelihood = self._likelihood(y, past_exog)
-        inputs = regressors(likelihood.assembly, exog, steps, "exog of the steps ahead")
+        inputs = regressors(likelihood.assembly, exog, steps, "exog", " of the steps ahead")
         return ahead.forecast(likelihood, self._values(), steps, inputs, level)
 
     def residuals(self, y=None, exog=None) -> innovations.Innovations:

@@ -33,6 +33,32 @@ def matrix(name: str, value, shape: tuple[int, ...]) -> np.ndarray:
     return array
 
 
+def single(name: str, value, shape: tuple[int, int]) -> np.ndarray:
+    """``shape`` without a step axis."""
+    array = matrix(name, value, shape)
+    if array.ndim != len(shape):
+        raise ShapeError(f"{name} has shape {array.shape}, wanted {shape}: it may not change with time here")
+    return array
+
+
+def noises(value, shape: tuple[int, int]) -> np.ndarray:
+    """Disturbances (T, n) of a path; zero where ``value`` is None."""
+    array = np.zeros(shape) if value is None else real("disturbances", value)
+    if array.shape != shape:
+        raise ShapeError(f"disturbances has shape {array.shape}, wanted {shape}")
+    return array
+
+
+def step_and_state(t, steps: int, x, states: int) -> tuple[int, np.ndarray]:
+    """A step's number within the horizon and a state of it."""
+    if not isinstance(t, int | np.integer) or not 0 <= t < steps:
+        raise ShapeError(f"t must be a step from 0 to {steps - 1}, got {t!r}")
+    array = np.asarray(x, float)
+    if array.shape != (states,):
+        raise ShapeError(f"x has shape {array.shape}, wanted {(states,)}")
+    return int(t), array
+
+
 def vector(name: str, value, size: int) -> np.ndarray:
     """One vector."""
     array = real(name, value)

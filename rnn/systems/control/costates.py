@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from msgpass.errors import ShapeError
+from msgpass.errors import DataError, NumericalError, ShapeError
 from rnn.systems.control.adjoint_pass import AdjointPass
 from rnn.systems.control.chain import ControlChain
 from rnn.systems.control.checks import vector, whole
@@ -101,13 +101,21 @@ def compare_costates(problem: LinearQuadratic, start, horizon: int = 20) -> Cost
     """
     from scipy.linalg import solve_discrete_are
 
+    if not isinstance(problem, LinearQuadratic):
+        raise DataError(f"compare_costates takes a LinearQuadratic, got {type(problem).__name__}")
     if problem.steps is not None or problem.q.any() or problem.r.any() or problem.b.any():
         raise ShapeError(
             "scipy solves problems without a step axis, linear costs and offset alone; compare others by lqr"
         )
     horizon, x0 = whole("horizon", horizon), vector("start", start, problem.states)
     A, B, Q, R, N = problem.A, problem.B, problem.Q, problem.R, problem.N
-    P = solve_discrete_are(A, B, Q, R, s=N)
+    try:
+        P = solve_discrete_are(A, B, Q, R, s=N)
+    except (np.linalg.LinAlgError, ValueError) as reason:
+        raise NumericalError(
+            f"scipy finds no stationary cost ({reason}): some mode is beyond the controls or costs nothing, "
+            "or Q is indefinite; stationary_lqr names the mode"
+        ) from reason
     P = (P + P.T) / 2
     stages = LinearQuadratic(A, B, Q, R, N, Q_final=P).stages(horizon)
 

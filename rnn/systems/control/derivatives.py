@@ -66,9 +66,14 @@ def traced(name: str, f: Rows, z: np.ndarray):
         ) from problem
 
 
-def jacobian(name: str, f: Rows, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(value (N, p), ∂f/∂z (N, p, d)): one pull for each of the p outputs."""
-    pull, value = traced(name, f, z)
+def jacobian(name: str, f: Rows, z: np.ndarray, copies: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """(value (N, p), ∂f/∂z (N, p, d)): one pull for each of the p outputs, or, where f takes ``copies`` = p
+    times the rows, one for all.
+    """
+    pull, value = traced(name, f, np.tile(z, (copies, 1)))
+    if copies > 1:
+        each = pull(np.repeat(np.eye(copies), len(z), axis=0)).reshape(copies, *z.shape)
+        return value[: len(z)], np.swapaxes(each, 0, 1)
     result = np.zeros((*value.shape, z.shape[1]))
     for k in range(value.shape[1]):
         cotangent = np.zeros_like(value)
@@ -83,8 +88,10 @@ def gradient(name: str, f: Rows, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return value, np.asarray(pull(np.ones_like(value)))
 
 
-def hessian(name: str, f: Rows, z: np.ndarray) -> np.ndarray:
-    """∂²f/∂z² (N, d, d) of a function with one value a row: its gradient, differentiated once more."""
+def hessian(name: str, f: Rows, z: np.ndarray, copies: int = 1) -> np.ndarray:
+    """∂²f/∂z² (N, d, d) of a function with one value a row: its gradient, differentiated once more; in one
+    pull where f takes ``copies`` = d times the rows.
+    """
     autograd_box()
     from autograd.core import make_vjp
 
@@ -92,10 +99,13 @@ def hessian(name: str, f: Rows, z: np.ndarray) -> np.ndarray:
         pull, value = make_vjp(f, z)
         return pull(np.ones(np.shape(value)))
 
-    pull, value = traced(name, slope, z)
-    result = np.zeros((*z.shape, z.shape[1]))
-    for k in range(z.shape[1]):
-        cotangent = np.zeros(value.shape)
-        cotangent[:, k] = 1
-        result[:, k] = pull(cotangent)
+    pull, value = traced(name, slope, np.tile(z, (copies, 1)))
+    if copies > 1:
+        result = np.swapaxes(pull(np.repeat(np.eye(copies), len(z), axis=0)).reshape(copies, *z.shape), 0, 1)
+    else:
+        result = np.zeros((*z.shape, z.shape[1]))
+        for k in range(z.shape[1]):
+            cotangent = np.zeros(value.shape)
+            cotangent[:, k] = 1
+            result[:, k] = pull(cotangent)
     return (result + np.swapaxes(result, 1, 2)) / 2

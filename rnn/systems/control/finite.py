@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from msgpass import Messages
-from msgpass.errors import DataError, ShapeError
+from msgpass.errors import DataError
 from rnn.systems.control.chain import ControlChain
-from rnn.systems.control.checks import real, vector
+from rnn.systems.control.checks import noises, vector
 from rnn.systems.control.policy import CostToGo, LinearPolicy, policy_of
 from rnn.systems.control.problem import LinearQuadratic, Stages
 
@@ -60,9 +60,7 @@ class Regulator:
         """The plant under the policy, from ``start``, with (T, n) ``disturbances`` added to the states."""
         s = self.stages
         x = vector("start", start, s.A.shape[-1])
-        noise = np.zeros((s.horizon, x.size)) if disturbances is None else real("disturbances", disturbances)
-        if noise.shape != (s.horizon, x.size):
-            raise ShapeError(f"disturbances has shape {noise.shape}, wanted {(s.horizon, x.size)}")
+        noise = noises(disturbances, (s.horizon, x.size))
         states, inputs = [x], []
         A, B, b = (np.broadcast_to(M, (s.horizon, *M.shape[1:])) for M in (s.A, s.B, s.b))
         for t in range(s.horizon):

@@ -33,7 +33,8 @@ def ilqr(
     n_iter : int
         Most iterations.
     tol : float
-        Done when max |u − clip(u − ∂J/∂u)| ≤ tol · max(1, |J|).
+        Done when max |u − clip(u − ∂J/∂u)| ≤ tol · max(1, |J|), |J| at most that of the
+        first path.
     damping : float
         First μ of the Levenberg-Marquardt term ½μ|δu|²; it adapts itself.
     progress : bool

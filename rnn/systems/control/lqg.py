@@ -21,7 +21,7 @@ import numpy as np
 
 from msgpass import Messages
 from msgpass.errors import DataError, NumericalError, ShapeError
-from rnn.systems.control.checks import covariance, matrix, real, vector
+from rnn.systems.control.checks import covariance, matrix, real, vector, whole
 from rnn.systems.control.finite import Regulator, Trajectory, lqr
 from rnn.systems.control.kalman import FilterGains, Observer, filter_gains, filtered_states
 from rnn.systems.control.problem import LinearQuadratic
@@ -69,7 +69,9 @@ class Controller:
 
     def update(self, t: int, predicted, y) -> np.ndarray:
         """The estimate of x_t from its prediction and the measurement y_t; NaN in y is missing."""
-        return self.update_many(t, np.asarray(predicted, float)[None], np.asarray(y, float)[None])[0]
+        return self.update_many(
+            t, np.asarray(predicted, float)[None], np.atleast_1d(np.asarray(y, float))[None]
+        )[0]
 
     def update_many(self, t: int, predicted: np.ndarray, y: np.ndarray) -> np.ndarray:
         """:meth:`update` of several plants at once: (N, n) predictions, (N, p) measurements, complete
@@ -81,6 +83,11 @@ class Controller:
                 "measured, or read estimates from a run over the record (Controller.filter)"
             )
         C = _at(self.observer.C, t)
+        if predicted.shape[1:] != (C.shape[1],) or y.shape != (len(predicted), len(C)):
+            raise ShapeError(
+                f"a prediction and a measurement have shapes {predicted.shape[1:]} and {y.shape[1:]}, wanted "
+                f"{(C.shape[1],)} and {(len(C),)}"
+            )
         return predicted + (y - predicted @ C.T) @ self.estimator.gain[t].T
 
     def predict(self, t: int, estimate: np.ndarray, u: np.ndarray) -> np.ndarray:
@@ -104,9 +111,12 @@ class Controller:
             )
         return filtered_states(self.regulator.stages, self.observer, y, inputs)
 
-    def simulate(self, rng: np.random.Generator, count: int | None = None) -> Seen:
-        """Plant, measurements, filter and regulator together; ``count`` runs at once add a leading axis."""
-        s, o, N = self.regulator.stages, self.observer, 1 if count is None else count
+    def simulate(self, rng: np.random.Generator | int, count: int | None = None) -> Seen:
+        """Plant, measurements, filter and regulator together, from a generator or a seed; ``count`` runs at
+        once add a leading axis.
+        """
+        s, o = self.regulator.stages, self.observer
+        N, rng = 1 if count is None else whole("count", count), np.random.default_rng(rng)
         x = o.mean + rng.normal(size=(N, len(o.mean))) @ _root(o.cov).T
         predicted = np.tile(o.mean, (N, 1))
         states, inputs, measured, estimates = [x], [], [], []

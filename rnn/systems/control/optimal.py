@@ -57,6 +57,9 @@ class OptimalControl:
             )
         self.plant, self.cost = plant, _as_cost("cost", cost, terminal=False)
         self.terminal = None if terminal is None else _as_cost("terminal", terminal, terminal=True)
+        self.cost.check("cost", plant.states, plant.inputs)
+        if self.terminal is not None:
+            self.terminal.check("terminal", plant.states, 0)
         self.horizon = whole("horizon", horizon)
         self.start = vector("start", start, plant.states)
         self.lower, self.upper = self._limit("lower", lower, -np.inf), self._limit("upper", upper, np.inf)
@@ -87,6 +90,8 @@ class OptimalControl:
         >>> found.converged, found.inputs[:3, 0]
         (True, array([-0.5, -0.5, -0.5]))
         """
+        if not isinstance(problem, LinearQuadratic):
+            raise DataError(f"OptimalControl.linear takes a LinearQuadratic, got {type(problem).__name__}")
         s = problem.stages(horizon)
 
         def f(x, u, t):
@@ -102,9 +107,14 @@ class OptimalControl:
 
     def _limit(self, name: str, value, absent: float) -> np.ndarray:
         shape = (self.horizon, self.plant.inputs)
-        array = np.asarray(absent if value is None else value)
+        try:
+            array = np.asarray(absent if value is None else value)
+        except ValueError as problem:
+            raise ShapeError(f"{name} is no array: {problem}") from None
         if array.dtype.kind not in "iubf" or np.isnan(array).any():
             raise DataError(f"{name} must hold numbers (±∞ for no limit), got {value!r}")
+        if (array == -absent).any():
+            raise DataError(f"{name} is {-absent} somewhere, which leaves no control; give a finite limit")
         try:
             return np.array(np.broadcast_to(array, shape), dtype=float)
         except ValueError:

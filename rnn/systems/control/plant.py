@@ -10,9 +10,10 @@ import numpy as np
 from msgpass import Step
 from msgpass.errors import DataError, ShapeError
 from rnn.systems.control import derivatives
-from rnn.systems.control.checks import whole
+from rnn.systems.control.checks import positive, whole
 from rnn.systems.control.integrators import euler, rk4
 
+TOGETHER = 4096  # rows up to which a pull costs what autograd's bookkeeping costs
 CURVATURE_STEP = 6e-6  # ∛ε: central differences of a vjp that autograd cannot see through
 
 
@@ -60,7 +61,7 @@ class Plant:
         self.states, self.inputs = whole("states", states), whole("inputs", inputs)
         self.timed, self.dt = timed, dt
         self.vectorized = f.vectorized if isinstance(f, Step) else vectorized
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
         self.function = derivatives.by_rows(function, self.vectorized, timed)
 
     def __repr__(self) -> str:
@@ -84,6 +85,7 @@ class Plant:
         **settings
             ``vectorized`` and ``name``.
         """
+        dt = positive("dt", dt)
         methods = {"rk4": rk4, "euler": euler}
         if method not in methods:
             raise DataError(f"method must be 'rk4' or 'euler', got {method!r}")
@@ -100,6 +102,8 @@ class Plant:
                 "it maps (x, u) to the next state"
                 + ("" if self.vectorized else ", one step at a time as vectorized is False")
             )
+        if found.dtype.kind not in "iubf":
+            raise DataError(f"plant {self.name!r} must return real numbers, got dtype {found.dtype}")
         return found
 
     def linearise(self, x, u, t) -> tuple[np.ndarray, np.ndarray]:
@@ -108,15 +112,19 @@ class Plant:
         if self.vjp is not None:
             J = np.stack([self._pulled(self.vjp, x, u, t, e) for e in np.eye(n)], axis=1)
         else:
-            J = derivatives.jacobian(f"plant {self.name!r}", self._rows(t), np.concatenate([x, u], axis=1))[1]
+            z, copies = np.concatenate([x, u], axis=1), self._copies(len(x), n)
+            rows = self._rows(np.tile(t, copies))
+            J = derivatives.jacobian(f"plant {self.name!r}", rows, z, copies)[1]
         return J[:, :, :n], J[:, :, n:]
 
     def curvature(self, x, u, t, costate) -> np.ndarray:
         """Σ_k λ_k ∂²f_k/∂(x, u)² (N, n + m, n + m), λ (N, n) the co-states of the next states."""
         z = np.concatenate([x, u], axis=1)
         if self.vjp is None:
-            rows = self._rows(t)
-            return derivatives.hessian(f"plant {self.name!r}", lambda z: (rows(z) * costate).sum(axis=1), z)
+            copies = self._copies(*z.shape)
+            rows, along = self._rows(np.tile(t, copies)), np.tile(costate, (copies, 1))
+            f = lambda z: (rows(z) * along).sum(axis=1)  # noqa: E731
+            return derivatives.hessian(f"plant {self.name!r}", f, z, copies)
         n, H = self.states, np.zeros((*z.shape, z.shape[1]))
         for k in range(z.shape[1]):
             h = CURVATURE_STEP * np.maximum(1.0, np.abs(z[:, k]))
@@ -128,6 +136,10 @@ class Plant:
             H[:, k] = (sides[0] - sides[1]) / (2 * h)[:, None]
         return (H + np.swapaxes(H, 1, 2)) / 2
 
+    def _copies(self, rows: int, pulls: int) -> int:
+        """As many as there are pulls, where one pull of copies of few rows costs less than many pulls."""
+        return pulls if self.vectorized and rows * pulls <= TOGETHER else 1
+
     def _rows(self, t) -> derivatives.Rows:
         n = self.states
         return lambda z: self.function(z[:, :n], z[:, n:], t)
@@ -137,7 +149,27 @@ class Plant:
         cotangent = np.broadcast_to(cotangent, x.shape)
         arguments = (x, u, t) if self.timed else (x, u)
         if self.vectorized:
-            found = vjp(arguments, cotangent)
-            return np.concatenate([np.asarray(g) for g in found[:2]], axis=1)
-        rows = [vjp(tuple(a[i] for a in arguments), c) for i, c in enumerate(cotangent)]
-        return np.array([np.concatenate([np.asarray(g) for g in row[:2]]) for row in rows])
+            found = _both(self.name, vjp(arguments, cotangent))
+            pulled = (
+                np.concatenate(found, axis=1)
+                if found[0].ndim == found[1].ndim == 2
+                else np.concatenate(found)
+            )
+        else:
+            rows = [vjp(tuple(a[i] for a in arguments), c) for i, c in enumerate(cotangent)]
+            pulled = np.array([np.concatenate(_both(self.name, row)) for row in rows])
+        if pulled.shape != (len(x), self.states + self.inputs):
+            raise ShapeError(
+                f"the vjp of plant {self.name!r} must return cotangents of x and u, of shapes {x.shape[1:]} "
+                f"and {u.shape[1:]} a step; end to end they have shape {pulled.shape[1:]}"
+            )
+        return pulled
+
+
+def _both(name: str, found) -> list[np.ndarray]:
+    if not isinstance(found, tuple | list) or len(found) < 2 or any(g is None for g in found[:2]):
+        raise ShapeError(
+            f"the vjp of plant {name!r} must return (cotangent of x, cotangent of u); give zeros where "
+            "nothing depends on one"
+        )
+    return [np.atleast_1d(np.asarray(g, float)) for g in found[:2]]

@@ -12,6 +12,7 @@ import numpy as np
 
 from msgpass.errors import NumericalError
 from rnn.systems.control.chain import QuadraticValue
+from rnn.systems.control.checks import step_and_state
 from rnn.systems.control.problem import Stages
 
 
@@ -27,7 +28,7 @@ class CostToGo(NamedTuple):
 
     def __call__(self, t: int, x) -> float:
         """V_t(x)."""
-        x = np.asarray(x, float)
+        t, x = step_and_state(t, len(self.P), x, self.P.shape[-1])
         return float(0.5 * x @ self.P[t] @ x - self.p[t] @ x + self.constant[t])
 
     def costates(self, states: np.ndarray) -> np.ndarray:
@@ -43,7 +44,8 @@ class LinearPolicy(NamedTuple):
 
     def __call__(self, t: int, x) -> np.ndarray:
         """The control at step t in state x."""
-        return self.feedforward[t] - self.gain[t] @ np.asarray(x, float)
+        t, x = step_and_state(t, len(self.gain), x, self.gain.shape[-1])
+        return self.feedforward[t] - self.gain[t] @ x
 
 
 class Curvature(NamedTuple):

@@ -83,6 +83,8 @@ class LinearQuadratic:
         if B.ndim == 0 or B.shape == (n,):
             B = B.reshape(-1, 1)
         self.inputs = m = B.shape[-1]
+        if n == 0 or m == 0:
+            raise ShapeError(f"a problem has states and controls, got {n} states and {m} controls")
         self.A, self.B = matrix("A", A, (n, n)), matrix("B", B, (n, m))
         self.Q = symmetric("Q", matrix("Q", Q, (n, n)))
         self.R = positive_definite("R", matrix("R", R, (m, m)), PAYS)
@@ -99,6 +101,8 @@ class LinearQuadratic:
 
     def _check_steps(self) -> None:
         lengths = {name: len(array) for name, array in self._timed().items()}
+        if 0 in lengths.values():
+            raise ShapeError("an axis of steps holds none; a horizon has at least one")
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{name} has {steps}" for name, steps in lengths.items())
             raise ShapeError(f"the arrays disagree about the number of steps: {listed}")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from msgpass import Messages
+from rnn.systems.control.checks import step_and_state
 from rnn.systems.control.optimal import OptimalControl
 from rnn.systems.control.policy import CostToGo, LinearPolicy
 
@@ -76,7 +77,8 @@ class ControlResult:
 
     def policy(self, t: int, x) -> np.ndarray:
         """The control at step t in state x: the path's own with feedback, within the limits."""
-        u = self.inputs[t] - self.gain[t] @ (np.asarray(x, float) - self.states[t])
+        t, x = step_and_state(t, len(self.inputs), x, self.states.shape[1])
+        u = self.inputs[t] - self.gain[t] @ (x - self.states[t])
         return np.clip(u, self.problem.lower[t], self.problem.upper[t])
 
     @property
@@ -92,12 +94,12 @@ class ControlResult:
         -------
         Trajectory
         """
-        from rnn.systems.control.checks import real, vector
+        from rnn.systems.control.checks import noises, vector
         from rnn.systems.control.finite import Trajectory
 
         problem, n = self.problem, self.problem.plant.states
         x = problem.start if start is None else vector("start", start, n)
-        noise = np.zeros((problem.horizon, n)) if disturbances is None else real("disturbances", disturbances)
+        noise = noises(disturbances, (problem.horizon, n))
         states, inputs = [x], []
         for t in range(problem.horizon):
             inputs.append(self.policy(t, states[-1]))

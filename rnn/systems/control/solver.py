@@ -27,6 +27,7 @@ LENGTHS = 0.5 ** np.arange(12)
 SUFFICIENT = 1e-4  # Armijo: the part of the predicted fall that a step must bring
 FIRST_DAMPING, LAST_DAMPING = 1e-6, 1e10
 ROUNDING = 1e-13  # of the cost: a promised fall below that cannot be seen
+FALLING = 1e12  # times the first cost: a cost that has fallen so far below zero has no minimum
 SILENT_SECONDS = 1.0
 
 
@@ -65,13 +66,34 @@ class Solver:
         """The first path."""
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                return self.adjoint(self.problem.controls(inputs))
+                at = self.adjoint(self.problem.controls(inputs))
+            if not np.isfinite(at.cost):
+                raise NumericalError("their cost is infinite")
+            self._check_rows(at)
+            return at
         except NumericalError as problem:
             raise NumericalError(
                 f"the first controls cannot be followed: {problem}. If the path diverges, start from others "
                 "(inputs=), or take shorter steps or a better integrator; if a derivative fails, smooth the "
                 "function"
             ) from problem
+
+    def _check_rows(self, at: Evaluated) -> None:
+        """Two steps at once are each as it is alone; near the path, for on it all steps may be the same."""
+        plant, ends = self.problem.plant, [0, len(at.inputs) - 1]
+        nudge = np.array([[0.01], [-0.02]])
+        x, u = (a[ends] + nudge * (1 + np.abs(a[ends])) for a in (at.states[:-1], at.inputs))
+        t = np.array(ends, dtype=float)
+        with np.errstate(all="ignore"):
+            both = plant(x, u, t)
+            alone = np.concatenate([plant(x[k : k + 1], u[k : k + 1], t[k : k + 1]) for k in (0, 1)])
+            gap = np.abs(both - alone)
+        if (gap > 1e-6 * (1 + np.abs(alone))).any():  # False of what is NaN out there
+            raise DataError(
+                f"plant {plant.name!r} gives other states for two steps at once than for one and then the "
+                f"other (by {gap.max():.3g}): it mixes steps, or keeps something between calls; with "
+                "vectorized=True each row of states and controls is a step of its own"
+            )
 
     def iterate(self, at: Evaluated) -> tuple[Evaluated | None, Iteration]:
         """A better path (None where there is none), and what was done."""
@@ -171,8 +193,10 @@ def solve(
     """Iterate to a local optimum."""
     whole("n_iter", n_iter)
     tol = positive("tol", tol)
-    if not 0 <= damping < np.inf:
+    if not isinstance(damping, int | float | np.number) or not 0 <= damping < np.inf:
         raise DataError(f"damping must be a finite number ≥ 0, got {damping!r}")
+    if callback is not None and not callable(callback):
+        raise DataError(f"callback must be a function of an Iteration, got {callback!r}")
     began = perf_counter()
     solver = Solver(problem, method == "ddp", float(damping))
     at = solver.start(inputs)
@@ -181,12 +205,16 @@ def solve(
     try:
         with _bar(method, n_iter, progress) as bar:
             for k in range(n_iter + 1):
-                if kkt_residual(problem, at) <= tol * max(1.0, abs(at.cost)):
+                # Not |J| alone: where costs fall without end it would grow beyond every gradient.
+                if kkt_residual(problem, at) <= tol * max(1.0, min(abs(at.cost), abs(costs[0]))):
                     converged, reason = True, "the gradient met tol"
                     break
                 if k == n_iter:
                     break
                 after, iteration = solver.iterate(at)
+                if after is not None and after.cost < -FALLING * max(1.0, abs(costs[0])):
+                    at, reason = after, "costs fall without end; give limits, or controls a positive cost"
+                    break
                 if after is None:
                     converged = solver.exhausted(at)
                     reason = "the cost falls no further" if converged else "no step lowers the cost"

@@ -23,7 +23,7 @@ import numpy as np
 from msgpass import FactorGraph, Gaussian, Quadratic, run
 from msgpass.errors import ConvergenceWarning, DataError, NumericalError, ShapeError
 from rnn.systems.control.chain import reduce
-from rnn.systems.control.checks import covariance, matrix, whole
+from rnn.systems.control.checks import covariance, single, whole
 from rnn.systems.control.finite import Regulator, Trajectory, solve_stages
 from rnn.systems.control.problem import LinearQuadratic
 from rnn.systems.control.structure import root, stuck_modes
@@ -150,8 +150,10 @@ def stationary_lqr(problem: LinearQuadratic, noise=None, tol: float = 1e-13) -> 
             "over an infinite horizon nothing may change with time, but the problem's arrays have "
             f"{problem.steps} steps; use lqr"
         )
+    if not isinstance(tol, int | float | np.number) or not 0 <= tol < np.inf:
+        raise DataError(f"tol must be a finite number ≥ 0, got {tol!r}")
     n = problem.states
-    W = np.zeros((n, n)) if noise is None else covariance("noise", matrix("noise", noise, (n, n)))
+    W = np.zeros((n, n)) if noise is None else covariance("noise", single("noise", noise, (n, n)))
     reduced = reduce(problem.stages(1))
     _check_modes(problem, reduced.A[0], reduced.Q[0])
     stretch = _Stretch(reduced.A[0], reduced.b[0], reduced.S[0], reduced.Q[0], -reduced.q[0])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from msgpass.errors import NumericalError
-from rnn.systems.control.checks import covariance, matrix, positive_definite, real
+from rnn.systems.control.checks import covariance, positive_definite, real, single
 from rnn.systems.control.problem import LinearQuadratic
 from rnn.systems.control.stationary import StationaryRegulator, stationary_lqr
 
@@ -69,12 +69,12 @@ def stationary_lqg(problem: LinearQuadratic, C, W, V) -> StationaryController:
     True
     """
     n = problem.states
-    W = covariance("W", matrix("W", W, (n, n)))
+    W = covariance("W", single("W", W, (n, n)))
     regulator = stationary_lqr(problem, noise=W)
     C = real("C", C)
-    C = matrix("C", C.reshape(1, -1) if C.ndim < 2 else C, (C.shape[-2] if C.ndim > 1 else 1, n))
+    C = single("C", C.reshape(1, -1) if C.ndim < 2 else C, (C.shape[-2] if C.ndim > 1 else 1, n))
     p = len(C)
-    V = positive_definite("V", matrix("V", V, (p, p)), "give every measurement some noise")
+    V = positive_definite("V", single("V", V, (p, p)), "give every measurement some noise")
     try:
         dual = stationary_lqr(LinearQuadratic(problem.A.T, C.T, W, V))
     except NumericalError as reason:

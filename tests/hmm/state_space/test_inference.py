@@ -258,3 +258,20 @@ def test_a_change_of_basis_changes_the_states_alone(case, seed):
     mean = model.smooth(y, lengths, inputs=inputs(u)).mean
     turned = other.smooth(y, lengths, inputs=inputs(u)).mean
     np.testing.assert_allclose(turned, mean @ T.T, rtol=1e-5, atol=1e-5 * (1 + np.abs(mean).max()))
+
+
+def test_a_forecast_needs_no_state_that_is_not_seen():
+    """The first of two walks is observed, the second never: ∞ · 0 = 0."""
+    two = LinearGaussianSSM(2, initial="diffuse", transition_matrix=np.eye(2),
+                            transition_covariance=np.eye(2), observation_matrix=[[1.0, 0.0]],
+                            observation_covariance=1.0)  # fmt: skip
+    one = LinearGaussianSSM(1, initial="diffuse", transition_matrix=1.0, transition_covariance=1.0,
+                            observation_matrix=1.0, observation_covariance=1.0)  # fmt: skip
+    y = [1.0, 3.0, np.nan, 2.0]
+    a, b = two.forecast(y, steps=3), one.forecast(y, steps=3)
+    np.testing.assert_allclose(a.mean, b.mean, rtol=1e-12)
+    np.testing.assert_allclose(a.cov, b.cov, rtol=1e-12)
+    assert np.isnan(a.state_mean[:, 1]).all()
+    two.observation_matrix_ = np.array([[1.0, 0.5]])
+    open_ = two.forecast([np.nan], steps=2)
+    assert np.isnan(open_.mean).all() and np.isposinf(open_.cov).all()

@@ -221,3 +221,24 @@ def test_what_cannot_be(tmp_path):
         model.forecast(np.zeros((4, 1)), inputs=np.zeros((1, 1)))
     with pytest.raises(DataError):
         model.save(tmp_path / "model.safetensors")
+
+
+def test_errors_name_the_way_out():
+    ahead = lambda x: np.stack([x[0] + x[1], x[1]])  # noqa: E731
+    X, known = np.ones((6, 1)), {"initial_mean": [1.0, 0.0], "initial_covariance": np.eye(2)}
+    noise = {"transition_covariance": np.eye(2), "observation_covariance": 1.0}
+    model = NonlinearSSM(ahead, lambda x: x[:1], **noise, **known)
+    for rule in (None, Cubature(), Iterated()):
+        for vectorized in (False, True):
+            short = NonlinearSSM(lambda x: x[..., :1], lambda x: x[..., :1], **noise, **known)
+            short.set_params(linearisation=rule, vectorized=vectorized)
+            with pytest.raises(ShapeError, match="'transition' returned shape"):
+                short.score(X)
+    with pytest.raises(DataError, match="takes none; give n_inputs="):
+        model.score(X, inputs=X)
+    with pytest.raises(DataError, match="takes none"):
+        model.forecast(X, inputs=[[1.0]])
+    with pytest.raises(DataError, match="list of names"):
+        clone(model).set_params(learned="theta").fit(X)
+    with pytest.raises(DataError, match="no observation at all"):
+        clone(model).fit(np.full((6, 1), np.nan))

@@ -274,3 +274,14 @@ def interrupt_after(model, calls):
             raise KeyboardInterrupt
 
     return interrupted
+
+
+@pytest.mark.parametrize("H", ["a", [[1.0], [1.0, 2.0]]])
+def test_an_observation_matrix_that_is_no_array(H):
+    with pytest.raises(DataError, match="observation_matrix_ is not an array of numbers"):
+        model(1, observation_matrix=H).score(Y)
+
+
+def test_inputs_of_a_model_that_takes_none():
+    with pytest.raises(DataError, match="takes none; give it transition_input_matrix"):
+        model().score(Y, inputs=np.zeros(len(Y)))

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from msgpass.errors import DataError
+
 
 class Expansion(NamedTuple):
     """First and second derivatives at N points: x (N, n), u (N, m), xx, xu, uu (N, …, …)."""
@@ -38,8 +40,14 @@ class Cost:
         """First and second derivatives of each row."""
         raise TypeError(f"{type(self).__name__} is abstract; use QuadraticCost, SmoothCost or LeastSquares")
 
-    def __add__(self, other: Cost) -> Cost:
-        return SumOfCosts((*_parts(self), *_parts(other))) if isinstance(other, Cost) else NotImplemented
+    def check(self, name: str, states: int, inputs: int) -> None:
+        """Raise an error where the cost is of other sizes; a terminal cost has no inputs."""
+
+    def __add__(self, other: object) -> Cost:
+        if not isinstance(other, Cost):
+            wrap = "; wrap the function: SmoothCost(f)" if callable(other) else ""
+            raise DataError(f"a cost is added to a cost, got {type(other).__name__}{wrap}")
+        return SumOfCosts((*_parts(self), *_parts(other)))
 
 
 class SumOfCosts(Cost):
@@ -47,6 +55,11 @@ class SumOfCosts(Cost):
 
     def __init__(self, parts: tuple[Cost, ...]):
         self.parts = parts
+
+    def check(self, name, states, inputs):
+        """Of every part."""
+        for part in self.parts:
+            part.check(name, states, inputs)
 
     def value(self, x, u, t):
         """Their sum."""

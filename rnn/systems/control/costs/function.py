@@ -33,7 +33,10 @@ class RowFunction:
     def __call__(self, x: np.ndarray, u: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Values of all rows."""
         z = np.concatenate([x, u], axis=1)
-        return np.asarray(derivatives.guarded(self.name, self.rows(x.shape[1], t), z))
+        found = np.asarray(derivatives.guarded(self.name, self.rows(x.shape[1], t), z))
+        if found.dtype.kind not in "iubf":
+            raise DataError(f"{self.name} must return real numbers, got dtype {found.dtype}")
+        return found
 
     def _shaped(self, value, rows: int):
         got, fits = np.shape(value), np.ndim(value) == 1 + self.vector and len(value) == rows

@@ -55,6 +55,20 @@ class QuadraticCost(Cost):
         ):
             setattr(self, name, matrix(name, np.zeros(size) if value is None else value, (size,)))
 
+    def check(self, name, states, inputs):
+        """Sizes of Q and R."""
+        n, m = self.N.shape[-2:]
+        if n != states:
+            raise ShapeError(f"{name}: Q is {n} × {n}, but the plant has {states} states")
+        if m != inputs and inputs:
+            says = "has no R" if m == 0 else f"R is {m} × {m}"
+            raise ShapeError(
+                f"{name}: the QuadraticCost {says}, but the plant has {inputs} controls; give R, of "
+                "zeros where they cost nothing"
+            )
+        if m and not inputs:
+            raise ShapeError(f"{name}: there is no control at the end; give the QuadraticCost no R, N or r")
+
     def _at(self, t):
         """The arrays at steps t, with a leading axis."""
         index = np.asarray(t).astype(int)

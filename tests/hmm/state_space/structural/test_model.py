@@ -221,7 +221,7 @@ def test_regressors_that_do_not_fit(rng):
         model.fit(y, np.where(np.arange(40).reshape(20, 2) == 7, np.nan, u))
     with pytest.raises(DataError, match="no component is a Regression"):
         structural.local_level().fit(y, u)
-    with pytest.raises(NumericalError, match=r"State coordinates are 0-0 level, 1-2 regression"):
+    with pytest.raises(NumericalError, match=r"State coordinates: 0 level, 1-2 regression"):
         model.fit(y, np.column_stack([u[:, 0], 2 * u[:, 0]]))
 
 
@@ -316,3 +316,37 @@ def test_the_same_model_as_a_state_space(kinds, rng):
     if exog is not None:
         with pytest.raises(DataError, match="takes 2 column"):
             model.state_space()
+
+
+def test_misread_arguments_are_named():
+    model = structural.local_level()
+    model.parameters_ = {"level.variance": 1.0, "irregular.variance": 2.0}
+    y = [1.0, 3.0, 2.0]
+    with pytest.raises(DataError, match="another series to go on from is y="):
+        model.forecast(y, 3)
+    for read in (lambda: model.forecast(3, 95, y=y), lambda: model.decompose(y, level=2)):
+        with pytest.raises(DataError, match="level is a number between 0 and 1"):
+            read()
+    with pytest.raises(DataError, match="dict of values by name"):
+        model.parameters_ = [1.0, 2.0]
+    with pytest.raises(DataError, match=r"parameter level.variance is not an array of numbers"):
+        model.parameters_ = {"level.variance": "a"}
+    with pytest.raises(DataError, match="coef is 2 numbers"):
+        structural.AR(order=2, coef=[0.2])
+    with pytest.raises(DataError, match=r"Seasonal\(period=12\)"):
+        structural.Seasonal(12)
+    driven = structural.StructuralTimeSeries(
+        [structural.LocalLevel(), structural.Regression(), structural.Irregular()]
+    )
+    driven.parameters_ = {"level.variance": 1.0, "irregular.variance": 2.0}
+    with pytest.raises(DataError, match=r"give exog=, an array \(3, 1\) of the steps ahead"):
+        driven.forecast(3, y=y, past_exog=[0.0, 0.0, 1.0])
+
+
+def test_a_single_observation():
+    model = structural.local_level()
+    model.parameters_ = {"level.variance": 1.0, "irregular.variance": 2.0}
+    np.testing.assert_allclose(model.score([5.0]), -0.5 * np.log(2 * np.pi))
+    np.testing.assert_allclose(model.decompose([5.0])["level"].mean, 5.0)
+    np.testing.assert_allclose(model.decompose([5.0])["level"].variance, 2.0)
+    assert np.isnan(model.residuals([5.0]).error).all()

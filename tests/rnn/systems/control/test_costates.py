@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from msgpass.errors import ShapeError
+from msgpass.errors import DataError, NumericalError, ShapeError
 from rnn.systems.control import LinearQuadratic, compare_costates
 from tests.rnn.systems.control.lq_models import positive
 
@@ -37,3 +37,10 @@ def test_figure():
 def test_scipy_has_no_linear_terms():
     with pytest.raises(ShapeError, match="scipy solves"):
         compare_costates(LinearQuadratic(1.0, 1.0, 1.0, 1.0, q=[1.0]), [1.0])
+
+
+def test_what_scipy_cannot_solve():
+    with pytest.raises(NumericalError, match="stationary_lqr names the mode"):
+        compare_costates(LinearQuadratic(np.diag([2.0, 0.5]), [0, 1], np.eye(2), 1.0), [1, 0])
+    with pytest.raises(DataError, match="takes a LinearQuadratic"):
+        compare_costates(3, [1, 0])

@@ -159,3 +159,20 @@ def test_horizons_that_do_not_fit():
         lqr(fixed, 3).rollout(1.0, np.zeros((4, 1)))
     with pytest.raises(DataError, match="takes a LinearQuadratic"):
         lqr(np.eye(2), 3)
+
+
+def test_nothing_to_steer():
+    with pytest.raises(ShapeError, match="2 states and 0 controls"):
+        LinearQuadratic(np.eye(2), np.zeros((2, 0)), np.eye(2), np.zeros((0, 0)))
+    with pytest.raises(ShapeError, match="axis of steps holds none"):
+        LinearQuadratic(np.zeros((0, 2, 2)), np.ones(2), np.eye(2), 1.0)
+
+
+@pytest.mark.parametrize(("t", "x"), [(3, [0.0]), (-1, [0.0]), (1.0, [0.0]), (0, [0.0, 1.0]), (0, 1.0)])
+def test_steps_and_states_that_a_policy_does_not_know(t, x):
+    regulator = lqr(LinearQuadratic(1.0, 1.0, 1.0, 1.0), 3)
+    with pytest.raises(ShapeError, match=r"step from 0 to 2|x has shape"):
+        regulator.policy(t, x)
+    if t != 3:  # the cost at the end is one more
+        with pytest.raises(ShapeError, match=r"step from 0 to 3|x has shape"):
+            regulator.cost_to_go(t, x)

@@ -341,3 +341,57 @@ def test_what_does_not_fit():
         ilqr(problem, damping=-1.0)
     with pytest.raises(DataError, match="expected an OptimalControl"):
         ilqr(plant)
+    with pytest.raises(DataError, match="leaves no control"):
+        OptimalControl(plant, cost, **good, lower=np.inf)
+    with pytest.raises(ShapeError, match="upper is no array"):
+        OptimalControl(plant, cost, **good, upper=[[1], [2, 3]])
+    for wrong, says in (
+        (QuadraticCost(np.eye(3), np.eye(1)), "Q is 3 × 3"),
+        (QuadraticCost(np.eye(2), np.eye(2)), "R is 2 × 2"),
+        (QuadraticCost(np.eye(2)) + cost, "has no R"),
+    ):
+        with pytest.raises(ShapeError, match=f"cost: .*{says}"):
+            OptimalControl(plant, wrong, **good)
+    with pytest.raises(ShapeError, match="no control at the end"):
+        OptimalControl(plant, cost, cost, **good)
+    with pytest.raises(DataError, match="wrap the function"):
+        cost + (lambda x, u: u[0] ** 4)
+    with pytest.raises(DataError, match="must return real numbers"):
+        ilqr(OptimalControl(plant, lambda x, u: None, **good))
+    with pytest.raises(DataError, match="takes a LinearQuadratic"):
+        OptimalControl.linear(plant, [0, 0], 5)
+    problem = OptimalControl(plant, cost, **good)
+    for bad in ({"damping": "x"}, {"callback": 3}):
+        with pytest.raises(DataError, match=next(iter(bad))):
+            ilqr(problem, **bad)
+    found = ilqr(problem)
+    with pytest.raises(ShapeError, match="disturbances has shape"):
+        found.simulate(disturbances=np.zeros((5, 1)))
+    for t, x in ((5, [0, 0]), (-1, [0, 0]), (0, [0, 0, 0])):
+        with pytest.raises(ShapeError, match=r"wanted|must be a step"):
+            found.policy(t, x)
+
+
+@pytest.mark.parametrize("method", [ilqr, ddp])
+def test_costs_that_fall_without_end_are_no_optimum(method):
+    """R < 0 and no limits: the gradient is small beside |J|, and there is no minimum all the same."""
+    cost = QuadraticCost(np.eye(2), -np.eye(1))
+    problem = OptimalControl(plants.double_integrator(), cost, start=[1, 0], horizon=20)
+    with pytest.warns(ConvergenceWarning, match="fall without end"):
+        assert not method(problem).converged
+
+
+def test_a_first_path_of_infinite_cost():
+    problem = OptimalControl(plants.pendulum(), QuadraticCost(np.eye(2), np.eye(1)), start=[0, 0], horizon=5)
+    with pytest.raises(NumericalError, match="cost is infinite"):
+        ilqr(problem, inputs=np.full(5, 1e200))
+
+
+def test_a_plant_that_mixes_steps_is_found_out():
+    """All states are 0 along the path, where a mean over steps does not show."""
+    plant = Plant(lambda x, u: x + u + x.mean(axis=0), 2, 1, vectorized=True)
+    problem = OptimalControl(
+        plant, QuadraticCost(np.eye(2), np.eye(1), target=[1, 1]), start=[0, 0], horizon=5
+    )
+    with pytest.raises(DataError, match="mixes steps"):
+        ilqr(problem)

@@ -164,3 +164,16 @@ def test_what_cannot_be_seen():
     problem = LinearQuadratic(np.diag([1.1, 0.5]), np.eye(2), np.eye(2), np.eye(2))
     with pytest.raises(NumericalError, match=r"the filter does not settle.*1\.1"):
         stationary_lqg(problem, [0, 1], np.eye(2), 1.0)
+
+
+def test_sizes_and_seeds():
+    problem = LinearQuadratic([[1, 0.1], [0, 1]], [0.005, 0.1], np.eye(2), 1.0)
+    controller = lqg(problem, [1, 0], np.eye(2), 0.1, [0, 0], np.eye(2), 5)
+    with pytest.raises(ShapeError, match="a measurement have shapes"):
+        controller.update(0, [0, 0], [1, 2])
+    with pytest.raises(ShapeError, match="count must be"):
+        controller.simulate(0, 0)
+    one, other = controller.simulate(3), controller.simulate(np.random.default_rng(3))
+    np.testing.assert_array_equal(one.trajectory.states, other.trajectory.states)
+    with pytest.raises(ShapeError, match="may not change with time"):
+        stationary_lqg(problem, [1, 0], np.tile(np.eye(2), (5, 1, 1)), 0.1)

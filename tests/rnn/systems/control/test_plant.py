@@ -84,3 +84,26 @@ def test_what_does_not_fit():
         Plant(f, 0, 1)
     with pytest.raises(DataError, match="rk4"):
         Plant.from_ode(f, 2, 1, 0.1, "rk5")
+    for dt in (-0.1, np.nan, "a"):
+        with pytest.raises(DataError, match="dt must be"):
+            Plant.from_ode(f, 2, 1, dt)
+    with pytest.raises(DataError, match="real numbers, got dtype complex"):
+        Plant(lambda x, u: x * 1j, 2, 1)(*one)
+    for vjp, says in ((lambda values, c: None, "must return"), (lambda values, c: (c, c), r"shape \(4,\)")):
+        with pytest.raises(ShapeError, match=says):
+            Plant(Step(lambda x, u: x + u, vjp), 2, 1).linearise(*one)
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_all_pulls_at_once_are_the_pulls_one_by_one(rows, rng, monkeypatch):
+    """Timed, so that copies of the rows must take their steps' numbers with them."""
+    plant = Plant(
+        lambda x, u, t: f(x, u) * (1 + t)[:, None], 2, 1, timed=True, vectorized=True
+    )  # fmt: skip
+    x, u, t = rng.normal(size=(rows, 2)), rng.normal(size=(rows, 1)), np.arange(float(rows))
+    costate = rng.normal(size=(rows, 2))
+    together = *plant.linearise(x, u, t), plant.curvature(x, u, t, costate)
+    monkeypatch.setattr("rnn.systems.control.plant.TOGETHER", 0)
+    single = *plant.linearise(x, u, t), plant.curvature(x, u, t, costate)
+    for one, other in zip(together, single, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-15)

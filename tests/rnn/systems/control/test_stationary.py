@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import solve_discrete_are, solve_discrete_lyapunov
 
-from msgpass.errors import NumericalError, ShapeError
+from msgpass.errors import DataError, NumericalError, ShapeError
 from rnn.systems.control import LinearQuadratic, lqr, stationary_lqr
 from rnn.systems.control.structure import stuck_modes
 from tests.rnn.systems.control.lq_models import positive
@@ -126,3 +126,8 @@ def test_no_bound_below():
 def test_nothing_may_change_with_time():
     with pytest.raises(ShapeError, match="arrays have 5 steps"):
         stationary_lqr(LinearQuadratic(np.ones((5, 1, 1)), 1.0, 1.0, 1.0))
+    for W in (np.ones((3, 1, 1)), np.ones((1, 1, 1))):
+        with pytest.raises(ShapeError, match="noise has shape"):
+            stationary_lqr(LinearQuadratic(1.0, 1.0, 1.0, 1.0), noise=W)
+    with pytest.raises(DataError, match="tol must be"):
+        stationary_lqr(LinearQuadratic(1.0, 1.0, 1.0, 1.0), tol=np.nan)
