@@ -162,9 +162,7 @@ class Execution:
                 "Sequential(), "
                 "or ForwardOnly() for the filter"
             )
-        return SwitchingRun(
-            block, self.chain_tables(k, block.states, clamp), self.values, self.schedule.backward
-        )
+        return SwitchingRun(block, self.chain_tables(k, block.states, clamp), self.values)
 
     def chain_tables(self, k: int, block: TableChain, clamp):
         """A chain's log tables; those that no value of this run touches are kept with the plan."""

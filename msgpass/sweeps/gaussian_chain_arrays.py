@@ -18,8 +18,9 @@ from msgpass.kernels.gaussian_chain_types import GaussianChainArrays
 from msgpass.nodes import Parameter
 from msgpass.plan import Family, GaussianChain, latent
 from msgpass.potentials.quadratic import COVARIANCES, check_covariance
-from msgpass.sweeps.instances import QuadraticInstances, missing_source, parameter_names
-from msgpass.sweeps.rows import rows_of
+from msgpass.sweeps.instances import QuadraticInstances, parameter_names
+from msgpass.sweeps.linear_family import LinearFamily
+from msgpass.sweeps.rows import instance_numbers, instance_rows
 
 
 class NoChainForm(Exception):
@@ -29,39 +30,12 @@ class NoChainForm(Exception):
 class Rows(NamedTuple):
     """What one family adds to the observation: matrices with a leading axis of 1 or of its instances."""
 
-    made: QuadraticInstances
+    made: Any  # LinearFamily, or QuadraticInstances of a canonical form
     H: np.ndarray
     R: np.ndarray
     y: np.ndarray  # (instances, p)
     rows: Any  # slice or array: the row of each instance
     scale: Any = None  # of each instance
-
-
-def linked(made: QuadraticInstances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(F, Q, b) of the transitions, with what is observed of the sources in b."""
-    F, b, _ = sources(made)
-    return F, _lead(*made.parts["Q"]), b
-
-
-def sources(made: QuadraticInstances) -> tuple[np.ndarray, np.ndarray, list]:
-    """(F of the latent source, b with the observed sources, [(argument, columns, data)])."""
-    role = "F" if made.form == "linear" else "H"
-    full = _lead(*made.parts[role])
-    b = _lead(*made.parts["b"]) if "b" in made.parts else np.zeros((1, full.shape[1]))
-    sources = len(made.latent) - (0 if "y" in made.parts else 1)
-    F, start, observed = np.zeros((1, full.shape[1], 0)), 0, []
-    for k, size in enumerate(made.sizes[:sources]):
-        columns = slice(start, start + size)
-        start += size
-        if made.latent[k]:
-            F = full[:, :, columns]
-            continue
-        data = _data(made, k)
-        if np.isnan(data).any():
-            raise missing_source(made.family, k, int(np.argmax(np.isnan(data).any(axis=1))))
-        b = b + _times(full[:, :, columns], data)
-        observed.append((k, columns, data))
-    return contiguous(F), b, observed
 
 
 class ChainArrays:
@@ -72,29 +46,30 @@ class ChainArrays:
         node = block.node
         self.size, self.offsets = node.size, np.asarray(node.clock.offsets, np.int64)
         self.total = int(self.offsets[-1])
-        self.link = self.instances(block.link)
+        self.link = self.linear(block.link)
         if given:
             self.check_parameters(given)
-        self.start: QuadraticInstances | None = None
+        self.start: LinearFamily | None = None
         self.parts: list[Rows] = []
         for family in block.unaries:
-            made = self.instances(family)
-            if self.start is None and family is block.first and _is_prior(made):
-                self.start = made
+            if family is block.first:
+                self.start = self.linear(family)
+            elif family.potential.form == "canonical":
+                self.parts.append(self.canonical(family))
             else:
-                self.parts.append(self.rows(made))
+                self.parts.append(self.rows(self.linear(family)))
         self.scales = np.zeros(len(self.offsets) - 1)
         for part in self.parts:
             if part.scale is not None:
                 self.scales += self.by_sequence(part)
         mean, cov, flat = self.first()
         H, R, y = self.observed()
-        F, Q, b = linked(self.link)
+        F, Q, b = self.link.F, self.link.Q, self.link.b
         self.arrays = GaussianChainArrays(mean, cov, flat, F, Q, b, H, R, y, self.offsets)
 
-    def instances(self, family: Family) -> QuadraticInstances:
-        """Potentials of a family in this run."""
-        return QuadraticInstances(family, self.values)
+    def linear(self, family: Family) -> LinearFamily:
+        """A family of linear relations in this run."""
+        return LinearFamily(family, self.values)
 
     def check_parameters(self, given: frozenset[str]) -> None:
         """Covariances that this run gives are covariances; others were checked with the graph."""
@@ -114,27 +89,26 @@ class ChainArrays:
         n = self.size
         if self.start is None:
             return np.zeros((1, n)), np.zeros((1, n, n)), np.eye(n)
-        mean, cov, _ = _prior_parts(self.start)
+        mean, cov = self.start.b, self.start.Q
         infinite = np.isposinf(np.diagonal(cov[0]))
         if infinite.any():
             cov, mean = cov.copy(), np.where(infinite, 0.0, mean)
             cov[:, infinite, infinite] = 0.0
         return mean, cov, np.eye(n)[:, infinite]
 
-    def rows(self, made: QuadraticInstances) -> Rows:
-        """What a family says of single steps, as an observation."""
+    def rows(self, made: LinearFamily) -> Rows:
+        """What a family says of single steps, as an observation; a prior observes x itself."""
         rows, count = instance_rows(made.family, self.argument(made.family)), made.family.factor.n
-        if made.form == "canonical":
-            return _canonical_rows(made, rows, count)
-        if _is_prior(made):
-            mean, cov, _ = _prior_parts(made)
-            infinite = np.isposinf(np.diagonal(cov, axis1=1, axis2=2))
-            y = np.broadcast_to(np.where(infinite, np.nan, mean), (count, self.size)).copy()
-            return Rows(made, np.eye(self.size)[None], np.where(np.isposinf(cov), 1.0, cov), y, rows)
-        H, b, _ = sources(made)
-        R = _lead(*made.parts["Q" if made.form == "linear" else "R"])
-        y = _lead(*made.parts["y"]) if "y" in made.parts else _data(made, len(made.latent) - 1)
-        return Rows(made, H, R, np.broadcast_to(y - b, (count, H.shape[1])), rows)
+        if made.y is not None:
+            return Rows(made, made.F, made.Q, np.broadcast_to(made.y - made.b, made.y.shape), rows)
+        infinite = np.isposinf(np.diagonal(made.Q, axis1=1, axis2=2))
+        y = np.broadcast_to(np.where(infinite, np.nan, made.b), (count, self.size)).copy()
+        return Rows(made, np.eye(self.size)[None], np.where(np.isposinf(made.Q), 1.0, made.Q), y, rows)
+
+    def canonical(self, family: Family) -> Rows:
+        """A canonical form as an observation."""
+        rows = instance_rows(family, self.argument(family))
+        return _canonical_rows(QuadraticInstances(family, self.values), rows, family.factor.n)
 
     def observed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(H, R, y) of all families side by side."""
@@ -153,11 +127,6 @@ class ChainArrays:
             y[part.rows, cells] = part.y
         return H, R, y
 
-    def shift(self, made: QuadraticInstances) -> np.ndarray | None:
-        """The constant that was taken off the observation; None where it differs by step."""
-        b = sources(made)[1]
-        return b[0] if len(b) == 1 else None
-
     def by_sequence(self, part: Rows) -> np.ndarray:
         """A part's constants, added up by sequence."""
         count = len(part.y)
@@ -166,7 +135,7 @@ class ChainArrays:
 
     def row_numbers(self, family: Family) -> np.ndarray:
         """Row of each instance's latent variable."""
-        return np.atleast_1d(_numbers(instance_rows(family, self.argument(family))))
+        return instance_numbers(family, self.argument(family))
 
     @property
     def earlier(self) -> np.ndarray:
@@ -186,68 +155,21 @@ class ChainArrays:
         """Add ∂log Z/∂array to the parameters and observations behind the arrays; ``moments()`` gives the
         smoothed means and covariances."""
         if self.start is not None:
-            self._to_prior(self.start, found["mean"], found["cov"], store)
-        self._to_relation(self.link, found["F"], found["Q"], found["b"], None, store)
+            self.start.deliver(store, found["cov"], found["mean"])
+        self.link.deliver(store, found["Q"], found["b"], found["F"])
         for part, cells in zip(self.parts, self.places(), strict=True):
             made, rows = part.made, part.rows
-            if made.form == "canonical":
+            if not isinstance(made, LinearFamily):
                 mean, cov = moments()
                 _canonical_statistics(made, rows, mean, cov, store)
                 continue
             said = found["y"][rows, cells]
             H = found["H"][rows, cells] if len(found["H"]) > 1 else found["H"][:, cells]
             R = found["R"][rows, cells, cells] if len(found["R"]) > 1 else found["R"][:, cells, cells]
-            if _is_prior(made):
-                self._to_prior(made, said, R, store)
+            if made.y is None:
+                made.deliver(store, R, said)
             else:
-                self._to_relation(made, H, R, -said, said, store)
-
-    def _to_prior(self, made, mean, cov, store) -> None:
-        if made.form == "prior":
-            _add(made, "mean", mean, store)
-            _add(made, "cov", cov, store)
-        else:
-            self._to_relation(made, np.zeros((1, self.size, 0)), cov, mean, None, store)
-
-    def _to_relation(self, made, F, Q, b, y, store) -> None:
-        names, linear = parameter_names(made.family), made.form == "linear"
-        role = "F" if linear else "H"
-        observed = sources(made)[2]
-        if role in names:
-            full, stepped = made.parts[role]
-            free = np.ones(full.shape[-1], bool)
-            for _, columns, _ in observed:
-                free[columns] = False
-            lead = max(len(F) if free.any() else 1, len(b) if observed and stepped else 1)
-            total = zeros((lead, *full.shape[-2:]), float, [F, b])
-            if free.any():
-                total[:, :, free] = F
-            for _, columns, data in observed:
-                said = b[:, :, None] * data[:, None, :]
-                total[:, :, columns] = said if stepped else 0.0
-                if not stepped:
-                    total[0, :, columns] = said.sum(axis=0)
-            _add(made, role, total, store)
-        _add(made, "Q" if linear else "R", Q, store)
-        if linear:
-            _add(made, "b", b, store)
-        for k, columns, _ in observed:
-            pulled = _times(np.swapaxes(_lead(*made.parts[role])[:, :, columns], 1, 2), b)
-            _add_rows(made, k, pulled, store)
-        if y is not None and "y" not in made.parts:
-            _add_rows(made, len(made.latent) - 1, y, store)
-        elif y is not None:
-            _add(made, "y", y, store)
-
-
-def instance_rows(family: Family, arg):
-    """Row of each instance, as a slice where they follow each other."""
-    rows = rows_of(family, arg)
-    return slice(int(rows), int(rows) + 1) if np.ndim(rows) == 0 and not isinstance(rows, slice) else rows
-
-
-def _numbers(rows) -> np.ndarray:
-    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else np.asarray(rows)
+                made.deliver(store, R, -said, H, said)
 
 
 def _covers(rows, total: int) -> bool:
@@ -256,45 +178,6 @@ def _covers(rows, total: int) -> bool:
 
 def _lead(array: np.ndarray, stepped: bool) -> np.ndarray:
     return contiguous(array if stepped else array[None])
-
-
-def _times(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Products of matrices (1 | T, i, j) and vectors (T, j)."""
-    return vectors @ matrices[0].T if len(matrices) == 1 else (matrices @ vectors[..., None])[..., 0]
-
-
-def _data(made: QuadraticInstances, k: int) -> np.ndarray:
-    """Observed rows of argument k, (instances, size)."""
-    arg, count = made.family.args[k], made.family.factor.n
-    array = made.values[arg.name]
-    rows = array[None] if arg.rows is None else array[instance_rows(made.family, arg)]
-    return np.broadcast_to(contiguous(rows).reshape(len(rows), made.sizes[k]), (count, made.sizes[k]))
-
-
-def _is_prior(made: QuadraticInstances) -> bool:
-    """A prior, or a relation whose target alone is latent."""
-    return made.form == "prior" or (
-        made.form in ("linear", "observation")
-        and "y" not in made.parts
-        and made.latent[-1]
-        and not any(made.latent[:-1])
-    )
-
-
-def _prior_parts(made: QuadraticInstances) -> tuple[np.ndarray, np.ndarray, bool]:
-    if made.form == "prior":
-        return _lead(*made.parts["mean"]), _lead(*made.parts["cov"]), True
-    role = "F" if made.form == "linear" else "H"
-    F = _lead(*made.parts[role])
-    mean = _lead(*made.parts["b"]) if "b" in made.parts else np.zeros((1, F.shape[1]))
-    start = 0
-    for k, size in enumerate(made.sizes[:-1]):
-        data = _data(made, k)
-        if np.isnan(data).any():
-            raise missing_source(made.family, k, int(np.argmax(np.isnan(data).any(axis=1))))
-        mean = mean + _times(F[:, :, start : start + size], data)
-        start += size
-    return mean, _lead(*made.parts["Q" if made.form == "linear" else "R"]), False
 
 
 def _canonical_rows(made: QuadraticInstances, rows, count: int) -> Rows:
@@ -337,32 +220,9 @@ def _canonical_statistics(made: QuadraticInstances, rows, mean, cov, store) -> N
         return
     mean, cov = mean[rows], cov[rows]
     if all(made.latent):
-        _add(made, "h", mean, store)
-        _add(made, "precision", -0.5 * (cov + mean[:, :, None] * mean[:, None, :]), store)
-        _add(made, "log_scale", np.ones(len(mean)), store)
+        made.add_stacked("h", mean, store)
+        made.add_stacked("precision", -0.5 * (cov + mean[:, :, None] * mean[:, None, :]), store)
+        made.add_stacked("log_scale", np.ones(len(mean)), store)
         return
     for j in range(len(mean)):
         made.add_statistics(j, mean[j], cov[j], store, names)
-
-
-def _add(made: QuadraticInstances, role: str, found: np.ndarray, store) -> None:
-    """Add what arrived (leading axis 1 or instances) to the parameter behind a role."""
-    names = parameter_names(made.family)
-    if role not in names:
-        return
-    target = store[names[role]]
-    stepped = made.parts[role][1]
-    total = found if stepped else found.sum(axis=0)
-    if target.shape == () and np.size(total) != 1:
-        total = np.sum(total)  # a scalar that stands for a constant vector
-    store[names[role]] = target + np.reshape(total, target.shape)
-
-
-def _add_rows(made: QuadraticInstances, k: int, found: np.ndarray, store) -> None:
-    """Add ∂log Z/∂(rows of an observation)."""
-    arg = made.family.args[k]
-    target = store[arg.name]
-    if arg.rows is None:
-        target += found.sum(axis=0).reshape(target.shape)
-    else:
-        np.add.at(target, instance_rows(made.family, arg), found.reshape(len(found), *target.shape[1:]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from msgpass.errors import UnavailableError, UnsupportedError
@@ -9,8 +11,9 @@ from msgpass.kernels.gaussian_chain_types import Sums
 from msgpass.plan import SwitchingChain, Tree
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.instances import QuadraticInstances
+from msgpass.sweeps.linear_family import LinearFamily
 from msgpass.sweeps.readings import full, needs_backward
-from msgpass.sweeps.rows import rows_of
+from msgpass.sweeps.relation_moments import placed, summed, with_target
 from msgpass.sweeps.switching_statistics import statistics_by_state
 
 
@@ -33,11 +36,13 @@ def statistics(x, name: str) -> Sums | tuple[Sums, ...]:
         block, family = x.linearised[k].surrogates.block, linear
     made = QuadraticInstances(family, x.linearised[k].values if k in x.linearised else x.values)
     if isinstance(run, GaussianChainRun):
-        summed = _of_the_sweep(run, family, made)
-        if summed is not None:
-            return summed
-    means, covs = _latent_moments(x, run, block, family)
-    return _summed(*_with_data(made, means, covs))
+        found_whole = _of_the_sweep(run, family, made)
+        if found_whole is not None:
+            return found_whole
+    means, covs = (part[:, None] for part in _latent_moments(run, block, family))
+    parts = _canonical(made, means, covs) if made.form == "canonical" else _relation(made, means, covs)
+    (sums,) = summed(*parts)
+    return sums._replace(count=int(sums.count))
 
 
 def factor_names(x) -> list[str]:
@@ -65,16 +70,16 @@ def _of_the_sweep(run: GaussianChainRun, family, made: QuadraticInstances) -> Su
     parts = run.arrays.parts
     alone = len(parts) == 1 and parts[0].made.family is family and len(made.latent) == 2
     if alone and made.form in ("linear", "observation") and all(sources) and not made.latent[-1]:
-        shift = run.arrays.shift(made)
-        if shift is not None:
+        shift = parts[0].made.b
+        if len(shift) == 1:
             rows = run.sweep.statistics.rows
             mean = rows.mean.copy()
-            mean[made.sizes[0] :] += shift if rows.count else 0.0
+            mean[made.sizes[0] :] += shift[0] if rows.count else 0.0
             return rows._replace(mean=mean)
     return None
 
 
-def _latent_moments(x, run, block, family) -> tuple[np.ndarray, np.ndarray]:
+def _latent_moments(run, block, family) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(run, GaussianChainRun):
         moments = run.factor_belief(family)
         return moments.mean, moments.cov
@@ -89,67 +94,30 @@ def _latent_moments(x, run, block, family) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([j.mean for j in joints]), np.stack([j.cov for j in joints])
 
 
-def _with_data(made: QuadraticInstances, means, covs) -> tuple[np.ndarray, np.ndarray]:
-    """(means, covariances) of all variables, those of missing cells given everything."""
-    count, owner = made.family.factor.n, np.repeat(np.arange(len(made.sizes)), made.sizes)
-    free = np.array(made.latent)[owner]
-    if "y" in made.parts:
-        owner = np.concatenate([owner, np.full(made.parts["y"][0].shape[-1], len(made.sizes))])
-        free = np.concatenate([free, np.zeros(len(owner) - len(free), bool)])
-    z, cov = np.zeros((count, len(owner))), np.zeros((count, len(owner), len(owner)))
-    z[:, free] = means
-    cov[np.ix_(np.arange(count), np.flatnonzero(free), np.flatnonzero(free))] = covs
-    for k, latent_one in enumerate(made.latent):
-        if not latent_one:
-            z[:, owner == k] = _rows_of_data(made, k, count)
-    if "y" in made.parts:
-        y, stepped = made.parts["y"]
-        z[:, owner == len(made.sizes)] = y if stepped else y[None]
-    gone = np.isnan(z)
-    kept = np.ones(count, bool)
-    for j in np.flatnonzero(gone.any(axis=1)):
-        target = owner == owner[-1]
-        if (gone[j] & ~target).any() or made.form not in ("linear", "observation"):
-            raise UnsupportedError(
-                f"statistics of {made.family.name!r} with missing values need a linear relation whose last "
-                "variable alone is missing; a missing source cannot be integrated out"
-            )
-        kept[j] = not gone[j][target].all()
-        if kept[j]:
-            _fill(made, int(j), z, cov, target, gone[j])
-    return z[kept], cov[kept]
+def _relation(made: QuadraticInstances, means, covs):
+    """(weights, means, covariances) of all variables of a relation or prior."""
+    r = LinearFamily(made.family, made.values, states=1)
+    weights = np.ones((len(means), 1))
+    if r.y is not None:
+        return with_target(r, weights, means, covs)
+    m = r.Q.shape[-1]
+    places = np.concatenate([r.places, r.width + np.arange(m)])
+    return weights, *placed(means, covs, places, r.width + m, [(g.columns, g.data) for g in r.given])
 
 
-def _rows_of_data(made: QuadraticInstances, k: int, count: int) -> np.ndarray:
-    arg = made.family.args[k]
-    array = made.values[arg.name]
-    rows = array[None] if arg.rows is None else array[rows_of(made.family, arg, slice(None))]
-    rows = np.asarray(rows, float)
-    return np.broadcast_to(rows.reshape(-1, made.sizes[k]), (count, made.sizes[k]))
-
-
-def _fill(made: QuadraticInstances, j: int, z, cov, target, gone) -> None:
-    """A missing cell is F x + b + its noise, which hangs together with the noise of the cells that are
-    there."""
-    linear = made.form == "linear"
-    F, Q = made.part("F" if linear else "H", j), made.part("Q" if linear else "R", j)
-    b = made.part("b", j) if linear else np.zeros(len(Q))
-    source, out = ~target, gone[target]
-    tied = Q[np.ix_(out, ~out)] @ np.linalg.pinv(Q[np.ix_(~out, ~out)], hermitian=True)
-    G = F[out] - tied @ F[~out]
-    x, P = z[j, source], cov[j][np.ix_(source, source)]
-    seen = z[j, target][~out]
-    places = np.flatnonzero(target)[out]
-    z[j, places] = F[out] @ x + b[out] + tied @ (seen - F[~out] @ x - b[~out])
-    cross = P @ G.T
-    cov[j][np.ix_(np.flatnonzero(source), places)] = cross
-    cov[j][np.ix_(places, np.flatnonzero(source))] = cross.T
-    own = Q[np.ix_(out, out)] - tied @ Q[np.ix_(~out, out)]
-    cov[j][np.ix_(places, places)] = G @ cross + (own + own.T) / 2
-
-
-def _summed(z: np.ndarray, cov: np.ndarray) -> Sums:
-    count = len(z)
-    mean = z.mean(axis=0) if count else np.zeros(z.shape[1])
-    away = z - mean
-    return Sums(count, mean, cov.sum(axis=0) + away.T @ away)
+def _canonical(made: QuadraticInstances, means, covs):
+    count, ends = len(means), np.cumsum([0, *made.sizes])
+    columns = [slice(a, e) for a, e in pairwise(ends)]
+    free = [np.arange(c.start, c.stop) for c, latent in zip(columns, made.latent, strict=True) if latent]
+    given = [
+        (c, np.stack([made.data(k, j) for j in range(count)]))
+        for k, c in enumerate(columns)
+        if not made.latent[k]
+    ]
+    if any(np.isnan(data).any() for _, data in given):
+        raise UnsupportedError(
+            f"statistics of {made.family.name!r} with missing values need a linear relation whose last "
+            "variable "
+            "alone is missing"
+        )
+    return np.ones((count, 1)), *placed(means, covs, np.concatenate(free), int(ends[-1]), given)

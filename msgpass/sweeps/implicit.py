@@ -24,7 +24,7 @@ from msgpass.linearisation.extended import Extended
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.iterated import damped_run
 from msgpass.sweeps.objective import residuals
-from msgpass.sweeps.relations import row_numbers
+from msgpass.sweeps.rows import instance_numbers
 
 TOLERANCE = 1e-11  # of the linear system for λ
 
@@ -89,7 +89,9 @@ class _Implicit:
             chosen = np.arange(relation.steps.count)
             at_m, _ = relation.pull(chosen, m, None, bars[k], self.rule, store)
             if at_m is not None:
-                np.add.at(found[relation.source.name], row_numbers(relation.family, relation.source), at_m)
+                np.add.at(
+                    found[relation.source.name], instance_numbers(relation.family, relation.source), at_m
+                )
         return found
 
     def _weighted(self, relation):
@@ -115,7 +117,7 @@ class _Implicit:
         arg = getattr(relation, end)
         if arg is None:
             return None
-        return paths[arg.name][row_numbers(relation.family, arg)]
+        return paths[arg.name][instance_numbers(relation.family, arg)]
 
     def _smoothed(self, tilt) -> list[dict[str, np.ndarray]]:
         """The transpose of smoothing: ∂(tilt·means)/∂ the arrays of each relation."""

@@ -15,9 +15,10 @@ import numpy as np
 from msgpass.algebra.gaussian_forms import to_information
 from msgpass.kernels.gaussian_chain_information import InformationPass, information_against_time
 from msgpass.plan import GaussianChain, latent
-from msgpass.sweeps.gaussian_chain_arrays import instance_rows, linked
 from msgpass.sweeps.gaussian_messages import StackedInformation
 from msgpass.sweeps.instances import QuadraticInstances
+from msgpass.sweeps.linear_family import LinearFamily
+from msgpass.sweeps.rows import instance_rows
 
 
 class InformationChainRun:
@@ -39,8 +40,8 @@ class InformationChainRun:
         """Backward messages of every row."""
         node = self.block.node
         offsets = np.asarray(node.clock.offsets, np.int64)
-        F, Q, b = linked(QuadraticInstances(self.block.link, self.values))
-        found = information_against_time(F, Q, b, self.evidence(), offsets)
+        link = LinearFamily(self.block.link, self.values)
+        found = information_against_time(link.F, link.Q, link.b, self.evidence(), offsets)
         return StackedInformation(found.h, found.precision, node.shape)
 
     def evidence(self) -> InformationPass:

@@ -20,6 +20,7 @@ from msgpass.errors import DataError, NumericalError
 from msgpass.kernels.chain_reference import log_sum_exp
 from msgpass.nodes import Parameter, Slice
 from msgpass.plan import Family, latent
+from msgpass.sweeps.linear_family import arriving, missing_source
 from msgpass.sweeps.relation_adjoint import relation_adjoint
 from msgpass.sweeps.rows import rows_of
 from msgpass.values import below_infinity
@@ -279,7 +280,7 @@ class QuadraticInstances:
         """Observed source k, which may not be missing."""
         value = self.data(k, j)
         if np.isnan(value).any():
-            raise missing_source(self.family, k, j)
+            raise missing_source(self.family, self.family.args[k], j)
         return value
 
     def _ordered(self, said: Information, out: Any) -> Canonical:
@@ -477,6 +478,12 @@ class QuadraticInstances:
         else:
             store[names[role]] = target + total.reshape(view.shape)
 
+    def add_stacked(self, role: str, found: np.ndarray, store) -> None:
+        """Add what arrived, with an axis of instances, to the parameter of a role, if it is one."""
+        name = parameter_names(self.family).get(role)
+        if name is not None:
+            store[name] = store[name] + arriving(found, store[name], self.parts[role][1])
+
 
 def evidence(F, Q, b, y) -> Information:
     """exp of log N(y; F x + b, Q) as a function of x; missing cells are left out."""
@@ -512,14 +519,6 @@ def prior_message(mean: np.ndarray, cov: np.ndarray):
     part = to_information(Moments(mean[known], cov[np.ix_(known, known)], 0.0))
     h[known], precision[np.ix_(known, known)] = part.h, part.precision
     return Information(h, precision, part.log_scale)
-
-
-def missing_source(family: Family, k: int, j: int) -> DataError:
-    """An observed source of a linear relation has NaN."""
-    return DataError(
-        f"{family.name!r} reads {family.args[k].slice.name}, which is missing (NaN) at its instance {j}: a "
-        "missing source cannot be integrated out; fill it in, or make it a latent variable with a prior"
-    )
 
 
 def parameter_names(family: Family) -> dict[str, str]:

@@ -24,6 +24,7 @@ from msgpass.sweeps.gaussian_chain_arrays import ChainArrays, NoChainForm
 from msgpass.sweeps.on_the_way import OnTheWay
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.relations import NoisyRelation, relations_of
+from msgpass.sweeps.rows import instance_numbers
 from msgpass.sweeps.surrogates import Surrogates, make_surrogates
 from msgpass.sweeps.top_down import top_down
 from msgpass.sweeps.tree import TreeRun
@@ -165,11 +166,9 @@ class Linearised:
 
     def points(self, relation, means: Paths, covs: Paths | None):
         """(mean, cov) of a relation's source in every instance."""
-        from msgpass.sweeps.relations import row_numbers
-
         if relation.source is None:
             return None, None
-        rows, name = row_numbers(relation.family, relation.source), relation.source.name
+        rows, name = instance_numbers(relation.family, relation.source), relation.source.name
         return means[name][rows], None if covs is None else covs[name][rows]
 
     # -- back --------------------------------------------------------------------------------------------

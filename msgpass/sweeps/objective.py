@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from msgpass.sweeps.relations import row_numbers
+from msgpass.sweeps.rows import instance_numbers
 
 
 def objective(relations, means) -> float | None:
@@ -57,4 +57,4 @@ def residuals(relation, means) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _at(relation, arg, means) -> np.ndarray:
-    return means[arg.name][row_numbers(relation.family, arg)]
+    return means[arg.name][instance_numbers(relation.family, arg)]

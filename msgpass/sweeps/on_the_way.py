@@ -22,7 +22,7 @@ import numpy as np
 from msgpass.errors import NumericalError, UnsupportedError
 from msgpass.linearisation.base import Affine
 from msgpass.nodes import Sequence
-from msgpass.sweeps.relations import row_numbers
+from msgpass.sweeps.rows import instance_numbers
 from msgpass.sweeps.top_down import Order
 
 
@@ -33,7 +33,11 @@ class OnTheWay:
         self.relations, self.order, self.rule = relations, order, rule
         self.tape: list[tuple[Any, ...]] | None = [] if keep else None
         self.rows = [
-            {end: row_numbers(r.family, getattr(r, end)) for end in ("source", "target") if getattr(r, end)}
+            {
+                end: instance_numbers(r.family, getattr(r, end))
+                for end in ("source", "target")
+                if getattr(r, end)
+            }
             for r in relations
         ]
         if order.loose or any(r.flat for r in relations):

@@ -12,27 +12,11 @@ import numpy as np
 from msgpass.algebra.gaussian_forms import Information
 from msgpass.errors import UnsupportedError
 from msgpass.linearisation.base import Affine
-from msgpass.nodes import Observation
 from msgpass.plan import Arg, Family, latent, noisy
-from msgpass.sweeps.instances import QuadraticInstances, parameter_names
+from msgpass.sweeps.instances import QuadraticInstances
+from msgpass.sweeps.linear_family import LinearFamily
 from msgpass.sweeps.noisy_steps import NoisySteps
-from msgpass.sweeps.rows import read, rows_of
-
-
-def row_numbers(family: Family, arg: Arg) -> np.ndarray:
-    """Row of the argument in each instance; 0 for a single variable."""
-    if arg.rows is None:
-        return np.zeros(family.factor.n, np.int64)
-    rows = rows_of(family, arg)
-    rows = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else np.atleast_1d(rows)
-    return np.asarray(rows, np.int64)
-
-
-def observed_rows(family: Family, arg: Arg, values) -> np.ndarray:
-    """An observation's rows as vectors, (instances, size)."""
-    value = np.asarray(read(family, arg, values), float)
-    size = int(np.prod(arg.slice.shape))
-    return np.broadcast_to(value.reshape(-1, size), (family.factor.n, size))
+from msgpass.sweeps.rows import instance_numbers, read
 
 
 class LinearRelation:
@@ -42,51 +26,39 @@ class LinearRelation:
 
     def __init__(self, family: Family, values):
         self.family = family
-        self.made = made = QuadraticInstances(family, values)
-        free = [k for k, is_free in enumerate(made.latent) if is_free]
-        self.canonical = made.form == "canonical"
-        directed = not self.canonical and made.form != "prior" and "y" not in made.parts
-        target = free.pop() if made.form == "prior" or (directed and made.latent[-1]) else None
-        if len(free) > 1 or (self.canonical and len(free) != 1):
-            raise UnsupportedError(
-                f"factor {family.name!r} relates {', '.join(family.args[k].slice.name for k in free)} "
-                "without "
-                "saying which follows from which; beside noisy steps write Quadratic.linear_gaussian "
-                "over one "
-                "latent source and its target"
-            )
-        self.source = family.args[free[0]] if free else None
-        self.target = family.args[target] if target is not None else None
-        self.columns = self._columns(free[0]) if free else slice(0, 0)
-        self._gather()
-
-    def _columns(self, k: int) -> slice:
-        start = sum(self.made.sizes[:k])
-        return slice(start, start + self.made.sizes[k])
-
-    def _gather(self) -> None:
-        made, count = self.made, self.family.factor.n
-        stepped = any(s for _, s in made.parts.values()) or not all(made.latent)
-        places = range(count) if stepped else range(1)
+        self.canonical = family.potential.form == "canonical"
         self.y = None
         if self.canonical:
-            found = [made.potential(j, None) for j in places]
-            self.h, self.precision = np.stack([m.h for m in found]), np.stack([m.precision for m in found])
-            return
-        if made.form == "prior":
-            self.Q, self.b = (np.stack([made.part(r, j) for j in places]) for r in ("cov", "mean"))
-            self.F = np.zeros((1, self.b.shape[1], 0))
+            self.quadratic = QuadraticInstances(family, values)
+            self.target = None
+            free = [a for a in family.args if latent(a)]
         else:
-            parts = [made.affine(j) for j in places]
-            self.F = np.stack([np.hstack(F) if F else np.zeros((len(b), 0)) for F, _, b in parts])
-            self.Q, self.b = np.stack([Q for _, Q, _ in parts]), np.stack([b for _, _, b in parts])
-        if self.target is None:
-            self.y = np.stack([np.asarray(made.target(j), float).reshape(-1) for j in range(count)])
+            self.linear = made = LinearFamily(family, values)
+            self.F, self.Q, self.b, self.y = made.F, made.Q, made.b, made.y
+            self.target = None if made.y is not None else family.args[-1]
+            free = [a for a in family.args if latent(a) and a is not self.target]
+        if len(free) > 1:
+            raise UnsupportedError(
+                f"factor {family.name!r} relates {', '.join(a.slice.name for a in free)} without saying "
+                "which "
+                "follows from which; beside noisy steps write Quadratic.linear_gaussian over one latent "
+                "source "
+                "and its target"
+            )
+        self.source = free[0] if free else None
+        if self.canonical:
+            self._gather()
+
+    def _gather(self) -> None:
+        made = self.quadratic
+        stepped = any(s for _, s in made.parts.values()) or not all(made.latent)
+        found = [made.potential(j, None) for j in range(self.family.factor.n if stepped else 1)]
+        self.h, self.precision = np.stack([m.h for m in found]), np.stack([m.precision for m in found])
 
     @property
     def flat(self) -> bool:
         """A prior that says nothing in some direction."""
-        return self.made.form == "prior" and bool(np.isposinf(self.Q).any())
+        return self.family.potential.form == "prior" and bool(np.isposinf(self.Q).any())
 
     def affine(self, chosen, mean=None, cov=None, rule=None) -> Affine:
         """(F, b, Q) of the chosen instances."""
@@ -118,48 +90,11 @@ class LinearRelation:
 
     def deliver(self, bars: dict[str, np.ndarray], store) -> None:
         """Add what arrived at the arrays to the parameters and observations behind them."""
-        made, names = self.made, parameter_names(self.family)
-        if self.canonical:
-            self._add({"h": bars["h"], "precision": bars["precision"]}, names, store)
+        if not self.canonical:
+            self.linear.deliver(store, bars["Q"], bars["b"], bars["F"], bars.get("y"))
             return
-        if made.form == "prior":
-            self._add({"mean": bars["b"], "cov": bars["Q"]}, names, store)
-            return
-        linear = made.form == "linear"
-        matrix = "F" if linear else "H"
-        full = np.zeros((self.family.factor.n, *made.parts[matrix][0].shape[-2:]))
-        full[:, :, self.columns] = bars["F"]
-        sources = len(made.latent) - ("y" not in made.parts)
-        for k in range(sources):
-            if made.latent[k]:
-                continue
-            columns, data = self._columns(k), np.stack([made.data(k, j) for j in range(len(full))])
-            full[:, :, columns] = bars["b"][:, :, None] * data[:, None, :]
-            array, stepped = made.parts[matrix]
-            blocks = array[..., columns] if stepped else np.broadcast_to(array, full.shape)[..., columns]
-            self._to_data(k, np.einsum("tij,ti->tj", blocks, bars["b"]), store)
-        found = {matrix: full, "Q" if linear else "R": bars["Q"]}
-        found |= {"b": bars["b"]} if linear else {}
-        if "y" in bars and "y" in made.parts:
-            found["y"] = bars["y"]
-        elif "y" in bars:
-            self._to_data(len(made.latent) - 1, bars["y"], store)
-        self._add(found, names, store)
-
-    def _to_data(self, k: int, message, store) -> None:
-        arg = self.family.args[k]
-        if isinstance(arg.slice.node, Observation):
-            _add_data(self.family, arg, message, store)
-
-    def _add(self, found, names, store) -> None:
-        for role, array in found.items():
-            if role not in names:
-                continue
-            target, stepped = store[names[role]], self.made.parts[role][1]
-            total = array if stepped else array.sum(axis=0)
-            if target.shape == () and np.size(total) != 1:
-                total = np.sum(total)
-            store[names[role]] = target + np.reshape(total, target.shape)
+        for role in ("h", "precision"):
+            self.quadratic.add_stacked(role, bars[role], store)
 
 
 class NoisyRelation:
@@ -172,7 +107,10 @@ class NoisyRelation:
         self.source = None if source is None else family.args[source]
         out = family.outs[0]
         self.target = out if latent(out) else None
-        self.y = observed_rows(family, out, values) if self.target is None else None
+        self.y = None
+        if self.target is None:
+            value = np.asarray(read(family, out, values), float).reshape(-1, self.steps.m)
+            self.y = np.broadcast_to(value, (family.factor.n, self.steps.m))
 
     def linearise(self, chosen, mean, cov, rule) -> Affine:
         """The chosen instances linearised where x is N(mean, cov); ``extra`` does not hold the noise."""
@@ -226,7 +164,9 @@ def _add_data(family: Family, arg: Arg, message: np.ndarray, store) -> None:
         target = store[arg.name]
         target += message.sum(axis=0).reshape(target.shape)
     else:
-        np.add.at(store[arg.name], row_numbers(family, arg), message.reshape(len(message), *arg.slice.shape))
+        np.add.at(
+            store[arg.name], instance_numbers(family, arg), message.reshape(len(message), *arg.slice.shape)
+        )
 
 
 def relations_of(block, values) -> list[LinearRelation | NoisyRelation]:

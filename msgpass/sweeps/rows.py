@@ -38,6 +38,20 @@ def rows_of(family: Family, arg: Arg, chosen=None):
     return rows[chosen]
 
 
+def instance_rows(family: Family, arg: Arg):
+    """Row of every instance, a slice or an array."""
+    rows = rows_of(family, arg)
+    return rows if isinstance(rows, slice) else np.atleast_1d(rows)
+
+
+def instance_numbers(family: Family, arg: Arg) -> np.ndarray:
+    """Row of every instance as an array; 0 for a single variable."""
+    if arg.rows is None:
+        return np.zeros(family.factor.n, np.int64)
+    rows = instance_rows(family, arg)
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else np.asarray(rows, np.int64)
+
+
 def row_numbers(arg: Arg) -> np.ndarray:
     """Row of every instance of a stepped argument; an edge shows as a row that lies outside its sequence."""
     return np.arange(arg.rows.start, arg.rows.stop) if isinstance(arg.rows, slice) else arg.rows.copy()

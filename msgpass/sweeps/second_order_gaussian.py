@@ -16,6 +16,7 @@ from msgpass.plan import GaussianChain
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.gaussian_chain_arrays import ChainArrays, NoChainForm
 from msgpass.sweeps.instances import QuadraticInstances
+from msgpass.sweeps.linear_family import LinearFamily
 
 SYMMETRIC = ("cov", "Q", "R", "precision")
 """Parts of a quadratic that must be symmetric: only their symmetric part can move."""
@@ -34,8 +35,13 @@ def still(array):
 def dual_instances(made):
     """The same potentials, every part of a quadratic dual."""
     if isinstance(made, QuadraticInstances):
-        made.parts = {role: (_part(role, array), stepped) for role, (array, stepped) in made.parts.items()}
+        made.parts = dual_parts(made.parts)
     return made
+
+
+def dual_parts(parts: dict) -> dict:
+    """Parts of a quadratic by role, every one dual."""
+    return {role: (_part(role, array), stepped) for role, (array, stepped) in parts.items()}
 
 
 def _part(role: str, array) -> DualArray:
@@ -48,15 +54,14 @@ def _part(role: str, array) -> DualArray:
 class DualArrays(ChainArrays):
     """A chain's arrays over dual numbers."""
 
-    def instances(self, family):
-        """Potentials whose every part is dual."""
-        return dual_instances(super().instances(family))
+    def linear(self, family):
+        """A family whose every part is dual."""
+        made = QuadraticInstances(family, self.values)
+        return LinearFamily(family, self.values, dual_parts(made.parts))
 
-    def rows(self, made):
-        """What a family says of single steps; a canonical form has eigenvectors, which have no rule here."""
-        if made.form == "canonical":
-            raise NoChainForm
-        return super().rows(made)
+    def canonical(self, family):
+        """A canonical form has eigenvectors, which have no rule here."""
+        raise NoChainForm
 
 
 class DualGaussianChain:

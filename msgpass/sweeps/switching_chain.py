@@ -5,114 +5,53 @@ behind tables, E[∂ log N(·)] behind quadratics."""
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from msgpass.errors import DataError, ImpossibleEvidenceError, NumericalError, UnsupportedError
+from msgpass.errors import ImpossibleEvidenceError, NumericalError, UnsupportedError
 from msgpass.kernels.switching_chain import kim_filter, kim_smoother
 from msgpass.kernels.switching_chain_reference import collapse
 from msgpass.kernels.switching_chain_types import Mixtures, PairMixtures, SwitchingChainArrays
-from msgpass.plan import Family, SwitchingChain, latent
-from msgpass.potentials.quadratic import states_of
+from msgpass.plan import Family, SwitchingChain
 from msgpass.sweeps.gaussian_messages import GaussianBelief
-from msgpass.sweeps.instances import parameter_names
-from msgpass.sweeps.rows import rows_of
+from msgpass.sweeps.linear_family import LinearFamily
+from msgpass.sweeps.rows import instance_numbers
 
 
-class Relation(NamedTuple):
-    """One family's matrices by state, with a leading axis of 1 or of its instances.
+class Posterior(NamedTuple):
+    """Moments of a relation's source and target by instance and state: means (T, K, ·), and the covariances
+    that are not zero."""
 
-    ``observed`` holds (argument, its columns of F, data) of sources that are given.
-    """
-
-    family: Family
-    F: np.ndarray
-    Q: np.ndarray
-    b: np.ndarray
-    y: Any  # (instances, p), or None where the target is latent
-    rows: np.ndarray  # of the target, or of the only variable
-    observed: tuple
+    x: np.ndarray
+    y: np.ndarray
+    xx: Any
+    yx: Any
+    yy: Any
 
 
 class SwitchingRun:
     """One run over a :class:`SwitchingChain`."""
 
-    def __init__(self, block: SwitchingChain, tables, values, backward: bool):
-        if not isinstance(block, SwitchingChain):
-            raise TypeError(type(block).__name__)
-        self.block, self.tables, self.values, self.may_smooth = block, tables, values, backward
+    def __init__(self, block: SwitchingChain, tables, values):
+        self.block, self.tables = block, tables
         self.K, self.n = tables.node.states, block.node.size
         self.offsets = np.asarray(block.node.clock.offsets, np.int64)
-        self.link = self.relation(block.link)
-        self.local = [self.relation(f) for f in block.unaries if f is not block.first]
+        linear = lambda family: LinearFamily(family, values, states=self.K)  # noqa: E731
+        self.first, self.link = linear(block.first), linear(block.link)
+        self.local = [linear(f) for f in block.unaries if f is not block.first]
+        self.rows = [self.row_numbers(made.family) for made in self.local]
         self.arrays = self.gather()
         self.filtered, self.per_sequence = kim_filter(self.arrays)
         self.total = float(self.per_sequence.sum())
-
-    # -- gathering ---------------------------------------------------------------------------------------
-
-    def relation(self, family: Family) -> Relation:
-        """Matrices and data of a linear relation."""
-        potential, factor = family.potential, family.factor
-        real = family.args[len(family.args) - len(states_of(factor)[1]) :]
-        linear, count = potential.form == "linear", factor.n
-        full, Q = (self.by_state(family, role) for role in (("F", "Q") if linear else ("H", "R")))
-        b = self.by_state(family, "b") if linear else np.zeros((1, self.K, full.shape[2]))
-        given = "y" in potential.parts
-        F: Any = None
-        start, observed = 0, []
-        for arg in real if given else real[:-1]:
-            columns = slice(start, start + math.prod(arg.slice.shape))
-            start = columns.stop
-            if latent(arg):
-                F = full[..., columns]
-                continue
-            data = self.data(family, arg, count)
-            if np.isnan(data).any():
-                raise DataError(
-                    f"{family.name!r} reads {arg.slice.name}, which is missing (NaN) in row "
-                    f"{int(np.argmax(np.isnan(data).any(1)))}: a missing source cannot be integrated "
-                    "out; fill it in"
-                )
-            b = b + np.einsum("...kpc,...c->...kp", full[..., columns], data)
-            observed.append((arg, columns, data))
-        y = None
-        if given:
-            y = np.asarray(potential.value("y", self.values), float)
-            y = np.broadcast_to(y.reshape(-1, full.shape[2]), (count, full.shape[2]))
-        elif not latent(real[-1]):
-            y = self.data(family, real[-1], count)
-        target = next(a for a in reversed(real) if a.name == self.block.node.name)
-        return Relation(family, F, Q, b, y, _numbers(family, target), tuple(observed))
-
-    def by_state(self, family: Family, role: str) -> np.ndarray:
-        """A part by step (or 1) and state."""
-        array, stepped = family.potential.stacked(role, family.factor, self.values)
-        if states_of(family.factor)[0] is None:
-            array = array[:, None] if stepped else array[None]
-            lead = len(array) if stepped else 1
-            return np.broadcast_to(
-                array.reshape(lead, 1, *array.shape[2 if stepped else 1 :]),
-                (lead, self.K, *array.shape[2 if stepped else 1 :]),
-            )
-        return array if stepped else array[None]
-
-    def data(self, family: Family, arg, count: int) -> np.ndarray:
-        """Observed rows, (instances, size)."""
-        array = self.values[arg.name]
-        rows = array[None] if arg.rows is None else array[_numbers(family, arg)]
-        rows = np.asarray(rows, float).reshape(len(rows), math.prod(arg.slice.shape))
-        return np.broadcast_to(rows, (count, rows.shape[1]))
 
     def gather(self) -> SwitchingChainArrays:
         """All arrays of the sweep."""
         t, T, K, n = self.tables, int(self.offsets[-1]), self.K, self.n
         evidence = np.asarray(t.log_evidence if t.rows is None else t.log_evidence[t.rows], float)
         transition = np.asarray(t.log_transition, float)
-        mean, cov = (self.by_state(self.block.first, role) for role in ("mean", "cov"))
+        mean, cov = self.first.b, self.first.Q
         if not np.isfinite(cov).all():
             raise UnsupportedError(
                 f"{self.block.first.name!r} has flat cells; a mixture of improper densities has no "
@@ -124,10 +63,10 @@ class SwitchingRun:
         lead = T if any(len(part) > 1 for r in self.local for part in (r.F, r.Q, r.b)) else 1
         H, d = np.zeros((lead, K, p, n)), np.zeros((lead, K, p))
         R, y = np.tile(np.eye(p), (lead, K, 1, 1)), np.full((T, p), np.nan)
-        for r, a, e in zip(self.local, ends[:-1], ends[1:], strict=True):
-            where = r.rows if lead > 1 else slice(None)
+        for r, rows, a, e in zip(self.local, self.rows, ends[:-1], ends[1:], strict=True):
+            where = rows if lead > 1 else slice(None)
             H[where, :, a:e], d[where, :, a:e], R[where, :, a:e, a:e] = r.F, r.b, r.Q
-            y[r.rows, a:e] = r.y
+            y[rows, a:e] = r.y
         return SwitchingChainArrays(
             np.asarray(t.log_init, float),
             transition[None] if transition.ndim == 2 else transition,
@@ -184,7 +123,7 @@ class SwitchingRun:
             pair = next((flip for f, flip in self.block.states.pairs if f is family), None)
             if pair is None:
                 arg = next(a for a in family.args if a.name == self.block.nodes[0])
-                return log_weights[_numbers(family, arg)]
+                return log_weights[instance_numbers(family, arg)]
             with np.errstate(divide="ignore"):
                 joint = np.log(self.pairs.weights)
             return np.swapaxes(joint, -1, -2) if pair else joint
@@ -197,7 +136,7 @@ class SwitchingRun:
 
     def row_numbers(self, family: Family) -> np.ndarray:
         """Rows of a factor on single steps."""
-        return _numbers(family, next(a for a in family.args if a.name == self.block.node.name))
+        return instance_numbers(family, next(a for a in family.args if a.name == self.block.node.name))
 
     # -- parameters --------------------------------------------------------------------------------------
 
@@ -214,82 +153,54 @@ class SwitchingRun:
             flipped = next((flip for f, flip in self.block.states.pairs if f is made.family), None)
             if flipped is None:
                 arg = next(a for a in made.family.args if a.name == self.block.nodes[0])
-                made.add_counts(sign * weights[_numbers(made.family, arg)], target)
+                made.add_counts(sign * weights[instance_numbers(made.family, arg)], target)
             else:
                 made.add_counts(
                     sign * (np.swapaxes(pairs.weights, 1, 2) if flipped else pairs.weights), target
                 )
-        self.add_prior(store, weights)
-        n = self.n
-        arriving = pairs.weights.sum(1)  # by the state a pair arrives in
-        means, covs = pairs.means, pairs.covs
-        self.add_relation(
-            self.link,
-            arriving,
-            means[..., :n],
-            means[..., n:],
-            covs[..., :n, :n],
-            covs[..., n:, :n],
-            covs[..., n:, n:],
-            store,
-        )
-        for r in self.local:
-            x, P = self.mixtures.means[r.rows], self.mixtures.covs[r.rows]
-            y = np.broadcast_to(r.y[:, None], (len(r.rows), self.K, r.y.shape[1]))
-            none = np.zeros((*y.shape, 0))
-            self.add_relation(r, weights[r.rows], x, y, P, none, none, store)
+        mixtures, rows = self.mixtures, self.row_numbers(self.block.first)
+        nothing = np.zeros((len(rows), self.K, 0))
+        start = Posterior(nothing, mixtures.means[rows], xx=None, yx=None, yy=mixtures.covs[rows])
+        self.add_relation(self.first, weights[rows], start, store, sign)
+        n, arriving = self.n, pairs.weights.sum(1)  # by the state a pair arrives in
+        x, y, P = pairs.means[..., :n], pairs.means[..., n:], pairs.covs
+        pair = Posterior(x, y, P[..., :n, :n], P[..., n:, :n], P[..., n:, n:])
+        self.add_relation(self.link, arriving, pair, store, sign)
+        for r, rows in zip(self.local, self.rows, strict=True):
+            x, P = mixtures.means[rows], mixtures.covs[rows]
+            y = np.broadcast_to(r.y[:, None], (len(rows), self.K, r.y.shape[1]))
+            self.add_relation(r, weights[rows], Posterior(x, y, xx=P, yx=None, yy=None), store, sign)
 
-    def add_prior(self, store, weights) -> None:
-        """∂mean = P⁻¹E[x − m], ∂cov = ½(P⁻¹E[(x − m)(x − m)ᵀ]P⁻¹ − P⁻¹) by state."""
-        family = self.block.first
-        names = parameter_names(family)
-        if not names:
+    def add_relation(self, r: LinearFamily, weights, at: Posterior, store, sign: float) -> None:
+        """Expected gradients of log N(y; F x + b, Q), instance by instance and state by state: with e = y − F
+        x − b, ∂F = Q⁻¹E[e xᵀ], ∂b = Q⁻¹E[e], ∂Q = ½(Q⁻¹E[e eᵀ]Q⁻¹ − Q⁻¹).
+        """
+        observed = r.given or (r.y is not None and not r.parts.get("y"))
+        if not (r.names or observed):
             return
-        rows = self.row_numbers(family)
-        away = self.mixtures.means[rows] - self.arrays.mean
-        second = self.mixtures.covs[rows] + away[..., :, None] * away[..., None, :]
-        W = _inverses(self.arrays.cov, family)
-        w = weights[rows]
-        self.put(family, "mean", w[..., None] * np.einsum("...ab,...b->...a", W, away), store)
-        self.put(family, "cov", 0.5 * w[..., None, None] * (W @ second @ W - W), store)
-
-    def add_relation(self, r: Relation, weights, x, y, xx, yx, yy, store) -> None:
-        """Expected gradients of log N(y; F x + b, Q), instance by instance and state by state."""
-        linear = r.family.potential.form == "linear"
-        names = parameter_names(r.family)
-        seen = ~np.isnan(y)
+        seen = ~np.isnan(at.y)
         if seen.all():
-            W = _inverses(r.Q, r.family) if names else np.zeros_like(r.Q)
+            W = _inverses(r.Q, r.family)
             W = np.broadcast_to(W, (len(weights), *W.shape[1:]))
         else:
             W = self.seen_inverses(r, seen)
-        e = np.where(seen, y - np.einsum("...pa,...a->...p", r.F, x) - r.b, 0.0)
         F = np.broadcast_to(r.F, (len(weights), *r.F.shape[1:]))
-        if yx.shape[-1]:
-            ex, ee = yx - F @ xx, yy - F @ np.swapaxes(yx, -1, -2) - yx @ np.swapaxes(F, -1, -2)
-        else:
-            ex, ee = -F @ xx, np.zeros((*e.shape, e.shape[-1]))
-        ee = ee + F @ xx @ np.swapaxes(F, -1, -2) + e[..., :, None] * e[..., None, :]
+        Ft = np.swapaxes(F, -1, -2)
+        e = np.where(seen, at.y - (F @ at.x[..., None])[..., 0] - r.b, 0.0)
+        ee = e[..., :, None] * e[..., None, :]
+        ex = e[..., :, None] * at.x[..., None, :]
+        if at.xx is not None:
+            ex, ee = ex - F @ at.xx, ee + F @ at.xx @ Ft
+        if at.yx is not None:
+            ex, ee = ex + at.yx, ee - F @ np.swapaxes(at.yx, -1, -2) - at.yx @ Ft
+        if at.yy is not None:
+            ee = ee + at.yy
         w = weights[..., None, None]
-        pull = weights[..., None] * np.einsum("...pq,...q->...p", W, e)
-        by_source = w * (W @ (ex + e[..., :, None] * x[..., None, :]))
-        grown = self.by_state(r.family, "F" if linear else "H")
-        full = np.zeros((len(weights), self.K, *grown.shape[2:]))
-        free = np.ones(grown.shape[-1], bool)
-        for arg, columns, data in r.observed:
-            free[columns] = False
-            full[..., columns] = pull[..., None] * data[:, None, None, :]
-            self.to_data(r.family, arg, np.einsum("...kpc,...kp->...c", grown[..., columns], pull), store)
-        full[..., free] = by_source
-        self.put(r.family, "F" if linear else "H", full, store)
-        self.put(r.family, "Q" if linear else "R", 0.5 * w * (W @ ee @ W - W), store)
-        if linear:
-            self.put(r.family, "b", pull, store)
-        last = r.family.args[-1]
-        if not latent(last):
-            self.to_data(r.family, last, -pull.sum(1), store)
+        pull = weights[..., None] * (W @ e[..., None])[..., 0]
+        y = None if r.y is None else -pull.sum(axis=1)
+        r.deliver(store, 0.5 * w * (W @ ee @ W - W), pull, w * (W @ ex), y, sign)
 
-    def seen_inverses(self, r: Relation, seen) -> np.ndarray:
+    def seen_inverses(self, r: LinearFamily, seen) -> np.ndarray:
         """Inverses of Q over the cells that are there, zero elsewhere."""
         found = np.zeros((*seen.shape, seen.shape[-1]))
         for pattern in np.unique(seen[:, 0], axis=0):
@@ -298,34 +209,6 @@ class SwitchingRun:
             part = _inverses(Q[..., cells[:, None], cells], r.family)
             found[np.ix_(rows, np.arange(self.K), cells, cells)] = part
         return found
-
-    def put(self, family: Family, role: str, found: np.ndarray, store) -> None:
-        """Add (instances, K, …) to the parameter behind a role."""
-        name = parameter_names(family).get(role)
-        if name is None:
-            return
-        _, stepped = family.potential.stacked(role, family.factor, self.values)
-        total = found if stepped else found.sum(0)
-        target = store[name]
-        by_state = total.size == target.size
-        if not by_state:
-            total = total.sum(1 if stepped else 0)
-        if target.shape == () and total.size != 1:
-            total = total.sum()
-        store[name] = target + total.reshape(target.shape)
-
-    def to_data(self, family: Family, arg, found: np.ndarray, store) -> None:
-        """Add ∂/∂(rows of an observation)."""
-        target = store[arg.name]
-        if arg.rows is None:
-            target += found.sum(0).reshape(target.shape)
-        else:
-            np.add.at(target, _numbers(family, arg), found.reshape(len(found), *target.shape[1:]))
-
-
-def _numbers(family: Family, arg) -> np.ndarray:
-    rows = rows_of(family, arg)
-    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else np.atleast_1d(rows)
 
 
 def _inverses(matrices: np.ndarray, family: Family) -> np.ndarray:

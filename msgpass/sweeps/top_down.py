@@ -12,7 +12,7 @@ import numpy as np
 
 from msgpass.errors import UnsupportedError
 from msgpass.nodes import Sequence
-from msgpass.sweeps.relations import row_numbers
+from msgpass.sweeps.rows import instance_numbers
 
 Chosen = list[tuple[int, np.ndarray]]  # (number of the relation, its instances)
 
@@ -39,7 +39,7 @@ def top_down(relations, nodes) -> Order:
     for name, node in nodes.items():
         offsets[name] = total
         total += node.clock.total if isinstance(node, Sequence) else 1
-    ids = lambda family, arg: None if arg is None else offsets[arg.name] + row_numbers(family, arg)  # noqa: E731
+    ids = lambda family, arg: None if arg is None else offsets[arg.name] + instance_numbers(family, arg)  # noqa: E731
     sources: list[Any] = [ids(r.family, r.source) for r in relations]
     targets: list[Any] = [ids(r.family, r.target) for r in relations]
     parent = np.full(total, -1)

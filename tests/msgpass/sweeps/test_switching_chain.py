@@ -14,7 +14,9 @@ from msgpass import (
     FixedLag,
     ForwardOnly,
     Gaussian,
+    Loss,
     Quadratic,
+    Step,
     Table,
     run,
 )
@@ -171,6 +173,20 @@ def test_one_state_has_the_gradients_of_the_exact_total(seed):
         np.testing.assert_allclose(
             (arrived * direction).sum(), along(g, name, direction), rtol=1e-5, atol=1e-6
         )
+
+
+def test_beside_a_loss_gradients_are_of_minus_log_z():
+    """With one state the posterior is exact, and so are they."""
+    rng = np.random.default_rng(0)
+    g = model(rng, 1, 2, 1, (4,), inputs=True)
+    h, w = g.variable("h", shape=(1,)), g.parameter("w", np.ones(1))
+    g.factor(Step(lambda w: 2 * w), w, out=h)
+    g.factor(Loss(lambda h: (float((h**2).sum() / 2), (h,))), h)
+    m = run(g)
+    for name in ("A", "mean", "cov", "F", "Q", "b", "H", "R", "u", "y"):
+        direction = random_direction(rng, g.nodes[name].value, symmetric=name in ("cov", "Q", "R"))
+        arrived = (m.gradient[name] * direction).sum()
+        np.testing.assert_allclose(arrived, along(g, name, direction), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("T", "off"), [(4, 0.1), (6, 0.35)])
