@@ -486,13 +486,10 @@ def undirected_block(graph, nodes, members, produced=()) -> Block:
         if switching is not None:
             return switching
         raise UnsupportedError(
-            f"states pick the matrices of Gaussian variables at {', '.join(nodes)}, but not as a "
-            "switching chain: "
-            "that is one discrete sequence with tables between neighbours, one real sequence with a "
-            "prior on its "
-            "first step and one Quadratic.linear_gaussian over (x[:-1], x[1:]) or (z[1:], x[:-1], "
-            "x[1:]), and "
-            "observations over (x[:], y[:]) or (z[:], x[:], y[:])"
+            f"states pick the matrices of Gaussian variables at {', '.join(nodes)}, but not as a switching "
+            "chain: that is one discrete sequence with tables between neighbours, one real sequence with a "
+            "prior on its first step and one Quadratic.linear_gaussian over (x[:-1], x[1:]) or (z[1:], "
+            "x[:-1], x[1:]), and observations over (x[:], y[:]) or (z[:], x[:], y[:])"
         )
     if (Quadratic in kinds or Step in kinds) and len(kinds) > 1:
         raise UnsupportedError(

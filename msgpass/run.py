@@ -182,9 +182,8 @@ def choose_algebras(plan: Plan, algebra) -> tuple[Algebra, ...]:
     if not any(_fits(b, algebra) for b in plan.blocks):
         block = plan.blocks[0]
         raise UnsupportedError(
-            f"{algebra.name} fits nothing in this graph: "
-            f"{', '.join(block.nodes) or block.families[0].name} is a {_what(block)}; use "
-            f"{_which(block)}"
+            f"{algebra.name} fits nothing in this graph: {', '.join(block.nodes) or block.families[0].name} "
+            f"is a {_what(block)}; use {_which(block)}"
         )
     return tuple(algebra if _fits(b, algebra) else d for b, d in zip(plan.blocks, defaults, strict=True))
 

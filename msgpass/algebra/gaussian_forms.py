@@ -113,9 +113,8 @@ def to_moments(message) -> Moments:
         L = np.linalg.cholesky(message.precision)
     except np.linalg.LinAlgError:
         raise NumericalError(
-            "a Gaussian message has no mean: its precision is singular or not positive, so some "
-            "direction of the variable is not "
-            "determined; add a prior (Quadratic.prior) or evidence about it"
+            "a Gaussian message has no mean: its precision is singular or not positive, so some direction of "
+            "the variable is not determined; add a prior (Quadratic.prior) or evidence about it"
         ) from None
     half = np.linalg.inv(L)
     cov = half.T @ half

@@ -78,9 +78,8 @@ def autograd_vjp(f, inputs, wanted):
         f(*[v if not hasattr(v, "_value") else v._value for v in inputs])
         raise UnsupportedError(
             f"autograd cannot take the local derivative of step {getattr(f, '__name__', f)!r} "
-            f"({type(problem).__name__}: {problem}); write it with "
-            "numpy functions and without in-place assignment, or give Step(f, vjp=…), "
-            "Step.from_jax or Step.from_torch"
+            f"({type(problem).__name__}: {problem}); write it with numpy functions and without in-place "
+            "assignment, or give Step(f, vjp=…), Step.from_jax or Step.from_torch"
         ) from problem
     return output, lambda cotangent: list(pull(tuple(cotangent) if several else cotangent))
 

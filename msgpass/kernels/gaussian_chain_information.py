@@ -55,9 +55,8 @@ def information_against_time(F, Q, b, own: InformationPass, offsets) -> Informat
     failed = sweep(F, Q, b, *own, offsets, *found)
     if failed >= 0:
         raise NumericalError(
-            f"the Gaussian message that goes back to row {failed} is not integrable: the precision "
-            "behind the "
-            "transition is not positive"
+            f"the Gaussian message that goes back to row {failed} is not integrable: the precision behind "
+            "the transition is not positive"
         )
     return found
 
@@ -99,9 +98,8 @@ def row_evidence(arrays: GaussianChainArrays) -> InformationPass:
             half = np.linalg.inv(np.linalg.cholesky(noise))
         except np.linalg.LinAlgError:
             raise NumericalError(
-                "an observation with singular noise R says something exactly, which has no information "
-                "form; give "
-                "R a small positive diagonal, or read beliefs, which need no R⁻¹"
+                "an observation with singular noise R says something exactly, which has no information form; "
+                "give R a small positive diagonal, or read beliefs, which need no R⁻¹"
             ) from None
         whitened = half @ A
         w = np.einsum("tij,tj->ti", np.broadcast_to(half, (len(rows), *half.shape[1:])), y[rows][:, seen])

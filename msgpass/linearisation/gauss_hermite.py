@@ -35,8 +35,7 @@ class GaussHermite(SigmaPoints):
         if self.order**n > MOST_POINTS:
             raise UnsupportedError(
                 f"GaussHermite({self.order}) of a state of {n} numbers takes {self.order}**{n} points a "
-                "step; "
-                "use Unscented() or Cubature(), which take about 2n"
+                "step; use Unscented() or Cubature(), which take about 2n"
             )
         nodes, weights = np.polynomial.hermite_e.hermegauss(self.order)
         xi = np.stack(np.meshgrid(*[nodes] * n, indexing="ij"), axis=-1).reshape(-1, n)

@@ -225,9 +225,8 @@ def _flat_cov(cov) -> np.ndarray | None:
     beside = np.where(np.eye(len(square), dtype=bool), 0.0, square)
     if not np.isfinite(square[~flat]).all() or beside[flat].any() or beside[:, flat].any():
         raise DataError(
-            "Quadratic: an infinite variance stands on the diagonal of cov with zeros beside it; it "
-            "says that "
-            "nothing is known of that cell"
+            "Quadratic: an infinite variance stands on the diagonal of cov with zeros beside it; it says "
+            "that nothing is known of that cell"
         )
     return array
 

@@ -32,9 +32,8 @@ def run_checkpointed(x) -> None:
             compiled = isinstance(block, TableChain) and type(algebra) in (SumProduct, MaxProduct)
             if isinstance(block, SwitchingChain):
                 raise UnsupportedError(
-                    f"{x.schedule!r} recomputes messages of exact sweeps; AssumedDensity has its own "
-                    "filter and "
-                    "smoother: use Sequential()"
+                    f"{x.schedule!r} recomputes messages of exact sweeps; AssumedDensity has its own filter "
+                    "and smoother: use Sequential()"
                 )
             if compiled and not block.sparse:
                 from msgpass.sweeps.checkpointed_chain import CheckpointedChain

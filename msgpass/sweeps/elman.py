@@ -78,10 +78,9 @@ def find_roles(block: Recurrence, values) -> Roles:
         if found is not None:
             return found
     raise UnsupportedError(
-        f"step {family.name!r} asks for the compiled sweep {kernel!r}, which runs h ← {kernel}(W h "
-        "+ U x + b) with inputs h.after(start) or "
-        "h.before(end), x[:], W, U and up to two biases and out=h[:]; its function does not "
-        "compute that. Leave kernel= out to run it as it is"
+        f"step {family.name!r} asks for the compiled sweep {kernel!r}, which runs h ← {kernel}(W h + U x + "
+        "b) with inputs h.after(start) or h.before(end), x[:], W, U and up to two biases and out=h[:]; its "
+        "function does not compute that. Leave kernel= out to run it as it is"
     )
 
 

@@ -159,8 +159,7 @@ class Execution:
         if self.schedule.windowed:
             raise UnsupportedError(
                 f"{self.schedule!r} drops messages; AssumedDensity has its own filter and smoother: use "
-                "Sequential(), "
-                "or ForwardOnly() for the filter"
+                "Sequential(), or ForwardOnly() for the filter"
             )
         return SwitchingRun(block, self.chain_tables(k, block.states, clamp), self.values)
 
@@ -250,9 +249,8 @@ class Execution:
                 row = int(np.argmax(gone.reshape(len(value), -1).any(axis=1))) if value.ndim else 0
                 mark = "NaN" if real_valued else "−1"
                 raise DataError(
-                    f"step {family.name!r} reads {name!r}, which is missing ({mark}) at row {row}: "
-                    "a step cannot integrate a missing input out. Fill it in, or give the step a "
-                    "mask as a second "
+                    f"step {family.name!r} reads {name!r}, which is missing ({mark}) at row {row}: a step "
+                    "cannot integrate a missing input out. Fill it in, or give the step a mask as a second "
                     "input (targets of a Loss may be missing)"
                 )
 
@@ -324,9 +322,8 @@ class Execution:
                         f"{arg.slice.name}{where}"
                     )
         raise NumericalError(
-            f"∂total/∂{bad} is NaN or infinite, though every value and every loss is finite: the "
-            "cotangents overflow "
-            "(clip the weights, shorten the sequence or truncate), or a step's vjp returns NaN"
+            f"∂total/∂{bad} is NaN or infinite, though every value and every loss is finite: the cotangents "
+            "overflow (clip the weights, shorten the sequence or truncate), or a step's vjp returns NaN"
         )
 
     def local_cotangents(self, task, store: Store, later: Store) -> None:

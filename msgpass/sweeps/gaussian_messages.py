@@ -105,9 +105,8 @@ class StackedInformation:
     def _cov(self) -> np.ndarray:
         return stacked_inverse(
             self._precision,
-            "a Gaussian message has no mean: its precision is singular or not positive, so some "
-            "direction of the "
-            "variable is not determined; add a prior (Quadratic.prior) or evidence about it",
+            "a Gaussian message has no mean: its precision is singular or not positive, so some direction "
+            "of the variable is not determined; add a prior (Quadratic.prior) or evidence about it",
         )
 
     @property

@@ -117,7 +117,6 @@ def _canonical(made: QuadraticInstances, means, covs):
     if any(np.isnan(data).any() for _, data in given):
         raise UnsupportedError(
             f"statistics of {made.family.name!r} with missing values need a linear relation whose last "
-            "variable "
-            "alone is missing"
+            "variable alone is missing"
         )
     return np.ones((count, 1)), *placed(means, covs, np.concatenate(free), int(ends[-1]), given)

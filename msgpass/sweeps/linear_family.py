@@ -182,6 +182,5 @@ def missing_source(family: Family, arg: Arg, j: int) -> DataError:
     """An observed source of a linear relation has NaN."""
     return DataError(
         f"{family.name!r} reads {arg.slice.name}, which is missing (NaN) at its instance {j}: a missing "
-        "source "
-        "cannot be integrated out; fill it in, or make it a latent variable with a prior"
+        "source cannot be integrated out; fill it in, or make it a latent variable with a prior"
     )

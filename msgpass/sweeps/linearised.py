@@ -222,7 +222,6 @@ class Linearised:
 def unsupported_schedule(schedule) -> UnsupportedError:
     """Windows and checkpoints cut what a linearisation needs whole."""
     return UnsupportedError(
-        f"steps with noise are linearised over whole sequences, and {schedule!r} cuts them; use "
-        "Sequential() or "
-        "ForwardOnly()"
+        f"steps with noise are linearised over whole sequences, and {schedule!r} cuts them; use Sequential() "
+        "or ForwardOnly()"
     )

@@ -89,8 +89,7 @@ def checked_cotangents(family: Family, found, inputs, what: str = "vjp of step")
     if not isinstance(found, tuple | list) or len(found) != len(inputs):
         got = f"{len(found)} cotangents" if isinstance(found, tuple | list) else type(found).__name__
         raise ShapeError(
-            f"the {what} {family.name!r} must return a tuple of {len(inputs)} cotangents "
-            "(None where there "
+            f"the {what} {family.name!r} must return a tuple of {len(inputs)} cotangents (None where there "
             f"is none), one for each input, got {got}"
         )
     for arg, g, value in zip(family.args, found, inputs, strict=True):

@@ -80,8 +80,7 @@ def _backward(x, name: str):
     if isinstance(x.runs[k], SwitchingRun):
         raise UnavailableError(
             f"AssumedDensity smooths by correcting its filter, so nothing is passed backward to {name!r} "
-            "alone; "
-            f"m.forward[{name!r}] is the filter and m.belief[{name!r}] the smoother"
+            f"alone; m.forward[{name!r}] is the filter and m.belief[{name!r}] the smoother"
         )
     if on_chain(x.runs[k]):
         return x.runs[k].stacked(x.runs[k].log_alpha_beta[1])
@@ -305,8 +304,7 @@ def converged(x, name: str) -> np.ndarray:
     run = full(x).runs[owner(x, name)[0]] if name in x.plan.owner else None
     if not isinstance(run, GaussianChainRun):
         raise UnavailableError(
-            f"{name!r} has no gains: they belong to a chain of Gaussian variables, one real sequence "
-            "linked step "
+            f"{name!r} has no gains: they belong to a chain of Gaussian variables, one real sequence linked "
             "step to step by Quadratic.linear_gaussian, under Sequential() or ForwardOnly()"
         )
     return run.sweep.converged

@@ -12,7 +12,7 @@ from msgpass.sweeps.linear_family import LinearFamily
 
 def placed(means, covs, places, width: int, given=()) -> tuple[np.ndarray, np.ndarray]:
     """Latent moments (T, K, f), (T, K, f, f) at their ``places`` among ``width`` numbers, beside what is
-    given as (columns, data). """
+    given as (columns, data)."""
     z, cov = np.zeros((*means.shape[:2], width)), np.zeros((*means.shape[:2], width, width))
     z[..., places] = means
     cov[..., places[:, None], places] = covs

@@ -40,10 +40,8 @@ class LinearRelation:
         if len(free) > 1:
             raise UnsupportedError(
                 f"factor {family.name!r} relates {', '.join(a.slice.name for a in free)} without saying "
-                "which "
-                "follows from which; beside noisy steps write Quadratic.linear_gaussian over one latent "
-                "source "
-                "and its target"
+                "which follows from which; beside noisy steps write Quadratic.linear_gaussian over one "
+                "latent source and its target"
             )
         self.source = free[0] if free else None
         if self.canonical:

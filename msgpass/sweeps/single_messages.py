@@ -203,8 +203,7 @@ def _at_parameter(x, k, block, family, j, name, from_factor):
     if noisy(family):
         raise UnsupportedError(
             f"what a single instance of the noisy step {family.name!r} says to {name!r} is not kept: it "
-            "moves "
-            f"the places of linearisation, too; m.parameters[{name!r}] holds what all of them say"
+            f"moves the places of linearisation, too; m.parameters[{name!r}] holds what all of them say"
         )
     if isinstance(block, TableChain | Tree):
         if name not in {p.name for p in family.potential.parameters.values()}:

@@ -54,9 +54,8 @@ class SwitchingRun:
         mean, cov = self.first.b, self.first.Q
         if not np.isfinite(cov).all():
             raise UnsupportedError(
-                f"{self.block.first.name!r} has flat cells; a mixture of improper densities has no "
-                "weights: give the "
-                "first state of a switching chain a prior with finite variances"
+                f"{self.block.first.name!r} has flat cells; a mixture of improper densities has no weights: "
+                "give the first state of a switching chain a prior with finite variances"
             )
         sizes = [r.y.shape[1] for r in self.local]
         p, ends = max(sum(sizes), 1), np.cumsum([0, *sizes])
@@ -90,9 +89,8 @@ class SwitchingRun:
         bad = np.flatnonzero(~np.isfinite(self.per_sequence))
         if bad.size:
             raise ImpossibleEvidenceError(
-                f"the evidence of sequence {int(bad[0])} of {self.block.nodes[0]!r} has probability "
-                "zero, so that no "
-                "posterior exists; look for −∞ in its tables"
+                f"the evidence of sequence {int(bad[0])} of {self.block.nodes[0]!r} has probability zero, so "
+                "that no posterior exists; look for −∞ in its tables"
             )
 
     @cached_property

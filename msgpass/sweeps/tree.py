@@ -130,9 +130,8 @@ def _loop(block, key, one, other):
     name = factor[key[1]].name if factor.n > 1 else factor.name
     text = [n if row < 0 else f"{n}[{row}]" for n, row in (one, other)]
     raise GraphError(
-        f"the graph has a loop through {name} between {text[0]} and {text[1]}: the exact schedules "
-        "run on chains and trees. Merge the "
-        "variables of the loop into one with the product of their states"
+        f"the graph has a loop through {name} between {text[0]} and {text[1]}: the exact schedules run on "
+        "chains and trees. Merge the variables of the loop into one with the product of their states"
     )
 
 
