@@ -15,14 +15,13 @@ from functools import cached_property
 
 import numpy as np
 
-from msgpass.algebra.gaussian_forms import Moments
 from msgpass.kernels import gaussian_chain
 from msgpass.kernels.gaussian_chain_information import backward_information
 from msgpass.kernels.gaussian_chain_scan import backward_information as scanned_information
 from msgpass.plan import GaussianChain
 from msgpass.schedule.base import Schedule
 from msgpass.sweeps.gaussian_chain_arrays import ChainArrays, NoChainForm
-from msgpass.sweeps.gaussian_messages import StackedInformation, StackedMoments
+from msgpass.sweeps.gaussian_messages import GaussianBelief, StackedInformation, StackedMoments
 from msgpass.sweeps.information_chain import InformationChainRun
 
 
@@ -67,13 +66,11 @@ class GaussianChainRun:
     def impossible(self) -> None:
         """A Gaussian chain always has a posterior, or its sweep has said why not."""
 
-    @cached_property
-    def forward(self) -> StackedMoments:
+    def read_forward(self, name: str) -> StackedMoments:
         """The filter."""
         return StackedMoments(*self.sweep.filtered, self.block.node.shape)
 
-    @cached_property
-    def backward(self) -> StackedInformation:
+    def read_backward(self, name: str) -> StackedInformation:
         """The backward information filter."""
         arrays = self.arrays.arrays
         scans = self.scans and len(arrays.y) < gaussian_chain.BLOCKS
@@ -83,19 +80,24 @@ class GaussianChainRun:
         return StackedInformation(*made, self.block.node.shape)
 
     def belief(self):
-        """(mean, cov) of every step given everything."""
+        """(mean, cov) of every step given everything, as vectors and matrices."""
         return self.sweep.smoothed
 
-    def factor_belief(self, family) -> Moments:
-        """(means, covariances) of a factor's latent variables in its order, by instance."""
+    def read_belief(self, name: str) -> GaussianBelief:
+        """The smoother."""
+        (mean, cov), shape = self.sweep.smoothed, self.block.node.shape
+        return GaussianBelief(mean.reshape(len(mean), *shape), cov if shape else cov[:, 0, 0])
+
+    def read_factor(self, family) -> GaussianBelief:
+        """Moments of a factor's latent variables in its order, by instance."""
         mean, cov = self.sweep.smoothed
         if family is not self.block.link:
             rows = self.arrays.row_numbers(family)
-            return Moments(mean[rows], cov[rows], 0.0)
+            return GaussianBelief(mean[rows], cov[rows])
         first = self.arrays.earlier
         cross = self.sweep.lag_one
         pairs = np.block([[cov[first], np.swapaxes(cross, 1, 2)], [cross, cov[first + 1]]])
-        return Moments(np.concatenate([mean[first], mean[first + 1]], axis=1), pairs, 0.0)
+        return GaussianBelief(np.concatenate([mean[first], mean[first + 1]], axis=1), pairs)
 
     def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
         """What arrives at parameters and observations."""

@@ -31,15 +31,13 @@ def statistics(x, name: str) -> Sums | tuple[Sums, ...]:
     needs_backward(x, f"statistics of {name!r}")
     if isinstance(block, SwitchingChain):
         return statistics_by_state(x.runs[k], family)
-    run, linear = x.runs[k], x.linear_family(k, family)
-    if linear is not family:  # a noisy step: of its linear stand-in, over the Gaussian variables
-        block, family = x.linearised[k].surrogates.block, linear
+    run, family = x.runs[k], x.linear_family(k, family)  # of a noisy step its stand-in
     made = QuadraticInstances(family, x.linearised[k].values if k in x.linearised else x.values)
     if isinstance(run, GaussianChainRun):
         found_whole = _of_the_sweep(run, family, made)
         if found_whole is not None:
             return found_whole
-    means, covs = (part[:, None] for part in _latent_moments(run, block, family))
+    means, covs = (part[:, None] for part in run.read_factor(family))
     parts = _canonical(made, means, covs) if made.form == "canonical" else _relation(made, means, covs)
     (sums,) = summed(*parts)
     return sums._replace(count=int(sums.count))
@@ -77,21 +75,6 @@ def _of_the_sweep(run: GaussianChainRun, family, made: QuadraticInstances) -> Su
             mean[made.sizes[0] :] += shift[0] if rows.count else 0.0
             return rows._replace(mean=mean)
     return None
-
-
-def _latent_moments(run, block, family) -> tuple[np.ndarray, np.ndarray]:
-    if isinstance(run, GaussianChainRun):
-        moments = run.factor_belief(family)
-        return moments.mean, moments.cov
-    place = block.families.index(family)
-    parts = sorted(
-        (part.j, i, part)
-        for i, inst in enumerate(run.o.instances)
-        for part in inst.parts
-        if part.family == place
-    )
-    joints = [run.as_factor(run.o.instances[i], part, run.joint(i)) for _, i, part in parts]
-    return np.stack([j.mean for j in joints]), np.stack([j.cov for j in joints])
 
 
 def _relation(made: QuadraticInstances, means, covs):

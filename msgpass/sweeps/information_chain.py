@@ -35,8 +35,7 @@ class InformationChainRun:
         """The same run message by message."""
         return self.make_tree()
 
-    @cached_property
-    def information(self) -> StackedInformation:
+    def read_backward(self, name: str) -> StackedInformation:
         """Backward messages of every row."""
         node = self.block.node
         offsets = np.asarray(node.clock.offsets, np.int64)

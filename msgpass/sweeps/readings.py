@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 
 from msgpass.algebra import MaxProduct
-from msgpass.algebra.gaussian_forms import to_moments
 from msgpass.algebra.tangent import Dual
 from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.nodes import Parameter, Sequence
 from msgpass.plan import Map, Recurrence, SwitchingChain, TableChain, Tree
 from msgpass.sweeps.checkpointed_chain import CheckpointedChain
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
-from msgpass.sweeps.gaussian_messages import GaussianBelief, GaussianMessages
-from msgpass.sweeps.information_chain import InformationChainRun
-from msgpass.sweeps.rows import rows_of
+from msgpass.sweeps.gaussian_messages import GaussianBelief
 from msgpass.sweeps.sparse_chain import SparseChainRun
 from msgpass.sweeps.switching_chain import SwitchingRun
 from msgpass.sweeps.table_chain import ChainRun
@@ -55,14 +52,7 @@ def _forward(x, name: str):
     k, block = owner(x, name)
     if isinstance(block, Map | Recurrence):
         return x.values[name] if x.tangents is None else Dual(x.values[name], x.tangents[name])
-    if isinstance(x.runs[k], SwitchingRun):
-        filtered = x.runs[k].filtered
-        return filtered.log_weights if x.plan.graph.nodes[name].discrete else x.runs[k].moments(filtered)
-    if on_chain(x.runs[k]):
-        return x.runs[k].stacked(x.runs[k].log_alpha_beta[0])
-    if isinstance(x.runs[k], GaussianChainRun):
-        return x.runs[k].forward
-    return _stack(x, name, k, lambda run, v: run.forward[v])
+    return x.runs[k].read_forward(name)
 
 
 def backward(x, name: str):
@@ -77,19 +67,8 @@ def _backward(x, name: str):
     if isinstance(block, Map | Recurrence):
         needs_backward(x, f"the cotangents of {name!r}")
         return sum(later.complete(name) for _, later in x.stores.values())
-    if isinstance(x.runs[k], SwitchingRun):
-        raise UnavailableError(
-            f"AssumedDensity smooths by correcting its filter, so nothing is passed backward to {name!r} "
-            f"alone; m.forward[{name!r}] is the filter and m.belief[{name!r}] the smoother"
-        )
-    if on_chain(x.runs[k]):
-        return x.runs[k].stacked(x.runs[k].log_alpha_beta[1])
     _needs_schedule(x, name)
-    if isinstance(x.runs[k], GaussianChainRun):
-        return x.runs[k].backward
-    if isinstance(x.runs[k], InformationChainRun):
-        return x.runs[k].information
-    return _stack(x, name, k, lambda run, v: run.backward[v])
+    return x.runs[k].read_backward(name)
 
 
 def _needs_schedule(x, name) -> None:
@@ -105,17 +84,6 @@ def needs_backward(x, what) -> None:
         raise UnsupportedError(
             f"Tangent runs forward only, so there is no backward message for {what}; use Adjoint()"
         )
-
-
-def _stack(x, name, k, pick):
-    run, node = x.runs[k], x.plan.graph.nodes[name]
-    ids = [
-        run.o.index[(name, row)] for row in (range(node.clock.total) if isinstance(node, Sequence) else (-1,))
-    ]
-    found = [pick(run, v) for v in ids]
-    if run.block.gaussian:
-        return GaussianMessages(tuple(found), node.shape)
-    return np.stack(found) if isinstance(node, Sequence) else found[0]
 
 
 def discrete_names(x) -> list[str]:
@@ -141,69 +109,16 @@ def _believe(x, name: str):
     _needs_schedule(x, f"a belief of {name!r}; m.forward[{name!r}] holds the filter")
     if name in graph.factors:
         return _factor_belief(x, name)
-    k, block = owner(x, name)
-    run = x.runs[k]
-    if isinstance(run, SwitchingRun):
-        return run.mixtures.log_weights if graph.nodes[name].discrete else run.moments(run.mixtures)
-    if on_chain(run):
-        return run.log_belief()
-    run.impossible()
-    if isinstance(run, GaussianChainRun):
-        mean, cov = run.belief()
-        shape = graph.nodes[name].shape
-        return GaussianBelief(mean.reshape(len(mean), *shape), cov if shape else cov[:, 0, 0])
-    if block.gaussian:
-        messages = _stack(x, name, k, lambda r, v: to_moments(r.belief(v)))
-        mean, cov = messages.mean, messages.cov
-        return (
-            GaussianBelief(mean, cov)
-            if isinstance(graph.nodes[name], Sequence)
-            else GaussianBelief(mean[0], cov[0])
-        )
-    return _stack(x, name, k, lambda r, v: r.algebra.normalise(r.belief(v)))
+    return x.runs[owner(x, name)[0]].read_belief(name)
 
 
 def _factor_belief(x, name: str):
     k, block = next((k, b) for k, b in enumerate(x.plan.blocks) if any(f.name == name for f in b.families))
     family = next(f for f in block.families if f.name == name)
-    if isinstance(x.runs[k], SwitchingRun):
-        joint = x.runs[k].factor_belief(family)
-        if isinstance(joint, GaussianBelief):
-            return _as_belief(family, *joint)
-        return joint if family.factor.stepped or family.factor.n > 1 else joint[0]
-    if on_chain(x.runs[k]):
-        found = chain_joint(x.runs[k], family)
-        return found if family.factor.stepped or family.factor.n > 1 else found[0]
-    run = x.runs[k]
-    run.impossible()
-    if isinstance(run, GaussianChainRun):
-        moments = run.factor_belief(x.linear_family(k, family))
-        return _as_belief(family, moments.mean, moments.cov)
-    place = block.families.index(family)
-    parts = sorted(
-        (part.j, i, part)
-        for i, inst in enumerate(run.o.instances)
-        for part in inst.parts
-        if part.family == place
-    )
-    joints = [run.as_factor(run.o.instances[i], part, run.joint(i)) for _, i, part in parts]
-    if block.gaussian:
-        return _as_belief(family, np.stack([j.mean for j in joints]), np.stack([j.cov for j in joints]))
-    return np.stack(joints) if family.factor.stepped or family.factor.n > 1 else joints[0]
-
-
-def _as_belief(family, mean: np.ndarray, cov: np.ndarray) -> GaussianBelief:
-    return GaussianBelief(mean, cov) if family.counts is not None else GaussianBelief(mean[0], cov[0])
-
-
-def chain_joint(run, family) -> np.ndarray:
-    """Normalised log belief of every instance of a chain's factor."""
-    for pair, flipped in run.block.pairs:
-        if pair is family:
-            joint = run.pair_belief()
-            return np.swapaxes(joint, -1, -2) if flipped and not isinstance(run, SparseChainRun) else joint
-    arg = next(a for a in family.args if a.name == run.block.node.name)
-    return run.log_belief()[rows_of(family, arg)]
+    found = x.runs[k].read_factor(x.linear_family(k, family))
+    if isinstance(found, GaussianBelief):
+        return found if family.counts is not None else GaussianBelief(found.mean[0], found.cov[0])
+    return found if family.factor.stepped or family.factor.n > 1 else found[0]
 
 
 def no_belief(x, name: str) -> str | None:

@@ -18,7 +18,7 @@ from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.gaussian_messages import GaussianMessages
 from msgpass.sweeps.instances import QuadraticInstances, TableInstances
 from msgpass.sweeps.local import vjp_one
-from msgpass.sweeps.readings import chain_joint, full, gradient, needs_backward, on_chain
+from msgpass.sweeps.readings import full, gradient, needs_backward, on_chain
 from msgpass.sweeps.real import Store, loss_messages
 from msgpass.sweeps.rows import edges_of, per_instance, read, rows_of
 from msgpass.sweeps.sparse_chain import SparseChainRun
@@ -225,7 +225,7 @@ def _table_at_parameter(x, k, block, family, j, name):
             continue
         if on_chain(run):
             made: Any = next(m for m in run.tables.every if m.family is family)
-            weights = np.exp(chain_joint(run, family)[j : j + 1])
+            weights = np.exp(run.read_factor(family)[j : j + 1])
             weights = weights.reshape(1, *_latent_shape(made))
         else:
             i, part = _part(run, block.families.index(family), j)

@@ -18,14 +18,17 @@ from msgpass.kernels import sparse_chain as kernels
 from msgpass.kernels import sparse_chain_reference as reference
 from msgpass.kernels.sparse_chain_folds import folded
 from msgpass.plan import TableChain
+from msgpass.sweeps.chain_readings import ChainReadings
 from msgpass.sweeps.rows import rows_of
 from msgpass.sweeps.sparse_tables import SparseLayout, SparseTables, compact, latent_arg
 from msgpass.sweeps.table_chain import EXACT_LOGS, arrive
 from msgpass.sweeps.tree import table_target
 
 
-class SparseChainRun:
+class SparseChainRun(ChainReadings):
     """Messages of one sparse chain."""
+
+    flips_pairs = False
 
     def __init__(
         self,

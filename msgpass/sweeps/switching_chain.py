@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from msgpass.errors import ImpossibleEvidenceError, NumericalError, UnsupportedError
+from msgpass.errors import ImpossibleEvidenceError, NumericalError, UnavailableError, UnsupportedError
 from msgpass.kernels.switching_chain import kim_filter, kim_smoother
 from msgpass.kernels.switching_chain_reference import collapse
 from msgpass.kernels.switching_chain_types import Mixtures, PairMixtures, SwitchingChainArrays
@@ -114,7 +114,22 @@ class SwitchingRun:
         shape = self.block.node.shape
         return GaussianBelief(mean.reshape(len(mean), *shape), cov if shape else cov[:, 0, 0])
 
-    def factor_belief(self, family: Family):
+    def read_forward(self, name: str):
+        """The filter: log probabilities of the states, or moments whatever the state."""
+        return self.filtered.log_weights if name == self.block.nodes[0] else self.moments(self.filtered)
+
+    def read_backward(self, name: str):
+        """There is none."""
+        raise UnavailableError(
+            f"AssumedDensity smooths by correcting its filter, so nothing is passed backward to {name!r} "
+            f"alone; m.forward[{name!r}] is the filter and m.belief[{name!r}] the smoother"
+        )
+
+    def read_belief(self, name: str):
+        """The smoother, as the filter."""
+        return self.mixtures.log_weights if name == self.block.nodes[0] else self.moments(self.mixtures)
+
+    def read_factor(self, family: Family):
         """Joint belief of a factor's variables: log tables, or moments whatever the state."""
         log_weights = self.mixtures.log_weights
         if family in self.block.states.families:

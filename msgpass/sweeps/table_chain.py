@@ -21,6 +21,7 @@ from msgpass.kernels.table_chain import ChainCounts, ChainProblem
 from msgpass.kernels.table_chain_exponentiate import scaled_exponentials, scaled_whole
 from msgpass.nodes import Parameter
 from msgpass.plan import TableChain
+from msgpass.sweeps.chain_readings import ChainReadings
 from msgpass.sweeps.expanded import table_instances
 from msgpass.sweeps.instances import TableInstances
 from msgpass.sweeps.rows import rows_of
@@ -263,7 +264,7 @@ def _latent_position(m: TableInstances) -> int:
     return next(k for k in range(len(m.states)) if k not in m.observed)
 
 
-class ChainRun:
+class ChainRun(ChainReadings):
     """Messages of one chain, swept when first read: counts without γ unless γ is what is read first."""
 
     def __init__(

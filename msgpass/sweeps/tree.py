@@ -20,6 +20,7 @@ from msgpass.errors import GraphError, ImpossibleEvidenceError
 from msgpass.nodes import Sequence
 from msgpass.plan import Tree, latent
 from msgpass.sweeps.expanded import table_instances
+from msgpass.sweeps.gaussian_messages import GaussianBelief, GaussianMessages
 from msgpass.sweeps.instances import QuadraticInstances, TableInstances, parameter_names
 from msgpass.sweeps.rows import rows_of
 
@@ -349,6 +350,52 @@ class TreeRun:
                 return
         own = self.as_factor(inst, part, self.joint(k))
         made.add_statistics(part.j, own.mean, own.cov, store, names)
+
+    def read_forward(self, name: str):
+        """What lies behind each row."""
+        return self._stacked(name, self.forward)
+
+    def read_backward(self, name: str):
+        """What lies ahead of each row."""
+        return self._stacked(name, self.backward)
+
+    def read_belief(self, name: str):
+        """Normalised beliefs of a variable's rows."""
+        self.impossible()
+        beliefs = {v: self.belief(v) for v in self.rows_of(name)}
+        if self.block.gaussian:
+            found = self._stacked(name, {v: to_moments(m) for v, m in beliefs.items()})
+            sequence = isinstance(self.node(self.rows_of(name)[0]), Sequence)
+            return GaussianBelief(*((a if sequence else a[0]) for a in (found.mean, found.cov)))
+        return self._stacked(name, {v: self.algebra.normalise(m) for v, m in beliefs.items()})
+
+    def read_factor(self, family):
+        """Joint beliefs of a factor's instances."""
+        self.impossible()
+        place = self.block.families.index(family)
+        parts = sorted(
+            (part.j, i, part)
+            for i, inst in enumerate(self.o.instances)
+            for part in inst.parts
+            if part.family == place
+        )
+        joints = [self.as_factor(self.o.instances[i], part, self.joint(i)) for _, i, part in parts]
+        if self.block.gaussian:
+            return GaussianBelief(np.stack([j.mean for j in joints]), np.stack([j.cov for j in joints]))
+        return np.stack(joints)
+
+    def rows_of(self, name: str) -> list[int]:
+        """Variables of a node's rows."""
+        node = self.block.families[0].factor.graph.nodes[name]
+        rows = range(node.clock.total) if isinstance(node, Sequence) else (-1,)
+        return [self.o.index[(name, row)] for row in rows]
+
+    def _stacked(self, name: str, messages):
+        ids = self.rows_of(name)
+        found, node = [messages[v] for v in ids], self.node(ids[0])
+        if self.block.gaussian:
+            return GaussianMessages(tuple(found), node.shape)
+        return np.stack(found) if isinstance(node, Sequence) else found[0]
 
     def impossible(self) -> None:
         """Raise where the evidence has probability zero."""

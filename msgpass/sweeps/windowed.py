@@ -15,6 +15,7 @@ from msgpass.errors import UnsupportedError
 from msgpass.nodes import Clock, Sequence
 from msgpass.plan import Losses, Map, Recurrence
 from msgpass.sweeps import real
+from msgpass.sweeps.chain_readings import ChainReadings
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.table_chain import deliver_counts
 
@@ -158,7 +159,7 @@ def _check_causal(x) -> None:
 # -- chains ----------------------------------------------------------------------------------------------
 
 
-class WindowedChain:
+class WindowedChain(ChainReadings):
     """A :class:`ChainRun` with backward messages β_t over the evidence from t + 1 to the window end of t."""
 
     def __init__(self, run, schedule):
