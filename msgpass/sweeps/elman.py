@@ -18,7 +18,7 @@ import numpy as np
 from msgpass.errors import UnsupportedError
 from msgpass.kernels.elman_reference import ACTIVATIONS
 from msgpass.plan import Recurrence
-from msgpass.sweeps.local import check_finite
+from msgpass.sweeps.local import check_states
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import outside_tangents, zero_tangents
 from msgpass.sweeps.rows import add_edge, edge_value, read
@@ -207,7 +207,7 @@ class ElmanSweep:
         self.values[self.out.name] = h.reshape(len(h), *self.out.slice.shape)
         # A NaN stays in its row of the batch, so the last step shows whether there was one.
         if not all(np.isfinite(p[0 if self.reverse else -1]).all() for p in parts):
-            check_finite(self.out.name, self.values[self.out.name], self.family, self.out.clock)
+            check_states(self.block, self.values)
 
     def tangent(self, tangents) -> None:
         """ḣ_t = u_t + act'(h_t) W_hh ḣ_{t−1}, with one stacked JVP for what comes from outside, u."""
