@@ -6,6 +6,7 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
 from rnn.bptt import bptt, curvature
+from rnn.keeping import load, load_file, save_file
 from rnn.losses import CrossEntropy, SquaredError
 from rnn.networks import GRU, LSTM, RNN
 from rnn.readout import Linear
@@ -22,4 +23,7 @@ __all__ = [
     "bptt",
     "curvature",
     "fit",
+    "load",
+    "load_file",
+    "save_file",
 ]
