@@ -1,5 +1,6 @@
-"""Moves of rows in compiled sweeps of recurrences: between arrays of all times and scratch memory, and into the
-forms that `msgpass.kernels.product` takes. Rows are whole vectors long, arrays flat, offsets count numbers.
+"""Moves of rows in compiled sweeps of recurrences: between arrays of all times and scratch memory, and into
+the forms that `msgpass.kernels.product` takes. Rows are whole vectors long, arrays flat, offsets count
+numbers.
 """
 
 from msgpass.kernels.runtime import jit
