@@ -15,7 +15,7 @@ import numpy as np
 
 from msgpass.nodes import Observation
 from msgpass.plan import Recurrence
-from msgpass.sweeps.local import check_finite, vjp_many
+from msgpass.sweeps.local import check_states, vjp_many
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
 from msgpass.sweeps.recurrence_formula import Arrays, Formula, Found, Roles, find_roles
@@ -120,9 +120,10 @@ class CompiledSweep:
             own = [states[k] for states in parts]
             array = own[0] if len(own) == 1 else np.concatenate(own)
             self.values[out.name] = array.reshape(len(array), *self.shape)
-            # A NaN stays in its row of the batch, so the last step shows whether there was one.
-            if not all(np.isfinite(p[0 if self.reverse else -1]).all() for p in own):
-                check_finite(out.name, self.values[out.name], self.family, self.clock)
+        # A NaN stays in its row of the batch, so the last step shows whether there was one.
+        last = 0 if self.reverse else -1
+        if not all(np.isfinite(state[last]).all() for states in parts for state in states):
+            check_states(self.block, self.values)
 
     def tangent(self, tangents) -> None:
         """Tangents of the states, by the formula's own way or the reference's."""
