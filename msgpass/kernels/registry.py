@@ -15,6 +15,7 @@ RECURRENCES = {
     "tanh": "msgpass.sweeps.elman",
     "relu": "msgpass.sweeps.elman",
     "gru": "msgpass.sweeps.gru",
+    "lstm": "msgpass.sweeps.lstm",
 }
 
 
