@@ -7,11 +7,13 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 
 from rnn.bptt import bptt, curvature
 from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
-from rnn.network import RNN
+from rnn.networks import GRU, LSTM, RNN
 from rnn.readout import Linear
 from rnn.training import History, fit
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "RNN",
     "BinaryCrossEntropy",
     "CrossEntropy",

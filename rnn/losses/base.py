@@ -26,8 +26,9 @@ class OutputLoss(ABC):
 
     ``name`` is the data's name in the graph; ``function(output, data[, count][, more])`` gives the value and
     the gradients; ``curvature(values, tangents)`` how they move, by autograd where it
-    is None; ``observed(layout, width, dtype)`` the data of one call, through ``with_count``. ``observe`` is
-    for data that are no real numbers, ``more`` names data that all steps share.
+    is None; ``observed(layout, width, dtype)`` the data of one call, through ``with_count``, with what lies
+    beyond a sequence's end hidden by ``layout.hidden``. ``observe`` is for data that are no real numbers,
+    ``more`` names data that all steps share.
 
     With a ``task`` every name that the loss brings into a graph ends in ``_{task}``: ``output_{task}``,
     ``target_{task}``, ``readout_{task}.weight``.

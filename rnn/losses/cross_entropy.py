@@ -110,8 +110,8 @@ class CrossEntropy(OutputLoss):
 
     def observed(self, layout: Layout, width: int, dtype: np.dtype) -> Arrays:
         """Labels as (T, B)."""
-        below("labels", self.labels, width)
-        labels = layout.inward(self.named("labels"), self.labels)
+        labels = layout.hidden(layout.inward(self.named("labels"), self.labels), -1)
+        below("labels", layout.outward(labels), width)
         if self.class_weight is None:
             return self.with_count(labels, labels >= 0 if self.reduction == "mean" else None, dtype)
         weight = real_array("class_weight", self.class_weight, dtype)

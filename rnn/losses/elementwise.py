@@ -60,5 +60,6 @@ class ElementwiseLoss(OutputLoss):
     def observed(self, layout: Layout, width: int, dtype: np.dtype) -> Arrays:
         """Targets as (T, B, width)."""
         target = layout.inward(self.named("target"), real_array("target", self.target, dtype), width)
+        target = layout.hidden(target, np.nan)
         self.check(target)
         return self.with_count(target, ~np.isnan(target) if self.reduction == "mean" else None, dtype)

@@ -85,6 +85,7 @@ class GaussianNLL(OutputLoss):
             )
         cells = width // 2 if self.predicted else width
         target = layout.inward(self.named("target"), real_array("target", self.target, dtype), cells)
+        target = layout.hidden(target, np.nan)
         arrays = self.with_count(target, ~np.isnan(target) if self.reduction == "mean" else None, dtype)
         if self.predicted:
             return arrays

@@ -1,4 +1,4 @@
-"""The public gradient checker: right gradients pass in every algebra, wrong ones are named, both values shown."""
+"""The gradient checker: right gradients pass in every algebra, wrong ones are named with both values."""
 
 import numpy as np
 import pytest
