@@ -6,7 +6,7 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
 from rnn.bptt import bptt, curvature
-from rnn.losses import CrossEntropy, SquaredError
+from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
 from rnn.networks import GRU, LSTM, RNN
 from rnn.readout import Linear
 from rnn.training import History, fit
@@ -15,9 +15,13 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "BinaryCrossEntropy",
     "CrossEntropy",
+    "GaussianNLL",
     "History",
     "Linear",
+    "PoissonNLL",
+    "Several",
     "SquaredError",
     "bptt",
     "curvature",
