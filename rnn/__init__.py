@@ -7,6 +7,7 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 
 from rnn.bptt import bptt, curvature
 from rnn.losses import CrossEntropy, SquaredError
+from rnn.memory import Memory
 from rnn.networks import GRU, LSTM, RNN
 from rnn.readout import Linear
 from rnn.training import History, fit
@@ -18,6 +19,7 @@ __all__ = [
     "CrossEntropy",
     "History",
     "Linear",
+    "Memory",
     "SquaredError",
     "bptt",
     "curvature",
