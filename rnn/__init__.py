@@ -7,6 +7,7 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 
 from rnn.bptt import bptt, curvature
 from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
+from rnn.memory import Memory
 from rnn.networks import GRU, LSTM, RNN
 from rnn.readout import Linear
 from rnn.training import History, fit
@@ -20,6 +21,7 @@ __all__ = [
     "GaussianNLL",
     "History",
     "Linear",
+    "Memory",
     "PoissonNLL",
     "Several",
     "SquaredError",
