@@ -9,7 +9,7 @@ from rnn.bptt import bptt, curvature
 from rnn.keeping import load, load_file, save_file
 from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
 from rnn.memory import Memory
-from rnn.networks import GRU, LSTM, RNN
+from rnn.networks import GRU, LSTM, RNN, Recurrence
 from rnn.readout import Linear
 from rnn.training import History, fit
 
@@ -24,6 +24,7 @@ __all__ = [
     "Linear",
     "Memory",
     "PoissonNLL",
+    "Recurrence",
     "Several",
     "SquaredError",
     "bptt",
