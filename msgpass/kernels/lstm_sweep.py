@@ -7,8 +7,8 @@ they are in cache. What is worked on sits in scratch memory whose rows are one v
 of two apart would share a few sets of the cache.
 """
 
-from msgpass.kernels.elman_sweep import _copy_rows, _to_panels
 from msgpass.kernels.product import TILE_ROWS, Rows, Term, add_outer_products, product
+from msgpass.kernels.recurrent_rows import copy_rows, to_panels
 from msgpass.kernels.runtime import jit
 from msgpass.kernels.simd import fma, load, negative, splat_like, store, store_eights, vsigmoid, vtanh
 
@@ -29,8 +29,8 @@ def run_forward(
     if at_once:
         projection = Term(x, 0, inputs, inputs, w_ih)
         product(Rows(bias, 0, 0), projection, no_term, Rows(gates, 0, wide), steps * batch, wide, lanes)
-    _copy_rows(h0, begin * units, units, state, 0, stride, rows, units, lanes)
-    _copy_rows(c0, begin * units, units, cell, 0, stride, rows, units, lanes)
+    copy_rows(h0, begin * units, units, state, 0, stride, rows, units, lanes)
+    copy_rows(c0, begin * units, units, cell, 0, stride, rows, units, lanes)
     recurrent, result = Term(state, 0, stride, hidden, w_hh), Rows(z, 0, wide + lanes)
     for k in range(steps):
         row = (steps - 1 - k if reverse else k) * batch + begin
@@ -102,8 +102,8 @@ def run_backward(
             row = (steps - 1 - k if reverse else k) * batch + begin
             p = (k - start) * rows
             if carry:
-                _copy_rows(at_h, 0, stride, heard_h, row * units, units, rows, units, lanes)
-                _copy_rows(at_c, 0, stride, heard_c, row * units, units, rows, units, lanes)
+                copy_rows(at_h, 0, stride, heard_h, row * units, units, rows, units, lanes)
+                copy_rows(at_c, 0, stride, heard_c, row * units, units, rows, units, lanes)
             before = begin if k == 0 else row + batch if reverse else row - batch
             _retreat(
                 local_h, local_c, c, c0 if k == 0 else c, before * units, gates, mask, row, rows, units,
@@ -115,13 +115,13 @@ def run_backward(
                 product(
                     Rows(zeros, 0, 0), inward, no_term, Rows(dx, row * columns, columns), rows, columns, lanes
                 )
-            _to_panels(x, row * inputs, rows, inputs, panels, p, count, lanes)
-            _to_panels(h0 if k == 0 else h, before * units, rows, units, states, p, count, lanes)
+            to_panels(x, row * inputs, rows, inputs, panels, p, count, lanes)
+            to_panels(h0 if k == 0 else h, before * units, rows, units, states, p, count, lanes)
         add_outer_products(groups, group_stride, wide, panels, count, dw_ih, columns, lanes)
         add_outer_products(groups, group_stride, wide, states, count, dw_hh, units, lanes)
         stop = start
-    _copy_rows(at_h, 0, stride, dh0, begin * units, units, rows, units, lanes)
-    _copy_rows(at_c, 0, stride, dc0, begin * units, units, rows, units, lanes)
+    copy_rows(at_h, 0, stride, dh0, begin * units, units, rows, units, lanes)
+    copy_rows(at_c, 0, stride, dc0, begin * units, units, rows, units, lanes)
 
 
 @jit(forceinline=True)
