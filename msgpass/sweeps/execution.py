@@ -120,12 +120,13 @@ class Execution:
         """The compiled sweep where the step names one and it fits, the reference otherwise."""
         from msgpass.kernels.registry import recurrence_sweep
 
+        ruled = self.rules is not None and self.rules.touches(block)
         made = (
-            recurrence_sweep(self.plan, k, block, self.values, self.schedule.backward)
+            recurrence_sweep(self.plan, k, block, self.values, self.schedule.backward and not ruled)
             if not self.schedule.windowed and self.tangent_algebra is None
             else None
         )
-        if self.rules is not None and self.rules.touches(block):
+        if ruled:
             from msgpass.sweeps.ruled_recurrence import RuledSweep
 
             return RuledSweep(block, self.values, self.rules, made)

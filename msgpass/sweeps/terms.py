@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from msgpass.errors import UnsupportedError
-from msgpass.plan import Map, Recurrence
+from msgpass.plan import Losses, Map, Recurrence
 from msgpass.sweeps.instance_vjps import instance_vjp
 from msgpass.sweeps.local import vjp_many
 from msgpass.sweeps.readings import gradient
@@ -84,7 +84,9 @@ class Terms:
     def of(self, j: int) -> np.ndarray:
         """What instance j says, (*shape)."""
         if not self.step:
-            if self.whole.task not in (None, getattr(self.family.potential, "task", None)):
+            losses = isinstance(self.block, Losses)
+            own = self.family.potential.task if losses else self.x.task_of(self.k)
+            if self.whole.task not in (None, own):
                 return np.zeros(self.whole.shape)
             where = self.x, self.k, self.block, self.family, j, self.whole.name
             return at_parameter(*where, position=self.position)

@@ -99,7 +99,7 @@ def test_a_large_state_takes_its_tasks_as_more_instances():
 
 
 def test_a_compiled_sweep_takes_tasks_one_by_one(monkeypatch):
-    from msgpass.sweeps import elman
+    from msgpass.sweeps import compiled_recurrence
 
-    monkeypatch.setattr(elman, "PATIENCE", -1.0)
+    monkeypatch.setattr(compiled_recurrence, "PATIENCE", -1.0)
     check_wide(wide(3, kernel="tanh"), 3)
