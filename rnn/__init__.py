@@ -6,16 +6,19 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
 from rnn.bptt import bptt, curvature
+from rnn.crf import CRF, CRFTagger, TagChain
 from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
 from rnn.networks import GRU, LSTM, RNN
 from rnn.readout import Linear
 from rnn.training import History, fit
 
 __all__ = [
+    "CRF",
     "GRU",
     "LSTM",
     "RNN",
     "BinaryCrossEntropy",
+    "CRFTagger",
     "CrossEntropy",
     "GaussianNLL",
     "History",
@@ -23,6 +26,7 @@ __all__ = [
     "PoissonNLL",
     "Several",
     "SquaredError",
+    "TagChain",
     "bptt",
     "curvature",
     "fit",
