@@ -7,13 +7,23 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 
 from rnn.bptt import bptt, curvature
 from rnn.crf import CRF, CRFTagger, TagChain
-from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
+from rnn.losses import (
+    CTC,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    GaussianNLL,
+    PoissonNLL,
+    Several,
+    SquaredError,
+    collapse,
+)
 from rnn.networks import GRU, LSTM, RNN
 from rnn.readout import Linear
 from rnn.training import History, fit
 
 __all__ = [
     "CRF",
+    "CTC",
     "GRU",
     "LSTM",
     "RNN",
@@ -28,6 +38,7 @@ __all__ = [
     "SquaredError",
     "TagChain",
     "bptt",
+    "collapse",
     "curvature",
     "fit",
 ]
