@@ -20,6 +20,7 @@ from functools import lru_cache
 import numpy as np
 
 from msgpass import Step
+from rnn import softmax
 
 
 @lru_cache(maxsize=16)
@@ -57,12 +58,6 @@ def needed(target: np.ndarray) -> int:
     return len(target) + int(np.count_nonzero(target[1:] == target[:-1]))
 
 
-def log_softmax(x: np.ndarray) -> np.ndarray:
-    """x − log Σ exp x over the last axis."""
-    z = x - x.max(axis=-1, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
-
-
 def evidence(output, symbols, open_, starts, steps) -> np.ndarray:
     """Log evidence of every state, (B T, 3 U + 2), one sequence after the other.
 
@@ -74,10 +69,12 @@ def evidence(output, symbols, open_, starts, steps) -> np.ndarray:
         State of the first blank; steps of each sequence (0: it has ended before it begins).
     """
     T, B, _ = output.shape
-    log_p = log_softmax(output).swapaxes(0, 1)
+    log_p = softmax.log_softmax(output).swapaxes(0, 1)
     S = symbols.shape[1]
-    rows = np.take_along_axis(log_p, np.broadcast_to(symbols[:, None], (B, T, S)), axis=2)
-    rows = np.where(open_[:, None] != 0, rows, -np.inf)
+    rows = np.empty((B, T, S), output.dtype)
+    for own, one, classes, may in zip(rows, log_p, symbols, open_, strict=True):
+        np.take(one, classes, axis=1, out=own)
+        own[:, may == 0] = -np.inf
     rows[:, :, -1] = -np.inf
     place, every = np.arange(S), np.arange(B)
     running = steps > 0
@@ -107,32 +104,26 @@ def _onto_classes(weights, output, symbols, steps) -> np.ndarray:
 
 
 def evidence_vjp(inputs, cotangent):
-    """Through the gather, then the softmax: ō = c − p Σ c."""
+    """Through the gather, then the softmax."""
     output, symbols, _, _, steps = inputs
-    c = _onto_classes(cotangent, output, symbols, steps)
-    return c - np.exp(log_softmax(output)) * c.sum(axis=-1, keepdims=True), None, None, None, None
+    return softmax.pull(output, _onto_classes(cotangent, output, symbols, steps)), None, None, None, None
 
 
 def evidence_jvp(inputs, tangents):
     """Motion of the evidence where it is finite."""
-    output, *rest = inputs
-    p = np.exp(log_softmax(output))
-    moved = tangents[0] - (p * tangents[0]).sum(axis=-1, keepdims=True)
-    symbols = rest[0]
+    output, symbols, *_ = inputs
     T, B, _ = output.shape
-    rows = np.take_along_axis(
-        moved.swapaxes(0, 1), np.broadcast_to(symbols[:, None], (B, T, symbols.shape[1])), axis=2
-    )
-    rows = rows.reshape(B * T, -1)
-    return np.where(np.isfinite(evidence(*inputs)) & (np.arange(rows.shape[1]) < rows.shape[1] - 1), rows, 0)
+    moved = softmax.push(output, tangents[0]).swapaxes(0, 1)
+    rows = np.take_along_axis(moved, np.broadcast_to(symbols[:, None], (B, T, symbols.shape[1])), axis=2)
+    rows[:, :, -1] = 0
+    return np.where(np.isfinite(evidence(*inputs)), rows.reshape(B * T, -1), 0)
 
 
 def evidence_hvp(inputs, cotangent, tangents):
-    """The softmax bends: −ṗ Σ c."""
+    """The softmax bends."""
     output, symbols, _, _, steps = inputs
-    p, c = np.exp(log_softmax(output)), _onto_classes(cotangent, output, symbols, steps)
-    p_dot = p * (tangents[0] - (p * tangents[0]).sum(axis=-1, keepdims=True))
-    return -p_dot * c.sum(axis=-1, keepdims=True), None, None, None, None
+    c = _onto_classes(cotangent, output, symbols, steps)
+    return softmax.bend(output, c, tangents[0]), None, None, None, None
 
 
 EVIDENCE = Step(evidence, vjp=evidence_vjp, jvp=evidence_jvp, hvp=evidence_hvp, vectorized=True)
