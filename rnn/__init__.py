@@ -6,18 +6,31 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
 from rnn.bptt import bptt, curvature
+from rnn.crf import CRF, CRFTagger, TagChain
 from rnn.keeping import load, load_file, save_file
-from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
+from rnn.losses import (
+    CTC,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    GaussianNLL,
+    PoissonNLL,
+    Several,
+    SquaredError,
+    collapse,
+)
 from rnn.memory import Memory
 from rnn.networks import GRU, LSTM, RNN, Recurrence
 from rnn.readout import Linear
 from rnn.training import History, fit
 
 __all__ = [
+    "CRF",
+    "CTC",
     "GRU",
     "LSTM",
     "RNN",
     "BinaryCrossEntropy",
+    "CRFTagger",
     "CrossEntropy",
     "GaussianNLL",
     "History",
@@ -27,7 +40,9 @@ __all__ = [
     "Recurrence",
     "Several",
     "SquaredError",
+    "TagChain",
     "bptt",
+    "collapse",
     "curvature",
     "fit",
     "load",
