@@ -64,7 +64,11 @@ class Expectation:
             name: [Relation(s.count, s.mean, s.scatter, len(s.mean) - targets) for s in m.statistics[name]]
             for name, targets in (("transition", n), ("observation", p), ("initial", n))
         }
-        return Expected(total, m.parameters["startprob"], m.parameters["transmat"], relations)
+        # Counts are read from beliefs: what arrives at any parameter is made for all of them at once, and a
+        # singular covariance has no gradient.
+        starts = np.exp(m.belief["first regime"]).sum(axis=0)
+        moves = np.exp(m.belief["regimes"]).sum(axis=0)
+        return Expected(total, starts, moves, relations)
 
 
 def weighted(weights: np.ndarray, z: np.ndarray, cov: np.ndarray, k: int) -> list[Relation]:
