@@ -94,12 +94,15 @@ class EdgeReport:
         return iter(self.edges)
 
     def __repr__(self) -> str:
-        rows = [("factor", "from", "to", "lag", "reads")]
-        last = None
+        rows = [("factor", "reads", "lag", "for")]
+        targets: dict[tuple, list[str]] = {}
         for e in self.edges:
-            lag = {None: "–"}.get(e.lag, f"{e.lag:+d}" if e.lag else "0") if e.kind != "all" else "all"
-            rows.append((e.factor if e.factor != last else "", e.source, e.target, lag, e.read))
-            last = e.factor
+            if e.kind != "start":  # written with the slice that it stands before or behind
+                targets.setdefault((e.factor, e.read, _lag_text(e)), []).append(e.target)
+        last = None
+        for (factor, read, lag), ends in targets.items():
+            rows.append((factor if factor != last else "", read, lag, ", ".join(ends)))
+            last = factor
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         carried = ", ".join(f"{name} ({_lags(lags)})" for name, lags in self.carriers.items())
@@ -127,9 +130,9 @@ def edge_report(graph, parameters: bool = False) -> EdgeReport:
     >>> h, x = g.sequence("h", 3), g.observe("x", [1.0, 2.0, 3.0])
     >>> _ = g.factor(Step(lambda h, x: h + x), h.after(g.parameter("h0", 0.0)), x[:], out=h[:], name="add")
     >>> g.edges()
-    factor  from  to  lag  reads
-    add     h     h   +1   h.after(h0)
-            x     h   0    x[:]
+    factor  reads        lag  for
+    add     h.after(h0)  1    h
+            x[:]         0    h
     across time: h (lag 1)
     """
     found: list[Edge] = []
@@ -193,6 +196,10 @@ def _lag(source: Arg, target: Arg, family: Family) -> int | None:
         return None
     lags = np.unique(times[1] - times[0])
     return int(lags[0]) if len(lags) == 1 else None
+
+
+def _lag_text(edge: Edge) -> str:
+    return "all" if edge.kind == "all" else "–" if edge.lag is None else str(edge.lag)
 
 
 def _lags(lags: tuple[int, ...]) -> str:

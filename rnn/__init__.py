@@ -5,9 +5,11 @@ factors exp(−loss). :func:`bptt` runs it and returns every message, :func:`fit
 them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
+from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
+from rnn.embedding import Embedding
 from rnn.losses import CrossEntropy, SquaredError
-from rnn.networks import GRU, LSTM, RNN
+from rnn.networks import GRU, LSTM, RNN, Embedded
 from rnn.readout import Linear
 from rnn.training import History, fit
 
@@ -15,7 +17,11 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Attention",
     "CrossEntropy",
+    "Embedded",
+    "Embedding",
+    "EncoderDecoder",
     "History",
     "Linear",
     "SquaredError",

@@ -2,5 +2,7 @@
 
 from rnn.attention.attention import SCORES, Attention
 from rnn.attention.base import Score
+from rnn.attention.encoder_decoder import EncoderDecoder
+from rnn.attention.generation import Generated
 
-__all__ = ["SCORES", "Attention", "Score"]
+__all__ = ["SCORES", "Attention", "EncoderDecoder", "Generated", "Score"]

@@ -78,7 +78,7 @@ class Attention:
     ):
         self.score = one_of("score", score, tuple(SCORES))
         self.query_size, self.memory_size = whole("query_size", query_size), whole("memory_size", memory_size)
-        self.rule = PROJECTED if score == "scaled" and size is not None else SCORES[score]
+        self._projected = score == "scaled" and size is not None
         if size is not None and not self.rule.sized:
             raise DataError(
                 f"size is of the scores 'additive' and 'scaled'; {score!r} has none, got {size!r}"
@@ -87,7 +87,7 @@ class Attention:
         self.bias = flag("bias", bias)
         if self.bias and score != "additive":
             raise DataError(f"bias=True is of the score 'additive'; {score!r} has no bias")
-        if self.rule.step is DOT.step and not self._general and query_size != memory_size:
+        if not self.rule.sized and not self.rule.key_weights and query_size != memory_size:
             raise ShapeError(
                 f"score={score!r} multiplies a query of {query_size} numbers with a memory of {memory_size}; "
                 "make both alike, or take 'general', 'additive', or 'scaled' with size="
@@ -99,8 +99,9 @@ class Attention:
         self.reset(random_state)
 
     @property
-    def _general(self) -> bool:
-        return bool(self.rule.key_weights)
+    def rule(self) -> Score:
+        """How it compares."""
+        return PROJECTED if self._projected else SCORES[self.score]
 
     # -- weights -----------------------------------------------------------------------------------
 
@@ -139,6 +140,8 @@ class Attention:
         steps: int,
         mask: Observation | None = None,
         prefix: str = "attention",
+        context: Sequence | None = None,
+        keys: Sequence | Observation | None = None,
     ) -> tuple[Sequence, Sequence]:
         """Add attention to a graph; returns the sequences ``attention`` (B, S) and ``context`` (B, M).
 
@@ -154,24 +157,33 @@ class Attention:
             0 where the source is padding: it then has no weight.
         prefix : str
             In front of the names of parameters and factors; "attention" is also the name of the weights.
+        context : sequence, optional
+            Computed instead of a new one, where what makes the query reads it.
+        keys : sequence or observation, optional
+            Keys that are there already; by default they are computed, as the sequence ``keys``.
         """
         parameters = {k: graph.parameter(f"{prefix}.{k}", w) for k, w in self.weights.items()}
         of_keys, of_score = self._split(parameters)
         length = memory.shape[0] if isinstance(memory, Observation) else len(memory)
         batch, width = memory.shape[-2:]
         inner = "" if prefix == "attention" else f"{prefix}."
-        keys = memory
-        if of_keys:
-            features = of_keys[0].shape[0]
-            keys = graph.sequence(f"{inner}keys", length, shape=(batch, features))
+        if keys is None and of_keys:
+            keys = graph.sequence(f"{inner}keys", length, shape=(batch, of_keys[0].shape[0]))
             graph.factor(LINEAR, memory[:], *of_keys, out=keys[:], name=f"{prefix}.keys")
+        compared = memory if keys is None else keys
         weights = graph.sequence(prefix, steps, shape=(batch, length))
         step = self.rule.step(self.scale, mask is not None)
         masks = () if mask is None else (mask.all,)
-        graph.factor(step, query, keys.all, *masks, *of_score, out=weights[:], name=f"{prefix}.attend")
-        context = graph.sequence(f"{inner}context", steps, shape=(batch, width))
+        graph.factor(step, query, compared.all, *masks, *of_score, out=weights[:], name=f"{prefix}.attend")
+        if context is None:
+            context = graph.sequence(f"{inner}context", steps, shape=(batch, width))
         graph.factor(READ, weights[:], memory.all, out=context[:], name=f"{prefix}.read")
         return weights, context
+
+    def keys(self, memory: np.ndarray) -> np.ndarray | None:
+        """Keys of a memory (S, B, M); None where they are its rows themselves."""
+        of_keys, _ = self._split(self.weights)
+        return linear(memory, *of_keys) if of_keys else None
 
     # -- values ------------------------------------------------------------------------------------
 
@@ -192,8 +204,9 @@ class Attention:
                 f"query {query.shape} and memory {memory.shape}: wanted (T, B, {self.query_size}) and "
                 f"(S, B, {self.memory_size})"
             )
-        of_keys, of_score = self._split(self.weights)
-        keys = linear(memory, *of_keys) if of_keys else memory
+        _, of_score = self._split(self.weights)
+        keys = self.keys(memory)
+        keys = memory if keys is None else keys
         masks = (
             () if lengths is None else (source_mask(lengths, memory.shape[0], memory.shape[1], self.dtype),)
         )
