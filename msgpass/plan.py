@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from msgpass.errors import GraphError, UnsupportedError
-from msgpass.nodes import Clock, Sequence, Slice, Variable
+from msgpass.nodes import Clock, Parameter, Sequence, Slice, Variable
 from msgpass.potentials import TABLES, Loss, Quadratic, SparseTable, Step
 
 
@@ -58,6 +58,11 @@ class Family:
     def potential(self):
         """Potential of the factor."""
         return self.factor.potential
+
+    @property
+    def parameter_names(self) -> dict[str, str]:
+        """Role → name of the parameters behind the potential."""
+        return {role: p.name for role, p in self.potential.parts.items() if isinstance(p, Parameter)}
 
     @cached_property
     def table_layout(self) -> tuple[tuple[int, ...], tuple[int, ...], list[int], bool]:

@@ -8,6 +8,7 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
 from rnn.embedding import Embedding
+from rnn.keeping import load, load_file, save_file
 from rnn.losses import CrossEntropy, SquaredError
 from rnn.networks import GRU, LSTM, RNN, Embedded
 from rnn.readout import Linear
@@ -28,4 +29,7 @@ __all__ = [
     "bptt",
     "curvature",
     "fit",
+    "load",
+    "load_file",
+    "save_file",
 ]

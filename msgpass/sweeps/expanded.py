@@ -15,7 +15,7 @@ from msgpass.dual_array import zeros
 from msgpass.errors import UnsupportedError
 from msgpass.plan import Family
 from msgpass.potentials import GroupedTable, SparseTable
-from msgpass.sweeps.instances import TableInstances
+from msgpass.sweeps.table_instances import TableInstances
 
 FULL = 1 << 24
 """Entries up to which a sparse table is written out in full: 128 MB."""

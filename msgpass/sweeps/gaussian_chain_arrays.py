@@ -18,8 +18,8 @@ from msgpass.kernels.gaussian_chain_types import GaussianChainArrays
 from msgpass.nodes import Parameter
 from msgpass.plan import Family, GaussianChain, latent
 from msgpass.potentials.quadratic import COVARIANCES, check_covariance
-from msgpass.sweeps.instances import QuadraticInstances, parameter_names
 from msgpass.sweeps.linear_family import LinearFamily
+from msgpass.sweeps.quadratic_instances import QuadraticInstances
 from msgpass.sweeps.rows import instance_numbers, instance_rows
 
 
@@ -215,7 +215,7 @@ def _canonical_rows(made: QuadraticInstances, rows, count: int) -> Rows:
 
 def _canonical_statistics(made: QuadraticInstances, rows, mean, cov, store) -> None:
     """∂h = E[x], ∂Λ = −½ E[xxᵀ], ∂g = 1."""
-    names = parameter_names(made.family)
+    names = made.family.parameter_names
     if not names and all(made.latent):
         return
     mean, cov = mean[rows], cov[rows]

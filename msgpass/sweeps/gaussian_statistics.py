@@ -10,8 +10,8 @@ from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.kernels.gaussian_chain_types import Sums
 from msgpass.plan import SwitchingChain, Tree
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
-from msgpass.sweeps.instances import QuadraticInstances
 from msgpass.sweeps.linear_family import LinearFamily
+from msgpass.sweeps.quadratic_instances import QuadraticInstances
 from msgpass.sweeps.readings import full, needs_backward
 from msgpass.sweeps.relation_moments import placed, summed, with_target
 from msgpass.sweeps.switching_statistics import statistics_by_state

@@ -16,8 +16,8 @@ from msgpass.algebra.gaussian_forms import to_information
 from msgpass.kernels.gaussian_chain_information import InformationPass, information_against_time
 from msgpass.plan import GaussianChain, latent
 from msgpass.sweeps.gaussian_messages import StackedInformation
-from msgpass.sweeps.instances import QuadraticInstances
 from msgpass.sweeps.linear_family import LinearFamily
+from msgpass.sweeps.quadratic_instances import QuadraticInstances
 from msgpass.sweeps.rows import instance_rows
 
 

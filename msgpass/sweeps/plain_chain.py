@@ -15,8 +15,8 @@ import numpy as np
 from msgpass.kernels.table_chain import ChainCounts, ChainProblem
 from msgpass.nodes import Parameter
 from msgpass.plan import TableChain
-from msgpass.sweeps.instances import TableInstances
 from msgpass.sweeps.table_chain import ChainLayout, ChainTables, Symbols, scaled
+from msgpass.sweeps.table_instances import TableInstances
 
 
 class Recipe(NamedTuple):

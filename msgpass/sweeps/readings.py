@@ -220,7 +220,7 @@ def converged(x, name: str) -> np.ndarray:
     if not isinstance(run, GaussianChainRun):
         raise UnavailableError(
             f"{name!r} has no gains: they belong to a chain of Gaussian variables, one real sequence linked "
-            "step to step by Quadratic.linear_gaussian, under Sequential() or ForwardOnly()"
+            "across time by Quadratic.linear_gaussian, under Sequential() or ForwardOnly()"
         )
     return run.sweep.converged
 

@@ -13,9 +13,9 @@ from msgpass.algebra.gaussian_forms import Information
 from msgpass.errors import UnsupportedError
 from msgpass.linearisation.base import Affine
 from msgpass.plan import Arg, Family, latent, noisy
-from msgpass.sweeps.instances import QuadraticInstances
 from msgpass.sweeps.linear_family import LinearFamily
 from msgpass.sweeps.noisy_steps import NoisySteps
+from msgpass.sweeps.quadratic_instances import QuadraticInstances
 from msgpass.sweeps.rows import instance_numbers, read
 
 

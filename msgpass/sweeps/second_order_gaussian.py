@@ -15,8 +15,8 @@ from msgpass.kernels.gaussian_chain_tangent import DualGradients
 from msgpass.plan import GaussianChain
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.gaussian_chain_arrays import ChainArrays, NoChainForm
-from msgpass.sweeps.instances import QuadraticInstances
 from msgpass.sweeps.linear_family import LinearFamily
+from msgpass.sweeps.quadratic_instances import QuadraticInstances
 
 SYMMETRIC = ("cov", "Q", "R", "precision")
 """Parts of a quadratic that must be symmetric: only their symmetric part can move."""

@@ -16,12 +16,13 @@ from msgpass.nodes import Parameter, Sequence, Slice, as_slice
 from msgpass.plan import Losses, SwitchingChain, TableChain, Tree, noisy
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.gaussian_messages import GaussianMessages
-from msgpass.sweeps.instances import QuadraticInstances, TableInstances
 from msgpass.sweeps.local import vjp_one
+from msgpass.sweeps.quadratic_instances import QuadraticInstances
 from msgpass.sweeps.readings import full, gradient, needs_backward, on_chain
 from msgpass.sweeps.real import Store, loss_messages
 from msgpass.sweeps.rows import edges_of, per_instance, read, rows_of
 from msgpass.sweeps.sparse_chain import SparseChainRun
+from msgpass.sweeps.table_instances import TableInstances
 
 
 def message(x, source, target):

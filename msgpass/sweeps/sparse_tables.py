@@ -16,8 +16,8 @@ import numpy as np
 from msgpass.kernels.sparse_chain import Scaled, SparsePattern, SparseProblem, scaled
 from msgpass.plan import TableChain
 from msgpass.sweeps.expanded import GroupedInstances, SparseInstances, table_instances
-from msgpass.sweeps.instances import TableInstances
 from msgpass.sweeps.rows import rows_of
+from msgpass.sweeps.table_instances import TableInstances
 
 
 class SparseLayout:

@@ -23,8 +23,8 @@ from msgpass.nodes import Parameter
 from msgpass.plan import TableChain
 from msgpass.sweeps.chain_readings import ChainReadings
 from msgpass.sweeps.expanded import table_instances
-from msgpass.sweeps.instances import TableInstances
 from msgpass.sweeps.rows import rows_of
+from msgpass.sweeps.table_instances import TableInstances
 from msgpass.sweeps.tree import table_target
 
 

@@ -21,8 +21,9 @@ from msgpass.nodes import Sequence
 from msgpass.plan import Tree, latent
 from msgpass.sweeps.expanded import table_instances
 from msgpass.sweeps.gaussian_messages import GaussianBelief, GaussianMessages
-from msgpass.sweeps.instances import QuadraticInstances, TableInstances, parameter_names
+from msgpass.sweeps.quadratic_instances import QuadraticInstances
 from msgpass.sweeps.rows import rows_of
+from msgpass.sweeps.table_instances import TableInstances
 
 
 @dataclass(frozen=True)
@@ -328,7 +329,7 @@ class TreeRun:
         for part in inst.parts:
             made = self.families[part.family]
             if self.block.gaussian:
-                self.add_gaussian(k, part, store, parameter_names(made.family))
+                self.add_gaussian(k, part, store, made.family.parameter_names)
                 continue
             target = table_target(made, store)
             if target is not None:

@@ -66,8 +66,9 @@ class Expectation:
         }
         # Counts are read from beliefs: what arrives at any parameter is made for all of them at once, and a
         # singular covariance has no gradient.
-        starts = np.exp(m.belief["first regime"]).sum(axis=0)
-        moves = np.exp(m.belief["regimes"]).sum(axis=0)
+        K = space.n_regimes
+        starts = np.exp(m.belief["first regime"]).reshape(-1, K).sum(axis=0)
+        moves = np.exp(m.belief["regimes"]).reshape(-1, K, K).sum(axis=0)
         return Expected(total, starts, moves, relations)
 
 
