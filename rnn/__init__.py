@@ -9,7 +9,8 @@ from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
 from rnn.embedding import Embedding
 from rnn.keeping import load, load_file, save_file
-from rnn.losses import CrossEntropy, SquaredError
+from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
+from rnn.memory import Memory
 from rnn.networks import GRU, LSTM, RNN, Embedded
 from rnn.readout import Linear
 from rnn.training import History, fit
@@ -19,12 +20,17 @@ __all__ = [
     "LSTM",
     "RNN",
     "Attention",
+    "BinaryCrossEntropy",
     "CrossEntropy",
     "Embedded",
     "Embedding",
     "EncoderDecoder",
+    "GaussianNLL",
     "History",
     "Linear",
+    "Memory",
+    "PoissonNLL",
+    "Several",
     "SquaredError",
     "bptt",
     "curvature",

@@ -53,5 +53,4 @@ class Objective:
         """Give the best weights to the network and the readout."""
         own = self.best_weights
         self.net.load_state_dict({k: own[k] for k in self.net.weights})
-        if self.loss.readout is not None:
-            self.loss.readout.load_state_dict({k: own[f"readout.{k}"] for k in self.loss.readout.weights})
+        self.loss.load_weights(own)

@@ -139,8 +139,7 @@ def fit(
     if random_state is not None:
         rng = generator(random_state)
         net.reset(rng)
-        if loss.readout is not None:
-            loss.readout.reset(rng)
+        loss.reset(rng)
     objective, history = Objective(net, x, loss, schedule, data), History(optimizer)
     began = perf_counter()
     try:

@@ -1,4 +1,4 @@
-"""Attention and the encoder-decoder, built by hand in torch with the same weights: outputs and all gradients."""
+"""Attention and the encoder-decoder, built by hand in torch with the same weights: outputs and gradients."""
 
 import numpy as np
 import pytest
