@@ -357,7 +357,7 @@ class Execution:
             self.impossible = problem
             return
         for one, _ in self.stores.values():
-            self._check_gradients(one)
+            self.check_gradients(one)
 
     def _backward(self, task, store: Store, later: Store) -> None:
         if self.schedule.windowed:
