@@ -30,7 +30,7 @@ from msgpass.plan import (
     noisy,
 )
 from msgpass.sweeps import real
-from msgpass.sweeps.columns import ColumnStore, pull
+from msgpass.sweeps.columns import ColumnStore, one_by_one
 from msgpass.sweeps.edge_rules import rules_of
 from msgpass.sweeps.known_path import KnownPath
 from msgpass.sweeps.plain_chain import PlainTables, Recipe
@@ -442,11 +442,13 @@ class Execution:
             if isinstance(block, Map):
                 if rules is not None:
                     rules.computed(block.families[0], store)
-                real.backward_map(block, self.values, store, later)
-            elif isinstance(self.sweeps[k], Sweep):
-                self.sweeps[k].backward(store, later)
+                for one in one_by_one(store, later):
+                    real.backward_map(block, self.values, *one)
             else:
-                pull(self.sweeps[k], store, later)
+                sweep = self.sweeps[k]
+                together = isinstance(sweep, Sweep) and sweep.takes_columns()
+                for one in [(store, later)] if together else one_by_one(store, later):
+                    sweep.backward(*one)
 
     @cached_property
     def component_store(self) -> Store:
