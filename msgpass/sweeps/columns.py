@@ -21,13 +21,14 @@ class ColumnStore(Store):
     ----------
     values : Values
     columns : int
-    shared : bool
-        What arrives at inputs that instances share (parameters) is wanted, which takes one VJP a column.
+    wanted : set of str, optional
+        Names of which it is wanted what arrives where instances share them, which takes one VJP a column; all
+        by default.
     """
 
-    def __init__(self, values, columns: int, shared: bool = True):
+    def __init__(self, values, columns: int, wanted: set[str] | None = None):
         super().__init__(values)
-        self.columns, self.shared = columns, shared
+        self.columns, self.wanted = columns, wanted
         self.each = [Column(self, c) for c in range(columns)]
 
     def lend(self, name: str, message: np.ndarray) -> bool:
@@ -39,6 +40,10 @@ class ColumnStore(Store):
         for column in self.each:
             column.settle(name)
         return self[name]
+
+    def add(self, name: str, message: np.ndarray) -> None:
+        """Nothing is taken over."""
+        self[name] += message
 
     def stacked(self, name: str) -> np.ndarray:
         """(columns, *shape)."""
@@ -63,7 +68,10 @@ class ColumnStore(Store):
 
     def vjp(self, family, inputs, stacked, cotangents, n: int | None) -> list:
         """Messages with a last axis of columns."""
-        if n is not None and not self.shared and family.potential.vectorized:
+        rows_alone = self.wanted is not None and not any(
+            a.name in self.wanted for a, s in zip(family.args, stacked, strict=True) if not s
+        )
+        if n is not None and rows_alone and family.potential.vectorized:
             return self.vjp_of_rows(family, inputs, stacked, cotangents, n)
         found = []
         for c in range(self.columns):
@@ -102,6 +110,11 @@ class Column(Store):
     def lend(self, name: str, message: np.ndarray) -> bool:
         """Nothing is borrowed."""
         return False
+
+    def add(self, name: str, message: np.ndarray) -> None:
+        """Nothing is taken over."""
+        own = self[name]
+        own += message.reshape(own.shape)
 
     def peek(self, name: str) -> np.ndarray:
         """To be read only."""

@@ -52,6 +52,7 @@ class Execution:
         self.clamped: dict[int, Any] = {}  # its run with the labels clamped
         self.linearised: dict[int, Any] = {}  # of a component with noisy steps, whose run is the linear one
         self.sweeps: dict[int, Any] = {}
+        self.references: dict[int, Sweep] = {}  # of recurrences, for readings that carry columns
         self.losses: dict[int, tuple[float, list]] = {}
         self.tangents: Tangents | None = None
         self.impossible: ImpossibleEvidenceError | None = None

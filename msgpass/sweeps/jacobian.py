@@ -151,9 +151,9 @@ def _check_apart(found, probes, top: Where, at: Where) -> None:
 
 def _pull(x, top: Where, at: Where, seeds: np.ndarray) -> np.ndarray:
     """What arrives at a place, (*its shape, columns)."""
-    node = x.plan.graph.nodes[at.name]
-    rows_alone = not isinstance(node, Parameter) and not _shared(x, at.name)
-    store, later = (ColumnStore(x.values, seeds.shape[-1], shared=not rows_alone) for _ in range(2))
+    # Variables that all instances read carry messages on; parameters do not, unless one of them is asked for.
+    wanted = {*x.plan.owner, at.name}
+    store, later = (ColumnStore(x.values, seeds.shape[-1], wanted) for _ in range(2))
     target = store[top.name]
     target[... if top.row is None else top.row] = seeds
     for k in range(len(x.plan.blocks) - 1, -1, -1):
@@ -163,16 +163,8 @@ def _pull(x, top: Where, at: Where, seeds: np.ndarray) -> np.ndarray:
         if isinstance(block, Map):
             real.backward_map(block, x.values, store, later)
         else:
-            key = ("jacobians", k)
-            if key not in x.sweeps:
-                x.sweeps[key] = Sweep(block, x.values)
-            x.sweeps[key].backward(store, later)
+            if k not in x.references:
+                x.references[k] = Sweep(block, x.values)
+            x.references[k].backward(store, later)
     found = store.complete(at.name)
     return found if at.row is None else found[at.row]
-
-
-def _shared(x, name: str) -> bool:
-    """Read as one value by many instances."""
-    return any(
-        a.name == name and not a.slice.stepped for b in x.plan.blocks for f in b.families for a in f.args
-    )

@@ -259,6 +259,8 @@ def test_single_precision_stays():
     m = bptt(net, x, loss, edges=edges)
     assert all(m.gradient[n].dtype == np.float32 for n in ("h_l0", "c_l0", "weight_hh_l0"))
     assert m.jacobian(("h_l0", 3), "c_l0").dtype == np.float32
+    terms = m.contributions("weight_hh_l0")
+    assert terms.by_step.dtype == terms.by_sample.dtype == terms[0].dtype == np.float32
 
 
 def test_labels_and_readouts():
