@@ -447,8 +447,8 @@ class Execution:
                     real.backward_map(block, self.values, *one)
             else:
                 sweep = self.sweeps[k]
-                together = isinstance(sweep, Sweep) and sweep.takes_columns()
-                for one in [(store, later)] if together else one_by_one(store, later):
+                together = store.columns > 1 and isinstance(sweep, Sweep) and sweep.takes_columns()
+                for one in ((store, later),) if together else one_by_one(store, later):
                     sweep.backward(*one)
 
     @cached_property
