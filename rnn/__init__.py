@@ -17,7 +17,8 @@ from rnn.losses import (
     SquaredError,
     collapse,
 )
-from rnn.networks import GRU, LSTM, RNN
+from rnn.networks import GRU, LSTM, MLP, RNN
+from rnn.neural_hmm import NeuralHMM
 from rnn.readout import Linear
 from rnn.training import History, fit
 
@@ -26,6 +27,7 @@ __all__ = [
     "CTC",
     "GRU",
     "LSTM",
+    "MLP",
     "RNN",
     "BinaryCrossEntropy",
     "CRFTagger",
@@ -33,6 +35,7 @@ __all__ = [
     "GaussianNLL",
     "History",
     "Linear",
+    "NeuralHMM",
     "PoissonNLL",
     "Several",
     "SquaredError",
