@@ -7,6 +7,7 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 
 from rnn.bptt import bptt, curvature
 from rnn.crf import CRF, CRFTagger, TagChain
+from rnn.keeping import load, load_file, save_file
 from rnn.losses import (
     CTC,
     BinaryCrossEntropy,
@@ -17,7 +18,8 @@ from rnn.losses import (
     SquaredError,
     collapse,
 )
-from rnn.networks import GRU, LSTM, MLP, RNN
+from rnn.memory import Memory
+from rnn.networks import GRU, LSTM, MLP, RNN, Recurrence
 from rnn.neural_hmm import NeuralHMM
 from rnn.readout import Linear
 from rnn.training import History, fit
@@ -35,8 +37,10 @@ __all__ = [
     "GaussianNLL",
     "History",
     "Linear",
+    "Memory",
     "NeuralHMM",
     "PoissonNLL",
+    "Recurrence",
     "Several",
     "SquaredError",
     "TagChain",
@@ -44,4 +48,7 @@ __all__ = [
     "collapse",
     "curvature",
     "fit",
+    "load",
+    "load_file",
+    "save_file",
 ]

@@ -4,7 +4,8 @@ from rnn.networks.base import Call, Network
 from rnn.networks.gru import GRU
 from rnn.networks.lstm import LSTM
 from rnn.networks.mlp import MLP
+from rnn.networks.recurrence import Recurrence
 from rnn.networks.recurrent import RecurrentNetwork
 from rnn.networks.rnn import RNN
 
-__all__ = ["GRU", "LSTM", "MLP", "RNN", "Call", "Network", "RecurrentNetwork"]
+__all__ = ["GRU", "LSTM", "MLP", "RNN", "Call", "Network", "Recurrence", "RecurrentNetwork"]
