@@ -267,9 +267,10 @@ def _second_order(subject, evaluate, names, given, first, algebra, step, rtol, r
         return {n: (np.asarray(ahead[n], float) - np.asarray(behind[n], float)) / (2 * h) for n in names}
 
     products = {n: np.asarray(m.gradient[n].tangent, float) for n in names}
-    noise = {n: 64 * eps * np.abs(np.asarray(first[n], float)).max(initial=0) / h for n in names}
+    # A gradient that is small may be a difference of large ones, so that rounding is by the largest.
+    noise = 64 * eps * max(np.abs(np.asarray(first[n], float)).max(initial=1.0) for n in names) / h
     found = differences(h)
-    checked = [e for n in names for e in _products(n, products[n], found[n], directions[n], rtol, noise[n])]
+    checked = [e for n in names for e in _products(n, products[n], found[n], directions[n], rtol, noise)]
     if any(not e.gap <= e.tolerance for e in checked):
         near = differences(h / 2)
         found = {n: (4 * near[n] - found[n]) / 3 for n in names}

@@ -29,7 +29,7 @@ for run in re.findall(r"(?:\b[a-z]+ ){6,}", text):
             phrases[" ".join(phrase)] = None
 order = np.random.default_rng(0).permutation(len(phrases))
 lines = [list(phrases)[k].split() for k in order]
-train, test = lines[:600], lines[-400:]
+train, test = lines[:500], lines[-400:]
 print(f"{len(lines)} phrases, such as", "".join(test[0]))
 
 # %% [markdown]
@@ -70,7 +70,7 @@ x_test, y_test, n_test = arrays(test)
 # %%
 ALLOWED = np.zeros((4, 4), bool)
 ALLOWED[B, [I, E]] = ALLOWED[I, [I, E]] = ALLOWED[E, [B, S]] = ALLOWED[S, [B, S]] = True
-SETTINGS = {"n_iter": 80, "tol": None, "lr": 0.02, "lengths": lengths, "progress": False}
+SETTINGS = {"n_iter": 65, "tol": None, "lr": 0.02, "lengths": lengths, "progress": False}
 
 
 def words_in(tags) -> set[tuple[int, int]]:
