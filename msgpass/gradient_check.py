@@ -274,9 +274,7 @@ def _second_order(subject, evaluate, names, given, first, algebra, step, rtol, r
     if any(not e.gap <= e.tolerance for e in checked):
         near = differences(h / 2)
         found = {n: (4 * near[n] - found[n]) / 3 for n in names}
-        checked = [
-            e for n in names for e in _products(n, products[n], found[n], directions[n], rtol, noise[n])
-        ]
+        checked = [e for n in names for e in _products(n, products[n], found[n], directions[n], rtol, noise)]
     return checked
 
 
