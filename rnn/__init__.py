@@ -5,8 +5,10 @@ factors exp(−loss). :func:`bptt` runs it and returns every message, :func:`fit
 them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
+from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
 from rnn.crf import CRF, CRFTagger, TagChain
+from rnn.embedding import Embedding
 from rnn.keeping import load, load_file, save_file
 from rnn.losses import (
     CTC,
@@ -19,7 +21,7 @@ from rnn.losses import (
     collapse,
 )
 from rnn.memory import Memory
-from rnn.networks import GRU, LSTM, MLP, RNN, Recurrence
+from rnn.networks import GRU, LSTM, MLP, RNN, Embedded, Recurrence
 from rnn.neural_hmm import NeuralHMM
 from rnn.readout import Linear
 from rnn.training import History, fit
@@ -31,9 +33,13 @@ __all__ = [
     "LSTM",
     "MLP",
     "RNN",
+    "Attention",
     "BinaryCrossEntropy",
     "CRFTagger",
     "CrossEntropy",
+    "Embedded",
+    "Embedding",
+    "EncoderDecoder",
     "GaussianNLL",
     "History",
     "Linear",

@@ -56,9 +56,9 @@ class Execution:
         self.tangents: Tangents | None = None
         self.impossible: ImpossibleEvidenceError | None = None
         self.second: Any = None  # how all messages move, in a run of Tangent over another algebra
-        self.rules: Any = None  # of edges
         if recipe is not None:
             self.tangent_algebra: Any = None
+            self.rules: Any = None
             recipe.run(self)
             return
         self.tangent_algebra = next((a for a in algebras if isinstance(a, Tangent)), None)

@@ -62,7 +62,8 @@ class Categorical(Emission):
     """
 
     def __init__(self, symbols: int):
-        self.size, self.columns = whole("symbols", symbols), 1
+        self.symbols = self.size = whole("symbols", symbols)
+        self.columns = 1
 
     def prepare(self, y, dtype) -> tuple[np.ndarray, np.ndarray]:
         """Symbols with a last axis of 1."""

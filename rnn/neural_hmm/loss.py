@@ -183,7 +183,8 @@ class Head:
     def reset(self, random_state=None) -> Head:
         """Draw all weights anew, uniform on (−1/√features, 1/√features); staying is likelier than leaving."""
         self.weights = draw(self.shapes, self.features**-0.5, self.dtype, generator(random_state))
-        self.weights["transition.bias"] += 2 * np.eye(self.states, dtype=self.dtype).ravel()
+        if self.weights:  # none where they come from a file
+            self.weights["transition.bias"] += 2 * np.eye(self.states, dtype=self.dtype).ravel()
         return self
 
     def load_state_dict(self, state) -> Head:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from msgpass import FactorGraph, ForwardOnly, MaxProduct, Messages, run
 from msgpass.errors import DataError
 from rnn.layout import Layout
-from rnn.networks import Network
+from rnn.losses import OutputLoss
+from rnn.networks import Call, Composite, Network
 from rnn.neural_hmm.emissions import Emission
 from rnn.neural_hmm.loss import Head, HiddenStates
 from rnn.softmax import log_softmax
@@ -18,7 +19,7 @@ from rnn.training import History, fit
 from rnn.validation import generator
 
 
-class NeuralHMM:
+class NeuralHMM(Composite):
     """A hidden Markov model whose start, transitions and emissions depend on covariates through a network.
 
     Parameters
@@ -67,36 +68,29 @@ class NeuralHMM:
     ):
         if not isinstance(net, Network):
             raise DataError(f"NeuralHMM takes a network such as LSTM(…) or MLP(…), got {type(net).__name__}")
-        self.net = net
+        self.net, self.states, self.emission, self.driven = net, states, emission, driven
         self.head = Head(
             net.output_size, states, emission, driven, dtype=net.dtype, random_state=random_state
         )
+        self.driven, self.dtype = self.head.driven, net.dtype
+        self.input_size, self.output_size = net.input_size, net.output_size
+        super().__init__({"": net, "hmm.": self.head})
 
     def loss(self, y, reduction: str = "sum", **options) -> HiddenStates:
         """−log p(y | x), for :func:`rnn.bptt` and :func:`rnn.fit`."""
         return HiddenStates(y, self.head, reduction, **options)
 
+    def call(self, x, loss: OutputLoss | None = None, **data) -> Call:
+        """One call's data."""
+        return self.net.call(x, loss, **data)
+
+    def build(self, call: Call) -> FactorGraph:
+        """The mixed graph of a call."""
+        return self.net.build(call)
+
     def graph(self, x, y, **data) -> FactorGraph:
         """The mixed graph that everything runs on: network, log tables, hidden states."""
-        return self.net.build(self.net.call(x, self.loss(y), **data))
-
-    # -- weights -------------------------------------------------------------------------------------
-
-    @property
-    def weights(self) -> dict[str, np.ndarray]:
-        """The network's by their keys, the head's as ``hmm.…``."""
-        return {**self.net.weights, **{f"hmm.{k}": w for k, w in self.head.weights.items()}}
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all weights."""
-        return {key: value.copy() for key, value in self.weights.items()}
-
-    def load_state_dict(self, state: Mapping) -> NeuralHMM:
-        """Take in weights; a DataError names missing and unknown keys."""
-        own = {k: v for k, v in state.items() if k.startswith("hmm.")}
-        self.net.load_state_dict({k: v for k, v in state.items() if k not in own})
-        self.head.load_state_dict({k.removeprefix("hmm."): v for k, v in own.items()})
-        return self
+        return self.build(self.call(x, self.loss(y), **data))
 
     def fit(
         self, x, y, optimizer: str = "lbfgs", *, start: bool = True, random_state=None, **options
@@ -115,15 +109,13 @@ class NeuralHMM:
         """
         if start:
             self.head.start_from(y, generator(random_state))
-        return fit(self.net, x, self.loss(y, "mean"), optimizer, **options)
+        return fit(self, x, self.loss(y, "mean"), optimizer, **options)
 
     # -- readings ------------------------------------------------------------------------------------
 
     def _run(self, x, y, algebra=None, schedule=None, **data) -> tuple[Messages, Layout]:
-        loss = self.loss(y)
-        call = self.net.call(x, loss, **data)
-        values = {**self.net.weights, **loss.weights, **call.arrays}
-        return run(self.net.kept(call), algebra, schedule, values), call.layout
+        call = self.call(x, self.loss(y), **data)
+        return run(self.kept(call), algebra, schedule, {**self.weights, **call.arrays}), call.layout
 
     def log_likelihood(self, x, y, **data) -> np.ndarray:
         """log p(y | x) of every sequence, (B,)."""

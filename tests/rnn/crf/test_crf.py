@@ -8,7 +8,7 @@ import pytest
 
 from msgpass import MaxProduct, check_gradients, run
 from msgpass.errors import DataError, ShapeError
-from rnn import CRF, LSTM, RNN, CRFTagger, CrossEntropy, Linear, Several, TagChain, bptt, fit
+from rnn import CRF, LSTM, RNN, CRFTagger, CrossEntropy, Linear, Several, TagChain, bptt, fit, load
 
 T, B, K = 4, 3, 3
 LENGTHS = [4, 2, 1]
@@ -178,6 +178,17 @@ def test_batch_first_unbatched_and_single_precision(rng):
     wide = bptt(tagger.net, x, tagger.loss(labels), lengths=LENGTHS)
     for name in narrow.weights:
         np.testing.assert_allclose(m.parameters[name], wide.parameters[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("allowed", [None, ALLOWED])
+def test_files(allowed, rng, tmp_path):
+    tagger, x, _ = make(allowed)
+    tagger.save(tmp_path / "tagger.safetensors")
+    other = load(tmp_path / "tagger.safetensors")
+    np.testing.assert_array_equal(other.marginals(x), tagger.marginals(x))
+    assert other.allowed == tagger.allowed
+    labels = np.zeros((T, B), int)
+    assert bptt(other, x, other.loss(labels)).total == bptt(tagger.net, x, tagger.loss(labels)).total
 
 
 def test_two_tasks_on_one_network(rng):

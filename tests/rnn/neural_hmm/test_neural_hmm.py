@@ -150,7 +150,7 @@ def test_state_dicts_move(rng):
     other = NeuralHMM(RNN(2, 3, random_state=5), K, Poisson(2), ("start", "emission"))
     other.load_state_dict(model.state_dict())
     np.testing.assert_array_equal(other.log_likelihood(x, y), model.log_likelihood(x, y))
-    with pytest.raises(DataError, match=r"lacks start.weight"):
+    with pytest.raises(DataError, match=r"lacks hmm.start.weight"):
         other.load_state_dict({k: v for k, v in model.state_dict().items() if k != "hmm.start.weight"})
 
 
