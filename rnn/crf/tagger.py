@@ -68,7 +68,14 @@ class CRFTagger(Composite):
 
     def call(self, x, loss: OutputLoss | None = None, **data) -> Call:
         """One call's data; without a loss the chain has no labels."""
-        return self.net.call(x, self.loss() if loss is None else loss, **data)
+        if loss is None:
+            loss = self.loss()
+        if not isinstance(loss, CRF) or loss.chain is not self.chain or loss.task is not None:
+            raise DataError(
+                "a CRFTagger's loss is tagger.loss(labels), without a task; for other losses, alone or beside "
+                "it in Several(…), give tagger.net as the network"
+            )
+        return self.net.call(x, loss, **data)
 
     def build(self, call: Call) -> FactorGraph:
         """The mixed graph of a call."""

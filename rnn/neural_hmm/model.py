@@ -82,6 +82,11 @@ class NeuralHMM(Composite):
 
     def call(self, x, loss: OutputLoss | None = None, **data) -> Call:
         """One call's data."""
+        if not isinstance(loss, HiddenStates) or loss.head is not self.head or loss.task is not None:
+            raise DataError(
+                "a NeuralHMM's loss is model.loss(y), without a task; for other losses, alone or beside it "
+                "in Several(…), give model.net as the network"
+            )
         return self.net.call(x, loss, **data)
 
     def build(self, call: Call) -> FactorGraph:

@@ -180,6 +180,7 @@ def test_beside_another_task(rng):
     [
         (lambda m, x: m.log_likelihood(x, np.full((T, B), 3)), DataError, r"symbols hold 3 at \(0, 0\)"),
         (lambda m, x: m.log_likelihood(x, np.zeros((T, 1), int)), ShapeError, "y has shape"),
+        (lambda m, x: bptt(m, x, m.loss(np.zeros((T, B), int), task="a")), DataError, "model.net"),
         (lambda m, x: NeuralHMM(m.head, 2, Gaussian()), DataError, "takes a network"),
         (lambda m, x: NeuralHMM(m.net, 2, "gaussian"), DataError, "emission is a Categorical"),
         (lambda m, x: NeuralHMM(m.net, 2, Gaussian(), ("emit",)), DataError, "driven is a tuple"),
