@@ -72,8 +72,8 @@ class CRFTagger(Composite):
             loss = self.loss()
         if not isinstance(loss, CRF) or loss.chain is not self.chain or loss.task is not None:
             raise DataError(
-                "a CRFTagger's loss is tagger.loss(labels), without a task; for other losses, alone or beside "
-                "it in Several(…), give tagger.net as the network"
+                "a CRFTagger's loss is tagger.loss(labels), without a task; for other losses, alone or "
+                "beside it in Several(…), give tagger.net as the network"
             )
         return self.net.call(x, loss, **data)
 
