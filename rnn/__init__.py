@@ -21,7 +21,8 @@ from rnn.losses import (
     collapse,
 )
 from rnn.memory import Memory
-from rnn.networks import GRU, LSTM, RNN, Embedded, Recurrence
+from rnn.networks import GRU, LSTM, MLP, RNN, Embedded, Recurrence
+from rnn.neural_hmm import NeuralHMM
 from rnn.readout import Linear
 from rnn.training import History, fit
 
@@ -30,6 +31,7 @@ __all__ = [
     "CTC",
     "GRU",
     "LSTM",
+    "MLP",
     "RNN",
     "Attention",
     "BinaryCrossEntropy",
@@ -42,6 +44,7 @@ __all__ = [
     "History",
     "Linear",
     "Memory",
+    "NeuralHMM",
     "PoissonNLL",
     "Recurrence",
     "Several",

@@ -406,7 +406,7 @@ class Execution:
         """(run, factor) of what component k adds to the total: ±log Z, or log Z − log Z clamped to labels,
         times its weight."""
         weight, scale = self.weight_of(k), 1.0
-        if weight is not None and self.plan.real:
+        if weight is not None:
             scale = weight.value if weight.observation is None else float(self.values[weight.observation])
         if k in self.clamped:
             return [(self.runs[k], scale), (self.clamped[k], -scale)]
