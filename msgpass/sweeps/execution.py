@@ -100,7 +100,7 @@ class Execution:
         from msgpass.kernels.registry import recurrence_sweep
 
         made = (
-            recurrence_sweep(self.plan, k, block, self.values)
+            recurrence_sweep(self.plan, k, block, self.values, self.schedule.backward)
             if not self.schedule.windowed and self.tangent_algebra is None
             else None
         )

@@ -191,7 +191,7 @@ def test_tangent_wants_a_jvp_where_a_vjp_is_given():
 @pytest.mark.parametrize("kernel", [None, "tanh"])
 def test_tasks_carry_one_cotangent_each(monkeypatch, kernel, schedule):
     """Each task's messages are those of the graph with its losses alone."""
-    monkeypatch.setattr("msgpass.sweeps.elman.PATIENCE", 0.0)
+    monkeypatch.setattr("msgpass.sweeps.compiled_recurrence.PATIENCE", 0.0)
 
     def graph(*tasks):
         rng, g = np.random.default_rng(2), FactorGraph()
