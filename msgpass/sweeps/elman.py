@@ -17,6 +17,8 @@ from msgpass.sweeps.rows import read
 class Elman(Formula):
     """With the activation ``kernel``; weights W_ih (H, I), W_hh (H, H) and up to two biases (H,)."""
 
+    resumes = True
+
     def __init__(self, kernel: str):
         self.kernel = kernel
         self.text = f"h ← {kernel}(W h + U x + b)"

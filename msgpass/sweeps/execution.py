@@ -99,11 +99,13 @@ class Execution:
         """The compiled sweep where the step names one and it fits, the reference otherwise."""
         from msgpass.kernels.registry import recurrence_sweep
 
-        made = (
-            recurrence_sweep(self.plan, k, block, self.values, self.schedule.backward)
-            if not self.schedule.windowed and self.tangent_algebra is None
-            else None
-        )
+        keep, fits = self.schedule.backward, self.tangent_algebra is None
+        if fits and self.schedule.windowed:
+            from msgpass.sweeps.stretches import cut
+
+            # Windows of a plan that can be cut are runs of their own; others bound the sweep's own steps.
+            keep, fits = False, cut(self.plan) is not None
+        made = recurrence_sweep(self.plan, k, block, self.values, keep) if fits else None
         return made or Sweep(block, self.values, self.schedule.scans)
 
     def component(self, k: int, block, clamp):
