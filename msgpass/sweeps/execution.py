@@ -50,6 +50,7 @@ class Execution:
         self.losses: dict[int, tuple[float, list]] = {}
         self.tangents: Tangents | None = None
         self.impossible: ImpossibleEvidenceError | None = None
+        self.without_rows: frozenset[str] = frozenset()  # what else than parameters a checkpointed run tells
         self.second: Any = None  # how all messages move, in a run of Tangent over another algebra
         self.tangent_algebra: Any = next((a for a in algebras if isinstance(a, Tangent)), None)
         self._check_tangent()

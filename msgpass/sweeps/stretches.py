@@ -67,25 +67,28 @@ class Cut:
         """What stands at each edge before the first rows: a row a sequence, or one in all."""
         return {e.name: edge_value(e.family, e.arg, values) for e in self.edges}
 
-    def over(self, lengths: tuple[int, ...], blocks: list[int]) -> Plan:
-        """The plan of some blocks over stretches of these lengths; made once."""
-        same = len(set(lengths)) == 1
-        key = "cut", (len(lengths), lengths[0]) if same else lengths, tuple(blocks)
+    def over(self, lengths: tuple[int, ...], blocks: list[int], at: dict[int, int] | None = None) -> Plan:
+        """The plan of some blocks over stretches of these lengths; made once. ``at``: rows of losses of one
+        row, by block.
+        """
+        at, same = at or {}, len(set(lengths)) == 1
+        key = "cut", (len(lengths), lengths[0]) if same else lengths, tuple(blocks), tuple(at.items())
         made = self.plan.cache.get(key)
         if made is None:
-            made = self.plan.cache[key] = self._build(lengths, blocks).plan()
+            made = self.plan.cache[key] = self._build(lengths, blocks, at).plan()
             self._remember(made)
         return made
 
     def _remember(self, made: Plan) -> None:
         """The work of recurrences that has come by, which decides when they are compiled."""
-        numbers = {b.nodes: k for k, b in enumerate(self.plan.blocks)}
+        numbers = {n: k for k, b in enumerate(self.plan.blocks) for n in b.nodes}
         for k, block in enumerate(made.blocks):
-            key, own = ((("compiled recurrence", n), "spent") for n in (numbers[block.nodes], k))
-            if block.nodes and key in self.plan.cache:
-                made.cache[own] = self.plan.cache[key]
+            for name in block.nodes[:1]:
+                key, own = ((("compiled recurrence", n), "spent") for n in (numbers[name], k))
+                if key in self.plan.cache:
+                    made.cache[own] = self.plan.cache[key]
 
-    def _build(self, lengths: tuple[int, ...], blocks: list[int]) -> FactorGraph:
+    def _build(self, lengths: tuple[int, ...], blocks: list[int], at: dict[int, int]) -> FactorGraph:
         graph, total = FactorGraph(), sum(lengths)
         families = [f for k in blocks for f in self.plan.blocks[k].families]
         used = {a.name for f in families for a in (*f.args, *f.outs)}
@@ -111,13 +114,14 @@ class Cut:
         for e in own:
             graph.observe(e.name, np.zeros((len(lengths), *e.arg.slice.shape)))
         names = {(id(e.family), id(e.arg)): e.name for e in own}
-        for f in families:
-            args = [_slice(graph, a, names.get((id(f), id(a)))) for a in f.args]
-            outs = tuple(graph[o.name][:] for o in f.outs) or None
-            graph.factor(f.potential, *args, out=outs, name=f.name)
+        for k in blocks:
+            for f in self.plan.blocks[k].families:
+                args = [_slice(graph, a, names.get((id(f), id(a))), at.get(k)) for a in f.args]
+                outs = tuple(graph[o.name][:] for o in f.outs) or None
+                graph.factor(f.potential, *args, out=outs, name=f.name)
         return graph
 
-    def run(
+    def prepare(
         self,
         plan: Plan,
         x,
@@ -125,8 +129,8 @@ class Cut:
         starts: dict[str, np.ndarray],
         kept: tuple[str, ...] = (),
         backward: bool = True,
-    ) -> Execution:
-        """Run a cut plan forward over some rows of a run ``x``.
+    ) -> Stretch:
+        """A run of a cut plan over some rows of a run ``x``; it waits to be started.
 
         Parameters
         ----------
@@ -151,29 +155,42 @@ class Cut:
                 given[name] = starts[name]
             else:
                 value = x.values[name]
-                given[name] = value[rows] if name in self.rows or name in self.nodes else value
+                given[name] = value[rows] if name in self.rows else value
         known = {n: True for n in given if x.values.known.get(n, n not in self.rows)}
-        schedule = Sequential() if backward else ForwardOnly()
-        make = Resumed if kept else Forward
-        return make(plan, (Adjoint(),) * len(plan.blocks), schedule, Values(given, known), {}, frozenset())
+        return Stretch(plan, Values(given, known), bool(kept), backward)
 
 
-class Forward(Execution):
-    """An execution that waits for cotangents at its end."""
+class Stretch(Execution):
+    """An execution that is started by hand, and waits for cotangents at its end."""
 
-    def backward(self) -> None:
-        """Left to whoever knows them."""
+    def __init__(self, plan: Plan, values: Values, resumed: bool, backward: bool):
+        self.resumed = resumed
+        self.given = (
+            plan,
+            (Adjoint(),) * len(plan.blocks),
+            Sequential() if backward else ForwardOnly(),
+            values,
+        )
+        self.values = values
 
-
-class Resumed(Forward):
-    """One whose values are there: only sweeps that keep more than values go forward again."""
+    def start(self) -> Stretch:
+        """Run forward."""
+        super().__init__(*self.given, {}, frozenset())
+        return self
 
     def _forward(self) -> None:
+        if not self.resumed:
+            super()._forward()
+            return
+        # The values are there: only sweeps that keep more than values go forward again.
         for k, block in enumerate(self.plan.blocks):
             if isinstance(block, Recurrence):
                 self.sweeps[k] = self.make_sweep(k, block)
                 if not getattr(self.sweeps[k], "resumes", False):
                     self.sweeps[k].forward()
+
+    def backward(self) -> None:
+        """Left to whoever knows the cotangents."""
 
 
 def cut(plan: Plan) -> Cut | None:
@@ -223,21 +240,10 @@ def _cut(plan: Plan) -> Cut | None:
     loss_families = [f for k in losses for f in plan.blocks[k].families]
     if not all(_instant(f, clock, nodes) for f in loss_families):
         return None
-    stepped = {
-        a.name
-        for f in (*families, *loss_families)
-        for a in f.args
-        if a.slice.stepped and isinstance(a.slice.node, Observation)
-    }
-    whole = {
-        a.name
-        for f in (*families, *loss_families)
-        for a in f.args
-        if not a.slice.stepped and isinstance(a.slice.node, Observation)
-    }
-    if stepped & whole:
-        return None
-    return Cut(plan, fixed, moving, losses, clock, edges, stepped)
+    given = [a for f in (*families, *loss_families) for a in f.args if isinstance(a.slice.node, Observation)]
+    rows = {a.name for a in given if a.slice.stepped or a.slice.kind == "index"}
+    whole = {a.name for a in given if a.slice.kind in ("single", "all")}
+    return None if rows & whole else Cut(plan, fixed, moving, losses, clock, edges, rows)
 
 
 def _timed(arg) -> bool:
@@ -286,10 +292,12 @@ def _instant(family, clock, nodes) -> bool:
     return any(a.name in nodes for a in family.args) or family.clock in (None, clock)
 
 
-def _slice(graph: FactorGraph, arg, edge: str | None):
+def _slice(graph: FactorGraph, arg, edge: str | None, row: int | None):
     node = graph[arg.name]
     if edge is not None:
         return node.after(graph[edge])
+    if arg.slice.kind == "index":
+        return node[row]
     return {"range": lambda: node[:], "single": lambda: node, "all": lambda: node.all}[arg.slice.kind]()
 
 

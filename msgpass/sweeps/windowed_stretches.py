@@ -108,8 +108,10 @@ class _Windows:
     def run(self, store: Store, later: Store) -> None:
         """Messages at parameters and edges now; those at rows are left to be read."""
         for group in self.groups:
-            own, _ = self.sweep(group)
+            own, own_later = self.sweep(group)
             self.add_shared(group, own, store)
+            own.close()
+            own_later.close()
         names = [*self.nodes, *(n for n in self.cut.rows if n in store)]
         for name in names:
             store.pending.setdefault(name, []).append(lambda s, name=name: self.add_rows(s, name, 0))
@@ -122,7 +124,7 @@ class _Windows:
         plan = cut.over(tuple(w.end - w.low for w in group), self.core)
         rows = self.rows(group)
         starts = {e.name: self.before(e, group) for e in cut.edges if e.name in plan.graph.nodes}
-        made = cut.run(plan, x, rows, starts, tuple(self.nodes))
+        made = cut.prepare(plan, x, rows, starts, tuple(self.nodes)).start()
         own, own_later = Store(made.values), Store(made.values)
         seeded = self.seeds(group)
         for name in self.nodes:
@@ -195,6 +197,7 @@ class _Windows:
                         offset, n = int(self.cut.clock.offsets[w.sequence]), w.end - w.low
                         target[name][offset + w.low : offset + w.end] += own.peek(name)[base : base + n]
                         base += n
+                own.close()
         return found
 
 
