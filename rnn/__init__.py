@@ -6,9 +6,26 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
 from rnn.bptt import bptt, curvature
-from rnn.losses import CrossEntropy, SquaredError
-from rnn.network import RNN
+from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
+from rnn.memory import Memory
+from rnn.networks import GRU, LSTM, RNN
 from rnn.readout import Linear
 from rnn.training import History, fit
 
-__all__ = ["RNN", "CrossEntropy", "History", "Linear", "SquaredError", "bptt", "curvature", "fit"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "GaussianNLL",
+    "History",
+    "Linear",
+    "Memory",
+    "PoissonNLL",
+    "Several",
+    "SquaredError",
+    "bptt",
+    "curvature",
+    "fit",
+]

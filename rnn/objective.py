@@ -8,15 +8,15 @@ from msgpass import run
 from msgpass.errors import NumericalError
 from msgpass.schedule.base import Schedule
 from rnn.losses import OutputLoss
-from rnn.network import RecurrentNetwork
+from rnn.networks import Network
 
 
 class Objective:
     """Loss and gradient at a vector of weights, over one graph that holds the data."""
 
-    def __init__(self, net: RecurrentNetwork, x, loss: OutputLoss, schedule: Schedule | None, h0):
+    def __init__(self, net: Network, x, loss: OutputLoss, schedule: Schedule | None, data: dict):
         self.net, self.loss, self.schedule = net, loss, schedule
-        self.graph = net.graph(x, loss, h0)
+        self.graph = net.build(net.call(x, loss, **data))
         self.weights = {**net.weights, **loss.weights}
         self.best, self.best_weights, self.evaluations = np.inf, self.weights, 0
 
@@ -37,7 +37,10 @@ class Objective:
         """Loss and its gradient at ``theta``."""
         weights = self.split(theta)
         m = run(self.graph, schedule=self.schedule, values=weights)
-        gradient = np.concatenate([m.parameters[key].ravel() for key in weights]).astype(np.float64)
+        arrived = [
+            m.parameters[key] if key in m.parameters else np.zeros_like(w) for key, w in weights.items()
+        ]
+        gradient = np.concatenate([a.ravel() for a in arrived]).astype(np.float64)
         if not np.isfinite(m.total) or not np.isfinite(gradient).all():
             what = "gradient" if np.isfinite(m.total) else "loss"
             raise NumericalError(f"the {what} became NaN or infinite")
@@ -50,5 +53,4 @@ class Objective:
         """Give the best weights to the network and the readout."""
         own = self.best_weights
         self.net.load_state_dict({k: own[k] for k in self.net.weights})
-        if self.loss.readout is not None:
-            self.loss.readout.load_state_dict({k: own[f"readout.{k}"] for k in self.loss.readout.weights})
+        self.loss.load_weights(own)

@@ -12,7 +12,7 @@ from msgpass import Sequential
 from msgpass.errors import ConvergenceWarning, DataError, NumericalError, UnsupportedError
 from msgpass.schedule.base import Schedule
 from rnn.losses import OutputLoss
-from rnn.network import RecurrentNetwork
+from rnn.networks import Network
 from rnn.objective import Objective
 from rnn.optimizers import OPTIMIZERS, Outcome
 from rnn.validation import flag, generator, one_of, positive, whole
@@ -57,7 +57,7 @@ class History:
 
 
 def fit(
-    net: RecurrentNetwork,
+    net: Network,
     x,
     loss: OutputLoss,
     optimizer: str = "lbfgs",
@@ -69,12 +69,13 @@ def fit(
     h0=None,
     progress: bool = True,
     random_state=None,
+    **data,
 ) -> History:
     """Train a network, and the readout of its loss, in place.
 
     Parameters
     ----------
-    net : RNN
+    net : RNN, LSTM, GRU or another network
     x, h0
         As for a call of the network.
     loss : SquaredError or CrossEntropy
@@ -95,6 +96,8 @@ def fit(
         A bar on stderr, on a terminal, for what takes longer than a second.
     random_state : int or Generator, optional
         Start from newly drawn weights; by default from the present ones.
+    **data
+        What else the network takes beside x: ``lengths`` of a ragged batch.
 
     Returns
     -------
@@ -125,19 +128,19 @@ def fit(
     optimize = OPTIMIZERS[one_of("optimizer", optimizer, tuple(OPTIMIZERS))]
     n_iter, lr, progress = whole("n_iter", n_iter), positive("lr", lr), flag("progress", progress)
     tol = None if tol is None else positive("tol", tol)
-    if not isinstance(net, RecurrentNetwork) or not isinstance(loss, OutputLoss):
+    if not isinstance(net, Network) or not isinstance(loss, OutputLoss):
         raise DataError(f"fit takes a network and a loss, got {type(net).__name__} and {type(loss).__name__}")
     if optimizer == "lbfgs" and (schedule or Sequential()).windowed:
         raise UnsupportedError(
             f"{schedule!r} does not give the gradient that L-BFGS needs; use optimizer='adam'"
         )
-    net.observed(x, h0, loss)  # refuses data that do not fit, before any weight changes
+    data |= {} if h0 is None else {"h0": h0}
+    net.call(x, loss, **data)  # refuses data that do not fit, before any weight changes
     if random_state is not None:
         rng = generator(random_state)
         net.reset(rng)
-        if loss.readout is not None:
-            loss.readout.reset(rng)
-    objective, history = Objective(net, x, loss, schedule, h0), History(optimizer)
+        loss.reset(rng)
+    objective, history = Objective(net, x, loss, schedule, data), History(optimizer)
     began = perf_counter()
     try:
         # What overflows is found in the loss or the gradient and raised.

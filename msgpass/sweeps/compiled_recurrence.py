@@ -15,7 +15,7 @@ import numpy as np
 
 from msgpass.nodes import Observation
 from msgpass.plan import Recurrence
-from msgpass.sweeps.local import check_finite, vjp_many
+from msgpass.sweeps.local import check_states, vjp_many
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
 from msgpass.sweeps.recurrence_formula import Arrays, Formula, Found, Roles, find_roles
@@ -136,12 +136,12 @@ class CompiledSweep:
             parts.append((states, len(sequences)))
             self.kept.append(kept)
         for k, out in enumerate(self.roles.outs):
-            own = [states[k] for states, _ in parts]
             rowed = [self.rows_of(states[k], n, self.shape) for states, n in parts]
             self.values[out.name] = rowed[0] if len(rowed) == 1 else np.concatenate(rowed)
-            # A NaN stays in its row of the batch, so the last step shows whether there was one.
-            if not all(np.isfinite(p[0 if self.reverse else -1]).all() for p in own):
-                check_finite(out.name, self.values[out.name], self.family, self.clock)
+        # A NaN stays in its row of the batch, so the last step shows whether there was one.
+        last = 0 if self.reverse else -1
+        if not all(np.isfinite(state[last]).all() for states, _ in parts for state in states):
+            check_states(self.block, self.values)
 
     def tangent(self, tangents) -> None:
         """Tangents of the states, by the formula's own way or the reference's."""

@@ -155,7 +155,7 @@ def computed(step=None, loss=None, x=None):
         (
             lambda: computed(x=[[1.0, 1], [np.nan, 1], [1, 1]]),
             DataError,
-            r"'x', which is missing \(NaN\) at row 1",
+            r"'x', which is missing \(NaN\) at index \(1, 0\)",
         ),
         (lambda: computed(loss=Loss(lambda h: 3.0)), ShapeError, "'cost' must return"),
         (lambda: computed(loss=Loss(lambda h: (0.0, (None, None)))), ShapeError, "2 gradients for 1 inputs"),
