@@ -49,7 +49,7 @@ class Execution:
         self.linearised: dict[int, Any] = {}  # of a component with noisy steps, whose run is the linear one
         self.sweeps: dict[int, Any] = {}
         self.losses: dict[int, tuple[float, list]] = {}
-        self.tangents: Tangents | None = None
+        self.tangents: Any = None
         self.impossible: ImpossibleEvidenceError | None = None
         self.without_rows: frozenset[str] = frozenset()  # what else than parameters a checkpointed run tells
         self.second: Any = None  # how all messages move, in a run of Tangent over another algebra
@@ -433,10 +433,21 @@ class Execution:
                 f"Tangent runs forward only, so {self.schedule!r} has nothing to drop or "
                 "recompute; use Sequential()"
             )
-        check_directions(self.plan.graph, self.values, self.tangent_algebra.directions)
+        algebra = self.tangent_algebra
+        if algebra.columns is not None:
+            from msgpass.sweeps.columns import check_columns
+
+            check_columns(self.plan.graph, self.values, algebra.directions, algebra.columns)
+            return
+        check_directions(self.plan.graph, self.values, algebra.directions)
 
     def push_tangents(self) -> None:
         """Directional derivatives forward over the plan."""
+        if self.tangent_algebra.columns is not None:
+            from msgpass.sweeps.columns import push_columns
+
+            self.tangents = push_columns(self)
+            return
         tangents = Tangents(self.plan.graph, self.values, self.tangent_algebra.directions)
         for k, block in enumerate(self.plan.blocks):
             if isinstance(block, Map):
