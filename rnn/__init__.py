@@ -10,6 +10,7 @@ from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL
 from rnn.memory import Memory
 from rnn.networks import GRU, LSTM, RNN
 from rnn.readout import Linear
+from rnn.streams import Stream, bptt_stream, rtrl
 from rnn.training import History, fit
 
 __all__ = [
@@ -25,7 +26,10 @@ __all__ = [
     "PoissonNLL",
     "Several",
     "SquaredError",
+    "Stream",
     "bptt",
+    "bptt_stream",
     "curvature",
     "fit",
+    "rtrl",
 ]

@@ -18,12 +18,12 @@ import numpy as np
 from msgpass import Messages, Truncated, run
 from msgpass.errors import DataError, UnsupportedError
 from msgpass.schedule.base import Schedule
-from rnn.losses import OutputLoss, Several
+from rnn.losses import OutputLoss
 from rnn.networks.base import Call
 from rnn.networks.recurrent import RecurrentNetwork
 from rnn.streams.continued import Continued
+from rnn.streams.rows import checked_network, is_target, rows, single_losses, starts
 from rnn.validation import generator, whole
-from rnn.weights import start_name
 
 ROWS = 4096
 """Steps of the windows that go together in :meth:`Stream.run`."""
@@ -127,13 +127,6 @@ class Stream:
         h0=None,
         random_state=None,
     ):
-        if not isinstance(net, RecurrentNetwork):
-            raise DataError(f"a stream runs a network such as RNN(inputs, hidden), got {type(net).__name__}")
-        if net.bidirectional:
-            raise UnsupportedError(
-                "the second direction of a bidirectional network starts at the end of the sequence, which a "
-                "stream does not know; use a network with bidirectional=False"
-            )
         if not callable(loss):
             raise DataError(
                 "loss makes a chunk's loss of its targets: give SquaredError, or lambda y: CrossEntropy(y, "
@@ -144,7 +137,7 @@ class Stream:
                 f"a stream goes window by window: schedule must be Truncated(k1, k2) or FixedLag(lag), got "
                 f"{schedule!r}"
             )
-        self.net, self.loss, self.schedule = net, loss, schedule
+        self.net, self.loss, self.schedule = checked_network("a stream", net), loss, schedule
         self.h0, self.rng = h0, None if random_state is None else generator(random_state)
         self.rows: list[Arrays] = []  # of the rows from ``first`` on, chunk by chunk
         self.waiting = 0  # rows that no window has been through
@@ -196,66 +189,46 @@ class Stream:
             raise DataError(
                 f"loss must make a loss such as SquaredError of targets, got {type(loss).__name__}"
             )
-        data = self._data_names(loss)
+        if any(one.reduction == "mean" for one in single_losses(loss)):
+            raise DataError(
+                "reduction='mean' divides by all observed targets, which a stream does not know before its "
+                "end; use reduction='sum', and divide by the steps"
+            )
         first = self.call is None
         call = self.net.call(x, loss, self.h0 if first else None, random_state=self.rng)
         layout = call.layout
         if first:
-            self.given = {n: call.arrays[n] for n in self._starts() if n in call.arrays}
+            self.given = {n: call.arrays[n] for n in starts(self.net) if n in call.arrays}
         elif (layout.batch, layout.batched) != (self.call.layout.batch, self.call.layout.batched):  # type: ignore[union-attr]
             raise DataError(
                 f"a chunk has a batch of {layout.batch}, the ones before of {self.call.layout.batch}; all "  # type: ignore[union-attr]
                 "chunks of a stream hold the same sequences"
             )
-        rows = {}
-        for name, array in call.arrays.items():
-            if name in data or name == "x" or name.startswith("dropout_"):
-                if array.shape[:2] != (layout.steps, layout.batch):
-                    raise DataError(
-                        f"{name} does not have a row a step; a stream takes losses of single steps"
-                    )
-                rows[name] = array
-        self.rows.append(rows)
+        self.rows.append(rows("a stream", call))
         self.call, self.waiting = call, self.waiting + layout.steps
-
-    @staticmethod
-    def _data_names(loss: OutputLoss) -> set[str]:
-        losses = loss.losses if isinstance(loss, Several) else (loss,)
-        if any(one.reduction == "mean" for one in losses):
-            raise DataError(
-                "reduction='mean' divides by all observed targets, which a stream does not know before its "
-                "end; use reduction='sum', and divide by the steps"
-            )
-        return {one.named(one.name) for one in losses}
-
-    def _starts(self) -> dict[str, str]:
-        """Names of the initial states, and of the sequences that they start."""
-        return {
-            start_name(s, suffix): s + suffix for s in self.net.cell.states for suffix in self.net.suffixes
-        }
 
     def _advance(self, new: int) -> StreamPart:
         """Run the windows of the next ``new`` rows."""
         k1, k2 = self.schedule.k1, self.schedule.k2
-        held, call, names = self._held(), self.call, self._starts()
+        held, call, names = self._held(), self.call, starts(self.net)
         assert call is not None and call.loss is not None
         context = min(self.stop - self.first, max(0, k2 - min(k1, new)))
         begin = self.stop - context - self.first
         arrays = {n: a[begin : begin + context + new] for n, a in held.items()}
         for name, array in arrays.items():
             # The losses of rows in front have been charged.
-            if context and name != "x" and not name.startswith("dropout_"):
+            if context and is_target(name):
                 arrays[name] = array.copy()
                 arrays[name][:context] = np.nan if array.dtype.kind == "f" else -1
         whole_stream = self.stop == context
-        starts = self.given if whole_stream else {n: self.after[n][begin] for n in names}
+        before = self.given if whole_stream else {n: self.after[n][begin] for n in names}
         shared = {n: a for n, a in call.arrays.items() if n not in arrays and n not in names}
         layout = replace(call.layout, steps=context + new)
-        now = Call(layout, {**arrays, **shared, **starts}, call.loss, call.options)
+        now = Call(layout, {**arrays, **shared, **before}, call.loss, call.options)
         weights = {**self.net.weights, **call.loss.weights, **now.arrays}
         m = run(self.net.kept(now), schedule=Continued(k1, k2, context), values=weights)
         self._move_on(held, m, begin, new)
-        gradients = {n: g for n, g in m.parameters.items() if n not in starts}
+        gradients = {n: g for n, g in m.parameters.items() if n not in before}
         return StreamPart(self.stop - new, self.stop, m.total, gradients, self._states(m), m)
 
     def _held(self) -> Arrays:
@@ -267,7 +240,7 @@ class Stream:
         """Keep what later windows can reach, and the states after these rows."""
         self.waiting, self.stop = self.waiting - new, self.stop + new
         drop = max(0, self.stop - self.first - (self.schedule.k2 - 1))
-        for start, name in self._starts().items():
+        for start, name in starts(self.net).items():
             states = m.forward[name]
             before = self.after.get(start, np.zeros_like(states[:1]))[: begin + 1]
             self.after[start] = np.concatenate([before, states])[drop:]
