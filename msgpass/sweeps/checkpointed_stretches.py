@@ -122,7 +122,7 @@ class CheckpointedStretches:
         at = {k: row - first for k in blocks if (row := self.rows_of.get(k)) is not None}
         plan = self.cut.over((last - first,), blocks, at)
         own = {name: state[name] for name in state if name in plan.graph.nodes}
-        made = self.cut.prepare(plan, self.x, slice(first, last), own, backward=backward)
+        made = self.cut.prepare(plan, self.x.values, slice(first, last), own, backward=backward)
         try:
             return made.start()
         except NumericalError:
@@ -166,7 +166,7 @@ class CheckpointedStretches:
             for edge, message in self.ahead[task].items():
                 own[self.carried[edge]][-1:] += message
             made.pull_back(own, later)
-            self.ahead[task] = {e: own[e].copy() for e in self.carried if own.has(e)}
+            self.ahead[task] = {e: own[e][None].copy() for e in self.carried if own.has(e)}
             store = x.stores[task][0]
             for name in own.values_of:
                 shared = name in x.values and name not in self.cut.rows and name not in self.carried

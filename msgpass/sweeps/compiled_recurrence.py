@@ -40,7 +40,10 @@ def make(formula: Formula, plan, k: int, block: Recurrence, values, keep: bool =
         plan.cache[key, "spent"] = spent
     if spent <= PATIENCE or not (roles.mask is None or holds(roles.mask, values)):
         return None
-    return CompiledSweep(formula, block, roles, values, keep)
+    from msgpass.sweeps.straight_recurrence import StraightSweep, is_straight
+
+    kind = StraightSweep if is_straight(roles, values) else CompiledSweep
+    return kind(formula, block, roles, values, keep)
 
 
 def holds(mask, values) -> bool:
@@ -152,7 +155,7 @@ class CompiledSweep:
 
     # -- backward ----------------------------------------------------------------------------------------
 
-    def adjoint(self, store: Store, inputs: bool = False, carried: bool = False) -> list[Found]:
+    def adjoint(self, store: Store | Local, inputs: bool = False, carried: bool = False) -> list[Found]:
         """Kernel gradients of every sequence from the local cotangents in ``store``."""
         weights, x = self.weights(), self.values[self.roles.x.name]
         dtype = weights[0].dtype
@@ -197,20 +200,15 @@ class CompiledSweep:
                         add_edge(arg, target[arg.edge.name], message, sequences)
         if below:
             self.add_inputs(store, found)
-        lazy = _Lazy(self, store)
-        for k, out in enumerate(self.roles.outs):
-            store.pending.setdefault(out.name, []).append(lazy.state(k))
-            later.pending.setdefault(out.name, []).append(lazy.later(k))
-        if not below and x.name in store:
-            store.pending.setdefault(x.name, []).append(lazy.inputs)
-        if self.roles.mask is not None and self.roles.mask.name in store:
-            store.pending.setdefault(self.roles.mask.name, []).append(lazy.mask)
+        Lazy(self, store).leave(store, later, below)
 
     def add_weights(self, store: Store, gradients: Arrays) -> None:
         """Gradients of weights, in the parameters' own orientation."""
+        last = None
         for (name, flip), gradient in zip(self.roles.weights, gradients, strict=True):
-            own = gradient.T if flip else gradient
-            store[name] += own.reshape(store[name].shape)
+            own = gradient.copy() if gradient is last else gradient  # two biases share their gradient
+            store.add(name, own.T if flip else own)
+            last = gradient
 
     def add_inputs(self, store: Store, found: list[Found]) -> None:
         """Gradients of x."""
@@ -218,17 +216,45 @@ class CompiledSweep:
         store[x.name][x.rows] += np.concatenate([f.inputs for f in found])
 
 
-class _Lazy:
+class Local:
+    """Cotangents at a sweep's outputs as they are now. What waits in a store must not hold the store: a run
+    would live until the collector comes.
+    """
+
+    def __init__(self, store: Store, names: list[str]):
+        self.arrays = {n: store.peek(n) for n in names if store.has(n)}
+
+    def has(self, name: str) -> bool:
+        """Something has arrived."""
+        return name in self.arrays
+
+    def peek(self, name: str) -> np.ndarray:
+        """What has."""
+        return self.arrays[name]
+
+
+class Lazy:
     """Adjoints and input gradients of one backward pass, made when they are first read."""
 
     def __init__(self, sweep: CompiledSweep, store: Store):
-        self.sweep, self.store = sweep, store
+        self.sweep, self.local = sweep, Local(store, [o.name for o in sweep.roles.outs])
         self._found: Any = None
+
+    def leave(self, store: Store, later: Store, below: bool) -> None:
+        """Leave word with both stores; ``below`` says that inputs have been told already."""
+        roles, pending = self.sweep.roles, store.pending
+        for k, out in enumerate(roles.outs):
+            pending.setdefault(out.name, []).append(self.state(k))
+            later.pending.setdefault(out.name, []).append(self.later(k))
+        if not below and roles.x.name in store:
+            pending.setdefault(roles.x.name, []).append(self.inputs)
+        if roles.mask is not None and roles.mask.name in store:
+            pending.setdefault(roles.mask.name, []).append(self.mask)
 
     def found(self) -> list[Found]:
         """The backward pass again, with what each step hears from later ones and what inputs hear."""
         if self._found is None:
-            self._found = self.sweep.adjoint(self.store, inputs=True, carried=True)
+            self._found = self.sweep.adjoint(self.local, inputs=True, carried=True)
         return self._found
 
     def carried(self, k: int) -> np.ndarray:
@@ -241,7 +267,6 @@ class _Lazy:
         name = self.sweep.roles.outs[k].name
 
         def add(store: Store) -> None:
-            self.found()  # before any state's local cotangent is added to
             store[name] = store[name] + self.carried(k)
 
         return add

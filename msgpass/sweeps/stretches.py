@@ -112,7 +112,9 @@ class Cut:
             else:
                 graph.observe(node.name, np.zeros(node.shape))
         for e in own:
-            graph.observe(e.name, np.zeros((len(lengths), *e.arg.slice.shape)))
+            # One stretch has its start as a run has it, so that the same sweeps take it.
+            several = (len(lengths),) if len(lengths) > 1 else ()
+            graph.observe(e.name, np.zeros((*several, *e.arg.slice.shape)))
         names = {(id(e.family), id(e.arg)): e.name for e in own}
         for k in blocks:
             for f in self.plan.blocks[k].families:
@@ -124,25 +126,25 @@ class Cut:
     def prepare(
         self,
         plan: Plan,
-        x,
+        values: Values,
         rows,
         starts: dict[str, np.ndarray],
         kept: tuple[str, ...] = (),
         backward: bool = True,
     ) -> Stretch:
-        """A run of a cut plan over some rows of a run ``x``; it waits to be started.
+        """A run of a cut plan over some rows of a run's values; it waits to be started.
 
         Parameters
         ----------
         plan : Plan
             From :meth:`over`.
-        x : Execution
+        values : Values
         rows : slice or ndarray of int
             Rows of the observations, stretches end to end.
         starts : dict
             Row before each stretch at every edge, (stretches, …).
         kept : tuple of str
-            Sequences whose values ``x`` has already.
+            Sequences that are among the values already.
         backward : bool
             Cotangents will follow.
         """
@@ -150,13 +152,14 @@ class Cut:
         for name, node in plan.graph.nodes.items():
             if isinstance(node, Sequence):
                 if name in kept:
-                    given[name] = x.values[name][rows]
+                    given[name] = values[name][rows]
             elif name in starts:
-                given[name] = starts[name]
+                own = starts[name]
+                given[name] = own if own.ndim == node.value.ndim else own[0]
             else:
-                value = x.values[name]
+                value = values[name]
                 given[name] = value[rows] if name in self.rows else value
-        known = {n: True for n in given if x.values.known.get(n, n not in self.rows)}
+        known = {n: True for n in given if values.known.get(n, n not in self.rows)}
         return Stretch(plan, Values(given, known), bool(kept), backward)
 
 

@@ -52,7 +52,7 @@ def backward_stretches(x, cut: Cut, task, store: Store, later: Store) -> None:
         if name not in inner:
             store[name] = store[name] + local[name]
     if any(local.has(n) for n in inner):
-        sweep = _Windows(x, cut, core, local, windows)
+        sweep = _Windows(x.values, cut, core, local, windows)
         sweep.run(store, later)
     for k in reversed(cut.fixed):
         block = cut.plan.blocks[k]
@@ -81,20 +81,20 @@ def _drop_unreached(cut: Cut, windows: list[Window], local: Store) -> None:
 
 
 class _Windows:
-    """The windows of one task."""
+    """The windows of one task. It knows values and no run: what waits to be read must not keep its run alive."""
 
-    def __init__(self, x, cut: Cut, core: list[int], local: Store, windows: list[Window]):
-        self.x, self.cut, self.core, self.local = x, cut, core, local
+    def __init__(self, values, cut: Cut, core: list[int], local: Store, windows: list[Window]):
+        self.values, self.cut, self.core, self.local = values, cut, core, local
         self.nodes = [n for k in core for n in cut.plan.blocks[k].nodes]
-        self.starts = cut.starts(x.values)
+        self.starts = cut.starts(values)
         self.groups = self._groups(windows)
         self.found: Any = None
 
     def _groups(self, windows: list[Window]) -> list[list[Window]]:
         """Windows of one length, as many as are swept together; others one after the other on one clock."""
         whole = max((w.end - w.low for w in windows), default=1)
-        row = sum(self.x.values[n][:1].nbytes for n in self.nodes)
-        batch = self.x.values[self.nodes[0]].shape[1:-1]
+        row = sum(self.values[n][:1].nbytes for n in self.nodes)
+        batch = self.values[self.nodes[0]].shape[1:-1]
         room = max(1, BYTES // (whole * row))
         abreast = min(room, -(-BATCH // int(np.prod(batch, dtype=int))))
         long = [w for w in windows if w.end - w.low == whole]
@@ -120,11 +120,11 @@ class _Windows:
 
     def sweep(self, group: list[Window]) -> tuple[Store, Store]:
         """One backward sweep over the rows of a group."""
-        x, cut = self.x, self.cut
+        cut = self.cut
         plan = cut.over(tuple(w.end - w.low for w in group), self.core)
         rows = self.rows(group)
         starts = {e.name: self.before(e, group) for e in cut.edges if e.name in plan.graph.nodes}
-        made = cut.prepare(plan, x, rows, starts, tuple(self.nodes)).start()
+        made = cut.prepare(plan, self.values, rows, starts, tuple(self.nodes)).start()
         own, own_later = Store(made.values), Store(made.values)
         seeded = self.seeds(group)
         for name in self.nodes:
@@ -147,7 +147,7 @@ class _Windows:
 
     def before(self, edge, group: list[Window]) -> np.ndarray:
         """The row before each window: a state of the run, or the edge's own value."""
-        states, start = self.x.values[edge.arg.name], self.starts[edge.name]
+        states, start = self.values[edge.arg.name], self.starts[edge.name]
         offsets = self.cut.clock.offsets
         made = states[[int(offsets[w.sequence]) + max(w.low - 1, 0) for w in group]]
         for i, w in enumerate(group):
@@ -159,13 +159,14 @@ class _Windows:
         """What has no rows: parameters, and edges of windows that start with their sequence."""
         timed = {*self.nodes, *self.cut.rows}
         for name in own.values_of:
-            if name in self.x.values and name not in timed and name in store and own.has(name):
+            if name in self.values and name not in timed and name in store and own.has(name):
                 store[name] = store[name] + own[name]
         first = [(i, w.sequence) for i, w in enumerate(group) if w.low == 0]
         for edge in self.cut.edges:
             if first and own.has(edge.name) and edge.arg.edge.name in store:
                 at, sequences = (np.array(v) for v in zip(*first, strict=True))
-                add_edge(edge.arg, store[edge.arg.edge.name], own[edge.name][at], sequences)
+                told = own[edge.name].reshape(len(group), *edge.arg.slice.shape)
+                add_edge(edge.arg, store[edge.arg.edge.name], told[at], sequences)
 
     def add_rows(self, store: Store, name: str, which: int) -> None:
         """Messages at rows, from all windows that reach them."""
@@ -188,7 +189,7 @@ class _Windows:
                     if not own.has(name):
                         continue
                     if name not in target:
-                        target[name] = np.zeros_like(self.x.values[name])
+                        target[name] = np.zeros_like(self.values[name])
                     if isinstance(rows, slice):
                         target[name][rows] += own.peek(name)
                         continue
