@@ -80,7 +80,7 @@ class StraightSweep(CompiledSweep):
                 self.weights(),
                 starts,
                 mask,
-                self.kept[0],
+                self.kept[0] if self.kept else None,
                 reverse=self.reverse,
                 inputs=inputs,
                 carried=carried,

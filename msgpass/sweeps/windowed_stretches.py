@@ -81,7 +81,7 @@ def _drop_unreached(cut: Cut, windows: list[Window], local: Store) -> None:
 
 
 class _Windows:
-    """The windows of one task. It knows values and no run: what waits to be read must not keep its run alive."""
+    """The windows of one task. It knows values and no run, which what waits to be read would keep alive."""
 
     def __init__(self, values, cut: Cut, core: list[int], local: Store, windows: list[Window]):
         self.values, self.cut, self.core, self.local = values, cut, core, local
