@@ -24,6 +24,7 @@ from rnn.memory import Memory
 from rnn.networks import GRU, LSTM, MLP, RNN, Embedded, Recurrence
 from rnn.neural_hmm import NeuralHMM
 from rnn.readout import Linear
+from rnn.streams import Stream, bptt_stream, rtrl
 from rnn.training import History, fit
 
 __all__ = [
@@ -49,12 +50,15 @@ __all__ = [
     "Recurrence",
     "Several",
     "SquaredError",
+    "Stream",
     "TagChain",
     "bptt",
+    "bptt_stream",
     "collapse",
     "curvature",
     "fit",
     "load",
     "load_file",
+    "rtrl",
     "save_file",
 ]

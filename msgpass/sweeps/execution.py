@@ -54,8 +54,9 @@ class Execution:
         self.sweeps: dict[int, Any] = {}
         self.references: dict[int, Sweep] = {}  # of recurrences, for readings that carry columns
         self.losses: dict[int, tuple[float, list]] = {}
-        self.tangents: Tangents | None = None
+        self.tangents: Any = None
         self.impossible: ImpossibleEvidenceError | None = None
+        self.without_rows: frozenset[str] = frozenset()  # what else than parameters a checkpointed run tells
         self.second: Any = None  # how all messages move, in a run of Tangent over another algebra
         if recipe is not None:
             self.tangent_algebra: Any = None
@@ -129,11 +130,13 @@ class Execution:
         from msgpass.kernels.registry import recurrence_sweep
 
         ruled = self.rules is not None and self.rules.touches(block)
-        made = (
-            recurrence_sweep(self.plan, k, block, self.values, self.schedule.backward and not ruled)
-            if not self.schedule.windowed and self.tangent_algebra is None
-            else None
-        )
+        keep, fits = self.schedule.backward and not ruled, self.tangent_algebra is None
+        if fits and self.schedule.windowed:
+            from msgpass.sweeps.stretches import cut
+
+            # Windows of a plan that can be cut are runs of their own; others bound the sweep's own steps.
+            keep, fits = False, cut(self.plan) is not None
+        made = recurrence_sweep(self.plan, k, block, self.values, keep) if fits else None
         if ruled:
             from msgpass.sweeps.ruled_recurrence import RuledSweep
 
@@ -477,10 +480,21 @@ class Execution:
                 f"Tangent runs forward only, so {self.schedule!r} has nothing to drop or "
                 "recompute; use Sequential()"
             )
-        check_directions(self.plan.graph, self.values, self.tangent_algebra.directions)
+        algebra = self.tangent_algebra
+        if algebra.columns is not None:
+            from msgpass.sweeps.tangent_columns import check_columns
+
+            check_columns(self.plan.graph, self.values, algebra.directions, algebra.columns)
+            return
+        check_directions(self.plan.graph, self.values, algebra.directions)
 
     def push_tangents(self) -> None:
         """Directional derivatives forward over the plan."""
+        if self.tangent_algebra.columns is not None:
+            from msgpass.sweeps.tangent_columns import push_columns
+
+            self.tangents = push_columns(self)
+            return
         tangents = Tangents(self.plan.graph, self.values, self.tangent_algebra.directions)
         for k, block in enumerate(self.plan.blocks):
             if isinstance(block, Map):

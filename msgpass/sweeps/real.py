@@ -50,6 +50,10 @@ class Store(dict):
             add(self)
         return self[name]
 
+    def close(self) -> None:
+        """Nobody will ask for more: what waits to be added holds the run that it would come from."""
+        self.pending.clear()
+
     def lend(self, name: str, message: np.ndarray) -> bool:
         """Take ``message`` as the accumulator itself if nothing has arrived yet and it fits."""
         like = self.values_of[name]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgpass.sweeps.compiled_recurrence import CompiledSweep, Lazy
+from msgpass.sweeps.compiled_recurrence import CompiledSweep, Lazy, Local
 from msgpass.sweeps.local import check_states
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence_formula import Arrays, Found, Roles
@@ -68,7 +68,7 @@ class StraightSweep(CompiledSweep):
         if not finite:
             check_states(self.block, values)
 
-    def adjoint(self, store: Store, inputs: bool = False, carried: bool = False) -> list[Found]:
+    def adjoint(self, store: Store | Local, inputs: bool = False, carried: bool = False) -> list[Found]:
         """Kernel gradients from the local cotangents in ``store``."""
         values, outs = self.values, self.roles.outs
         starts, mask = self.given()
@@ -80,7 +80,7 @@ class StraightSweep(CompiledSweep):
                 self.weights(),
                 starts,
                 mask,
-                self.kept[0],
+                self.kept[0] if self.kept else None,
                 reverse=self.reverse,
                 inputs=inputs,
                 carried=carried,
@@ -98,4 +98,4 @@ class StraightSweep(CompiledSweep):
             later.add(arg.edge.name, start.copy())
         if below and found.inputs is not None:
             store.add(x, found.inputs)
-        Lazy(self, store).leave(later, below)
+        Lazy(self, store).leave(store, later, below)
