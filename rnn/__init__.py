@@ -7,8 +7,19 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 
 from rnn.bptt import bptt, curvature
 from rnn.losses import CrossEntropy, SquaredError
-from rnn.network import RNN
+from rnn.networks import GRU, LSTM, RNN
 from rnn.readout import Linear
 from rnn.training import History, fit
 
-__all__ = ["RNN", "CrossEntropy", "History", "Linear", "SquaredError", "bptt", "curvature", "fit"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "CrossEntropy",
+    "History",
+    "Linear",
+    "SquaredError",
+    "bptt",
+    "curvature",
+    "fit",
+]

@@ -10,22 +10,23 @@ from msgpass.errors import DataError
 from msgpass.schedule.base import Schedule
 from msgpass.second_order import Curvature
 from rnn.losses import OutputLoss
-from rnn.network import RecurrentNetwork
+from rnn.networks import Network
 
 
 def bptt(
-    net: RecurrentNetwork,
+    net: Network,
     x,
     loss: OutputLoss,
     schedule: Schedule | None = None,
     h0=None,
     direction: dict | None = None,
+    **data,
 ) -> Messages:
     """Loss, gradients and every other message of a network on data.
 
     Parameters
     ----------
-    net : RNN
+    net : RNN, LSTM, GRU or another network
     x, h0
         As for a call of the network.
     loss : SquaredError or CrossEntropy
@@ -35,6 +36,9 @@ def bptt(
     direction : dict, optional
         Key of a weight (or "x", "h0_l0") → array of its shape. Every message then comes as a Dual, (value,
         how it moves along the direction), and ``m.parameters[key]`` as (gradient, Hessian-vector product).
+    **data
+        What else the network's ``graph`` takes: ``lengths`` of a ragged batch; ``random_state``, which draws
+        the masks of dropout (without it nothing is dropped); ``gates=True`` for messages at the gates.
 
     Returns
     -------
@@ -65,19 +69,19 @@ def bptt(
     >>> m.parameters["weight_hh_l0"].shape, m.gradient["h_l0"].shape
     ((3, 3), (4, 1, 3))
     """
-    graph, values = _problem("bptt", net, x, loss, h0)
+    graph, values = _problem("bptt", net, x, loss, h0, data)
     algebra = None if direction is None else Tangent(direction, over=Adjoint())
     return run(graph, algebra, schedule, values)
 
 
 def curvature(
-    net: RecurrentNetwork, x, loss: OutputLoss, names: list[str] | None = None, h0=None
+    net: Network, x, loss: OutputLoss, names: list[str] | None = None, h0=None, **data
 ) -> Curvature:
     """The Hessian of a network's loss on data, as a linear map: ``curvature(net, x, loss) @ vector``.
 
     Parameters
     ----------
-    net, x, loss, h0
+    net, x, loss, h0, **data
         As in :func:`bptt`.
     names : list of str, optional
         Keys of the weights that move; all by default.
@@ -96,17 +100,15 @@ def curvature(
     >>> H.shape, (H @ np.ones(4)).shape
     ((4, 4), (4,))
     """
-    graph, values = _problem("curvature", net, x, loss, h0)
+    graph, values = _problem("curvature", net, x, loss, h0, data)
     weights = [*net.weights, *loss.weights] if names is None else names
     return Curvature(graph, weights, values=values)
 
 
-def _problem(what: str, net, x, loss, h0):
+def _problem(what: str, net, x, loss, h0, data: dict):
     """The kept graph of a network with a loss on data, and the values of this run."""
-    if not isinstance(net, RecurrentNetwork):
+    if not isinstance(net, Network):
         raise DataError(f"{what} takes a network such as RNN(inputs, hidden), got {type(net).__name__}")
     if loss is None:
         raise DataError(f"{what} needs a loss: SquaredError(target) or CrossEntropy(labels)")
-    layout, arrays = net.observed(x, h0, loss)
-    graph = net.kept_graph(layout, arrays, loss)
-    return graph, {**net.weights, **loss.weights, **arrays}
+    return net.problem(x, loss, **({} if h0 is None else {"h0": h0}), **data)

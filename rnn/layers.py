@@ -4,19 +4,24 @@
     h_l{l}_reverse[t] = cell(h_l{l}_reverse[t+1], below[t], …)      where there are two directions,
     y_l{l}[t] = (h_l{l}[t], h_l{l}_reverse[t])                      and then both side by side
 
-Initial states are observations ``h0_l{l}{d}``, so that the parameters of the graph are the keys of the
-state dict.
+Initial states are observations ``h0_l{l}{d}``, or parameters where they are learned, so that the parameters
+of the graph are the keys of the state dict. In a ragged batch a cell also reads ``mask`` and holds its states
+where that is 0. With gates, a cell is two factors with the sequence ``gates_l{l}{d}`` between them.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from msgpass import FactorGraph, Step
 from msgpass.nodes import Observation, Sequence
-from rnn.cells import Cell
+from rnn.cells import Cell, held
+from rnn.dropout import DROP
 from rnn.layout import Layout
-from rnn.weights import layer_keys, suffixes
+from rnn.starts import learned_start
+from rnn.weights import start_name, suffixes
 
 
 def concatenate(forward: np.ndarray, reverse: np.ndarray) -> np.ndarray:
@@ -38,50 +43,89 @@ CONCATENATE = Step(
 )
 
 
-def start_name(state: str, suffix: str) -> str:
-    """Name of an initial state: "h0_l1_reverse"."""
-    return f"{state}0{suffix}"
-
-
 def output_name(layers: int, bidirectional: bool) -> str:
     """The sequence that the whole network outputs."""
     return f"y_l{layers - 1}" if bidirectional else f"h_l{layers - 1}"
 
 
-def lay_out(
-    cell: Cell, weights, layers: int, bidirectional: bool, layout: Layout, observed
-) -> tuple[FactorGraph, Observation | Sequence]:
-    """The graph of a network without its loss, and its output sequence.
+@dataclass(frozen=True)
+class Stack:
+    """What a network's graph depends on, besides data."""
 
-    Parameters
-    ----------
-    cell : Cell
-    weights : dict
-        By state-dict key.
-    layers, bidirectional, layout
-    observed : dict
-        ``x`` (T, B, I) and initial states (B, H) by name; those that are absent are zero.
-    """
-    graph = FactorGraph()
-    parameters = {key: graph.parameter(key, value) for key, value in weights.items()}
-    below: Observation | Sequence = graph.observe("x", observed["x"])
-    hidden = weights["weight_hh_l0"].shape[1]
-    zeros = np.zeros((layout.batch, hidden), observed["x"].dtype)
-    for layer in range(layers):
-        outputs: list[Sequence] = []
-        for suffix in suffixes(layer, bidirectional):
-            states = [graph.sequence(s + suffix, layout.steps, shape=zeros.shape) for s in cell.states]
-            names = [start_name(s, suffix) for s in cell.states]
-            starts = [graph.observe(name, observed.get(name, zeros)) for name in names]
-            backward = suffix.endswith("_reverse")
-            before = [s.before(e) if backward else s.after(e) for s, e in zip(states, starts, strict=True)]
-            shared = [parameters[k] for k in layer_keys(suffix, bias=True) if k in parameters]
-            graph.factor(
-                cell.step, *before, below[:], *shared, out=tuple(s[:] for s in states), name=f"cell{suffix}"
-            )
-            outputs.append(states[0])
-        below = outputs[0]
-        if bidirectional:
-            below = graph.sequence(f"y_l{layer}", layout.steps, shape=(layout.batch, 2 * hidden))
-            graph.factor(CONCATENATE, *(s[:] for s in outputs), out=below[:], name=f"concatenate_l{layer}")
-    return graph, below
+    cell: Cell
+    hidden: int
+    layers: int
+    bidirectional: bool
+
+    def lay_out(
+        self, weights, layout: Layout, observed, gates: bool = False
+    ) -> tuple[FactorGraph, Observation | Sequence]:
+        """The graph of a network without its loss, and its output sequence.
+
+        Parameters
+        ----------
+        weights : dict
+            By state-dict key.
+        layout : Layout
+        observed : dict
+            ``x`` (T, B, I), initial states (B, H), ``mask`` and ``dropout_l0`` by name. Initial states that
+            are neither here nor among the weights are zero.
+        gates : bool
+            The pre-activations are a sequence of their own.
+        """
+        graph = FactorGraph()
+        given = {k: v for k, v in observed.items() if k != "x"}
+        parameters = {k: graph.parameter(k, v) for k, v in weights.items() if k not in given}
+        below: Observation | Sequence = graph.observe("x", observed["x"])
+        mask = graph.observe("mask", observed["mask"]) if "mask" in observed else None
+        for layer in range(self.layers):
+            outputs = [
+                self._direction(graph, parameters, layout, observed, suffix, below, mask, gates)
+                for suffix in suffixes(layer, self.bidirectional)
+            ]
+            below = outputs[0]
+            if self.bidirectional:
+                shape = layout.batch, 2 * outputs[0].shape[-1]
+                below = graph.sequence(f"y_l{layer}", layout.steps, shape=shape)
+                graph.factor(
+                    CONCATENATE, *(s[:] for s in outputs), out=below[:], name=f"concatenate_l{layer}"
+                )
+            drop = f"dropout_l{layer}"
+            if drop in observed:
+                whole = below
+                below = graph.sequence(f"dropped_l{layer}", layout.steps, shape=whole.shape)
+                graph.factor(DROP, whole[:], graph.observe(drop, observed[drop])[:], out=below[:], name=drop)
+        return graph, below
+
+    def _direction(self, graph, parameters, layout, observed, suffix, below, mask, gates) -> Sequence:
+        cell, dtype = self.cell, observed["x"].dtype
+        sizes = cell.sizes(self.hidden)
+        states = [
+            graph.sequence(s + suffix, layout.steps, shape=(layout.batch, n))
+            for s, n in zip(cell.states, sizes, strict=True)
+        ]
+        starts = []
+        for state, n in zip(cell.states, sizes, strict=True):
+            name = start_name(state, suffix)
+            if name in parameters:
+                starts.append(learned_start(graph, parameters[name], layout.batch))
+            else:
+                starts.append(graph.observe(name, observed.get(name, np.zeros((layout.batch, n), dtype))))
+        backward = suffix.endswith("_reverse")
+        before = [s.before(e) if backward else s.after(e) for s, e in zip(states, starts, strict=True)]
+        width = below.shape[-1]
+        shared = {role: parameters[role + suffix] for role in cell.shapes(width, self.hidden)}
+        masks = [] if mask is None else [mask[:]]
+        out = tuple(s[:] for s in states)
+        if not gates:
+            step = cell.step if mask is None else held(cell.step, len(states))
+            graph.factor(step, *before, below[:], *masks, *shared.values(), out=out, name=f"cell{suffix}")
+            return states[0]
+        affine, combine = cell.halves()
+        early = [p for role, p in shared.items() if role not in cell.late]
+        late = [p for role, p in shared.items() if role in cell.late]
+        z = graph.sequence(f"gates{suffix}", layout.steps, shape=(layout.batch, cell.gates * self.hidden))
+        graph.factor(affine, *before, below[:], *early, out=z[:], name=f"affine{suffix}")
+        step = combine if mask is None else held(combine, len(states), first=1)
+        graph.factor(step, z[:], *before, *masks, *late, out=out, name=f"combine{suffix}")
+        return states[0]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from msgpass.errors import ShapeError
+from msgpass.errors import DataError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Layout:
     batch: int
     batched: bool
     batch_first: bool
+    lengths: np.ndarray | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, x: np.ndarray, features: int, batch_first: bool) -> Layout:
@@ -32,6 +33,49 @@ class Layout:
             return cls(len(x), 1, False, batch_first)
         steps, batch = x.shape[1::-1] if batch_first else x.shape[:2]
         return cls(steps, batch, True, batch_first)
+
+    def with_lengths(self, lengths) -> Layout:
+        """The same for sequences that end before the last row; None is as it was.
+
+        Raises
+        ------
+        ShapeError, DataError
+            Unless there is one whole number from 1 to T a sequence.
+        """
+        if lengths is None:
+            return self
+        try:
+            given = np.asarray(lengths)
+        except (TypeError, ValueError) as problem:
+            raise DataError(f"lengths are not an array of whole numbers: {problem}") from None
+        if given.dtype.kind not in "iu":
+            raise DataError(f"lengths must be whole numbers, one a sequence, got dtype {given.dtype}")
+        if given.shape != (self.batch,) and (self.batched or given.shape != ()):
+            raise ShapeError(
+                f"lengths has shape {given.shape}; there are {self.batch} sequences, so it should be "
+                f"({self.batch},)"
+            )
+        given = given.reshape(self.batch).astype(np.int64)
+        bad = np.flatnonzero((given < 1) | (given > self.steps))
+        if bad.size:
+            raise DataError(
+                f"lengths[{bad[0]}] is {given[bad[0]]}; x has {self.steps} steps, so that lengths run from "
+                f"1 to {self.steps}"
+            )
+        return replace(self, lengths=given)
+
+    @property
+    def present(self) -> np.ndarray | None:
+        """(T, B), True where a sequence still runs; None where all run to the end."""
+        return None if self.lengths is None else np.arange(self.steps)[:, None] < self.lengths
+
+    def hidden(self, array: np.ndarray, missing) -> np.ndarray:
+        """A (T, B, …) array with ``missing`` on padded steps: NaN or −1 for a loss, 0 for inputs."""
+        present = self.present
+        if present is None:
+            return array
+        there = present.reshape(*present.shape, *(1,) * (array.ndim - 2))
+        return np.where(there, array, np.asarray(missing, array.dtype))
 
     def outer(self, *features: int) -> tuple[int, ...]:
         """The user's shape of an array with one row a step and sequence."""

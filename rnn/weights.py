@@ -1,7 +1,7 @@
 """Weights by torch's keys: their names and shapes, how they are drawn, and how a state dict is taken in.
 
-A layer l of direction d has ``weight_ih_l{l}{d}`` (gates · H, inputs), ``weight_hh_l{l}{d}`` (gates · H, H)
-and, with biases, ``bias_ih_l{l}{d}`` and ``bias_hh_l{l}{d}`` (gates · H), where d is empty or ``_reverse``.
+A key is a role of the cell and the ending of its layer and direction: ``weight_ih_l0``,
+``bias_hh_l1_reverse``; a learned initial state is ``h0_l0``.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from msgpass.errors import DataError, ShapeError
+from rnn.cells import Cell
+from rnn.cells.base import Shapes
 from rnn.validation import real_array
-
-Shapes = Mapping[str, tuple[int, ...]]
-
-ROLES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def suffixes(layer: int, bidirectional: bool) -> list[str]:
@@ -23,28 +21,38 @@ def suffixes(layer: int, bidirectional: bool) -> list[str]:
     return [f"_l{layer}", f"_l{layer}_reverse"][: 1 + bidirectional]
 
 
-def layer_keys(suffix: str, bias: bool) -> list[str]:
-    """Keys of one layer and direction, in the order of a cell's inputs."""
-    return [f"{role}{suffix}" for role in (ROLES if bias else ROLES[:2])]
+def start_name(state: str, suffix: str) -> str:
+    """Name of an initial state: "h0_l1_reverse"."""
+    return f"{state}0{suffix}"
 
 
 def recurrent_shapes(
-    inputs: int, hidden: int, gates: int, layers: int, bias: bool, bidirectional: bool
+    cell: Cell, inputs: int, hidden: int, layers: int, bidirectional: bool, learned: bool
 ) -> Shapes:
-    """Shapes of all weights by key, in torch's order."""
+    """Shapes of all weights by key: torch's in torch's order, then learned initial states."""
     shapes: dict[str, tuple[int, ...]] = {}
+    starts: dict[str, tuple[int, ...]] = {}
+    sizes = cell.sizes(hidden)
     for layer in range(layers):
-        width = inputs if layer == 0 else hidden * (1 + bidirectional)
-        rows = gates * hidden
+        width = inputs if layer == 0 else sizes[0] * (1 + bidirectional)
         for suffix in suffixes(layer, bidirectional):
-            each = ((rows, width), (rows, hidden), (rows,), (rows,))
-            shapes |= dict(zip(layer_keys(suffix, bias), each, strict=False))
-    return shapes
+            shapes |= {f"{role}{suffix}": shape for role, shape in cell.shapes(width, hidden).items()}
+            starts |= {start_name(s, suffix): (n,) for s, n in zip(cell.states, sizes, strict=True)}
+    return shapes | (starts if learned else {})
+
+
+CONSTANT = (("norm_", 1.0), ("h0_", 0.0), ("c0_", 0.0))
+"""Weights that start at a number: gains of a layer norm, learned initial states."""
 
 
 def draw(shapes: Shapes, bound: float, dtype: np.dtype, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Weights uniform on (−bound, bound), drawn in the order of ``shapes``."""
-    return {key: rng.uniform(-bound, bound, shape).astype(dtype) for key, shape in shapes.items()}
+    """Weights uniform on (−bound, bound), drawn in the order of ``shapes``; gains are 1, learned starts 0."""
+    weights = {}
+    for key, shape in shapes.items():
+        start = next((value for beginning, value in CONSTANT if key.startswith(beginning)), None)
+        drawn = rng.uniform(-bound, bound, shape) if start is None else np.full(shape, start)
+        weights[key] = drawn.astype(dtype)
+    return weights
 
 
 def checked(given: Mapping, shapes: Shapes, dtype: np.dtype, owner: str) -> dict[str, np.ndarray]:

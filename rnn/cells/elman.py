@@ -1,7 +1,7 @@
 """Elman's cell (Elman 1990): h_t = act(z_t),  z_t = W_ih x_t + b_ih + W_hh h_{t−1} + b_hh.
 
-    VJP   z̄ = act'(z) h̄;  h̄_{t−1} = W_hhᵀ z̄,  x̄ = W_ihᵀ z̄,  W̄_hh = Σ z̄ h_{t−1}ᵀ,  W̄_ih = Σ z̄ xᵀ,  b̄
-    = Σ z̄ JVP   ḣ = act'(z) (Ẇ_ih x + W_ih ẋ + Ẇ_hh h + W_hh ḣ_{t−1} + ḃ_ih + ḃ_hh)
+    VJP   z̄ = act'(z) h̄;  h̄_{t−1} = W_hhᵀ z̄,  x̄ = W_ihᵀ z̄,  W̄_hh = Σ z̄ h_{t−1}ᵀ,  W̄_ih = Σ z̄ xᵀ,  b̄ = Σ z̄
+    JVP   ḣ = act'(z) (Ẇ_ih x + W_ih ẋ + Ẇ_hh h + W_hh ḣ_{t−1} + ḃ_ih + ḃ_hh)
     HVP   the VJP's tangent, with the tangent of z̄ = act'(z) h̄ being act″(z) ż h̄
 
 Both act' are functions of the value h alone: 1 − h² and [h > 0]; act″ is −2 h (1 − h²) and 0.
@@ -10,12 +10,15 @@ Both act' are functions of the value h alone: 1 − h² and [h > 0]; act″ is �
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
 from msgpass import Step
 from rnn.affine import flat, times, times_transposed, weight_cotangent
-from rnn.cells.base import Cell
+from rnn.cells.base import Cell, gate_shapes
+from rnn.cells.compose import compose
+from rnn.cells.products import SUM, products, roles
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -85,10 +88,57 @@ def elman_step(
     return Step(step, vjp=vjp, jvp=jvp, vectorized=True, kernel=kernel, hvp=hvp)
 
 
-ELMAN: dict[str, Cell] = {
-    "tanh": Cell(elman_step(np.tanh, lambda h: 1 - h * h, lambda h: -2 * h * (1 - h * h), "tanh")),
-    "relu": Cell(
-        elman_step(lambda z: np.maximum(z, 0), lambda h: (h > 0).astype(h.dtype), np.zeros_like, "relu")
-    ),
+def activated(activation, slope, curvature) -> Step:
+    """``combine(z, h)`` → act(z), which does not read h."""
+
+    def combine(z, h):
+        return activation(z)
+
+    def vjp(inputs, cotangent):
+        return cotangent * slope(activation(inputs[0])), None
+
+    def jvp(inputs, tangents):
+        return tangents[0] * slope(activation(inputs[0]))
+
+    def hvp(inputs, cotangent, tangents):
+        return cotangent * curvature(activation(inputs[0])) * tangents[0], None
+
+    return Step(combine, vjp=vjp, jvp=jvp, vectorized=True, hvp=hvp)
+
+
+FUNCTIONS: dict[str, tuple[Callable, Callable, Callable]] = {
+    "tanh": (np.tanh, lambda h: 1 - h * h, lambda h: -2 * h * (1 - h * h)),
+    "relu": (lambda z: np.maximum(z, 0), lambda h: (h > 0).astype(h.dtype), np.zeros_like),
 }
+"""Activations by name, with both derivatives as functions of the value."""
+
+STEPS = {name: elman_step(*functions, name) for name, functions in FUNCTIONS.items()}
+
+
+@cache
+def elman(nonlinearity: str = "tanh", bias: bool = True, layer_norm: bool = False) -> Cell:
+    """The cell.
+
+    Parameters
+    ----------
+    nonlinearity : {"tanh", "relu"}
+    bias : bool
+    layer_norm : bool
+        Both products are normalised over their H rows, with gains ``norm_ih`` and ``norm_hh``.
+    """
+    affine, combine = products(SUM, 1, bias, layer_norm), activated(*FUNCTIONS[nonlinearity])
+    if not layer_norm:
+        return Cell(STEPS[nonlinearity], gate_shapes(1, bias), affine=affine, combine=combine)
+    names = roles(bias, True)
+
+    def shapes(inputs: int, hidden: int):
+        plain = gate_shapes(1, bias)(inputs, hidden)
+        return {role: plain.get(role, (hidden,)) for role in names}
+
+    step = compose(affine, combine, 1, names, ())
+    step.f.__name__ = f"{nonlinearity}_cell"
+    return Cell(step, shapes, affine=affine, combine=combine)
+
+
+ELMAN: dict[str, Cell] = {name: elman(name) for name in FUNCTIONS}
 """Elman's cell by the name of its nonlinearity."""

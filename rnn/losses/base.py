@@ -25,8 +25,8 @@ class OutputLoss:
 
     ``name`` is the data's name in the graph; ``function(output, data[, count])`` gives the value and the
     gradients; ``curvature(values, tangents)`` how they move, by autograd where it
-    is None; ``observed(layout, width, dtype)`` the data of one call, through ``with_count``. ``observe`` is
-    for data that are no real numbers.
+    is None; ``observed(layout, width, dtype)`` the data of one call, through ``with_count``, with what lies
+    beyond a sequence's end hidden by ``layout.hidden``. ``observe`` is for data that are no real numbers.
     """
 
     name: str

@@ -72,7 +72,7 @@ class CrossEntropy(OutputLoss):
 
     def observed(self, layout: Layout, width: int, dtype: np.dtype) -> Arrays:
         """Labels as (T, B)."""
-        labels = layout.inward("labels", self.labels)
+        labels = layout.hidden(layout.inward("labels", self.labels), -1)
         if labels.max() >= width:
             raise DataError(
                 f"labels run up to {labels.max()}, but there are {width} classes, from 0 to {width - 1}"

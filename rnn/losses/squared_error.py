@@ -83,4 +83,5 @@ class SquaredError(OutputLoss):
     def observed(self, layout: Layout, width: int, dtype: np.dtype) -> Arrays:
         """Targets as (T, B, width)."""
         target = layout.inward("target", real_array("target", self.target, dtype), width)
+        target = layout.hidden(target, np.nan)
         return self.with_count(target, ~np.isnan(target) if self.reduction == "mean" else None, dtype)

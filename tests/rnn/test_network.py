@@ -9,7 +9,7 @@ from hypothesis import given
 
 from msgpass.errors import DataError, NumericalError, ShapeError
 from rnn import RNN, CrossEntropy, Linear, SquaredError, bptt
-from rnn.network import KEPT_GRAPHS
+from rnn.networks.base import KEPT_GRAPHS
 from tests.rnn.loops import forward, networks
 
 

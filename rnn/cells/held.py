@@ -1,0 +1,69 @@
+"""A step that holds its states where a mask is 0: out = m f(…) + (1 − m) states, for ragged batches.
+
+Its inputs are (*states, x, mask, *weights), or of a second half (gates, *states, mask, *weights); the mask is
+an observation of 0 and 1 and has no cotangent. The masked cotangent m λ goes through f, (1 − m) λ to the
+states before.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from msgpass import Step
+from rnn.cells.rules import plus, rules
+
+MASKED_KERNELS: frozenset[str] = frozenset()
+"""Compiled sweeps that take a mask."""
+
+
+@cache
+def held(step: Step, states: int, first: int = 0) -> Step:
+    """``step`` with a mask after its first ``states + 1`` inputs; ``first`` is the place of the states."""
+    own, place = rules(step), states + 1
+
+    def without(arrays):
+        return (*arrays[:place], *arrays[place + 1 :])
+
+    def tupled(value):
+        return value if states > 1 else (value,)
+
+    def chosen(mask, new, old):
+        kept = tuple(np.where(mask, n, o) for n, o in zip(tupled(new), old, strict=True))
+        return kept if states > 1 else kept[0]
+
+    def masked(mask, cotangent):
+        through = tuple(np.where(mask, c, np.zeros((), c.dtype)) for c in tupled(cotangent))
+        return through if states > 1 else through[0]
+
+    def before(arrays):
+        return arrays[first : first + states]
+
+    def f(*inputs):
+        mask = inputs[place] != 0
+        return chosen(mask, own.f(*without(inputs)), before(inputs))
+
+    def with_mask(found):
+        return (*found[:place], None, *found[place:])
+
+    def vjp(inputs, cotangent):
+        mask = inputs[place] != 0
+        found = list(own.vjp(without(inputs), masked(mask, cotangent)))
+        for k, c in enumerate(tupled(cotangent)):
+            found[first + k] = plus(found[first + k], np.where(mask, np.zeros((), c.dtype), c))
+        return with_mask(found)
+
+    def jvp(inputs, tangents):
+        mask = inputs[place] != 0
+        return chosen(mask, own.jvp(without(inputs), without(tangents)), before(tangents))
+
+    def hvp(inputs, cotangent, tangents):
+        mask = inputs[place] != 0
+        return with_mask(own.hvp(without(inputs), masked(mask, cotangent), without(tangents)))
+
+    given = (step.vjp, vjp), (step.jvp, jvp), (step.hvp, hvp)
+    own_vjp, own_jvp, own_hvp = (made if there is not None else None for there, made in given)
+    kernel = step.kernel if step.kernel in MASKED_KERNELS else None
+    f.__name__ = f"held_{getattr(step.f, '__name__', 'step')}"
+    return Step(f, vjp=own_vjp, jvp=own_jvp, vectorized=True, kernel=kernel, hvp=own_hvp)

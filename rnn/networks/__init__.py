@@ -1,0 +1,9 @@
+"""Networks: weights and the graph that they go into, one file a cell."""
+
+from rnn.networks.base import Call, Network
+from rnn.networks.gru import GRU
+from rnn.networks.lstm import LSTM
+from rnn.networks.recurrent import RecurrentNetwork
+from rnn.networks.rnn import RNN
+
+__all__ = ["GRU", "LSTM", "RNN", "Call", "Network", "RecurrentNetwork"]
