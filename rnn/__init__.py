@@ -9,7 +9,7 @@ from rnn.bptt import bptt, curvature
 from rnn.losses import CrossEntropy, SquaredError
 from rnn.networks import GRU, LSTM, RNN
 from rnn.readout import Linear
-from rnn.training import History, fit
+from rnn.training import History, Report, fit
 
 __all__ = [
     "GRU",
@@ -18,6 +18,7 @@ __all__ = [
     "CrossEntropy",
     "History",
     "Linear",
+    "Report",
     "SquaredError",
     "bptt",
     "curvature",

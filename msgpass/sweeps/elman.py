@@ -47,6 +47,8 @@ def make(plan, k: int, block: Recurrence, values):
     if key not in plan.cache:
         plan.cache[key] = find_roles(block, values)
     roles = plan.cache[key]
+    if plan.cache.get("start compiled"):
+        return ElmanSweep(block, roles, values)
     rows, width = block.families[0].factor.n, roles.state.slice.node.size
     spent = plan.cache.get((key, "spent"), 0.0) + rows * (15e-6 + 1e-9 * width * width)
     plan.cache[key, "spent"] = spent

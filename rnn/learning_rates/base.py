@@ -1,7 +1,7 @@
 """What a learning rate is: a function of time, told after each epoch how the fit goes.
 
-Time is counted in epochs, passes over the data, and runs on within one: a schedule means the same for any size
-of batches. Without batches an epoch is an iteration.
+Time is counted in epochs, passes over the data, and runs on within one: a schedule means the same for any
+size of batches. Without batches an epoch is an iteration.
 """
 
 from __future__ import annotations

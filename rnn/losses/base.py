@@ -7,6 +7,7 @@ data, which is a value of the graph, so that truncated and checkpointed runs div
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 
@@ -67,6 +68,12 @@ class OutputLoss:
     def observed(self, layout: Layout, width: int, dtype: np.dtype) -> Arrays:
         """Data of one call in the graph's axes, by name."""
         raise TypeError(f"{type(self).__name__} is abstract; use SquaredError or CrossEntropy")
+
+    def part(self, rows: np.ndarray, steps: int, batch_first: bool):
+        """The same loss over some of the sequences, and over their first steps."""
+        found, data = copy(self), np.asarray(getattr(self, self.name))
+        setattr(found, self.name, data[rows, :steps] if batch_first else data[:steps, rows])
+        return found
 
     def observe(self, graph: FactorGraph, arrays: Arrays, width: int):
         """Register the data and return it."""

@@ -1,13 +1,12 @@
 """Adam (Kingma & Ba 2015), with decoupled weight decay AdamW (Loshchilov & Hutter 2019).
 
-    m ← β₁ m + (1 − β₁) g        v ← β₂ v + (1 − β₂) g²
-    θ ← (1 − η λ) θ − η (m / (1 − β₁ᵏ)) / (√(v / (1 − β₂ᵏ)) + ε)
+m ← β₁ m + (1 − β₁) g        v ← β₂ v + (1 − β₂) g²
+θ ← (1 − η λ) θ − η (m / (1 − β₁ᵏ)) / (√(v / (1 − β₂ᵏ)) + ε)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -44,11 +43,14 @@ class Adam(Optimizer):
     eps: float = 1e-8
     weight_decay: float = 0.0
 
-    memory: ClassVar[tuple[str, ...]] = ("mean", "square")
-
     def __post_init__(self) -> None:
         fraction("beta1", self.beta1), fraction("beta2", self.beta2)
         positive("eps", self.eps), not_negative("weight_decay", self.weight_decay)
+
+    @property
+    def memory(self) -> tuple[str, ...]:
+        """What it remembers."""
+        return ("mean", "square")
 
     def move(self, old, gradient, rate, count, new) -> None:
         """One update."""

@@ -1,13 +1,12 @@
 """What an optimiser is: a rule that moves a vector of weights along a gradient, number by number.
 
-Its memory is plain arrays, the weights first, so that a checkpoint holds them as they are. An update reads the
-old arrays and writes into new ones: whoever is interrupted in between still has the old.
+Its memory is plain arrays, the weights first, so that a checkpoint holds them as they are. An update reads
+the old arrays and writes into new ones: whoever is interrupted in between still has the old.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import numpy as np
 
@@ -24,13 +23,12 @@ class Optimizer(ABC):
     """Abstract. A new one is a frozen dataclass of settings with ``memory`` and ``move``, and a line in
     ``OPTIMIZERS``.
 
-    Attributes
-    ----------
-    memory : tuple of str
-        Arrays that it remembers, each as long as the weights and zero at first.
     """
 
-    memory: ClassVar[tuple[str, ...]] = ()
+    @property
+    @abstractmethod
+    def memory(self) -> tuple[str, ...]:
+        """Arrays that it remembers, each as long as the weights and zero at first."""
 
     @abstractmethod
     def move(self, old: Arrays, gradient: np.ndarray, rate: float, count: int, new: Arrays) -> None:

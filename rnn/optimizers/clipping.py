@@ -1,6 +1,6 @@
 """Gradients kept from being too long (Pascanu, Mikolov & Bengio 2013) or too large.
 
-    by value   g ← min(max(g, −c), c)            by norm   g ← g · min(1, c / ‖g‖)
+by value   g ← min(max(g, −c), c)            by norm   g ← g · min(1, c / ‖g‖)
 """
 
 from __future__ import annotations

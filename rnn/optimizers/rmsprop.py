@@ -1,13 +1,12 @@
 """RMSprop (Hinton 2012; centred, Graves 2013), as torch has it.
 
-    v ← α v + (1 − α) g²,   a ← α a + (1 − α) g   (a = 0 unless centred)
-    b ← μ b + g / (√(v − a²) + ε),    θ ← θ − η b
+v ← α v + (1 − α) g²,   a ← α a + (1 − α) g   (a = 0 unless centred)
+b ← μ b + g / (√(v − a²) + ε),    θ ← θ − η b
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -37,33 +36,37 @@ class RMSprop(Optimizer):
     centered: bool = False
     weight_decay: float = 0.0
 
-    memory: ClassVar[tuple[str, ...]] = ("square", "mean", "velocity")
-
     def __post_init__(self) -> None:
         fraction("alpha", self.alpha), fraction("momentum", self.momentum), flag("centered", self.centered)
         positive("eps", self.eps), not_negative("weight_decay", self.weight_decay)
+
+    @property
+    def memory(self) -> tuple[str, ...]:
+        """What it remembers."""
+        return ("square", *(("mean",) if self.centered else ()), *(("velocity",) if self.momentum else ()))
 
     def move(self, old, gradient, rate, count, new) -> None:
         """One update."""
         if self.weight_decay:
             gradient = gradient + self.weight_decay * old["weights"]
-        square, mean, velocity = new["square"], new["mean"], new["velocity"]
+        square, weights = new["square"], new["weights"]
         change = gradient * gradient
         change *= 1 - self.alpha
         np.multiply(old["square"], self.alpha, out=square)
         square += change
         if self.centered:
+            mean = new["mean"]
             np.multiply(old["mean"], self.alpha, out=mean)
             mean += (1 - self.alpha) * gradient
             np.subtract(square, mean * mean, out=change)
             np.maximum(change, 0, out=change)  # rounding may leave it below
             np.sqrt(change, out=change)
         else:
-            mean[...] = 0
             np.sqrt(square, out=change)
         change += self.eps
         np.divide(gradient, change, out=change)
-        np.multiply(old["velocity"], self.momentum, out=velocity)
-        velocity += change
-        np.multiply(velocity, -rate, out=change)
-        np.add(old["weights"], change, out=new["weights"])
+        if self.momentum:
+            change += self.momentum * old["velocity"]
+            new["velocity"][...] = change
+        np.multiply(change, -rate, out=weights)
+        weights += old["weights"]

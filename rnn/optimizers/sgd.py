@@ -1,12 +1,11 @@
 """Stochastic gradient descent with momentum (Polyak 1964), or Nesterov's (Sutskever et al. 2013).
 
-    b ← μ b + g,      θ ← θ − η b,      with Nesterov's    θ ← θ − η (g + μ b)
+b ← μ b + g,      θ ← θ − η b,      with Nesterov's    θ ← θ − η (g + μ b)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -32,20 +31,25 @@ class SGD(Optimizer):
     nesterov: bool = False
     weight_decay: float = 0.0
 
-    memory: ClassVar[tuple[str, ...]] = ("velocity",)
-
     def __post_init__(self) -> None:
         fraction("momentum", self.momentum), not_negative("weight_decay", self.weight_decay)
         if flag("nesterov", self.nesterov) and not self.momentum:
             raise DataError("nesterov=True needs momentum above 0, such as 0.9")
 
+    @property
+    def memory(self) -> tuple[str, ...]:
+        """What it remembers."""
+        return ("velocity",) if self.momentum else ()
+
     def move(self, old, gradient, rate, count, new) -> None:
         """One update."""
         if self.weight_decay:
             gradient = gradient + self.weight_decay * old["weights"]
-        velocity, weights = new["velocity"], new["weights"]
-        np.multiply(old["velocity"], self.momentum, out=velocity)
-        velocity += gradient
-        change = gradient + self.momentum * velocity if self.nesterov else velocity
+        change, weights = gradient, new["weights"]
+        if self.momentum:
+            velocity = new["velocity"]
+            np.multiply(old["velocity"], self.momentum, out=velocity)
+            velocity += gradient
+            change = gradient + self.momentum * velocity if self.nesterov else velocity
         np.multiply(change, -rate, out=weights)
         weights += old["weights"]

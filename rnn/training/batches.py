@@ -62,6 +62,10 @@ class Batches:
             found += [order[k : k + self.size] for k in range(0, len(order), self.size)]
         return [found[k] for k in rng.permutation(len(found))] if self.shuffle else found
 
+    def all(self) -> list[Data]:
+        """The batches of the first epoch."""
+        return [self.part(rows) for rows in self.rows(0)]
+
     def part(self, rows: np.ndarray) -> Data:
         """A batch, padded to the length of its group."""
         if self.size is None:

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,12 +66,12 @@ class Checkpoint:
             )
         try:
             place = json.loads(header["place"], parse_constant=files.no_constant)
-            course = {name: tuple(arrays[name].tolist()) for name in COURSE}
+            course: dict[str, Any] = {name: tuple(arrays[name].tolist()) for name in COURSE}
+            course |= {name: int(place[name]) for name in PLACE}
             found = State(
                 {name: self._like(array, arrays[f"state.{name}"]) for name, array in fresh.arrays.items()},
                 self._like(fresh.best_weights, arrays["best_weights"]),
                 best=float(arrays["best"][0]),
-                **{name: int(place[name]) for name in PLACE},
                 **course,
             )
         except (ValueError, TypeError, KeyError, IndexError) as problem:

@@ -88,3 +88,36 @@ class Data:
         aside = min(max(1, round(share * n)), n - 1)
         order = rng.permutation(n)
         return self.part(np.sort(order[aside:])), self.part(np.sort(order[:aside]))
+
+
+def with_validation(net: Network, data: Data, validation, seed: int) -> tuple[Data, Data | None]:
+    """(what is trained on, what is tried out) of a share or of data that are given."""
+    if validation is None:
+        return data, None
+    if isinstance(validation, float):
+        if not 0 < validation < 1:
+            raise DataError(f"validation must be a share between 0 and 1, got {validation}")
+        return data.split(validation, np.random.default_rng([seed, 2]))
+    given: Any = validation
+    if not _is_data(given):
+        raise DataError(
+            "validation must be a share such as 0.2, or (x, loss), or (x, loss, {'lengths': …}), got "
+            f"{type(validation).__name__}"
+        )
+    x, loss, *extra = given
+    if type(loss) is not type(data.loss) or loss.key != data.loss.key:
+        raise DataError(
+            "the validation data's loss must be of the same kind as the training data's, with the same "
+            "reduction and a readout of the same shape"
+        )
+    return data, Data.of(net, x, loss, extra[0] if extra else {})
+
+
+def _is_data(given) -> bool:
+    """(x, loss) or (x, loss, {…})."""
+    return (
+        isinstance(given, tuple)
+        and len(given) in (2, 3)
+        and isinstance(given[1], OutputLoss)
+        and (len(given) == 2 or isinstance(given[2], dict))
+    )

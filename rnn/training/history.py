@@ -8,6 +8,8 @@ import numpy as np
 
 from rnn.networks import Network
 
+STOPPED = "stopped by a callback"
+
 
 @dataclass
 class History:
@@ -49,6 +51,11 @@ class History:
     converged: bool = False
     reason: str = ""
     seconds: float = 0.0
+
+    @property
+    def fell_short(self) -> bool:
+        """It ended by itself, and not because the tolerance was met."""
+        return not self.converged and self.reason not in ("interrupted", STOPPED)
 
     def __repr__(self) -> str:
         watched = self.validation or self.losses

@@ -6,16 +6,17 @@ batch, and note is taken of the epoch as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from rnn.learning_rates import LearningRate
-from rnn.optimizers import Optimizer, Outcome, clip_by_norm, clip_by_value
+from rnn.optimizers import Optimizer, Outcome
 from rnn.training.batches import Batches
 from rnn.training.data import Data
+from rnn.training.history import STOPPED
 from rnn.training.objective import Objective
+from rnn.training.settings import Settings
 from rnn.training.state import State
 from rnn.training.watch import Watch
 
@@ -28,17 +29,13 @@ class Loop:
     Parameters
     ----------
     objective : Objective
-    optimizer : Optimizer
-    lr : LearningRate
+    settings : Settings
+        With a first-order optimiser.
     batches : Batches
-    n_iter : int
-    watch : Watch
-        Fresh; it is told what ``state`` has gone through.
     state : State
         Where to begin, or to go on.
     validation : list of Data
         Batches of what is tried out after each epoch.
-    clip_norm, clip_value : float or None
     noted : callable
         Told the state and whether it is the best so far, after every epoch; True stops.
     stepped : callable
@@ -52,22 +49,17 @@ class Loop:
     def __init__(
         self,
         objective: Objective,
-        optimizer: Optimizer,
-        lr: LearningRate,
+        settings: Settings,
         batches: Batches,
-        n_iter: int,
-        watch: Watch,
         state: State,
-        validation: Sequence[Data] = (),
-        clip_norm: float | None = None,
-        clip_value: float | None = None,
-        noted: Noted = lambda *_: False,
-        stepped: Callable[[State], None] = lambda _: None,
+        validation: list[Data],
+        noted: Noted,
+        stepped: Callable[[State], None],
     ):
-        self.objective, self.optimizer, self.batches, self.n_iter = objective, optimizer, batches, n_iter
-        self.lr, self.watch, self.state, self.validation = lr, watch, state, list(validation)
-        self.clip_norm, self.clip_value = clip_norm, clip_value
-        self.noted, self.stepped, self._stopped = noted, stepped, False
+        self.objective, self.settings, self.batches, self.state = objective, settings, batches, state
+        self.validation, self.noted, self.stepped = validation, noted, stepped
+        self.lr, self.watch = settings.rate, Watch(settings.tol, settings.patience)
+        self._stopped = False
         self._spare = {name: np.empty_like(array) for name, array in state.arrays.items()}
         for loss in state.watched:
             self._tell(loss)
@@ -91,11 +83,11 @@ class Loop:
     def outcome(self) -> Outcome | None:
         """Why to stop here, or None."""
         if self._stopped:
-            return Outcome(False, "stopped by a callback")
+            return Outcome(False, STOPPED)
         if self.watch.over:
             return Outcome(True, "converged")
-        if len(self.state.losses) >= self.n_iter + self.whole:
-            return Outcome(False, f"{self.n_iter} iterations")
+        if len(self.state.losses) >= self.settings.n_iter + self.whole:
+            return Outcome(False, f"{self.settings.n_iter} iterations")
         return None
 
     def _iteration(self) -> None:
@@ -131,12 +123,9 @@ class Loop:
         return self.lr.at(self.state.epoch + self.state.batch / len(self.batches))
 
     def _step(self, gradient: np.ndarray, **place) -> None:
-        if self.clip_value is not None:
-            gradient = clip_by_value(gradient, self.clip_value)
-        if self.clip_norm is not None:
-            gradient = clip_by_norm(gradient, self.clip_norm)
-        state, spare = self.state, self._spare
-        self.optimizer.step(state.arrays, gradient, self.rate(), state.updates + 1, spare)
+        state, spare, method = self.state, self._spare, self.settings.method
+        assert isinstance(method, Optimizer)
+        method.step(state.arrays, self.settings.clipped(gradient), self.rate(), state.updates + 1, spare)
         self.state = replace(state, arrays=spare, updates=state.updates + 1, **place)
         self._spare = state.arrays
         self.stepped(self.state)
@@ -153,9 +142,7 @@ class Loop:
         if better:
             best = {"best": watched, "best_epoch": len(rates) - 1, "best_weights": state.weights.copy()}
             place |= best
-        self.state = replace(
-            state, losses=(*state.losses, loss), validation=tried, rates=rates, **place
-        )
+        self.state = replace(state, losses=(*state.losses, loss), validation=tried, rates=rates, **place)
         self._tell(watched)
         self._stopped = bool(self.noted(self.state, better))
 

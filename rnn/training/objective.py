@@ -45,7 +45,7 @@ class Objective:
         graph = self._graphs.get(call.key)
         if graph is None:
             graph = self._graphs[call.key] = self.net.build(call)
-            graph.plan().eager = True
+            graph.plan().start_compiled()
         return graph
 
     def _problem(self, theta: np.ndarray, data: Data, rng: np.random.Generator | None):
@@ -54,9 +54,7 @@ class Objective:
         weights = self.vector.views(theta.astype(self.net.dtype, copy=False))
         return call, self._graph(call), {**weights, **call.arrays}
 
-    def __call__(
-        self, theta: np.ndarray, data: Data, rng: np.random.Generator | None = None
-    ) -> Evaluation:
+    def __call__(self, theta: np.ndarray, data: Data, rng: np.random.Generator | None = None) -> Evaluation:
         """Loss and gradient; ``rng`` draws what is dropped out.
 
         Raises

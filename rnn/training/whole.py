@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from rnn.optimizers import LBFGS, Outcome
 from rnn.training.data import Data
+from rnn.training.history import STOPPED
+from rnn.training.loop import Noted
 from rnn.training.objective import Objective
+from rnn.training.settings import Settings
 from rnn.training.state import State
 from rnn.training.watch import Watch
 
@@ -19,34 +21,33 @@ class Whole:
 
     Parameters
     ----------
-    objective, watch, state, validation, noted
-        As for :class:`~rnn.training.loop.Loop`. The watch decides only where there are validation data; else
-        the tolerance is that of an iteration.
-    optimizer : LBFGS
+    objective, settings, state, validation, noted
+        As for :class:`~rnn.training.loop.Loop`. Where there are validation data, it is their loss that
+        decides; else the tolerance is that of an iteration.
     data : Data
-    n_iter, tol
     """
 
     def __init__(
         self,
         objective: Objective,
-        optimizer: LBFGS,
+        settings: Settings,
         data: Data,
-        n_iter: int,
-        tol: float | None,
-        watch: Watch,
         state: State,
         validation: list[Data],
-        noted: Callable[[State, bool], bool],
+        noted: Noted,
     ):
-        self.objective, self.optimizer, self.data, self.n_iter = objective, optimizer, data, n_iter
-        self.tol, self.watch, self.state, self.validation, self.noted = tol, watch, state, validation, noted
+        self.objective, self.settings, self.data, self.state = objective, settings, data, state
+        self.validation, self.noted = validation, noted
+        self.watch = Watch(settings.tol, settings.patience)
 
     def run(self) -> Outcome:
         """Iterations until one of the reasons to stop."""
-        tol = None if self.validation else self.tol
+        method = self.settings.method
+        assert isinstance(method, LBFGS)
+        tol = None if self.validation else self.settings.tol
         start = self.state.weights.astype(np.float64)
-        return self.optimizer.minimize(self._evaluate, start, self.n_iter, tol, self._record)
+        outcome = method.minimize(self._evaluate, start, self.settings.n_iter, tol, self._record)
+        return Outcome(True, "converged") if outcome.reason == "converged" else outcome
 
     def _evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         found = self.objective(theta, self.data)
@@ -76,7 +77,7 @@ class Whole:
         self.watch.told(watched)
         better = watched < best if self.validation else self.state.best_epoch == len(losses) - 1
         if self.noted(self.state, better):
-            return "stopped by a callback"
+            return STOPPED
         if self.validation and self.watch.over:
             return "converged"
         return None
