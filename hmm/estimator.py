@@ -4,6 +4,8 @@ and interrupted, the columns it was fitted to, and a file to be kept in."""
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from hmm.monitor import ConvergenceMonitor, log
 from msgpass.errors import ConvergenceWarning
 
 
-class Estimator(BaseEstimator):
+class Estimator(BaseEstimator, ABC):
     """Base of all estimators; ``n_iter``, ``tol`` and ``verbose`` are among their settings."""
 
     n_iter: int
@@ -39,22 +41,14 @@ class Estimator(BaseEstimator):
 
         save(self, path)
 
+    @abstractmethod
     def check_complete(self) -> None:
         """Raise unless settings and parameters are all there and go together."""
-        raise NotImplementedError
-
-    def untouched(self) -> list[str]:
-        """Parameters, without their "_", that a fit neither starts anew nor moves."""
-        raise NotImplementedError
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-    def _store(self, found) -> None:
-        """Keep what a fit has found as attributes."""
-        raise NotImplementedError
 
     def _fresh_monitor(self) -> ConvergenceMonitor:
         if self.__dict__.get("_own_monitor"):
@@ -72,12 +66,12 @@ class Estimator(BaseEstimator):
             self.__dict__.pop("feature_names_in_", None)
         self.__dict__.pop("_running_", None)
 
-    def _concluded(self, fitting, kept: Any = None):
-        """Run a fit to its end, or to an interrupt."""
+    def _concluded(self, fitting, store: Callable, kept: Any = None):
+        """Run a fit to its end, or to an interrupt; ``store`` keeps what it has found so far."""
         monitor = fitting.monitor
         try:
             for best in fitting:
-                self._store(best)
+                store(best)
         except KeyboardInterrupt:
             fitting.settle()
             if kept is not None:

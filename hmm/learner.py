@@ -82,7 +82,7 @@ class Learner(Core):
             kept,
         )
         self._seen(width, names)
-        return self._concluded(fitting, kept)
+        return self._concluded(fitting, self._store, kept)
 
     def partial_fit(
         self,
@@ -180,7 +180,7 @@ class Learner(Core):
         """
         fitting, kept, source = by_batches.begun(self, batches, checkpoint)
         self._seen(source.width, source.names)
-        return self._concluded(fitting, kept)
+        return self._concluded(fitting, self._store, kept)
 
     def _fitting(
         self,

@@ -94,7 +94,13 @@ class Stack:
             if drop in observed:
                 whole = below
                 below = graph.sequence(f"dropped_l{layer}", layout.steps, shape=whole.shape)
-                graph.factor(DROP, whole[:], graph.observe(drop, observed[drop])[:], out=below[:], name=drop)
+                graph.factor(
+                    DROP,
+                    whole[:],
+                    graph.observe(drop, observed[drop])[:],
+                    out=below[:],
+                    name=f"drop_l{layer}",
+                )
         return graph, below
 
     def _direction(self, graph, parameters, layout, observed, suffix, below, mask, gates) -> Sequence:

@@ -84,7 +84,7 @@ class Learner(Core):
         kept = None if checkpoint is None else Checkpoint(checkpoint, self, self._digest(series), _space)
         fitting = self._fitting(series, kept)
         self._seen(width, names)
-        return self._concluded(fitting, kept)
+        return self._concluded(fitting, self._store, kept)
 
     def _digest(self, series: Series) -> str:
         """Of the data, the settings and what is held."""

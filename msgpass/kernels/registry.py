@@ -1,12 +1,10 @@
 """Compiled sweeps by the name that ``Step(kernel=…)`` takes.
 
-A sweep is ``make(plan, block number, block, values)`` → an object with ``forward()`` and ``backward(store,
-later)``, or None while the reference is quicker. The plan verifies lags before a kernel is asked; a kernel
-also verifies on one
-random input
-that the step's own function is what it computes, so that a wrong name is an error and never a wrong number. A
-new compiled
-recurrence is a new file and a line here.
+A name stands for a `Formula` (`msgpass.sweeps.recurrence_formula`) in the ``FORMULAS`` of its module; the
+sweep around it, `msgpass.sweeps.compiled_recurrence`, is the same for all. The plan verifies lags before a
+kernel is asked; the sweep also verifies on random inputs that the step's own function is what the kernel
+computes, so that a wrong name is an error and never a wrong number. A new compiled recurrence is a new file
+and a line here.
 """
 
 from __future__ import annotations
@@ -19,9 +17,12 @@ RECURRENCES = {
 }
 
 
-def recurrence_sweep(plan, k: int, block, values):
-    """The compiled sweep of a recurrence, or None for the reference."""
-    names = {f.potential.kernel for f in block.families}
-    if len(block.families) != 1 or None in names:
+def recurrence_sweep(plan, k: int, block, values, keep: bool = True):
+    """The compiled sweep of a recurrence, or None for the reference; with ``keep`` false nobody will ask for
+    messages backward.
+    """
+    if len(block.families) != 1 or block.families[0].potential.kernel is None:
         return None
-    return import_module(RECURRENCES[names.pop()]).make(plan, k, block, values)
+    kernel = block.families[0].potential.kernel
+    formula = import_module(RECURRENCES[kernel]).FORMULAS[kernel]
+    return import_module("msgpass.sweeps.compiled_recurrence").make(formula, plan, k, block, values, keep)

@@ -12,18 +12,20 @@ Smoothing, 2nd ed. 2023, §9; Arasaratnam & Haykin 2009.)
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from msgpass.errors import NumericalError
 from msgpass.linearisation.base import Affine, Linearisation
 
 
-class SigmaPoints(Linearisation):
+class SigmaPoints(Linearisation, ABC):
     """Base of the rules that only choose points; they implement ``points(n)`` → ξ (S, n), w (S,), v (S,)."""
 
+    @abstractmethod
     def points(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Unit points, weights of the mean, weights of the covariance."""
-        raise NotImplementedError
 
     def linearise(self, f, mean, cov) -> Affine:
         """See :mod:`msgpass.linearisation.base`."""

@@ -100,7 +100,7 @@ class Execution:
         from msgpass.kernels.registry import recurrence_sweep
 
         made = (
-            recurrence_sweep(self.plan, k, block, self.values)
+            recurrence_sweep(self.plan, k, block, self.values, self.schedule.backward)
             if not self.schedule.windowed and self.tangent_algebra is None
             else None
         )
@@ -246,10 +246,11 @@ class Execution:
                 value = self.values[name]
                 real_valued = value.dtype.kind == "f"
                 gone = np.isnan(value) if real_valued else value < 0
-                row = int(np.argmax(gone.reshape(len(value), -1).any(axis=1))) if value.ndim else 0
+                place = tuple(int(i) for i in np.unravel_index(int(np.argmax(gone)), gone.shape))
+                where = f"row {place[0]}" if len(place) == 1 else f"index {place}" if place else "its value"
                 mark = "NaN" if real_valued else "−1"
                 raise DataError(
-                    f"step {family.name!r} reads {name!r}, which is missing ({mark}) at row {row}: a step "
+                    f"step {family.name!r} reads {name!r}, which is missing ({mark}) at {where}: a step "
                     "cannot integrate a missing input out. Fill it in, or give the step a mask as a second "
                     "input (targets of a Loss may be missing)"
                 )

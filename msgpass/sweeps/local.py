@@ -178,21 +178,37 @@ def jvp_one(family: Family, inputs, tangents) -> tuple[np.ndarray, ...]:
     return as_tuple(autograd_jvp(step.f, inputs, kept)[1], family)
 
 
-def check_finite(name: str, array: np.ndarray, family: Family, clock) -> None:
-    """No NaN leaves silently: name the variable and the first step."""
+def check_finite(name: str, array: np.ndarray, family: Family, clock, direction: int = 1) -> None:
+    """No NaN leaves silently: name the variable and the step where it is met first, in the sweep's order."""
     if np.isfinite(array).all():
         return
     where = ""
     if clock is not None:
-        row = int(np.argmax(~np.isfinite(array.reshape(len(array), -1)).all(axis=1)))
-        sequence = int(np.searchsorted(clock.offsets, row, side="right")) - 1
-        where = f" at step {row - int(clock.offsets[sequence])}" + (
-            f" of sequence {sequence}" if clock.ragged else ""
-        )
+        _, step, sequence = first_broken(array, clock, direction)
+        where = f" at step {step}" + (f" of sequence {sequence}" if clock.ragged else "")
     raise NumericalError(
         f"{name!r} became NaN or infinite{where}, computed by {family.name!r}; missing inputs "
         "(NaN) must be filled in before a step reads them, and parameters kept in range"
     )
+
+
+def first_broken(array: np.ndarray, clock, direction: int) -> tuple[int, int, int]:
+    """(steps swept before, step, sequence) of the first row that is not finite; there must be one."""
+    rows = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+    sequences = np.searchsorted(clock.offsets, rows, side="right") - 1
+    steps = rows - np.asarray(clock.offsets)[sequences]
+    swept = steps if direction > 0 else np.asarray(clock.lengths)[sequences] - 1 - steps
+    k = int(np.argmin(swept))
+    return int(swept[k]), int(steps[k]), int(sequences[k])
+
+
+def check_states(block, values) -> None:
+    """Of all states of a recurrence, name the one that stops being finite first."""
+    computed = [(out.name, f) for f in block.families for out in f.outs]
+    broken = [(name, f) for name, f in computed if not np.isfinite(values[name]).all()]
+    if broken:
+        first = min(broken, key=lambda nf: first_broken(values[nf[0]], nf[1].clock, block.direction)[0])
+        check_finite(first[0], values[first[0]], first[1], first[1].clock, block.direction)
 
 
 def guarded(family: Family, function, args):

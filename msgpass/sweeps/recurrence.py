@@ -19,7 +19,7 @@ from msgpass.sweeps.local import (
     as_tuple,
     call_many,
     call_one,
-    check_finite,
+    check_states,
     jacobians,
     jvp_one,
     vjp_many,
@@ -62,9 +62,7 @@ class Sweep:
         for t in time_range(self.block):
             for family in self.block.families:
                 self.step(family, t)
-        for name in self.block.nodes:
-            family = next(f for f in self.block.families if any(o.name == name for o in f.outs))
-            check_finite(name, self.values[name], family, family.clock)
+        check_states(self.block, self.values)
 
     @property
     def dtype(self):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from msgpass import Checkpointed, Tangent, Truncated, run
 from msgpass.errors import UnsupportedError
-from msgpass.sweeps import elman
+from msgpass.sweeps import compiled_recurrence
 from rnn import RNN, CrossEntropy, Linear, SquaredError, bptt
 from tests.oracles import along, finite_difference
 from tests.rnn.loops import problems
@@ -96,7 +96,7 @@ def test_compiled_and_reference_sweeps_agree(problem):
     found = []
     for patience in (np.inf, 0.0):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(elman, "PATIENCE", patience)
+            patch.setattr(compiled_recurrence, "PATIENCE", patience)
             found.append(run(net.graph(x, loss, h0)))
     reference, compiled = found
     assert compiled.total == pytest.approx(reference.total, rel=1e-12)

@@ -157,7 +157,7 @@ class SwitchingLearner(Estimator):
             )
         fitting = self._fitting(series)
         self._seen(series.y.shape[1], names)
-        return self._concluded(fitting)
+        return self._concluded(fitting, self._store)
 
     def _fitting(self, series: Series) -> ApproximateFitting:
         from hmm.state_space.switching.starting import starting_space

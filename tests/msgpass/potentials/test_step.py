@@ -155,7 +155,7 @@ def computed(step=None, loss=None, x=None):
         (
             lambda: computed(x=[[1.0, 1], [np.nan, 1], [1, 1]]),
             DataError,
-            r"'x', which is missing \(NaN\) at row 1",
+            r"'x', which is missing \(NaN\) at index \(1, 0\)",
         ),
         (lambda: computed(loss=Loss(lambda h: 3.0)), ShapeError, "'cost' must return"),
         (lambda: computed(loss=Loss(lambda h: (0.0, (None, None)))), ShapeError, "2 gradients for 1 inputs"),
@@ -191,7 +191,7 @@ def test_tangent_wants_a_jvp_where_a_vjp_is_given():
 @pytest.mark.parametrize("kernel", [None, "tanh"])
 def test_tasks_carry_one_cotangent_each(monkeypatch, kernel, schedule):
     """Each task's messages are those of the graph with its losses alone."""
-    monkeypatch.setattr("msgpass.sweeps.elman.PATIENCE", 0.0)
+    monkeypatch.setattr("msgpass.sweeps.compiled_recurrence.PATIENCE", 0.0)
 
     def graph(*tasks):
         rng, g = np.random.default_rng(2), FactorGraph()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from msgpass import Checkpointed, FactorGraph, ForwardOnly, Loss, Step, Tangent, Truncated, run
 from msgpass.errors import UnsupportedError
-from msgpass.sweeps import elman
+from msgpass.sweeps import compiled_recurrence
 from msgpass.sweeps.recurrence import Sweep
 from tests.msgpass.table_models import seeds
 
@@ -18,7 +18,7 @@ ACTIVATIONS = {"tanh": np.tanh, "relu": lambda a: np.maximum(a, 0)}
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """The compiled sweep from the first run on."""
-    monkeypatch.setattr(elman, "PATIENCE", 0.0)
+    monkeypatch.setattr(compiled_recurrence, "PATIENCE", 0.0)
 
 
 def network(rng, kernel, compiled, lengths, batch, biases, backwards, own_starts, dtype):
