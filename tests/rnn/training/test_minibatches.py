@@ -148,7 +148,7 @@ def test_a_callback_that_fails_leaves_the_best_weights():
 
 
 def test_nan_is_named_where_it_appears():
-    net, x, loss, _ = batch()
+    _, x, loss, _ = batch()
     grown = RNN(2, 4, nonlinearity="relu", random_state=0)
     with pytest.raises(NumericalError, match=r"epoch \d+, batch \d+ \(update \d+\) of sgd; .*clip_norm"):
         fit(grown, 1e3 * x, loss, "sgd", n_iter=50, lr=1e6, batch_size=4)
@@ -158,7 +158,7 @@ def test_nan_is_named_where_it_appears():
 def test_a_gradient_is_named():
     net, x, loss, _ = batch()
     loss.readout.load_state_dict({"weight": np.full((1, 4), 1e200), "bias": np.zeros(1)})
-    with pytest.raises(NumericalError, match=r"(gradient of|loss|weight).* became .*iteration 0 of adam"):
+    with pytest.raises(NumericalError, match=r"∂total/∂weight_ih_l0 is NaN .*iteration 0 of adam"):
         fit(net, x, loss, "adam", n_iter=5)
 
 

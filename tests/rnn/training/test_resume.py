@@ -23,6 +23,7 @@ CASES = {
     "plateau": ({"n_iter": 6, "lr": Warmup(Plateau(0.3, 0.5, 1), 2), "validation": 0.3}, {}),
     "single": ({"n_iter": 3, "batch_size": 5}, {"dtype": "float32"}),
     "stops": ({"n_iter": 30, "lr": Constant(0.5), "tol": 0.1, "patience": 2}, {}),
+    "long": ({"n_iter": 12}, {"n": 2, "steps": 150}),  # long enough for compiled sweeps
     "lstm": ({"n_iter": 3, "batch_size": 5}, {"kind": LSTM}),
 }
 
