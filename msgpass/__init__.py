@@ -10,6 +10,7 @@ from msgpass import identities, second_order
 from msgpass.algebra import Adjoint, AssumedDensity, Gaussian, MaxProduct, SumProduct, Tangent
 from msgpass.compare import compare
 from msgpass.errors import MessagePassingError
+from msgpass.gradient_check import check_gradients
 from msgpass.graph import FactorGraph
 from msgpass.messages import Messages
 from msgpass.potentials import Loss, Quadratic, Step, Table
@@ -38,6 +39,7 @@ __all__ = [
     "Table",
     "Tangent",
     "Truncated",
+    "check_gradients",
     "compare",
     "identities",
     "run",

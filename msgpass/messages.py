@@ -68,6 +68,7 @@ def _task(execution, name: str) -> TaskMessages:
     x = readings.full(execution)
     store, blocks = x.stores[name][0], x.plan.blocks
     total = sum(v for k, (v, _) in x.losses.items() if blocks[k].families[0].potential.task == name)
+    total += sum(sign * run.total for k in x.runs if x.task_of(k) == name for run, sign in x.shares(k))
     gradient: dict = {n: store.complete(n) for n in readings.real_names(x)}
     if x.second is not None:
         total = x.second.of_task_total(name, total)

@@ -6,7 +6,8 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
 from rnn.bptt import bptt, curvature
-from rnn.losses import CrossEntropy, SquaredError
+from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
+from rnn.memory import Memory
 from rnn.networks import GRU, LSTM, RNN
 from rnn.readout import Linear
 from rnn.training import History, Report, fit
@@ -15,10 +16,15 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "BinaryCrossEntropy",
     "CrossEntropy",
+    "GaussianNLL",
     "History",
     "Linear",
+    "Memory",
+    "PoissonNLL",
     "Report",
+    "Several",
     "SquaredError",
     "bptt",
     "curvature",

@@ -7,8 +7,9 @@ are one vector longer, as rows a power of two apart would share a few sets of th
 """
 
 from msgpass.kernels.product import TILE_ROWS, Rows, Term, add_outer_products, product
+from msgpass.kernels.recurrent_rows import add_rows, copy_rows, to_groups, to_panels
 from msgpass.kernels.runtime import jit
-from msgpass.kernels.simd import fma, load, maximum, negative, select, splat_like, store, store_eights, vtanh
+from msgpass.kernels.simd import fma, load, maximum, negative, select, splat_like, store, vtanh
 
 
 @jit
@@ -27,7 +28,7 @@ def run_forward(
     if at_once:
         projection = Term(x, 0, inputs, inputs, w_ih)
         product(Rows(bias, 0, 0), projection, no_term, Rows(h, 0, units), steps * batch, units, lanes)
-    _copy_rows(h0, begin * units, units, state, 0, stride, rows, units, lanes)
+    copy_rows(h0, begin * units, units, state, 0, stride, rows, units, lanes)
     recurrent, result = Term(state, 0, stride, hidden, w_hh), Rows(z, 0, stride)
     for k in range(steps):
         row = (steps - 1 - k if reverse else k) * batch + begin
@@ -74,19 +75,19 @@ def run_backward(
                 later = Term(recent, 0 if k == stop - 1 else now + block, stride, hidden, w_hh)
                 product(no_start, later, no_term, Rows(recent, now, stride), rows, units, lanes)
             _differentiate(cotangent, h, row * units, recent, now, stride, rows, units, lanes, tanh)
-            _to_groups(recent, now, stride, rows, units, groups, 8 * p, group_stride, lanes)
+            to_groups(recent, now, stride, rows, units, groups, 8 * p, group_stride, lanes)
             if keep:
-                _copy_rows(recent, now, stride, dz, row * units, units, rows, units, lanes)
-            _to_panels(x, row * inputs, rows, inputs, panels, p, count, lanes)
+                copy_rows(recent, now, stride, dz, row * units, units, rows, units, lanes)
+            to_panels(x, row * inputs, rows, inputs, panels, p, count, lanes)
             if k == 0:
-                _to_panels(h0, begin * units, rows, units, states, p, count, lanes)
+                to_panels(h0, begin * units, rows, units, states, p, count, lanes)
             else:
                 before = row + batch if reverse else row - batch
-                _to_panels(h, before * units, rows, units, states, p, count, lanes)
+                to_panels(h, before * units, rows, units, states, p, count, lanes)
         add_outer_products(groups, group_stride, units, panels, count, dw_ih, columns, lanes)
         add_outer_products(groups, group_stride, units, states, count, dw_hh, units, lanes)
-        _add_rows(recent, block, stride, count, dbias, units, lanes)
-        _copy_rows(recent, block, stride, recent, 0, stride, rows, units, lanes)
+        add_rows(recent, block, stride, count, dbias, units, lanes)
+        copy_rows(recent, block, stride, recent, 0, stride, rows, units, lanes)
         stop = start
     first = Term(recent, 0, stride, hidden, w_hh)
     product(no_start, first, no_term, Rows(dh0, begin * units, units), rows, units, lanes)
@@ -123,60 +124,3 @@ def _differentiate(cotangent, h, i, dz, j, stride, rows, units, lanes, tanh):
                 zero = splat_like(value, 0.0)
                 adjoint = select(value > zero, adjoint, zero)
             store(dz, j + r * stride + n, adjoint)
-
-
-@jit(forceinline=True)
-def _copy_rows(source, i, source_stride, target, j, target_stride, rows, units, lanes):
-    """Copy rows of ``units`` numbers."""
-    for r in range(rows):
-        for n in range(0, units, lanes):
-            store(target, j + r * target_stride + n, load(source, i + r * source_stride + n))
-
-
-@jit(forceinline=True)
-def _to_groups(source, i, stride, rows, units, groups, j, group_stride, lanes):
-    """Lay out rows as the left factor of `add_outer_products`, from place ``j`` of each group on."""
-    for r in range(rows):
-        for n in range(0, units, lanes):
-            value = load(source, i + r * stride + n)
-            store_eights(groups, j + 8 * r + (n // 8) * group_stride, group_stride, value)
-
-
-@jit(forceinline=True)
-def _to_panels(source, i, rows, columns, panels, p, count, lanes):
-    """Lay out rows, ``columns`` long, as rows p, p + 1, … of panels of ``count`` rows: a packed right
-    factor."""
-    width = 2 * lanes
-    rest = columns % width
-    tail = rest % lanes
-    for r in range(rows):
-        a, b = i + r * columns, (p + r) * width
-        for _ in range(columns // width):
-            store(panels, b, load(source, a))
-            store(panels, b + lanes, load(source, a + lanes))
-            a += width
-            b += count * width
-        if 0 < rest <= lanes:
-            b -= (p + r) * lanes  # the last panel is narrow
-        if rest >= lanes:
-            store(panels, b, load(source, a))
-            a += lanes
-            b += lanes
-        if tail:
-            for q in range(tail):
-                panels[b + q] = source[a + q]
-            for q in range(tail, lanes):
-                panels[b + q] = 0
-
-
-@jit(forceinline=True)
-def _add_rows(source, i, stride, count, total, units, lanes):
-    """``total[n] += Σ_p source[p, n]``: the bias's gradient."""
-    for n in range(0, units, lanes):
-        even, odd = load(total, n), splat_like(load(total, n), 0.0)
-        for p in range(0, count - 1, 2):
-            even = even + load(source, i + p * stride + n)
-            odd = odd + load(source, i + (p + 1) * stride + n)
-        if count % 2:
-            even = even + load(source, i + (count - 1) * stride + n)
-        store(total, n, even + odd)

@@ -14,6 +14,8 @@ from importlib import import_module
 RECURRENCES = {
     "tanh": "msgpass.sweeps.elman",
     "relu": "msgpass.sweeps.elman",
+    "gru": "msgpass.sweeps.gru",
+    "lstm": "msgpass.sweeps.lstm",
 }
 
 

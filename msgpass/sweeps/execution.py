@@ -30,6 +30,7 @@ from msgpass.plan import (
     noisy,
 )
 from msgpass.sweeps import real
+from msgpass.sweeps.known_path import KnownPath
 from msgpass.sweeps.plain_chain import PlainTables, Recipe
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
@@ -90,10 +91,27 @@ class Execution:
                 self.losses[k] = real.evaluate_loss(block, self.values)
             else:
                 self.runs[k] = self.component(k, block, self.clamp)
-                conditions = self.plan.graph.conditions
-                labels = {n: conditions[n] for n in block.nodes if n in conditions} if conditions else None
+                labels = self.labels(block)
                 if labels:
-                    self.clamped[k] = self.component(k, block, {**self.clamp, **labels})
+                    self.clamped[k] = self.clamped_component(k, block, labels)
+
+    def labels(self, block) -> dict[str, np.ndarray]:
+        """Labels of a component's variables in this run."""
+        graph = self.plan.graph
+        if not graph.conditions:
+            return {}
+        return {
+            n: self.values[graph.labels[n]] if n in graph.labels else graph.conditions[n]
+            for n in block.nodes
+            if n in graph.conditions
+        }
+
+    def clamped_component(self, k: int, block, labels):
+        """The component with its labels clamped; where a chain's are all known, its path is."""
+        run = self.runs[k]
+        if type(run) is ChainRun and not self.clamp and (labels[block.node.name] >= 0).all():
+            return KnownPath(run, labels[block.node.name], self.values)
+        return self.component(k, block, {**self.clamp, **labels})
 
     def make_sweep(self, k: int, block: Recurrence):
         """The compiled sweep where the step names one and it fits, the reference otherwise."""
@@ -281,7 +299,19 @@ class Execution:
     def tasks(self) -> list[str | None]:
         """Tasks of the losses (None: losses without one, and components)."""
         found = [self.plan.blocks[k].families[0].potential.task for k in self.losses]
-        return list(dict.fromkeys([*found, *([None] if self.runs else [])])) or [None]
+        return list(dict.fromkeys([*found, *map(self.task_of, self.runs)])) or [None]
+
+    def weight_of(self, k: int):
+        """Weight of a component, where it has one."""
+        weights = self.plan.graph.weights
+        return (
+            next((weights[n] for n in self.plan.blocks[k].nodes if n in weights), None) if weights else None
+        )
+
+    def task_of(self, k: int) -> str | None:
+        """Task of a component."""
+        weight = self.weight_of(k)
+        return None if weight is None else weight.task
 
     def backward(self) -> None:
         """Cotangents of every task against the order of the plan."""
@@ -332,15 +362,19 @@ class Execution:
         for k, (_, grads) in self.losses.items():
             if self.plan.blocks[k].families[0].potential.task == task:
                 real.backward_loss(self.plan.blocks[k], grads, store, later)
-        if task is None:
-            for k in self.runs:
+        for k in self.runs:
+            if self.task_of(k) == task:
                 self.component_parameters(k, store)
 
     def shares(self, k: int) -> list[tuple[Any, float]]:
-        """(run, sign) of what component k adds to the total: ±log Z, or log Z − log Z clamped to labels."""
+        """(run, factor) of what component k adds to the total: ±log Z, or log Z − log Z clamped to labels,
+        times its weight."""
+        weight, scale = self.weight_of(k), 1.0
+        if weight is not None and self.plan.real:
+            scale = weight.value if weight.observation is None else float(self.values[weight.observation])
         if k in self.clamped:
-            return [(self.runs[k], 1.0), (self.clamped[k], -1.0)]
-        return [(self.runs[k], self.log_sign)]
+            return [(self.runs[k], scale), (self.clamped[k], -scale)]
+        return [(self.runs[k], self.log_sign * scale)]
 
     def component_parameters(self, k: int, store: Store) -> None:
         """∂total/∂(parameters and real inputs) of a component."""
@@ -352,11 +386,11 @@ class Execution:
         block, made = self.plan.blocks[k], self.linearised.get(k, made)
         if isinstance(self.algebras[k], MaxProduct) and hasattr(made, "assign"):
             made.add_parameters(store, sign, made.assign())
-        elif block.gaussian and sign < 0:
+        elif block.gaussian and sign != 1:
             inner = Store(self.values)
             made.add_parameters(inner)
             for name, g in inner.items():
-                store[name] = store[name] - g
+                store[name] = store[name] + sign * g
         else:
             made.add_parameters(store, sign)
 

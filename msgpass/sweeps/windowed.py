@@ -39,8 +39,8 @@ def backward_windows(x, task, store: Store, later: Store) -> None:
             chosen = instances(block.families[0], first, end)
             if chosen is not None:
                 real.backward_loss(block, grads, own, own_later, chosen, shared=j == 0)
-        if task is None:
-            for k in x.runs:
+        for k in x.runs:
+            if x.task_of(k) == task:
                 _component_window(x, k, j, own)
         for k in range(len(x.plan.blocks) - 1, -1, -1):
             block = x.plan.blocks[k]

@@ -13,7 +13,12 @@ from rnn.cells.rules import plus, rules
 
 
 def compose(
-    first_half: Step, second_half: Step, states: int, roles: tuple[str, ...], late: tuple[str, ...]
+    first_half: Step,
+    second_half: Step,
+    states: int,
+    roles: tuple[str, ...],
+    late: tuple[str, ...],
+    kernel: str | None = None,
 ) -> Step:
     """``step(*states, x, *weights)`` of ``affine(*states, x, *early)`` and ``combine(z, *states, *late)``.
 
@@ -26,6 +31,8 @@ def compose(
         All weights in the order of the step's inputs.
     late : tuple of str
         Those that ``combine`` reads.
+    kernel : str, optional
+        The compiled sweep that computes the same.
     """
     affine, combine = rules(first_half), rules(second_half)
     head = states + 1
@@ -72,4 +79,4 @@ def compose(
         ]
         return gathered(inputs, at_affine, rest)
 
-    return Step(step, vjp=vjp, jvp=jvp, vectorized=True, hvp=hvp)
+    return Step(step, vjp=vjp, jvp=jvp, vectorized=True, kernel=kernel, hvp=hvp)

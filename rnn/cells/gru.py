@@ -102,6 +102,6 @@ def gru(bias: bool = True, layer_norm: bool = False) -> Cell:
         wide = {"weight_ih": (rows, inputs), "weight_hh": (rows, hidden)}
         return {role: wide.get(role, (rows,)) for role in names}
 
-    step = compose(affine, COMBINE, 1, names, ())
+    step = compose(affine, COMBINE, 1, names, (), None if layer_norm else "gru")
     step.f.__name__ = "gru_cell"
     return Cell(step, shapes, affine=affine, combine=COMBINE, gates=4)

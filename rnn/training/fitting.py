@@ -149,8 +149,7 @@ def fit(
     # All that does not fit has been refused by now, and no weight has changed.
     if seeds.weights is not None:
         net.reset(seeds.weights)
-        if loss.readout is not None:
-            loss.readout.reset(seeds.weights)
+        loss.reset(seeds.weights)
     history = Session(net, loss, trained, tried, settings, hooks, progress, kept).run()
     if history.fell_short and tol is not None:
         warnings.warn(

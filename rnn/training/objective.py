@@ -101,8 +101,7 @@ class Objective:
         """Give weights to the network and to a loss's readout."""
         weights = self.vector.copies(theta.astype(self.net.dtype, copy=False))
         self.net.load_state_dict({k: weights[k] for k in self.net.weights})
-        if loss.readout is not None:
-            loss.readout.load_state_dict({k: weights[f"readout.{k}"] for k in loss.readout.weights})
+        loss.load_weights(weights)
 
 
 def combined(losses: list[float], weights: list[float], reduction: str) -> float:

@@ -149,3 +149,31 @@ def test_compiling_is_said_once_and_only_if_needed(caplog):
     assert [r.getMessage() for r in caplog.records] == [
         "compiling a kernel of this test; this takes some seconds, once for each machine"
     ]
+
+
+def test_recycled_memory_comes_back_when_its_last_view_is_gone():
+    shape = (runtime.SMALLEST_RECYCLED // 8 + 24,)
+    first = runtime.recycled_empty(shape)
+    place, view = first.ctypes.data, first[5:]
+    del first
+    second = runtime.recycled_empty(shape)
+    assert not np.shares_memory(view, second)
+    del view
+    third = runtime.recycled_empty(shape)
+    assert third.ctypes.data == place
+    assert third.dtype == np.float64
+    assert third.flags.carray
+
+
+def test_the_pool_of_recycled_memory_is_bounded(monkeypatch):
+    size = runtime.SMALLEST_RECYCLED
+    monkeypatch.setattr(runtime, "MOST_KEPT", 3 * size)
+    pool = runtime._Pool()
+    monkeypatch.setattr(runtime, "_pool", pool)
+    arrays = [runtime.recycled_empty(size, np.uint8) for _ in range(5)]
+    del arrays
+    assert pool.kept == 3 * size
+    other = runtime.recycled_empty(2 * size, np.uint8)
+    del other
+    assert pool.kept == 2 * size
+    assert list(pool.arrays) == [2 * size]
