@@ -94,10 +94,10 @@ class OutputLoss(ABC):
     def observed(self, layout: Layout, width: int, dtype: np.dtype) -> Arrays:
         """Data of one call in the graph's axes, by name."""
 
-    def part(self, rows: np.ndarray, steps: int, batch_first: bool):
+    def part(self, rows: np.ndarray, steps: int, batch_first: bool) -> OutputLoss:
         """The same loss over some of the sequences, and over their first steps."""
-        found, data = copy(self), np.asarray(getattr(self, self.name))
-        setattr(found, self.name, data[rows, :steps] if batch_first else data[:steps, rows])
+        found = copy(self)
+        setattr(found, self.name, cut(getattr(self, self.name), rows, steps, batch_first))
         return found
 
     def observe(self, graph: FactorGraph, arrays: Arrays, width: int):
@@ -127,3 +127,9 @@ class OutputLoss(ABC):
             number = np.count_nonzero(observed) if np.ndim(observed) else observed
             arrays[self.named("count")] = np.array(number if number > 0 else 1, dtype)
         return arrays
+
+
+def cut(data, rows: np.ndarray, steps: int, batch_first: bool) -> np.ndarray:
+    """Data in the user's axes, of some sequences and their first steps."""
+    array = np.asarray(data)
+    return array[rows, :steps] if batch_first else array[:steps, rows]
