@@ -12,7 +12,7 @@ import numpy as np
 
 from msgpass.errors import DataError
 
-DTYPES = ("F64", "F32", "I64", "I32", "I16", "I8", "U8", "BOOL")
+DTYPES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U8", "BOOL")
 
 
 def write(path, arrays: dict[str, np.ndarray], header: dict[str, str]) -> None:
@@ -68,6 +68,10 @@ def unpack(content: bytes, path) -> tuple[dict[str, str], dict[str, np.ndarray]]
         raise DataError(f"{path} is not a safetensors file, or it is damaged: {problem}") from None
     arrays = {}
     for name, entry in found:
+        if entry["dtype"] == "BF16":  # the upper half of a single
+            half = np.frombuffer(bytes(entry["data"]), "<u2").astype(np.uint32) << 16
+            arrays[name] = half.view(np.float32).reshape(entry["shape"])
+            continue
         if entry["dtype"] not in DTYPES:
             raise DataError(
                 f"{path}: array {name!r} has dtype {entry['dtype']}; models keep {', '.join(DTYPES)}"

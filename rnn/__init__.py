@@ -5,10 +5,13 @@ factors exp(−loss). :func:`bptt` runs it and returns every message, :func:`fit
 them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
+from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
+from rnn.embedding import Embedding
+from rnn.keeping import load, load_file, save_file
 from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
 from rnn.memory import Memory
-from rnn.networks import GRU, LSTM, RNN
+from rnn.networks import GRU, LSTM, RNN, Embedded
 from rnn.readout import Linear
 from rnn.training import History, Report, fit
 
@@ -16,8 +19,12 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Attention",
     "BinaryCrossEntropy",
     "CrossEntropy",
+    "Embedded",
+    "Embedding",
+    "EncoderDecoder",
     "GaussianNLL",
     "History",
     "Linear",
@@ -29,4 +36,7 @@ __all__ = [
     "bptt",
     "curvature",
     "fit",
+    "load",
+    "load_file",
+    "save_file",
 ]

@@ -104,6 +104,12 @@ class Linear:
         self.weights = checked(state, self.shapes, self.dtype, repr(self))
         return self
 
+    def save(self, path) -> None:
+        """Write settings and weights to a safetensors file, for :func:`rnn.load` and for torch."""
+        from rnn.keeping import save
+
+        save(self, path)
+
     def attach(
         self, graph: FactorGraph, h, clock: int, batch: int, name: str = "readout", output: str = "output"
     ):

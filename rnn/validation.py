@@ -73,6 +73,13 @@ def real_array(what: str, value, dtype: np.dtype) -> np.ndarray:
     return array.astype(dtype)
 
 
+class Undrawn(np.random.Generator):
+    """In place of a generator: nothing is drawn, for weights that come from a file."""
+
+
+UNDRAWN = Undrawn(np.random.PCG64(0))
+
+
 def generator(random_state) -> np.random.Generator:
     """A seed, None or a Generator as a Generator."""
     if isinstance(random_state, np.random.Generator):

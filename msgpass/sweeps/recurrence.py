@@ -4,8 +4,8 @@
     backward   λ_t = local_t + J_{t+1}ᵀ λ_{t+1},   J_t = ∂h_t/∂h_{t−1};      ∂total/∂θ = Σ_t (∂f_t/∂θ)ᵀ λ_t
 
 A vectorised step with a small state is linearised at all times at once after the forward pass, so that the
-sweep is a chain
-of matrix-vector products and the parameters take one stacked VJP; any other takes a local VJP at each time.
+sweep is a chain of matrix-vector products and the parameters take one stacked VJP. Any other takes a local
+VJP at each time; of a split VJP the early part, and the late part once for all times.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from msgpass.errors import GraphError
 from msgpass.plan import Family, Recurrence
 from msgpass.sweeps.local import (
     as_tuple,
@@ -24,7 +25,10 @@ from msgpass.sweeps.local import (
     jvp_one,
     vjp_many,
     vjp_one,
+    vjp_part,
 )
+from msgpass.sweeps.one_sequence import OneSequence
+from msgpass.sweeps.one_sequence import fits as fits_one
 from msgpass.sweeps.real import Store, deliver, lagged
 from msgpass.sweeps.recurrence_scan import fits, scan_cotangents
 from msgpass.sweeps.rows import add_edge, add_rows, edge_value, edges_of, per_instance, read, rows_of
@@ -49,6 +53,8 @@ class Sweep:
         self.block, self.values, self.scans = block, values, scans
         self.edges: dict[tuple[str, int], np.ndarray] = {}
         self.linear: Any = None
+        self.single: OneSequence | None = None
+        self.read_once: dict[str, list] = {}  # inputs of all instances of a family whose VJP is split
 
     # -- forward -----------------------------------------------------------------------------------------
 
@@ -59,9 +65,13 @@ class Sweep:
                 node = out.slice.node
                 if out.name not in self.values:
                     self.values[out.name] = np.empty((node.clock.total, *node.shape), self.dtype)
-        for t in time_range(self.block):
-            for family in self.block.families:
-                self.step(family, t)
+        if fits_one(self.block):
+            self.single = OneSequence(self.block, self.values, waits)
+            self.single.forward(time_range(self.block))
+        else:
+            for t in time_range(self.block):
+                for family in self.block.families:
+                    self.step(family, t)
         check_states(self.block, self.values)
 
     @property
@@ -157,9 +167,36 @@ class Sweep:
         if self.can_linearise():
             self.affine(store, later, window, chosen)
             return
-        for t in reversed(self.times(window)):
-            for family in reversed(self.block.families):
-                self.back_step(family, t, store, later, window)
+        times = reversed(self.times(window))
+        if self.single is not None:
+            self.single.backward(times, store, later)
+        else:
+            for t in times:
+                for family in reversed(self.block.families):
+                    self.back_step(family, t, store, later, window)
+        for family in self.block.families:
+            if waits(family):
+                self.late(family, store, later, chosen)
+
+    def late(self, family: Family, store, later, chosen) -> None:
+        """What a step says to the inputs that the recurrence does not need, of all (chosen) instances."""
+        inputs = self.read_once.get(family.name)
+        if inputs is None:
+            inputs = self.read_once[family.name] = [read(family, a, self.values) for a in family.args]
+        if chosen is not None:
+            inputs = [
+                v[chosen] if per_instance(family, a) else v for a, v in zip(family.args, inputs, strict=True)
+            ]
+        cotangents = [store[o.name][rows_of(family, o, chosen)] for o in family.outs]
+        if not len(cotangents[0]):
+            return
+        for arg, message in zip(family.args, vjp_part(family, 1, inputs, cotangents), strict=True):
+            if message is not None and arg.name in self.block.nodes:
+                raise GraphError(
+                    f"step {family.name!r}: the late part of its split VJP has a cotangent for "
+                    f"{arg.slice.name}, which the recurrence needs at once; give it in the early part"
+                )
+            deliver(family, arg, message, store, later, chosen)
 
     def times(self, window) -> range:
         """Step numbers of the sweep that lie in any sequence's window (windows run with the clock only)."""
@@ -242,9 +279,11 @@ class Sweep:
         if family.potential.vectorized and len(sequences):
             inputs = [self.group(family, a, sequences, t) for a in family.args]
             cotangents = [store[o.name][self.rows(o, family, sequences, t)] for o in family.outs]
-            found = vjp_many(
-                family, inputs, [per_instance(family, a) for a in family.args], cotangents, len(sequences)
-            )
+            if waits(family):
+                found = vjp_part(family, 0, inputs, cotangents)
+            else:
+                stacked = [per_instance(family, a) for a in family.args]
+                found = vjp_many(family, inputs, stacked, cotangents, len(sequences))
             for arg, message in zip(family.args, found, strict=True):
                 if message is not None:
                     own = per_instance(family, arg)
@@ -317,6 +356,11 @@ class Sweep:
                         if not self.at_edge(arg, family, n, t):
                             moved = moved + jac[j] @ flat[arg.name][self.row(arg, family, n, t)]
                     flat[out.name][self.row(out, family, n, t)] = moved
+
+
+def waits(family: Family) -> bool:
+    """Part of the family's VJP is taken once for all steps."""
+    return family.potential.split is not None and family.potential.vectorized and family.factor.stepped
 
 
 def zero_tangents(block: Recurrence, tangents) -> None:

@@ -112,6 +112,12 @@ class Network:
         self.weights = checked(state, self.shapes, self.dtype, repr(self))
         return self
 
+    def save(self, path) -> None:
+        """Write settings and weights to a safetensors file, for :func:`rnn.load` and for torch."""
+        from rnn.keeping import save
+
+        save(self, path)
+
     # -- graphs --------------------------------------------------------------------------------------
 
     def problem(self, x, loss: OutputLoss | None = None, **data) -> tuple[FactorGraph, dict[str, np.ndarray]]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnn import GRU, LSTM, RNN, SquaredError, bptt
+from rnn import GRU, LSTM, RNN, SquaredError, bptt, load_file
 from tests.rnn.architectures import cases
 
 torch = pytest.importorskip("torch")
@@ -118,3 +118,17 @@ def test_a_layer_norm_is_torchs(seed):
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         h = o.sigmoid() * c.tanh()
     np.testing.assert_allclose(net(x)[0][-1], h.numpy(), rtol=1e-11)
+
+
+def test_torch_files_are_read(tmp_path):
+    from safetensors.torch import load_file as torch_load
+    from safetensors.torch import save_file as torch_save
+
+    module = torch.nn.LSTM(2, 4, num_layers=2, bidirectional=True)
+    torch_save(module.state_dict(), tmp_path / "module")
+    net = LSTM(2, 4, 2, bidirectional=True, dtype="float32")
+    net.load_state_dict(load_file(tmp_path / "module"))
+    x = np.random.default_rng(0).normal(size=(5, 2, 2)).astype(np.float32)
+    np.testing.assert_allclose(net(x)[0], module(torch.tensor(x))[0].detach().numpy(), rtol=1e-4, atol=1e-6)
+    net.save(tmp_path / "net")
+    module.load_state_dict(torch_load(tmp_path / "net"))
