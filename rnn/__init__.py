@@ -9,7 +9,15 @@ from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
 from rnn.embedding import Embedding
 from rnn.keeping import load, load_file, save_file
-from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
+from rnn.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    GaussianNLL,
+    PoissonNLL,
+    Pooled,
+    Several,
+    SquaredError,
+)
 from rnn.memory import Memory
 from rnn.networks import GRU, LSTM, RNN, Embedded
 from rnn.readout import Linear
@@ -30,6 +38,7 @@ __all__ = [
     "Linear",
     "Memory",
     "PoissonNLL",
+    "Pooled",
     "Report",
     "Several",
     "SquaredError",

@@ -5,6 +5,7 @@ from rnn.losses.binary import BinaryCrossEntropy
 from rnn.losses.cross_entropy import CrossEntropy
 from rnn.losses.gaussian import GaussianNLL
 from rnn.losses.poisson import PoissonNLL
+from rnn.losses.pooled import Pooled
 from rnn.losses.several import Several
 from rnn.losses.squared_error import SquaredError
 
@@ -14,6 +15,7 @@ __all__ = [
     "GaussianNLL",
     "OutputLoss",
     "PoissonNLL",
+    "Pooled",
     "Several",
     "SquaredError",
 ]

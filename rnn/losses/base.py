@@ -120,6 +120,14 @@ class OutputLoss(ABC):
         more = (graph.observe(name, arrays[name]) for name in shared)
         graph.factor(loss, output[:], data[:], *more, name=self.named("loss"))
 
+    def number(self, arrays: Arrays) -> float:
+        """What the mean over these data divides by; 1 for a sum. Batches are weighed by it."""
+        if self.reduction == "sum":
+            return 1.0
+        if self.named("count") in arrays:
+            return float(arrays[self.named("count")])
+        return 1 / float(arrays[self.named("weight")]) if self.named("weight") in arrays else 1.0
+
     def with_count(self, data: np.ndarray, observed, dtype: np.dtype) -> Arrays:
         """The data by name and, for a mean, how many of them are observed: the mask, or their number."""
         arrays = {self.named(self.name): data}

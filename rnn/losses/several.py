@@ -81,6 +81,10 @@ class Several(OutputLoss):
         """The same losses over some of the sequences."""
         return Several(*(loss.part(rows, steps, batch_first) for loss in self.losses))
 
+    def number(self, arrays: Arrays) -> float:
+        """That of the first loss."""
+        return self.losses[0].number(arrays)
+
     def attach(self, graph: FactorGraph, h, arrays: Arrays, layout: Layout, width) -> None:
         """Add all losses over the sequence ``h``."""
         for loss, own in zip(self.losses, width, strict=True):

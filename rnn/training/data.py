@@ -64,8 +64,9 @@ class Data:
         return Data(x, self.loss.part(rows, steps, layout.batch_first), found, cut)
 
     def _cut(self, name: str, value, rows: np.ndarray, steps: int | None = None):
-        if isinstance(value, tuple):
-            return tuple(self._cut(name, v, rows, steps) for v in value)
+        if isinstance(value, tuple | list) and name != "lengths":
+            # The parts of an input may differ in length, and layout's is that of the outputs.
+            return tuple(self._cut(name, v, rows) for v in value)
         array = np.asarray(value)
         if name == "x":
             return array[rows, :steps] if self.layout.batch_first else array[:steps, rows]

@@ -74,18 +74,11 @@ class Objective:
         bad = self.vector.first_bad(gradient)
         if bad is not None:
             raise NumericalError(f"the gradient of {bad} became NaN or infinite")
-        return Evaluation(total, self._weight(call, data), gradient)
+        return Evaluation(total, data.loss.number(call.arrays), gradient)
 
     def _blame(self, theta: np.ndarray) -> str | None:
         bad = self.vector.first_bad(theta)
         return None if bad is None else f"the weight {bad} became NaN or infinite"
-
-    @staticmethod
-    def _weight(call: Call, data: Data) -> float:
-        """How many data the loss is a mean of; 1 for a sum."""
-        if data.loss.reduction == "sum":
-            return 1.0
-        return float(call.arrays.get("count", len(data)))
 
     def loss(self, theta: np.ndarray, parts: list[Data]) -> float:
         """The loss over several batches: their sum, or their mean by weight."""
@@ -95,7 +88,7 @@ class Objective:
     def _loss(self, theta: np.ndarray, data: Data) -> tuple[float, float]:
         call, graph, values = self._problem(theta, data, None)
         total = float(run(graph, schedule=ForwardOnly(), values=values).total)
-        return total, self._weight(call, data)
+        return total, data.loss.number(call.arrays)
 
     def install(self, theta: np.ndarray, loss: OutputLoss) -> None:
         """Give weights to the network and to a loss's readout."""
