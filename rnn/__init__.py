@@ -7,9 +7,11 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 
 from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
+from rnn.crf import CRF, CRFTagger, TagChain
 from rnn.embedding import Embedding
 from rnn.keeping import load, load_file, save_file
 from rnn.losses import (
+    CTC,
     BinaryCrossEntropy,
     CrossEntropy,
     GaussianNLL,
@@ -17,18 +19,22 @@ from rnn.losses import (
     Pooled,
     Several,
     SquaredError,
+    collapse,
 )
 from rnn.memory import Memory
-from rnn.networks import GRU, LSTM, RNN, Embedded
+from rnn.networks import GRU, LSTM, RNN, Embedded, Recurrence
 from rnn.readout import Linear
 from rnn.training import History, Report, fit
 
 __all__ = [
+    "CRF",
+    "CTC",
     "GRU",
     "LSTM",
     "RNN",
     "Attention",
     "BinaryCrossEntropy",
+    "CRFTagger",
     "CrossEntropy",
     "Embedded",
     "Embedding",
@@ -39,10 +45,13 @@ __all__ = [
     "Memory",
     "PoissonNLL",
     "Pooled",
+    "Recurrence",
     "Report",
     "Several",
     "SquaredError",
+    "TagChain",
     "bptt",
+    "collapse",
     "curvature",
     "fit",
     "load",

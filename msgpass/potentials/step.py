@@ -39,8 +39,8 @@ class Step(Potential):
         input's cotangent comes from one of them. Within a recurrence ``early`` is called at every step and
         ``late`` once for all steps, so ``late`` is for what the recurrence does not need to go on: the
         cotangents of inputs that all steps share, such as weights. ``vjp`` is then not needed.
-    kernel : {"tanh", "relu", "lstm"}, optional
-        A compiled sweep for h ← act(W h + U x + b), or for an LSTM's (h, c); f must compute the same, which
+    kernel : {"tanh", "relu", "gru", "lstm"}, optional
+        A compiled sweep for h ← act(W h + U x + b), for a GRU, or for an LSTM's (h, c); f must compute the same,
         is verified.
     noise : (m, m) array or Parameter, optional
         Covariance of additive Gaussian noise, also with a step axis in front; m numbers an output. The

@@ -23,8 +23,6 @@ from msgpass.sweeps.local import (
     check_states,
     jacobians,
     jvp_one,
-    vjp_many,
-    vjp_one,
     vjp_part,
 )
 from msgpass.sweeps.one_sequence import OneSequence
@@ -164,7 +162,7 @@ class Sweep:
         """Cotangents from the local ones already in ``store``; ``window`` bounds the local times, ``chosen``
         its instances.
         """
-        if self.can_linearise():
+        if self.can_linearise() or (store.columns > 1 and self.alike()):
             self.affine(store, later, window, chosen)
             return
         times = reversed(self.times(window))
@@ -206,14 +204,17 @@ class Sweep:
         low, high = window
         return range(max(every.start, int(low.min())), min(every.stop, int(high.max())))
 
+    def alike(self) -> bool:
+        """One vectorised family, which computes every step."""
+        families = self.block.families
+        return len(families) == 1 and families[0].potential.vectorized and families[0].factor.stepped
+
     def can_linearise(self) -> bool:
         """One vectorised family, small state."""
-        if len(self.block.families) > 1 or not self.block.families[0].potential.vectorized:
-            return False
         family = self.block.families[0]
         size = sum(int(np.prod(o.slice.shape)) for o in family.outs)
         return (
-            family.factor.stepped
+            self.alike()
             and size <= LINEARISED_STATE
             and family.factor.n * size * size * 8 <= LINEARISED_BYTES
         )
@@ -228,13 +229,39 @@ class Sweep:
         return inner, *self.linear
 
     def affine(self, store, later, window, chosen) -> None:
-        """λ by matrix-vector products with the Jacobians of all steps, or by a scan, then one stacked VJP."""
+        """λ by matrix-vector products with the Jacobians of all steps, by a scan, or (of several columns) by
+        local VJPs of the states alone; then one stacked VJP."""
         family = self.block.families[0]
-        inner, inputs, J = self.linearised(family)
-        flat = {name: store[name].reshape(len(store[name]), -1) for name in self.block.nodes}
-        scanned = self.scans and window is None and fits(self.block, family)
-        scanned = scanned and scan_cotangents(self.block, family, J, flat)
-        for t in () if scanned else reversed(self.times(window)):
+        if self.can_linearise():
+            inner, inputs, J = self.linearised(family)
+            flat = {name: store.flat(name) for name in self.block.nodes}
+            scanned = self.scans and store.columns == 1 and window is None and fits(self.block, family)
+            scanned = scanned and scan_cotangents(self.block, family, J, flat)
+            if not scanned:
+                self.pull(family, inner, J, flat, window)
+        else:
+            inner = [k for k, a in enumerate(family.args) if a.name in self.block.nodes]
+            inputs = [read(family, a, self.values) for a in family.args]
+            self.pull_states(family, inner, store, window)
+        stacked = [per_instance(family, a) for a in family.args]
+        cotangents = [store[o.name][rows_of(family, o, chosen)] for o in family.outs]
+        part = (
+            inputs
+            if chosen is None
+            else [v[chosen] if s else v for v, s in zip(inputs, stacked, strict=True)]
+        )
+        found = store.vjp(family, part, stacked, cotangents, len(cotangents[0]))
+        if store.rules is not None:
+            found = store.rules.shared(family, found, part, stacked, cotangents)
+        for k, (arg, message) in enumerate(zip(family.args, found, strict=True)):
+            if k not in inner:
+                deliver(family, arg, message, store, later, chosen)
+            elif message is not None:
+                self.deliver_inner(family, arg, np.asarray(message), store, later, chosen)
+
+    def pull(self, family, inner, J, flat, window) -> None:
+        """λ against the order of time, in place."""
+        for t in reversed(self.times(window)):
             i = t - family.first
             for n in self.active(family, t, window):
                 j = family.starts[n] + i
@@ -243,25 +270,30 @@ class Sweep:
                     for jac, a in zip(J[k], inner, strict=True):
                         arg = family.args[a]
                         if not self.at_edge(arg, family, n, t):
-                            flat[arg.name][self.row(arg, family, n, t)] += cotangent @ jac[j]
+                            flat[arg.name][self.row(arg, family, n, t)] += jac[j].T @ cotangent
+
+    def pull_states(self, family, inner, store, window) -> None:
+        """λ of several columns against the order of time, in place: one VJP a time step for all of them."""
         stacked = [per_instance(family, a) for a in family.args]
-        cotangents = [store[o.name][rows_of(family, o, chosen)] for o in family.outs]
-        part = (
-            inputs
-            if chosen is None
-            else [v[chosen] if s else v for v, s in zip(inputs, stacked, strict=True)]
-        )
-        found = vjp_many(family, part, stacked, cotangents, len(cotangents[0]))
-        for k, (arg, message) in enumerate(zip(family.args, found, strict=True)):
-            if k not in inner:
-                deliver(family, arg, message, store, later, chosen)
-            elif message is not None:
-                self.deliver_inner(family, arg, np.asarray(message), store, later, chosen)
+        for t in reversed(self.times(window)):
+            sequences = self.active(family, t, window)
+            if not len(sequences):
+                continue
+            inputs = [self.group(family, a, sequences, t) for a in family.args]
+            cotangents = [store[o.name][self.rows(o, family, sequences, t)] for o in family.outs]
+            found = store.vjp_of_rows(family, inputs, stacked, cotangents, len(sequences))
+            for k in inner:
+                arg = family.args[k]
+                for j, n in enumerate(sequences if found[k] is not None else ()):
+                    if not self.at_edge(arg, family, n, t):
+                        store[arg.name][self.row(arg, family, n, t)] += found[k][j]
 
     def deliver_inner(self, family, arg, message, store, later, chosen) -> None:
         """The sweep has added the inner rows to ``store`` already: only edges, and what later slices say,
         remain.
         """
+        if store.rules is not None:
+            message = store.rules.stacked(family, family.args.index(arg), message, self.values, chosen)
         if lagged(family, arg):
             add_rows(family, _without_edge(arg), later, *_inner_rows(family, arg, message, chosen))
         if arg.edge is not None and arg.edge.name in store:
@@ -275,7 +307,10 @@ class Sweep:
 
     def back_step(self, family, t, store, later, window) -> None:
         """Local VJPs at time t."""
-        sequences = self.active(family, t, window)
+        self.back_instances(family, t, self.active(family, t, window), store, later)
+
+    def back_instances(self, family, t, sequences, store, later) -> None:
+        """Local VJPs of several sequences' instances at time t."""
         if family.potential.vectorized and len(sequences):
             inputs = [self.group(family, a, sequences, t) for a in family.args]
             cotangents = [store[o.name][self.rows(o, family, sequences, t)] for o in family.outs]
@@ -283,7 +318,7 @@ class Sweep:
                 found = vjp_part(family, 0, inputs, cotangents)
             else:
                 stacked = [per_instance(family, a) for a in family.args]
-                found = vjp_many(family, inputs, stacked, cotangents, len(sequences))
+                found = store.vjp(family, inputs, stacked, cotangents, len(sequences))
             for arg, message in zip(family.args, found, strict=True):
                 if message is not None:
                     own = per_instance(family, arg)
@@ -293,7 +328,8 @@ class Sweep:
         for n in sequences:
             inputs = [self.one(family, a, n, t) for a in family.args]
             cotangents = [store[o.name][self.row(o, family, n, t)] for o in family.outs]
-            for arg, message in zip(family.args, vjp_one(family, inputs, cotangents), strict=True):
+            found = store.vjp(family, inputs, [False] * len(inputs), cotangents, None)
+            for arg, message in zip(family.args, found, strict=True):
                 if message is not None:
                     self.add_one(family, arg, n, t, message, store, later)
 

@@ -7,18 +7,18 @@ states before.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
 from msgpass import Step
 from rnn.cells.rules import plus, rules
 
-MASKED_KERNELS: frozenset[str] = frozenset({"gru"})
+MASKED_KERNELS: frozenset[str] = frozenset({"gru", "lstm"})
 """Compiled sweeps that take a mask."""
 
 
-@cache
+@lru_cache(maxsize=64)
 def held(step: Step, states: int, first: int = 0) -> Step:
     """``step`` with a mask after its first ``states + 1`` inputs; ``first`` is the place of the states."""
     own, place = rules(step), states + 1
@@ -27,14 +27,18 @@ def held(step: Step, states: int, first: int = 0) -> Step:
         return (*arrays[:place], *arrays[place + 1 :])
 
     def tupled(value):
-        return value if states > 1 else (value,)
+        return tuple(value) if isinstance(value, tuple | list) else (value,)
+
+    def pick(mask, there, else_):
+        """Row by row of the batch; a state may have several axes."""
+        return np.where(mask.reshape(mask.shape + (1,) * (there.ndim - mask.ndim)), there, else_)
 
     def chosen(mask, new, old):
-        kept = tuple(np.where(mask, n, o) for n, o in zip(tupled(new), old, strict=True))
+        kept = tuple(pick(mask, n, o) for n, o in zip(tupled(new), old, strict=True))
         return kept if states > 1 else kept[0]
 
     def masked(mask, cotangent):
-        through = tuple(np.where(mask, c, np.zeros((), c.dtype)) for c in tupled(cotangent))
+        through = tuple(pick(mask, c, np.zeros((), c.dtype)) for c in tupled(cotangent))
         return through if states > 1 else through[0]
 
     def before(arrays):
@@ -51,7 +55,7 @@ def held(step: Step, states: int, first: int = 0) -> Step:
         mask = inputs[place] != 0
         found = list(own.vjp(without(inputs), masked(mask, cotangent)))
         for k, c in enumerate(tupled(cotangent)):
-            found[first + k] = plus(found[first + k], np.where(mask, np.zeros((), c.dtype), c))
+            found[first + k] = plus(found[first + k], c - pick(mask, c, np.zeros((), c.dtype)))
         return with_mask(found)
 
     def jvp(inputs, tangents):
@@ -66,4 +70,4 @@ def held(step: Step, states: int, first: int = 0) -> Step:
     own_vjp, own_jvp, own_hvp = (made if there is not None else None for there, made in given)
     kernel = step.kernel if step.kernel in MASKED_KERNELS else None
     f.__name__ = f"held_{getattr(step.f, '__name__', 'step')}"
-    return Step(f, vjp=own_vjp, jvp=own_jvp, vectorized=True, kernel=kernel, hvp=own_hvp)
+    return Step(f, vjp=own_vjp, jvp=own_jvp, vectorized=step.vectorized, kernel=kernel, hvp=own_hvp)

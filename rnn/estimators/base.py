@@ -173,8 +173,8 @@ class SequenceEstimator(BaseEstimator, ABC):
             self.x_scale_ = Scale.none(columns) if rows is None else Scale.of(rows)
         elif width != self.n_features_in_ or columns != self._features:
             raise ShapeError(
-                f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} features "
-                "as input"
+                f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features as input"
             )
         if tokens:
             return sequences

@@ -45,9 +45,8 @@ def encoded(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     place = np.minimum(place, len(classes) - 1)
     unknown = (classes[place] != labels) & ~missing
     if unknown.any():
-        raise DataError(
-            f"y holds {labels[unknown][0]!r}, which is none of the classes {', '.join(map(repr, classes[:10]))}"
-        )
+        known = ", ".join(map(repr, classes[:10].tolist()))
+        raise DataError(f"y holds {labels[unknown].tolist()[0]!r}, which is none of the classes {known}")
     return np.where(missing, -1, place)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from rnn.layout import Layout
 from rnn.losses import OutputLoss, Pooled
+from rnn.losses.pooled import pool
 
 
 def pooled(estimator: Any, loss: OutputLoss) -> OutputLoss:
@@ -23,6 +24,4 @@ def pooled_rows(estimator: Any, output: np.ndarray, extra: dict) -> np.ndarray:
         return output
     n, steps, _ = output.shape
     layout = Layout(steps, n, True, True, extra.get("lengths"))
-    return Pooled(estimator._loss(np.zeros(0), "sum").loss, estimator.pooling, 1 + estimator.bidirectional).pool(
-        output.swapaxes(0, 1), layout
-    )
+    return pool(output.swapaxes(0, 1), layout, estimator.pooling, 1 + estimator.bidirectional)

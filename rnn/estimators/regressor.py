@@ -192,8 +192,8 @@ random_state
             )
         if self._answers() != columns:
             raise ShapeError(
-                f"the model puts out {self._answers()} numbers a step and reads {columns}; a forecast needs targets "
-                "that are the next step's inputs"
+                f"the model puts out {self._answers()} numbers a step and reads {columns}; a forecast needs "
+                "targets that are the next step's inputs"
             )
         output, state = self.network_(sequences.x, **sequences.extra)
         row = output[np.arange(len(sequences)), sequences.lengths - 1]

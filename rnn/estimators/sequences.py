@@ -128,7 +128,8 @@ def from_list(parts: list[np.ndarray], form: str = "list") -> Sequences:
     for k, part in enumerate(parts):
         if part.shape[1:] != parts[0].shape[1:]:
             raise ShapeError(
-                f"sequence {k} has {part.shape[1]} features, sequence 0 has {parts[0].shape[1]}; all need as many"
+                f"sequence {k} has {part.shape[1]} features, sequence 0 has {parts[0].shape[1]}; all need as "
+                "many"
             )
     lengths = np.array([len(part) for part in parts])
     x = np.zeros((len(parts), lengths.max(), *parts[0].shape[1:]), parts[0].dtype)
@@ -186,7 +187,7 @@ def _numbers(value, what: str, tokens: bool) -> np.ndarray:
         place = ", ".join(map(str, bad[0]))
         kind = "NaN" if np.isnan(array[tuple(bad[0])]) else "infinity"
         raise DataError(
-            f"{what} holds {kind} at [{place}]; a recurrent network has nothing to put in its place: fill it, "
-            "or leave the steps out"
+            f"{what} holds {kind} at [{place}]; a network has nothing to put in its place: fill it, or leave "
+            "the steps out"
         )
     return array

@@ -3,6 +3,7 @@
 from rnn.losses.base import OutputLoss
 from rnn.losses.binary import BinaryCrossEntropy
 from rnn.losses.cross_entropy import CrossEntropy
+from rnn.losses.ctc import CTC, collapse
 from rnn.losses.gaussian import GaussianNLL
 from rnn.losses.poisson import PoissonNLL
 from rnn.losses.pooled import Pooled
@@ -10,6 +11,7 @@ from rnn.losses.several import Several
 from rnn.losses.squared_error import SquaredError
 
 __all__ = [
+    "CTC",
     "BinaryCrossEntropy",
     "CrossEntropy",
     "GaussianNLL",
@@ -18,4 +20,5 @@ __all__ = [
     "Pooled",
     "Several",
     "SquaredError",
+    "collapse",
 ]

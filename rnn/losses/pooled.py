@@ -183,10 +183,10 @@ class Pooled(OutputLoss):
         )
         self.loss.attach(graph, pooled, arrays, one_row(layout), width)
 
-    def pool(self, output: np.ndarray, layout: Layout) -> np.ndarray:
-        """Outputs (T, B, W) as rows (B, W)."""
-        share = shares(layout, self.pooling, self.directions, output.dtype)
-        return STEPS[self.pooling].f(output, share)[0]
+
+def pool(output: np.ndarray, layout: Layout, pooling: str, directions: int = 1) -> np.ndarray:
+    """Outputs (T, B, W) as rows (B, W)."""
+    return STEPS[pooling].f(output, shares(layout, pooling, directions, output.dtype))[0]
 
 
 def one_row(layout: Layout) -> OneRow:
