@@ -5,6 +5,8 @@ factors exp(−loss). :func:`bptt` runs it and returns every message, :func:`fit
 them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
+from importlib import import_module
+
 from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
 from rnn.crf import CRF, CRFTagger, TagChain
@@ -47,6 +49,9 @@ __all__ = [
     "Pooled",
     "Recurrence",
     "Report",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "SequenceTagger",
     "Several",
     "SquaredError",
     "TagChain",
@@ -58,3 +63,14 @@ __all__ = [
     "load_file",
     "save_file",
 ]
+
+_LATER = ("SequenceClassifier", "SequenceRegressor", "SequenceTagger")
+"""Names that bring scikit-learn with them, loaded when they are asked for."""
+
+
+def __getattr__(name: str):
+    if name not in _LATER:
+        raise AttributeError(f"rnn has no {name!r}; it has {', '.join(__all__)}")
+    found = getattr(import_module("rnn.estimators"), name)
+    globals()[name] = found
+    return found

@@ -22,7 +22,7 @@ from rnn.embedding import Embedding
 from rnn.estimators.scaling import Scale
 from rnn.estimators.sequences import Sequences, from_list, read
 from rnn.losses import OutputLoss
-from rnn.networks import GRU, LSTM, RNN, Embedded, Network
+from rnn.networks import GRU, LSTM, RNN, Embedded
 from rnn.optimizers import LBFGS
 from rnn.readout import Linear
 from rnn.training import History, fit
@@ -70,7 +70,7 @@ class SequenceEstimator(BaseEstimator, ABC):
     random_state: Any
 
     # What a fit leaves.
-    network_: Network
+    network_: Any  # RNN, LSTM, GRU, or one of these under an embedding
     readout_: Linear
     history_: History
     n_features_in_: int
@@ -209,7 +209,8 @@ class SequenceEstimator(BaseEstimator, ABC):
     def _train(self, sequences: Sequences, targets: np.ndarray, n_iter: int, validation_data=None) -> None:
         if self.window is not None:
             sequences, targets = self._windows(sequences, targets, self.window)
-        loss, validation = self._loss(targets), self.validation
+        loss = self._loss(targets)
+        validation: Any = self.validation
         if validation_data is not None:
             X, y, *more = validation_data
             tried = self._read(X, *more)

@@ -181,7 +181,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
     def predict(self, X, lengths=None) -> np.ndarray:
         """The likeliest class of every sequence, (N,)."""
-        return self.classes_[self._outputs(self._read(X, lengths)).argmax(axis=-1)]
+        places = self._outputs(self._read(X, lengths)).argmax(axis=-1)
+        return self.classes_[places]
 
     def score(self, X, y, lengths=None) -> float:
         """Share of sequences whose class is right."""

@@ -25,7 +25,7 @@ def classes_of(labels: np.ndarray) -> np.ndarray:
     if labels.dtype.kind == "f":
         labels = labels[~np.isnan(labels)]
         if np.isinf(labels).any():
-            raise DataError("Input y contains infinity")
+            raise DataError("Input y contains infinity or a value too large for dtype('float64')")
         if (labels != np.floor(labels)).any():
             raise DataError(
                 "Unknown label type: continuous. Labels are classes: whole numbers or strings, not fractions"

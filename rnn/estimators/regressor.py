@@ -124,6 +124,8 @@ random_state
         columns = [part[:, None] if part.ndim == 1 else part for part in parts]
         if any(part.ndim != 2 or part.shape[1] != columns[0].shape[1] for part in columns):
             raise ShapeError("all sequences of y need as many columns")
+        if all(np.isnan(part).all() for part in columns):
+            raise DataError("Input y contains NaN and nothing else; NaN is a missing target")
         if reset:
             rows = np.concatenate(columns)
             self.y_scale_ = Scale.of(rows) if self.scale else Scale.none(rows.shape[1])
@@ -214,5 +216,5 @@ def _real(part: np.ndarray) -> np.ndarray:
     except (TypeError, ValueError) as problem:
         raise DataError(f"y must hold real numbers: {problem}") from None
     if np.isinf(array).any():
-        raise DataError("Input y contains infinity; NaN is what is missing")
+        raise DataError("Input y contains infinity or a value too large for dtype('float64'); NaN is missing")
     return array

@@ -45,7 +45,7 @@ class Sequences:
         return bool((self.lengths < self.x.shape[1]).any())
 
     @property
-    def extra(self) -> dict[str, np.ndarray]:
+    def extra(self) -> dict[str, Any]:
         """What a network takes beside x."""
         return {"lengths": self.lengths} if self.ragged else {}
 
@@ -181,7 +181,7 @@ def _numbers(value, what: str, tokens: bool) -> np.ndarray:
         raise DataError(str(problem)) from None
     if array.ndim > 3:
         raise ShapeError(f"{what} has shape {array.shape}; wanted (N, T, D) or (T, D)")
-    array = array.astype(np.float64, copy=False)
+    array = np.ascontiguousarray(array, np.float64)  # one order of memory, one order of sums
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         place = ", ".join(map(str, bad[0]))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d
 
 from msgpass.errors import DataError
 from rnn.crf import CRFTagger
@@ -108,6 +109,8 @@ patience, tol, clip_norm, class_weight, schedule, checkpoint, dtype, warm_start,
 
     def _encode(self, y, sequences: Sequences, reset: bool) -> np.ndarray:
         required(y, self)
+        if sequences.form in ("plain", "flat"):
+            y = column_or_1d(y, warn=True)
         parts = [_column(part) for part in sequences.beside(y)]
         if reset:
             self.classes_ = self.__dict__.pop("_given", classes_of(np.concatenate(parts)))
