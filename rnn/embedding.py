@@ -14,7 +14,7 @@ import numpy as np
 
 from msgpass import FactorGraph, Step
 from msgpass.errors import DataError, ShapeError
-from rnn.validation import float_dtype, generator, whole
+from rnn.validation import UNDRAWN, float_dtype, generator, whole
 from rnn.weights import checked
 
 SCATTERED = 256
@@ -109,7 +109,11 @@ class Embedding:
 
     def reset(self, random_state=None) -> Embedding:
         """Draw the table anew."""
-        weight = generator(random_state).standard_normal(self.shapes["weight"]).astype(self.dtype)
+        rng = generator(random_state)
+        if rng is UNDRAWN:
+            self.weights = {}
+            return self
+        weight = rng.standard_normal(self.shapes["weight"]).astype(self.dtype)
         if self.padding_idx is not None:
             weight[self.padding_idx] = 0
         self.weights = {"weight": weight}
@@ -118,6 +122,12 @@ class Embedding:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the weights, by torch's keys."""
         return {key: value.copy() for key, value in self.weights.items()}
+
+    def save(self, path) -> None:
+        """Write settings and table to a safetensors file, for :func:`rnn.load` and for torch."""
+        from rnn.keeping import save
+
+        save(self, path)
 
     def load_state_dict(self, state: Mapping) -> Embedding:
         """Take in weights; a DataError names missing and unknown keys, a ShapeError a wrong shape."""

@@ -40,8 +40,8 @@ class Step(Potential):
         ``late`` once for all steps, so ``late`` is for what the recurrence does not need to go on: the
         cotangents of inputs that all steps share, such as weights. ``vjp`` is then not needed.
     kernel : {"tanh", "relu", "gru", "lstm"}, optional
-        A compiled sweep for h ← act(W h + U x + b), for a GRU, or for an LSTM's (h, c); f must compute the same,
-        is verified.
+        A compiled sweep for h ← act(W h + U x + b), for a GRU, or for an LSTM's (h, c); f must compute the
+        same, which is verified.
     noise : (m, m) array or Parameter, optional
         Covariance of additive Gaussian noise, also with a step axis in front; m numbers an output. The
         output is then a Gaussian variable, or an observation with NaN for missing cells, and the

@@ -58,7 +58,7 @@ class Execution:
         self.second: Any = None  # how all messages move, in a run of Tangent over another algebra
         if recipe is not None:
             self.tangent_algebra: Any = None
-            self.rules = None
+            self.rules: Any = None
             recipe.run(self)
             return
         self.tangent_algebra = next((a for a in algebras if isinstance(a, Tangent)), None)
@@ -358,7 +358,7 @@ class Execution:
             self.impossible = problem
             return
         for one, _ in self.stores.values():
-            self._check_gradients(one)
+            self.check_gradients(one)
 
     def _backward(self, task, store: Store, later: Store) -> None:
         if self.schedule.windowed:

@@ -166,15 +166,19 @@ class Sweep:
             self.affine(store, later, window, chosen)
             return
         times = reversed(self.times(window))
-        if self.single is not None:
+        if self.single is not None and self.in_parts(store):
             self.single.backward(times, store, later)
         else:
             for t in times:
                 for family in reversed(self.block.families):
                     self.back_step(family, t, store, later, window)
         for family in self.block.families:
-            if waits(family):
+            if waits(family) and self.in_parts(store):
                 self.late(family, store, later, chosen)
+
+    def in_parts(self, store) -> bool:
+        """Split VJPs are taken in their two parts: one cotangent, and no rule on what a single step says."""
+        return store.columns == 1
 
     def late(self, family: Family, store, later, chosen) -> None:
         """What a step says to the inputs that the recurrence does not need, of all (chosen) instances."""
@@ -314,10 +318,10 @@ class Sweep:
         if family.potential.vectorized and len(sequences):
             inputs = [self.group(family, a, sequences, t) for a in family.args]
             cotangents = [store[o.name][self.rows(o, family, sequences, t)] for o in family.outs]
-            if waits(family):
+            stacked = [per_instance(family, a) for a in family.args]
+            if waits(family) and self.in_parts(store):
                 found = vjp_part(family, 0, inputs, cotangents)
             else:
-                stacked = [per_instance(family, a) for a in family.args]
                 found = store.vjp(family, inputs, stacked, cotangents, len(sequences))
             for arg, message in zip(family.args, found, strict=True):
                 if message is not None:

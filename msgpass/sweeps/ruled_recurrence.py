@@ -19,6 +19,10 @@ class RuledSweep(Sweep):
         super().__init__(block, values)
         self.rules, self.quick = rules, quick
 
+    def in_parts(self, store) -> bool:
+        """Rules act on what single steps say, which is whole."""
+        return False
+
     def forward(self) -> None:
         """Compiled where it can be."""
         if self.quick is None:

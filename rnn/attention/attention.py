@@ -21,7 +21,7 @@ from rnn.attention.base import Score
 from rnn.attention.dot import DOT, GENERAL, PROJECTED, SCALED
 from rnn.attention.read import READ, read
 from rnn.readout import LINEAR, linear
-from rnn.validation import flag, float_dtype, generator, one_of, positive, real_array, whole
+from rnn.validation import UNDRAWN, flag, float_dtype, generator, one_of, positive, real_array, whole
 from rnn.weights import checked
 
 SCORES: dict[str, Score] = {"additive": ADDITIVE, "dot": DOT, "scaled": SCALED, "general": GENERAL}
@@ -108,6 +108,9 @@ class Attention:
     def reset(self, random_state=None) -> Attention:
         """Draw all weights anew."""
         rng = generator(random_state)
+        if rng is UNDRAWN:
+            self.weights = {}
+            return self
         inputs = {"bias": self.memory_size}
         bounds = {key: inputs.get(key, shape[-1]) ** -0.5 for key, shape in self.shapes.items()}
         self.weights = {
@@ -119,6 +122,12 @@ class Attention:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the weights by key."""
         return {key: value.copy() for key, value in self.weights.items()}
+
+    def save(self, path) -> None:
+        """Write settings and weights to a safetensors file, for :func:`rnn.load`."""
+        from rnn.keeping import save
+
+        save(self, path)
 
     def load_state_dict(self, state: Mapping) -> Attention:
         """Take in weights; a DataError names missing and unknown keys, a ShapeError a wrong shape."""

@@ -117,7 +117,8 @@ class EncoderDecoder(Composite):
         self._check_parts()
         self.dtype, self.batch_first = encoder.dtype, encoder.batch_first
         self.dropout = max(encoder.dropout, decoder.dropout)
-        self.bridge = Bridge(encoder, decoder, bridge, rng)
+        self.starting = Bridge(encoder, decoder, bridge, rng)
+        self.bridge = self.starting.kind
         width, state = encoder.output_size, decoder.output_size
         self.combine = (
             Linear(width + state, state, dtype=self.dtype, random_state=rng) if self._combines else None
@@ -132,7 +133,7 @@ class EncoderDecoder(Composite):
             "target_embedding.": target_embedding,
             "decoder.": decoder,
             "attention.": attention,
-            **{f"bridge.{name}.": linear for name, linear in self.bridge.maps.items()},
+            **{f"bridge.{name}.": linear for name, linear in self.starting.maps.items()},
             "combine.": self.combine,
             "readout.": readout,
         }
@@ -301,7 +302,7 @@ class EncoderDecoder(Composite):
         weights = self.encoder.weights
         _, memory = self.encoder.stack.lay_out(weights, layout, arrays, gates, part, below)
         mask = graph["encoder.mask"] if "mask" in arrays else None
-        return Source(memory, mask, None, self.bridge.attach(graph, batch, "encoder.", "decoder."), None)
+        return Source(memory, mask, None, self.starting.attach(graph, batch, "encoder.", "decoder."), None)
 
     def lay_out_decoder(self, graph, arrays, source: Source, steps: int, batch: int, gates: bool = False):
         """Decoder, attention and readout; returns what comes out."""

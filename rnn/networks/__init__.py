@@ -9,14 +9,4 @@ from rnn.networks.recurrence import Recurrence
 from rnn.networks.recurrent import RecurrentNetwork
 from rnn.networks.rnn import RNN
 
-__all__ = [
-    "GRU",
-    "LSTM",
-    "RNN",
-    "Call",
-    "Composite",
-    "Embedded",
-    "Network",
-    "Recurrence",
-    "RecurrentNetwork",
-]
+__all__ = ["GRU", "LSTM", "RNN", "Call", "Composite", "Embedded", "Network", "Recurrence", "RecurrentNetwork"]

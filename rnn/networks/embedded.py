@@ -55,6 +55,8 @@ class Embedded(Composite):
     net : RNN, LSTM or GRU
         Its ``input_size`` is the embedding's size. Its weights keep their keys; the table is
         ``embedding.weight``.
+    random_state : int or Generator, optional
+        Draws all weights anew.
 
     Examples
     --------
@@ -69,7 +71,7 @@ class Embedded(Composite):
     ((2, 1, 4), [1, 2])
     """
 
-    def __init__(self, embedding: Embedding, net: RecurrentNetwork):
+    def __init__(self, embedding: Embedding, net: RecurrentNetwork, *, random_state=None):
         if not isinstance(net, RecurrentNetwork):
             raise DataError(f"Embedded takes a network such as GRU(inputs, hidden), got {type(net).__name__}")
         check_embedding(embedding, net, net.input_size)
@@ -77,6 +79,8 @@ class Embedded(Composite):
         self.dtype, self.batch_first, self.dropout = net.dtype, net.batch_first, net.dropout
         self.input_size, self.output_size = 1, net.output_size
         super().__init__({"embedding.": embedding, "": net})
+        if random_state is not None:
+            self.reset(random_state)
 
     def call(self, x, loss: OutputLoss | None = None, **data) -> Call:
         """One call's tokens and what else the network takes."""
@@ -91,9 +95,7 @@ class Embedded(Composite):
         graph, net = FactorGraph(), self.net
         tokens = graph.observe("tokens", call.arrays["tokens"], states=self.embedding.num_embeddings)
         x = self.embedding.attach(graph, tokens, "x", "embedding")
-        _, output = net.stack.lay_out(
-            net.weights, call.layout, call.arrays, *call.options, graph=graph, below=x
-        )
+        _, output = net.stack.lay_out(net.weights, call.layout, call.arrays, call.options[0], graph, x)
         if call.loss is not None:
             width = call.loss.width(self.output_size, self.dtype)
             call.loss.attach(graph, output, call.arrays, call.layout, width)

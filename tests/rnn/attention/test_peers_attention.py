@@ -53,7 +53,7 @@ def decoded(net, names, weights, source, tokens, lengths):
             rows = parts.get(state, last[0])[from_layer * directions : (from_layer + 1) * directions]
             joined = torch.cat(list(rows), dim=-1)
             key = f"bridge.{state}0_l{layer}"
-            kind = net.bridge.kind
+            kind = net.bridge
             if kind in ("linear", "tanh"):
                 joined = joined @ weights[f"{key}.weight"].T + weights[f"{key}.bias"]
             joined = torch.tanh(joined) if kind == "tanh" else joined
