@@ -5,6 +5,8 @@ factors exp(−loss). :func:`bptt` runs it and returns every message, :func:`fit
 them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
+from importlib import import_module
+
 from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
 from rnn.crf import CRF, CRFTagger, TagChain
@@ -16,6 +18,7 @@ from rnn.losses import (
     CrossEntropy,
     GaussianNLL,
     PoissonNLL,
+    Pooled,
     Several,
     SquaredError,
     collapse,
@@ -25,7 +28,7 @@ from rnn.networks import GRU, LSTM, MLP, RNN, Embedded, Recurrence
 from rnn.neural_hmm import NeuralHMM
 from rnn.readout import Linear
 from rnn.streams import Stream, bptt_stream, rtrl
-from rnn.training import History, fit
+from rnn.training import History, Report, fit
 
 __all__ = [
     "CRF",
@@ -47,7 +50,12 @@ __all__ = [
     "Memory",
     "NeuralHMM",
     "PoissonNLL",
+    "Pooled",
     "Recurrence",
+    "Report",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "SequenceTagger",
     "Several",
     "SquaredError",
     "Stream",
@@ -62,3 +70,14 @@ __all__ = [
     "rtrl",
     "save_file",
 ]
+
+_LATER = ("SequenceClassifier", "SequenceRegressor", "SequenceTagger")
+"""Names that bring scikit-learn with them, loaded when they are asked for."""
+
+
+def __getattr__(name: str):
+    if name not in _LATER:
+        raise AttributeError(f"rnn has no {name!r}; it has {', '.join(__all__)}")
+    found = getattr(import_module("rnn.estimators"), name)
+    globals()[name] = found
+    return found

@@ -34,6 +34,8 @@ def make(formula: Formula, plan, k: int, block: Recurrence, values, keep: bool =
     if roles is None:
         roles = plan.cache[key] = find_roles(formula, block, values)
     spent = plan.cache.get((key, "spent"), 0.0)
+    if spent <= PATIENCE and plan.cache.get("start compiled"):
+        spent = plan.cache[key, "spent"] = np.inf
     if spent <= PATIENCE:
         rows, width = block.families[0].factor.n, roles.outs[0].slice.node.size
         spent += rows * formula.gates * (15e-6 + 1e-9 * width * width)

@@ -64,6 +64,8 @@ class Network:
     dtype: np.dtype
     input_size: int
     output_size: int
+    dropout: float = 0.0
+    """Above 0, ``call`` takes ``random_state`` and draws what is dropped out."""
 
     def __init__(self) -> None:
         self.weights = {}
