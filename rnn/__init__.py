@@ -8,6 +8,7 @@ them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
 from rnn.crf import CRF, CRFTagger, TagChain
+from rnn.diagnose import diagnose
 from rnn.embedding import Embedding
 from rnn.keeping import load, load_file, save_file
 from rnn.losses import (
@@ -50,6 +51,7 @@ __all__ = [
     "bptt",
     "collapse",
     "curvature",
+    "diagnose",
     "fit",
     "load",
     "load_file",
