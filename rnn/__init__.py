@@ -10,6 +10,7 @@ from importlib import import_module
 from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
 from rnn.crf import CRF, CRFTagger, TagChain
+from rnn.diagnose import diagnose
 from rnn.embedding import Embedding
 from rnn.keeping import load, load_file, save_file
 from rnn.losses import (
@@ -64,6 +65,7 @@ __all__ = [
     "bptt_stream",
     "collapse",
     "curvature",
+    "diagnose",
     "fit",
     "load",
     "load_file",
