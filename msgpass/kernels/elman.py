@@ -12,7 +12,7 @@ from msgpass.errors import DataError
 from msgpass.kernels.elman_few import backward_few, backward_work, forward_few, forward_work
 from msgpass.kernels.elman_reference import ACTIVATIONS, ElmanGradients
 from msgpass.kernels.elman_sweep import run_backward, run_forward
-from msgpass.kernels.few_rows import MOST_ROWS
+from msgpass.kernels.few_rows import MOST_ROWS, NOBODY
 from msgpass.kernels.recurrence_layout import GatedLayout
 from msgpass.kernels.runtime import aligned_empty, aligned_zeros, compiling, recycled_empty, run_pair
 
@@ -71,14 +71,12 @@ def forward(
     steps, batch, units, hidden, dtype = (
         layout.steps, layout.batch, layout.units, layout.hidden, layout.dtype,
     )  # fmt: skip
-    own = layout.contiguous
     if batch <= MOST_ROWS:
-        h = recycled_empty((steps, batch, hidden), dtype)
-        held = np.empty((0, 0), dtype) if mask is None else own(mask)
-        work = forward_work(x, hidden)
-        options = (bool(reverse), activation == "tanh", mask is not None, layout.lanes)
+        h = np.empty((steps, batch, hidden), dtype)
+        work = np.empty(forward_work(steps, batch, layout.inputs, hidden, dtype), dtype)
+        arrays = layout.all_contiguous(x, w_ih, w_hh, bias, h0, NOBODY[dtype] if mask is None else mask)
         with compiling("the Elman sweep", forward_few, backward_few):
-            forward_few(own(x), own(w_ih), own(w_hh), own(bias), own(h0), held, h, work, *options)
+            forward_few(*arrays, h, work, bool(reverse), activation == "tanh", mask is not None, layout.lanes)
         return h
     h = recycled_empty((steps, batch, units), dtype)
     arrays = (
@@ -212,25 +210,26 @@ def _backward_few(
     layout, cotangent, x, h, h0, w_ih, w_hh, activation, mask, reverse, want_inputs, want_carried
 ) -> ElmanGradients:  # fmt: skip
     """`backward` for up to `MOST_ROWS` rows."""
-    hidden, inputs, dtype, own = layout.hidden, layout.inputs, layout.dtype, layout.contiguous
-    found = ElmanGradients(
-        np.empty((hidden, inputs), dtype),
-        np.empty((hidden, hidden), dtype),
-        np.empty(hidden, dtype),
-        np.empty(h0.shape, dtype),
-        np.empty(x.shape if want_inputs else (0, 0, 0), dtype),
-        np.empty(h.shape if want_carried else (0, 0, 0), dtype),
+    steps, batch, hidden, inputs, dtype = (
+        layout.steps,
+        layout.batch,
+        layout.hidden,
+        layout.inputs,
+        layout.dtype,
     )
-    held = np.empty((0, 0), dtype) if mask is None else own(mask)
+    nobody = NOBODY[dtype]
+    arrays = layout.all_contiguous(cotangent, x, h, h0, w_ih, w_hh, nobody if mask is None else mask)
+    weights = np.empty((hidden, inputs), dtype), np.empty((hidden, hidden), dtype), np.empty(hidden, dtype)
+    dh0 = np.empty((batch, hidden), dtype)
+    dx = np.empty((steps, batch, inputs), dtype) if want_inputs else nobody[None]
+    carried = np.empty((steps, batch, hidden), dtype) if want_carried else nobody[None]
     backward_few(
-        own(cotangent), own(x), own(h), own(h0), own(w_ih), own(w_hh), held,
-        *found, backward_work(x, hidden),
+        *arrays, *weights, dh0, dx, carried,
+        np.empty(backward_work(steps, batch, inputs, hidden, dtype), dtype),
         bool(reverse), activation == "tanh", mask is not None, bool(want_inputs), bool(want_carried),
         layout.lanes,
     )  # fmt: skip
-    return found._replace(
-        inputs=found.inputs if want_inputs else None, carried=found.carried if want_carried else None
-    )
+    return ElmanGradients(*weights, dh0, dx if want_inputs else None, carried if want_carried else None)
 
 
 def _run(kernel, calls):

@@ -2,7 +2,7 @@
 and gradients made in one call each, and nothing between a state and the next but sums and the activation.
 """
 
-import numpy as np
+from functools import cache
 
 from msgpass.kernels.few_rows import (
     add_row_product,
@@ -23,12 +23,11 @@ BLOCK = 64
 """Steps whose inputs are projected at once, and whose weight gradients are added up in one product."""
 
 
-def forward_work(x, hidden: int) -> np.ndarray:
-    """Scratch memory of `forward_few`."""
-    units = vectors_of(hidden, x.dtype)
-    _, batch, inputs = x.shape
-    size = units * (inputs + hidden + 3 + batch * (min(len(x), BLOCK) + 2))
-    return np.empty(size + 64, x.dtype)
+@cache
+def forward_work(steps: int, batch: int, inputs: int, hidden: int, dtype) -> int:
+    """Numbers of scratch memory that `forward_few` needs."""
+    units = vectors_of(hidden, dtype)
+    return units * (inputs + hidden + 3 + batch * (min(steps, BLOCK) + 2)) + 64
 
 
 @jit
@@ -79,13 +78,12 @@ def forward_few(x, w_ih, w_hh, bias, h0, mask, h, work, reverse, tanh, masked, l
             now, new = new, now
 
 
-def backward_work(x, hidden: int) -> np.ndarray:
-    """Scratch memory of `backward_few`."""
-    units, columns = vectors_of(hidden, x.dtype), vectors_of(x.shape[2], x.dtype)
-    batch, block = x.shape[1], min(len(x), BLOCK)
+@cache
+def backward_work(steps: int, batch: int, inputs: int, hidden: int, dtype) -> int:
+    """Numbers of scratch memory that `backward_few` needs."""
+    units, columns, block = vectors_of(hidden, dtype), vectors_of(inputs, dtype), min(steps, BLOCK)
     size = hidden * (units + columns) + units + columns + (block + 2) * batch * units
-    size += (block * batch + 2) * units + (block * batch + units) * (columns + units) + units
-    return np.empty(size + 64, x.dtype)
+    return size + (block * batch + 2) * units + (block * batch + units) * (columns + units) + units + 64
 
 
 @jit

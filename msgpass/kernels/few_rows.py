@@ -6,11 +6,16 @@ written where they fit, and the last, partial one goes through a scratch vector.
 `msgpass.kernels.product.pack` does it.
 """
 
+import numpy as np
+
 from msgpass.kernels.runtime import jit
 from msgpass.kernels.simd import LANES, broadcast, first_lanes, fma, load, splat_like, store
 
 MOST_ROWS = 3
 """Rows of a batch that go through these loops; from four on tiles of four rows are quicker."""
+
+NOBODY = {dtype: np.empty((0, 0), dtype) for dtype in LANES}
+"""Stands in for a mask, or a result that nobody wants."""
 
 
 @jit(forceinline=True)

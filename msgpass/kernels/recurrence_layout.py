@@ -78,6 +78,11 @@ class GatedLayout:
             return array
         return np.array(array, self.dtype, order="C")
 
+    def all_contiguous(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """`contiguous` of each."""
+        dtype = self.dtype
+        return [a if a.flags.carray and a.dtype is dtype else self.contiguous(a) for a in arrays]
+
     def flat(self, array: np.ndarray) -> np.ndarray:
         """`contiguous`, in one axis."""
         return self.contiguous(array).reshape(-1)

@@ -9,6 +9,7 @@ what is wrong.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +17,13 @@ import numpy as np
 from msgpass.nodes import Observation, Parameter
 from msgpass.plan import Losses, Map, Recurrence
 from msgpass.sweeps import real
+from msgpass.sweeps.local import check_states
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
-from msgpass.sweeps.straight_recurrence import StraightSweep
 from msgpass.values import Values
+
+LOOKED_AT_TOGETHER = 1 << 14
+"""Numbers of an array up to which a copy, to look at all arrays at once, is quicker than a look at each."""
 
 
 class Given(NamedTuple):
@@ -35,6 +39,10 @@ class NetworkRecipe:
     """What later runs of a plain network need to know of their graph."""
 
     def __init__(self, execution):
+        from msgpass.kernels.finite import all_finite
+        from msgpass.sweeps.straight_recurrence import StraightSweep
+
+        self.all_finite, self.sweep = all_finite, StraightSweep
         plan, values = execution.plan, execution.values
         self.given = {
             name: Given(v.shape, v.dtype, isinstance(n, Parameter), getattr(n, "states", None))
@@ -53,37 +61,26 @@ class NetworkRecipe:
 
     def resolve(self, values: dict | None) -> Values | None:
         """This run's arrays, or None where they are not what the recipe was made for."""
-        from msgpass.kernels.finite import all_finite
-
         arrays = Values(self.defaults, self.known.copy())
-        names, parts = [], []
+        wanted, looked_at = self.given, []
         for name, value in (values or {}).items():
-            given = self.given.get(name)
+            given = wanted.get(name)
             if given is None or type(value) is not np.ndarray:
                 return None
-            if value.dtype is not given.dtype or value.shape != given.shape:
+            shape, dtype, parameter, states = given
+            if value.dtype is not dtype or value.shape != shape:
                 return None
-            if given.parameter:
-                names.append(name)
-                parts.append(value.reshape(-1))
-                continue
-            if given.states is not None:
-                if value.min() < 0 or value.max() >= given.states:
+            if states is not None:
+                if value.min() < 0 or value.max() >= states:
                     return None
-            elif not all_finite(value):
+                value = value.astype(np.int64)
+            elif value.size <= LOOKED_AT_TOGETHER:
+                looked_at.append(value)
+            elif not self.all_finite(value):
                 return None
-            arrays[name] = value
-        if parts:
-            # Copies of all parameters side by side: one look tells whether all of them are finite.
-            flat = np.concatenate(parts)
-            if not all_finite(flat):
-                return None
-            start = 0
-            for name in names:
-                shape = self.given[name].shape
-                end = start + values[name].size
-                arrays[name] = flat[start:end].reshape(shape)
-                start = end
+            arrays[name] = value.copy() if parameter else value
+        if looked_at and not self.all_finite(np.concatenate(looked_at, axis=None)):
+            return None
         return arrays
 
     def run(self, x) -> None:
@@ -96,27 +93,30 @@ class NetworkRecipe:
             for k, block in enumerate(blocks):
                 if k in self.recurrences:
                     formula, roles = self.recurrences[k]
-                    sweep = x.sweeps[k] = StraightSweep(formula, block, roles, values, True)
-                    sweep.forward()
+                    sweep = x.sweeps[k] = self.sweep(formula, block, roles, values, True)
+                    sweep.sweep_forward()
                 elif k in self.losses:
                     family, names = self.losses[k]
                     inputs = [values[n] for n in names]
-                    x.losses[k] = real.checked_loss(family, family.potential.value_and_grad(*inputs), inputs)
+                    found = family.potential.value_and_grad(*inputs)
+                    if not isfinite(found[0]):
+                        self.check_states(x)
+                    found = x.losses[k] = real.checked_loss(family, found, inputs)
+                    for name, gradient in zip(names, found[1], strict=True):
+                        if gradient is not None and name in store and not store.lend(name, gradient):
+                            store[name] += gradient
                 else:
                     real.forward_map(block, values)
-            for k, (_, names) in self.losses.items():
-                for name, gradient in zip(names, x.losses[k][1], strict=True):
-                    if gradient is not None and name in store and not store.lend(name, gradient):
-                        store[name] += gradient
             x.pull_back(store, later)
-        self.check(x, store)
-
-    def check(self, x, store: Store) -> None:
-        """No NaN leaves in a gradient."""
-        from msgpass.kernels.finite import all_finite
-
-        if not all(all_finite(store.peek(n)) for n in self.given if store.has(n)):
+        arrived = [store.peek(n) for n in self.given if store.has(n)]
+        if not self.all_finite(np.concatenate(arrived, axis=None)):
+            self.check_states(x)
             x.check_gradients(store)
+
+    def check_states(self, x) -> None:
+        """Name the state that is not finite; NaN in a state reaches the loss or some gradient."""
+        for k in self.recurrences:
+            check_states(x.plan.blocks[k], x.values)
 
 
 def keep_recipe(x) -> None:
@@ -124,6 +124,8 @@ def keep_recipe(x) -> None:
     plan, sweeps = x.plan, x.sweeps
     if not sweeps or any(type(s) is Sweep for s in sweeps.values()):
         return  # the reference still runs
+    from msgpass.sweeps.straight_recurrence import StraightSweep
+
     if not all(x.values.complete(n) for n, v in plan.graph.nodes.items() if isinstance(v, Observation)):
         return
     whole = (

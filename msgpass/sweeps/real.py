@@ -293,21 +293,21 @@ def checked_loss(family: Family, result, inputs) -> tuple[float, list[np.ndarray
             "None where there is none"
         )
     try:
-        total = float(np.sum(value))
+        total = value if type(value) is float else float(np.sum(value))
     except (TypeError, ValueError):
         raise ShapeError(f"loss {family.name!r} must return a number first, got {value!r}") from None
-    if np.isnan(total):
+    if total != total:
         raise DataError(
             f"loss {family.name!r} is NaN; look for missing values among "
             f"{', '.join(a.slice.name for a in family.args)}"
         )
     for k, (g, v) in enumerate(zip(grads, inputs, strict=True)):
         if g is not None:
-            grads[k] = np.asarray(g)
-            if grads[k].shape != np.shape(v):
+            grads[k] = g = np.asarray(g)
+            if g.shape != np.shape(v):
                 raise ShapeError(
                     f"loss {family.name!r}: the gradient for {family.args[k].slice.name} has shape "
-                    f"{grads[k].shape}, wanted {np.shape(v)}"
+                    f"{g.shape}, wanted {np.shape(v)}"
                 )
     return total, grads
 

@@ -53,19 +53,22 @@ class StraightSweep(CompiledSweep):
 
     def forward(self) -> None:
         """All states."""
+        self.sweep_forward()
+        # A NaN stays in its row of the batch, so the last step shows whether there was one.
+        last = 0 if self.reverse else -1
+        if not all(all_finite(self.values[out.name][last]) for out in self.roles.outs):
+            check_states(self.block, self.values)
+
+    def sweep_forward(self) -> None:
+        """All states, with no look at what became of them."""
         values, roles = self.values, self.roles
         starts, mask = self.given()
         states, kept = self.formula.forward(
             values[roles.x.name], self.weights(), starts, mask, reverse=self.reverse, keep=self.keep
         )
         self.kept = [kept]
-        finite = True
         for out, state in zip(roles.outs, states, strict=True):
             values[out.name] = state
-            # A NaN stays in its row of the batch, so the last step shows whether there was one.
-            finite = finite and all_finite(state[0 if self.reverse else -1])
-        if not finite:
-            check_states(self.block, values)
 
     def adjoint(self, store: Store, inputs: bool = False, carried: bool = False) -> list[Found]:
         """Kernel gradients from the local cotangents in ``store``."""
@@ -89,12 +92,14 @@ class StraightSweep(CompiledSweep):
     def backward(self, store: Store, later: Store, window=None, chosen=None) -> None:
         """Gradients at the parameters and edges now; adjoints now only if a step below needs them."""
         roles, x = self.roles, self.roles.x.name
-        below = x in self.family.factor.graph.plan().owner
+        latent = self.family.factor.graph.plan().owner
+        below = x in latent
         (found,) = self.adjoint(store, inputs=below)
         self.add_weights(store, found.weights)
         for arg, start in zip(roles.states, found.starts, strict=True):
+            if arg.edge.name in latent:
+                later.add(arg.edge.name, start.copy())
             store.add(arg.edge.name, start)
-            later.add(arg.edge.name, start.copy())
         if below and found.inputs is not None:
             store.add(x, found.inputs)
         Lazy(self, store).leave(later, below)
