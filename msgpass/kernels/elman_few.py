@@ -11,6 +11,7 @@ from msgpass.kernels.few_rows import (
     load_row,
     panel_place,
     rows_to_panels,
+    states_before_to_panels,
     store_row,
     vectors_of,
 )
@@ -118,7 +119,6 @@ def backward_few(
     for array in (held, sum_ih, sum_hh, sum_bias, dz):
         for i in range(0, len(array), lanes):
             store(array, i, zero)
-    step = -1 if reverse else 1
     latest = 0  # row of dz where that of the step after this one lies
     for stop in range(steps, 0, -BLOCK):
         start = max(0, stop - BLOCK)
@@ -163,12 +163,7 @@ def backward_few(
         states = panels[columns * count :]
         to_groups(dz, 0, units, count, units, groups, 0, group_stride, lanes)
         rows_to_panels(x, low * inputs, count, inputs, panels, 0, count, lanes)
-        # Row p of dz goes with the state before it; at one end that is the start.
-        edge = 0 if start > 0 else batch
-        at = count - edge if reverse else 0
-        rows_to_panels(h0, 0, edge, hidden, states, at, count, lanes)
-        first = (low + (0 if reverse else edge) - step * batch) * hidden
-        rows_to_panels(h, first, count - edge, hidden, states, 0 if reverse else edge, count, lanes)
+        states_before_to_panels(h0, h, hidden, batch, start == 0, reverse, low, count, states, lanes)
         add_outer_products(groups, group_stride, units, panels, count, sum_ih, columns, lanes)
         add_outer_products(groups, group_stride, units, states, count, sum_hh, units, lanes)
     for m in range(batch):

@@ -107,6 +107,18 @@ def rows_to_panels(source, i, rows, length, panels, p, count, lanes):
 
 
 @jit(forceinline=True)
+def states_before_to_panels(h0, h, hidden, batch, at_start, reverse, low, count, panels, lanes):
+    """The states before those of rows ``low``, ``low + 1``, … as panels; at one end that is the start."""
+    edge = batch if at_start else 0
+    if reverse:
+        rows_to_panels(h, (low + batch) * hidden, count - edge, hidden, panels, 0, count, lanes)
+        rows_to_panels(h0, 0, edge, hidden, panels, count - edge, count, lanes)
+    else:
+        rows_to_panels(h0, 0, edge, hidden, panels, 0, count, lanes)
+        rows_to_panels(h, (low + edge - batch) * hidden, count - edge, hidden, panels, edge, count, lanes)
+
+
+@jit(forceinline=True)
 def copy_trimmed(source, i, stride, rows, columns, target):
     """Rows of ``columns`` numbers, ``stride`` apart from ``i`` on, to the two-dimensional ``target``."""
     for m in range(rows):
