@@ -1,0 +1,106 @@
+"""What the cases of recurrent nets share: shapes, weights and data, one training step of each contender."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from benchmarks import peers
+from benchmarks.cases import Effort
+from benchmarks.harness import Contender, Problem
+
+SHAPES = ((100, 1, 8, 16), (100, 32, 32, 64), (1000, 16, 64, 128), (200, 64, 128, 256), (100, 32, 256, 512))
+"""(T, B, I, H) from a toy to a large net for a processor."""
+
+TOLERANCE = {"float32": 2e-4, "float64": 1e-9}  # sums over T·B terms in another order
+KEYS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+
+
+def about(cell: str) -> str:
+    """The rules, for the page."""
+    return (
+        f"Loss ½Σ(h − target)² and the gradients of all weights and biases of one {cell} layer, on T steps, B "
+        "sequences, I inputs and H units; weights and data lie ready, the update of the weights is not counted. "
+        "msgpass runs rnn.bptt and reads m.total and m.parameters; torch runs forward and backward. Share is the "
+        "least time that the machine needs for 2 G T B (2IH + 3H²) operations over the time taken, with G gates; "
+        "memory is what one step allocates at most beside weights, data and what an earlier step left behind."
+    )
+
+
+def problems(
+    cell: str, gates: int, effort: Effort, dtypes: tuple[str, ...] = ("float32",)
+) -> Iterator[Problem]:
+    """Training steps of the network class ``cell`` of both libraries."""
+    for dtype in dtypes:
+        for steps, batch, inputs, hidden in SHAPES[:2] if effort == "quick" else SHAPES:
+            rng = np.random.default_rng(0)
+            bound, rows = hidden**-0.5, gates * hidden
+            sizes = ((rows, inputs), (rows, hidden), (rows,), (rows,))
+            weights = {
+                key: rng.uniform(-bound, bound, size).astype(dtype)
+                for key, size in zip(KEYS, sizes, strict=True)
+            }
+            x = rng.standard_normal((steps, batch, inputs)).astype(dtype)
+            target = rng.standard_normal((steps, batch, hidden)).astype(dtype)
+            yield Problem(
+                label=f"T={steps}, B={batch}, I={inputs}, H={hidden}"
+                + ("" if dtype == "float32" else f", {dtype}"),
+                contenders={
+                    "msgpass": partial(msgpass_step, cell, weights, x, target),
+                    "torch": partial(torch_step, cell, weights, x, target),
+                },
+                tolerance=TOLERANCE[dtype],
+                unit="ms",
+                per=1e3,
+                flops=2.0 * gates * steps * batch * (2 * inputs * hidden + 3 * hidden**2),
+                traffic=float(x.nbytes + target.nbytes),
+                dtype=dtype,
+                extra={"MB a step": megabytes},
+            )
+
+
+def msgpass_step(cell: str, weights, x: np.ndarray, target: np.ndarray) -> Contender:
+    import rnn
+
+    net = getattr(rnn, cell)(x.shape[-1], target.shape[-1], dtype=x.dtype)
+    net.load_state_dict(weights)
+    loss = rnn.SquaredError(target)
+
+    def step() -> dict[str, object]:
+        m = rnn.bptt(net, x, loss)
+        return {"loss": m.total} | {key: m.parameters[key] for key in KEYS}
+
+    return step
+
+
+def torch_step(cell: str, weights, x: np.ndarray, target: np.ndarray) -> Contender:
+    torch = peers.require("torch")
+    net = getattr(torch.nn, cell)(x.shape[-1], target.shape[-1], dtype=getattr(torch, x.dtype.name))
+    net.load_state_dict({key: torch.tensor(value) for key, value in weights.items()})
+    inputs, wanted = torch.tensor(x), torch.tensor(target)
+    parameters = dict(net.named_parameters())
+
+    def step() -> dict[str, object]:
+        net.zero_grad(set_to_none=True)
+        loss = 0.5 * ((net(inputs)[0] - wanted) ** 2).sum()
+        loss.backward()
+        return {"loss": loss.item()} | {key: parameters[key].grad.numpy() for key in KEYS}
+
+    return step
+
+
+def megabytes(step: Contender) -> float:
+    """Most memory of NumPy's and Python's that lives at once during a step, in MB (10⁶ bytes)."""
+    import tracemalloc
+
+    from msgpass.kernels import runtime
+
+    runtime.forget_memory()
+    tracemalloc.start()
+    try:
+        step()
+        return tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
