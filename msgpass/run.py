@@ -16,6 +16,7 @@ from msgpass.plan import Plan, SwitchingChain, TableChain, Tree
 from msgpass.schedule.base import Schedule
 from msgpass.schedule.sequential import Sequential
 from msgpass.sweeps.execution import Execution
+from msgpass.sweeps.plain_network import keep_recipe
 from msgpass.values import Values, below_infinity, unwritable
 
 _SEQUENTIAL = Sequential()
@@ -69,6 +70,12 @@ def run(
     plan = graph.plan()
     schedule = _as_schedule(schedule)
     directions = None
+    plain = algebra is None and type(schedule) is Sequential
+    if plain and (recipe := plan.cache.get("network recipe")) is not None:
+        resolved = recipe.resolve(values)
+        if resolved is not None:
+            chosen = plan.cache["default algebras"]
+            return Messages(Execution(plan, chosen, schedule, resolved, {}, frozenset(), recipe=recipe))
     if isinstance(algebra, Tangent) and algebra.over is not None:
         directions, algebra = algebra.directions, _over(algebra.over)
         _check_schedule(schedule)
@@ -79,7 +86,10 @@ def run(
     else:
         chosen = choose_algebras(plan, algebra)
     arrays, clamp = resolve_values(plan, values)
-    return Messages(Execution(plan, chosen, schedule, arrays, clamp, frozenset(values or ()), directions))
+    made = Execution(plan, chosen, schedule, arrays, clamp, frozenset(values or ()), directions)
+    if plain and "network recipe" not in plan.cache:
+        keep_recipe(made)
+    return Messages(made)
 
 
 def _as_schedule(schedule) -> Schedule:

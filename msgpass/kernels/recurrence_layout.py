@@ -48,8 +48,8 @@ class GatedLayout:
             raise ShapeError("w_hh is empty; a recurrence has at least one hidden unit")
         self.units = -(-self.hidden // self.lanes) * self.lanes
         self.columns = -(-self.inputs // self.lanes) * self.lanes
-        self.check("w_ih", w_ih, (gates * self.hidden, self.inputs))
         self.check("w_hh", w_hh, (gates * self.hidden, self.hidden))
+        self.check("w_ih", w_ih, (gates * self.hidden, self.inputs))
 
     def check(self, name: str, array: np.ndarray, wanted: tuple[int, ...]) -> None:
         """Raise `ShapeError` unless ``array`` has the shape ``wanted``."""
@@ -77,6 +77,11 @@ class GatedLayout:
         if array.flags.carray and array.dtype == self.dtype:
             return array
         return np.array(array, self.dtype, order="C")
+
+    def all_contiguous(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """`contiguous` of each."""
+        dtype = self.dtype
+        return [a if a.flags.carray and a.dtype is dtype else self.contiguous(a) for a in arrays]
 
     def flat(self, array: np.ndarray) -> np.ndarray:
         """`contiguous`, in one axis."""

@@ -340,14 +340,14 @@ class CheckpointedSteps:
 
     def loss(self, family, plain, inputs) -> list:
         """Value added to the totals, gradients returned; nothing where an observation is missing."""
-        from msgpass.sweeps.real import _checked, _is_missing
+        from msgpass.sweeps.real import _is_missing, checked_loss
 
         if any(
             isinstance(a.slice.node, Observation) and _is_missing(a, v)
             for a, v in zip(family.args, plain, strict=True)
         ):
             return [None] * len(inputs)
-        value, grads = _checked(family, family.potential.value_and_grad(*inputs), inputs)
+        value, grads = checked_loss(family, family.potential.value_and_grad(*inputs), inputs)
         self.task_totals[family.name] = self.task_totals.get(family.name, 0.0) + value
         return grads
 

@@ -40,7 +40,9 @@ from msgpass.values import Values, all_finite
 class Execution:
     """Results of one run, block by block."""
 
-    def __init__(self, plan: Plan, algebras, schedule, values, clamp, overridden, directions=None):
+    def __init__(
+        self, plan: Plan, algebras, schedule, values, clamp, overridden, directions=None, recipe=None
+    ):
         self.plan, self.algebras, self.schedule = plan, algebras, schedule
         self.values, self.clamp, self.overridden = values, clamp, overridden
         self.runs: dict[int, Any] = {}  # block number → run of a discrete or Gaussian component
@@ -51,7 +53,11 @@ class Execution:
         self.tangents: Tangents | None = None
         self.impossible: ImpossibleEvidenceError | None = None
         self.second: Any = None  # how all messages move, in a run of Tangent over another algebra
-        self.tangent_algebra: Any = next((a for a in algebras if isinstance(a, Tangent)), None)
+        if recipe is not None:
+            self.tangent_algebra: Any = None
+            recipe.run(self)
+            return
+        self.tangent_algebra = next((a for a in algebras if isinstance(a, Tangent)), None)
         self._check_tangent()
         self._check_linearised()
         if schedule.slots is not None:
@@ -295,7 +301,7 @@ class Execution:
             except ImpossibleEvidenceError as problem:
                 self.impossible = problem  # total is infinite; whoever asks for a gradient is told
                 return
-            self._check_gradients(store)
+            self.check_gradients(store)
 
     def _backward(self, task, store: Store, later: Store) -> None:
         if self.schedule.windowed:
@@ -306,7 +312,7 @@ class Execution:
         self.local_cotangents(task, store, later)
         self.pull_back(store, later)
 
-    def _check_gradients(self, store: Store) -> None:
+    def check_gradients(self, store: Store) -> None:
         """No NaN leaves in a gradient: look where it came in."""
         given = [n for n in self.values if n not in self.plan.owner and store.has(n)]
         bad = next((n for n in given if not all_finite(store.peek(n))), None)

@@ -46,6 +46,14 @@ class Store(dict):
         self.borrowed.add(name)
         return True
 
+    def add(self, name: str, message: np.ndarray) -> None:
+        """Add a message that nobody else holds: the first that fits becomes the accumulator itself."""
+        like = self.values_of[name]
+        if self.has(name) or message.shape != like.shape or message.dtype != like.dtype:
+            self[name] += message.reshape(like.shape)
+        else:
+            dict.__setitem__(self, name, message)
+
     def has(self, name: str) -> bool:
         """Something has arrived."""
         return dict.__contains__(self, name)
@@ -194,11 +202,11 @@ def evaluate_loss(block, values) -> tuple[float, list[np.ndarray | None]]:
     if not np.any(present):
         return 0.0, [None] * len(inputs)
     if not any(stacked):
-        return _checked(family, function(*inputs), inputs)
+        return checked_loss(family, function(*inputs), inputs)
     if family.potential.vectorized:
         whole = present.all()
         part = inputs if whole else [v[present] if s else v for v, s in zip(inputs, stacked, strict=True)]
-        total, grads = _checked(family, function(*part), part)
+        total, grads = checked_loss(family, function(*part), part)
         if whole:
             return total, grads
         return total, [
@@ -208,7 +216,7 @@ def evaluate_loss(block, values) -> tuple[float, list[np.ndarray | None]]:
     sums: list[Any] = [None] * len(inputs)
     for j in np.flatnonzero(present):
         one = [v[j] if s else v for v, s in zip(inputs, stacked, strict=True)]
-        value, grads = _checked(family, function(*one), one)
+        value, grads = checked_loss(family, function(*one), one)
         total += value
         for k, g in enumerate(grads):
             if g is None:
@@ -249,7 +257,7 @@ def loss_messages(block, values, j: int) -> list[np.ndarray]:
         return [np.zeros_like(v) for v in own]
     leading = family.potential.vectorized and any(stacked)
     part = inputs if leading else own
-    _, grads = _checked(family, family.potential.value_and_grad(*part), part)
+    _, grads = checked_loss(family, family.potential.value_and_grad(*part), part)
     grads = [g[0] if s and leading and g is not None else g for g, s in zip(grads, stacked, strict=True)]
     return [np.zeros_like(v) if g is None else g for g, v in zip(grads, own, strict=True)]
 
@@ -269,7 +277,8 @@ def _is_missing(arg, value) -> bool:
     )
 
 
-def _checked(family: Family, result, inputs):
+def checked_loss(family: Family, result, inputs) -> tuple[float, list[np.ndarray | None]]:
+    """What a loss returned: its value, which is no NaN, and one gradient an input, of its shape or None."""
     try:
         value, grads = result
         # A loss of one input may return its gradient bare.
@@ -284,21 +293,21 @@ def _checked(family: Family, result, inputs):
             "None where there is none"
         )
     try:
-        total = float(np.sum(value))
+        total = value if type(value) is float else float(np.sum(value))
     except (TypeError, ValueError):
         raise ShapeError(f"loss {family.name!r} must return a number first, got {value!r}") from None
-    if np.isnan(total):
+    if total != total:
         raise DataError(
             f"loss {family.name!r} is NaN; look for missing values among "
             f"{', '.join(a.slice.name for a in family.args)}"
         )
     for k, (g, v) in enumerate(zip(grads, inputs, strict=True)):
         if g is not None:
-            grads[k] = np.asarray(g)
-            if grads[k].shape != np.shape(v):
+            grads[k] = g = np.asarray(g)
+            if g.shape != np.shape(v):
                 raise ShapeError(
                     f"loss {family.name!r}: the gradient for {family.args[k].slice.name} has shape "
-                    f"{grads[k].shape}, wanted {np.shape(v)}"
+                    f"{g.shape}, wanted {np.shape(v)}"
                 )
     return total, grads
 
