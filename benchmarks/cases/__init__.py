@@ -20,6 +20,7 @@ NAMES = (
     "gaussian_viterbi",
     "fit",
     "rnn_step",
+    "lstm_step",
     "kept_graph",
     "checkpointed",
     "kalman_smoother",

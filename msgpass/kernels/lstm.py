@@ -11,7 +11,7 @@ import numpy as np
 from msgpass.kernels.lstm_reference import LstmGradients, LstmStates
 from msgpass.kernels.lstm_sweep import run_backward, run_forward
 from msgpass.kernels.recurrence_layout import GatedLayout
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros, compiling, recycled_empty, run_pair
+from msgpass.kernels.runtime import aligned_empty, carve, compiling, recycled_empty, run_pair
 
 CHUNK_ROWS = 256
 """Rows (steps × batch) whose weight gradients are added up in one product."""
@@ -89,9 +89,9 @@ def forward(
     calls = []
     for blocks in parts:
         rows = blocks[0][1] - blocks[0][0]
-        z = aligned_empty(rows * (4 * units + layout.lanes), dtype)
-        state, cell = aligned_empty((2, rows * (units + layout.lanes)), dtype)
-        calls.append([(*arrays, z, state, cell, *sizes, *block, *options) for block in blocks])
+        stride = units + layout.lanes
+        work = carve(dtype, rows * (4 * units + layout.lanes), rows * stride, rows * stride)
+        calls.append([(*arrays, *work, *sizes, *block, *options) for block in blocks])
     _run(run_forward, calls)
     hidden = layout.hidden
     return LstmStates(layout.trimmed(h, hidden), layout.trimmed(c, hidden), gates if keep else None)
@@ -167,7 +167,6 @@ def backward(
         none if mask is None else layout.flat(mask),
         layout.packed(w_ih, transposed=False) if inputs else none,
         layout.packed(w_hh, transposed=False),
-        aligned_zeros(max(units, columns), dtype),
         dx.reshape(-1),
         *starts.reshape(2, -1),
         *heard.reshape(2, -1),
@@ -177,17 +176,28 @@ def backward(
     options = (*options, bool(inputs), bool(carried), layout.lanes)
     calls, sums = [], []
     for blocks in layout.parts():
-        rows = blocks[0][1] - blocks[0][0]
+        rows, stride = blocks[0][1] - blocks[0][0], units + layout.lanes
         chunk = min(steps, max(1, CHUNK_ROWS // rows))
-        dz = aligned_empty(rows * (4 * units + layout.lanes), dtype)
-        at_h, at_c = aligned_empty((2, rows * (units + layout.lanes)), dtype)
-        groups = recycled_empty((chunk * rows + 2) * 4 * units, dtype)
-        panels = recycled_empty(chunk * rows * (columns + units), dtype)
-        sums.append(aligned_zeros((columns + units + 1) * 4 * units, dtype))
-        work = (dz, at_h, at_c, groups, panels, sums[-1])
-        calls.append([(*arrays, *work, *sizes, *block, chunk, *options) for block in blocks])
+        work = carve(
+            dtype,
+            rows * (4 * units + layout.lanes),
+            rows * stride,
+            rows * stride,
+            (chunk * rows + 2) * 4 * units,
+            chunk * rows * (columns + units),
+            max(units, columns),
+        )
+        sums.append(recycled_empty((columns + units + 1) * 4 * units, dtype))
+        calls.append(
+            [
+                (*arrays, *work, sums[-1], *sizes, *block, chunk, k == 0, *options)
+                for k, block in enumerate(blocks)
+            ]
+        )
     _run(run_backward, calls)
-    total = sums[0] if len(sums) == 1 else sums[0] + sums[1]
+    total = sums[0]
+    for other in sums[1:]:
+        total += other
     dw_ih = total[: 4 * units * columns].reshape(4 * units, columns)
     dw_hh = total[4 * units * columns : -4 * units].reshape(4 * units, units)
     return LstmGradients(

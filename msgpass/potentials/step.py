@@ -34,9 +34,9 @@ class Step(Potential):
         f, vjp, jvp and hvp also take a leading axis of instances on every input that has one row a step;
         shared inputs come as
         they are, and the cotangent of a shared input is summed over instances.
-    kernel : {"tanh", "relu", "lstm"}, optional
-        A compiled sweep for h ← act(W h + U x + b), or for an LSTM's (h, c); f must compute the same, which
-        is verified.
+    kernel : {"tanh", "relu", "gru", "lstm"}, optional
+        A compiled sweep for h ← act(W h + U x + b), for a GRU, or for an LSTM's (h, c); f must compute the
+        same, which is verified.
     noise : (m, m) array or Parameter, optional
         Covariance of additive Gaussian noise, also with a step axis in front; m numbers an output. The
         output is then a Gaussian variable, or an observation with NaN for missing cells, and the

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from msgpass.kernels.lstm_reference import sigmoid
@@ -34,7 +36,8 @@ class Lstm(Formula):
 
         w_ih, w_hh, *biases = weights
         bias = sum(biases[1:], biases[0]) if biases else np.zeros(len(w_hh), x.dtype)
-        h, c, gates = lstm.forward(x, w_ih, w_hh, bias, *starts, mask, reverse=reverse, keep=keep)
+        h0, c0 = starts
+        h, c, gates = lstm.forward(x, w_ih, w_hh, bias, h0, c0, mask, reverse=reverse, keep=keep)
         return (h, c), gates
 
     def backward(self, cotangents, x, states, weights, starts, mask, kept, *, reverse, inputs, carried):
@@ -42,16 +45,12 @@ class Lstm(Formula):
         from msgpass.kernels import lstm
 
         w_ih, w_hh, *biases = weights
-        found = lstm.backward(
-            *cotangents, x, *states, kept, *starts, w_ih, w_hh, mask,
-            reverse=reverse, inputs=inputs, carried=carried,
-        )  # fmt: skip
-        return Found(
-            (found.w_ih, found.w_hh, *(found.bias for _ in biases)),
-            (found.h0, found.c0),
-            found.x,
-            (found.carried_h, found.carried_c) if carried else None,
-        )
+        (at_h, at_c), (h, c), (h0, c0) = cotangents, states, starts
+        asked: Any = {"reverse": reverse, "inputs": inputs, "carried": carried}
+        found = lstm.backward(at_h, at_c, x, h, c, kept, h0, c0, w_ih, w_hh, mask, **asked)
+        heard: Any = (found.carried_h, found.carried_c) if carried else None
+        weight_gradients = found.w_ih, found.w_hh, *(found.bias for _ in biases)
+        return Found(weight_gradients, (found.h0, found.c0), found.x, heard)
 
 
 FORMULAS = {"lstm": Lstm()}

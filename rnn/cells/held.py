@@ -14,7 +14,7 @@ import numpy as np
 from msgpass import Step
 from rnn.cells.rules import plus, rules
 
-MASKED_KERNELS: frozenset[str] = frozenset({"tanh", "relu", "gru"})
+MASKED_KERNELS: frozenset[str] = frozenset({"tanh", "relu", "gru", "lstm"})
 """Compiled sweeps that take a mask."""
 
 

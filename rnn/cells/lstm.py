@@ -138,7 +138,8 @@ def lstm(bias: bool = True, proj_size: int = 0, peepholes: bool = False, layer_n
         return {role: wide.get(role, (4 * hidden,)) for role in names}
 
     combine = combination(bool(proj_size), peepholes)
-    step = compose(affine, combine, 2, names, late)
+    kernel = None if proj_size or peepholes or layer_norm else "lstm"
+    step = compose(affine, combine, 2, names, late, kernel)
     step.f.__name__ = "lstm_cell"
     return Cell(
         step,
