@@ -8,7 +8,7 @@ written where they fit, and the last, partial one goes through a scratch vector.
 
 import numpy as np
 
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit as jit
 from msgpass.kernels.simd import LANES, broadcast, first_lanes, fma, load, splat_like, store
 
 MOST_ROWS = 3

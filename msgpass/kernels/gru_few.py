@@ -15,7 +15,7 @@ from msgpass.kernels.few_rows import (
 )
 from msgpass.kernels.product import Rows, Term, add_outer_products, pack, product
 from msgpass.kernels.recurrent_rows import to_groups
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit as jit
 from msgpass.kernels.simd import broadcast, fma, load, negative, splat_like, store, vsigmoid, vtanh
 
 BLOCK = 64
