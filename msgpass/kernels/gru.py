@@ -13,7 +13,7 @@ from msgpass.kernels.gru_few import backward_few, backward_work, forward_few, fo
 from msgpass.kernels.gru_reference import GruGradients
 from msgpass.kernels.gru_sweep import run_backward, run_forward
 from msgpass.kernels.product import pack
-from msgpass.kernels.recurrence_layout import GatedLayout
+from msgpass.kernels.recurrence_layout import GatedLayout, all_contiguous
 from msgpass.kernels.runtime import aligned_empty, aligned_zeros, compiling, recycled_empty, run_pair
 
 NAME = "the GRU sweep"
@@ -78,7 +78,7 @@ def forward(
     if batch <= MOST_ROWS:
         h = np.empty((steps, batch, layout.hidden), dtype)
         kept = np.empty((steps, batch, 4, units), dtype) if keep else NOBODY[dtype]
-        arrays = layout.all_contiguous(x, w_ih, w_hh, b_ih, b_hh, h0, NOBODY[dtype] if mask is None else mask)
+        arrays = all_contiguous(dtype, x, w_ih, w_hh, b_ih, b_hh, h0, NOBODY[dtype] if mask is None else mask)
         work = np.empty(forward_work(steps, batch, layout.inputs, layout.hidden, dtype), dtype)
         with compiling(NAME, forward_few, backward_few):
             forward_few(
@@ -240,7 +240,7 @@ def _backward_few(
         layout.dtype,
     )
     nobody, rows = NOBODY[dtype], 3 * hidden
-    arrays = layout.all_contiguous(cotangent, x, h, h0, w_ih, w_hh, nobody if mask is None else mask)
+    arrays = all_contiguous(dtype, cotangent, x, h, h0, w_ih, w_hh, nobody if mask is None else mask)
     weights = np.empty((rows, inputs), dtype), np.empty((rows, hidden), dtype)
     found = (*weights, np.empty(rows, dtype), np.empty(rows, dtype), np.empty((batch, hidden), dtype))
     dx = np.empty((steps, batch, inputs), dtype) if want_inputs else nobody[None]

@@ -34,13 +34,13 @@ class Store(dict):
     def complete(self, name: str):
         """The accumulator of ``name`` after what a compiled sweep left to be added when it is asked for."""
         for add in self.pending.pop(name, ()):
-            add(self)
+            add(self, name)
         return self[name]
 
     def lend(self, name: str, message: np.ndarray) -> bool:
         """Take ``message`` as the accumulator itself if nothing has arrived yet and it fits."""
         like = self.values_of[name]
-        if self.has(name) or message.shape != like.shape or message.dtype != like.dtype:
+        if dict.__contains__(self, name) or message.shape != like.shape or message.dtype != like.dtype:
             return False
         dict.__setitem__(self, name, message)
         self.borrowed.add(name)
@@ -49,7 +49,7 @@ class Store(dict):
     def add(self, name: str, message: np.ndarray) -> None:
         """Add a message that nobody else holds: the first that fits becomes the accumulator itself."""
         like = self.values_of[name]
-        if self.has(name) or message.shape != like.shape or message.dtype != like.dtype:
+        if dict.__contains__(self, name) or message.shape != like.shape or message.dtype != like.dtype:
             self[name] += message.reshape(like.shape)
         else:
             dict.__setitem__(self, name, message)
