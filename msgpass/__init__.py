@@ -7,7 +7,16 @@ the :class:`Messages`.
 """
 
 from msgpass import identities, second_order
-from msgpass.algebra import Adjoint, AssumedDensity, Gaussian, MaxProduct, SumProduct, Tangent
+from msgpass.algebra import (
+    Adjoint,
+    AssumedDensity,
+    Gaussian,
+    MaxProduct,
+    OnEdges,
+    SumProduct,
+    Tangent,
+    TimeEdge,
+)
 from msgpass.compare import compare
 from msgpass.errors import MessagePassingError
 from msgpass.gradient_check import check_gradients
@@ -31,6 +40,7 @@ __all__ = [
     "MaxProduct",
     "MessagePassingError",
     "Messages",
+    "OnEdges",
     "ParallelScan",
     "Quadratic",
     "Sequential",
@@ -38,6 +48,7 @@ __all__ = [
     "SumProduct",
     "Table",
     "Tangent",
+    "TimeEdge",
     "Truncated",
     "check_gradients",
     "compare",

@@ -332,6 +332,12 @@ class FactorGraph:
 
         return to_networkx(self)
 
+    def edges(self, parameters: bool = False):
+        """Which slices feed which, with their lags: see :func:`msgpass.edge_report.edge_report`."""
+        from msgpass.edge_report import edge_report
+
+        return edge_report(self, parameters)
+
     def plot(self, ax=None):
         """Draw the graph with one box a factor; returns the matplotlib axes."""
         from msgpass.plot import plot_graph

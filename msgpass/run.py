@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from msgpass.algebra import Adjoint, AssumedDensity, Gaussian, SumProduct, Tangent
+from msgpass.algebra import Adjoint, AssumedDensity, Gaussian, OnEdges, SumProduct, Tangent
 from msgpass.algebra.base import Algebra
 from msgpass.errors import DataError, GraphError, ShapeError, UnavailableError, UnsupportedError
 from msgpass.graph import FactorGraph, check_observation
@@ -16,6 +16,7 @@ from msgpass.plan import Plan, SwitchingChain, TableChain, Tree
 from msgpass.schedule.base import Schedule
 from msgpass.schedule.sequential import Sequential
 from msgpass.sweeps.execution import Execution
+from msgpass.sweeps.plain_network import keep_recipe
 from msgpass.values import Values, below_infinity, unwritable
 
 _SEQUENTIAL = Sequential()
@@ -69,6 +70,12 @@ def run(
     plan = graph.plan()
     schedule = _as_schedule(schedule)
     directions = None
+    plain = algebra is None and type(schedule) is Sequential
+    if plain and (recipe := plan.cache.get("network recipe")) is not None:
+        resolved = recipe.resolve(values)
+        if resolved is not None:
+            chosen = plan.cache["default algebras"]
+            return Messages(Execution(plan, chosen, schedule, resolved, {}, frozenset(), recipe=recipe))
     if isinstance(algebra, Tangent) and algebra.over is not None:
         directions, algebra = algebra.directions, _over(algebra.over)
         _check_schedule(schedule)
@@ -79,7 +86,10 @@ def run(
     else:
         chosen = choose_algebras(plan, algebra)
     arrays, clamp = resolve_values(plan, values)
-    return Messages(Execution(plan, chosen, schedule, arrays, clamp, frozenset(values or ()), directions))
+    made = Execution(plan, chosen, schedule, arrays, clamp, frozenset(values or ()), directions)
+    if plain and "network recipe" not in plan.cache:
+        keep_recipe(made)
+    return Messages(made)
 
 
 def _as_schedule(schedule) -> Schedule:
@@ -104,6 +114,8 @@ def _as_algebra(algebra) -> Algebra:
     if isinstance(algebra, type) and issubclass(algebra, Algebra):
         if algebra is Tangent:
             raise UnsupportedError('Tangent needs a direction: Tangent({"w": direction})')
+        if algebra is OnEdges:
+            raise UnsupportedError('OnEdges needs rules: OnEdges(Adjoint(), {"h": ClipNorm(1.0)})')
         algebra = algebra()
     if not isinstance(algebra, Algebra):
         raise UnsupportedError(
@@ -120,6 +132,11 @@ def _over(algebra):
             raise UnsupportedError(
                 "Tangent over Tangent: second derivatives are Tangent({…}, over=Adjoint()); there are no "
                 "third"
+            )
+        if isinstance(own, OnEdges):
+            raise UnsupportedError(
+                f"Tangent over {own!r}: messages that went through rules are the gradient of nothing, so "
+                "they have no second derivatives; use Adjoint()"
             )
     return algebra
 

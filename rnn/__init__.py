@@ -5,20 +5,39 @@ factors exp(−loss). :func:`bptt` runs it and returns every message, :func:`fit
 them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
+from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
+from rnn.crf import CRF, CRFTagger, TagChain
+from rnn.embedding import Embedding
 from rnn.keeping import load, load_file, save_file
-from rnn.losses import BinaryCrossEntropy, CrossEntropy, GaussianNLL, PoissonNLL, Several, SquaredError
+from rnn.losses import (
+    CTC,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    GaussianNLL,
+    PoissonNLL,
+    Several,
+    SquaredError,
+    collapse,
+)
 from rnn.memory import Memory
-from rnn.networks import GRU, LSTM, RNN, Recurrence
+from rnn.networks import GRU, LSTM, RNN, Embedded, Recurrence
 from rnn.readout import Linear
 from rnn.training import History, fit
 
 __all__ = [
+    "CRF",
+    "CTC",
     "GRU",
     "LSTM",
     "RNN",
+    "Attention",
     "BinaryCrossEntropy",
+    "CRFTagger",
     "CrossEntropy",
+    "Embedded",
+    "Embedding",
+    "EncoderDecoder",
     "GaussianNLL",
     "History",
     "Linear",
@@ -27,7 +46,9 @@ __all__ = [
     "Recurrence",
     "Several",
     "SquaredError",
+    "TagChain",
     "bptt",
+    "collapse",
     "curvature",
     "fit",
     "load",

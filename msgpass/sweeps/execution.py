@@ -30,6 +30,8 @@ from msgpass.plan import (
     noisy,
 )
 from msgpass.sweeps import real
+from msgpass.sweeps.columns import ColumnStore, pull
+from msgpass.sweeps.edge_rules import rules_of
 from msgpass.sweeps.known_path import KnownPath
 from msgpass.sweeps.plain_chain import PlainTables, Recipe
 from msgpass.sweeps.real import Store
@@ -41,7 +43,9 @@ from msgpass.values import Values, all_finite
 class Execution:
     """Results of one run, block by block."""
 
-    def __init__(self, plan: Plan, algebras, schedule, values, clamp, overridden, directions=None):
+    def __init__(
+        self, plan: Plan, algebras, schedule, values, clamp, overridden, directions=None, recipe=None
+    ):
         self.plan, self.algebras, self.schedule = plan, algebras, schedule
         self.values, self.clamp, self.overridden = values, clamp, overridden
         self.runs: dict[int, Any] = {}  # block number → run of a discrete or Gaussian component
@@ -52,9 +56,14 @@ class Execution:
         self.tangents: Tangents | None = None
         self.impossible: ImpossibleEvidenceError | None = None
         self.second: Any = None  # how all messages move, in a run of Tangent over another algebra
-        self.tangent_algebra: Any = next((a for a in algebras if isinstance(a, Tangent)), None)
+        if recipe is not None:
+            self.tangent_algebra: Any = None
+            recipe.run(self)
+            return
+        self.tangent_algebra = next((a for a in algebras if isinstance(a, Tangent)), None)
         self._check_tangent()
         self._check_linearised()
+        self.rules = rules_of(plan, algebras, schedule)
         if schedule.slots is not None:
             from msgpass.sweeps.checkpoints import run_checkpointed
 
@@ -117,11 +126,16 @@ class Execution:
         """The compiled sweep where the step names one and it fits, the reference otherwise."""
         from msgpass.kernels.registry import recurrence_sweep
 
+        ruled = self.rules is not None and self.rules.touches(block)
         made = (
-            recurrence_sweep(self.plan, k, block, self.values, self.schedule.backward)
+            recurrence_sweep(self.plan, k, block, self.values, self.schedule.backward and not ruled)
             if not self.schedule.windowed and self.tangent_algebra is None
             else None
         )
+        if ruled:
+            from msgpass.sweeps.ruled_recurrence import RuledSweep
+
+            return RuledSweep(block, self.values, self.rules, made)
         return made or Sweep(block, self.values, self.schedule.scans)
 
     def component(self, k: int, block, clamp):
@@ -316,8 +330,11 @@ class Execution:
     def backward(self) -> None:
         """Cotangents of every task against the order of the plan."""
         self.stores: dict[str | None, tuple[Store, Store]] = {}
+        if len(self.tasks) > 1 and self.rules is None and not self.schedule.windowed:
+            self._backward_together()
+            return
         for task in self.tasks:
-            store, later = Store(self.values), Store(self.values)
+            store, later = Store(self.values, self.rules), Store(self.values, self.rules)
             self.stores[task] = store, later
             try:
                 with np.errstate(over="ignore", invalid="ignore"):
@@ -325,7 +342,22 @@ class Execution:
             except ImpossibleEvidenceError as problem:
                 self.impossible = problem  # total is infinite; whoever asks for a gradient is told
                 return
-            self._check_gradients(store)
+            self.check_gradients(store)
+
+    def _backward_together(self) -> None:
+        """All tasks in one sweep, a column each."""
+        store, later = (ColumnStore(self.values, len(self.tasks)) for _ in range(2))
+        self.stores = {t: (store.each[c], later.each[c]) for c, t in enumerate(self.tasks)}
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                for task, (one, one_later) in self.stores.items():
+                    self.local_cotangents(task, one, one_later)
+                self.pull_back(store, later)
+        except ImpossibleEvidenceError as problem:
+            self.impossible = problem
+            return
+        for one, _ in self.stores.values():
+            self.check_gradients(one)
 
     def _backward(self, task, store: Store, later: Store) -> None:
         if self.schedule.windowed:
@@ -335,8 +367,10 @@ class Execution:
             return
         self.local_cotangents(task, store, later)
         self.pull_back(store, later)
+        if self.rules is not None:
+            self.rules.pass_on(store, [n for n in self.rules.nodes if n not in self.plan.owner])
 
-    def _check_gradients(self, store: Store) -> None:
+    def check_gradients(self, store: Store) -> None:
         """No NaN leaves in a gradient: look where it came in."""
         given = [n for n in self.values if n not in self.plan.owner and store.has(n)]
         bad = next((n for n in given if not all_finite(store.peek(n))), None)
@@ -398,11 +432,20 @@ class Execution:
         """Steps against the order of the plan."""
         for k in range(len(self.plan.blocks) - 1, -1, -1):
             block = self.plan.blocks[k]
+            if not isinstance(block, Map | Recurrence):
+                continue
+            # A rule may say something where nothing has arrived.
+            rules = self.rules if self.rules is not None and self.rules.touches(block) else None
+            if rules is None and not any(store.has(n) for n in block.nodes):
+                continue
             if isinstance(block, Map):
-                if any(store.has(n) for n in block.nodes):
-                    real.backward_map(block, self.values, store, later)
-            elif isinstance(block, Recurrence) and any(store.has(n) for n in block.nodes):
+                if rules is not None:
+                    rules.computed(block.families[0], store)
+                real.backward_map(block, self.values, store, later)
+            elif isinstance(self.sweeps[k], Sweep):
                 self.sweeps[k].backward(store, later)
+            else:
+                pull(self.sweeps[k], store, later)
 
     @cached_property
     def component_store(self) -> Store:

@@ -25,11 +25,24 @@ class Store(dict):
     gets a copy. :meth:`peek` reads without one.
     """
 
-    def __init__(self, values):
+    columns = 1
+    """Cotangents that are carried side by side."""
+
+    def __init__(self, values, rules=None):
         super().__init__()
-        self.values_of = values
+        self.values_of, self.rules = values, rules  # EdgeRules, or None
         self.borrowed: set[str] = set()
         self.pending: dict[str, list] = {}
+
+    def flat(self, name: str) -> np.ndarray:
+        """The accumulator as (rows, numbers a row), to be added to."""
+        return self[name].reshape(len(self[name]), -1)
+
+    def vjp(self, family: Family, inputs, stacked, cotangents, n: int | None) -> list:
+        """Local VJP of n instances (None: of one call without a leading axis) for what the store carries."""
+        if n is None:
+            return vjp_one(family, inputs, cotangents)
+        return vjp_many(family, inputs, stacked, cotangents, n)
 
     def complete(self, name: str):
         """The accumulator of ``name`` after what a compiled sweep left to be added when it is asked for."""
@@ -45,6 +58,14 @@ class Store(dict):
         dict.__setitem__(self, name, message)
         self.borrowed.add(name)
         return True
+
+    def add(self, name: str, message: np.ndarray) -> None:
+        """Add a message that nobody else holds: the first that fits becomes the accumulator itself."""
+        like = self.values_of[name]
+        if self.has(name) or message.shape != like.shape or message.dtype != like.dtype:
+            self[name] += message.reshape(like.shape)
+        else:
+            dict.__setitem__(self, name, message)
 
     def has(self, name: str) -> bool:
         """Something has arrived."""
@@ -117,26 +138,35 @@ def backward_map(block, values, store: Store, later: Store, chosen=None) -> None
     stacked = [per_instance(family, a) for a in family.args]
     inputs = [read(family, a, values, chosen) for a in family.args]
     if family.counts is None and not any(stacked):
-        found = vjp_one(
-            family,
-            inputs,
-            [store[o.name] if o.rows is None else store[o.name][o.rows][0] for o in family.outs],
-        )
+        cotangents = [store[o.name] if o.rows is None else store[o.name][o.rows][0] for o in family.outs]
+        found = store.vjp(family, inputs, stacked, cotangents, None)
     else:
-        cotangents = [
-            store[o.name][None] if o.rows is None else store[o.name][rows_of(family, o, chosen)]
-            for o in family.outs
-        ]
-        found = vjp_many(family, inputs, stacked, cotangents, len(cotangents[0]))
+        cotangents = cotangents_of(family, store, chosen)
+        found = store.vjp(family, inputs, stacked, cotangents, len(cotangents[0]))
+    if store.rules is not None:
+        found = store.rules.shared(family, found, inputs, stacked, cotangents_of(family, store, chosen))
     for arg, message in zip(family.args, found, strict=True):
         deliver(family, arg, message, store, later, chosen)
 
 
-def deliver(family: Family, arg, message, store: Store, later: Store, chosen=None) -> None:
-    """Add a cotangent onto an input, and to what later slices say where it is lagged."""
+def cotangents_of(family: Family, store: Store, chosen=None) -> list[np.ndarray]:
+    """What arrives at each output, stacked over instances."""
+    return [
+        store[o.name][None] if o.rows is None else store[o.name][rows_of(family, o, chosen)]
+        for o in family.outs
+    ]
+
+
+def deliver(
+    family: Family, arg, message, store: Store, later: Store, chosen=None, through: bool = False
+) -> None:
+    """Add a cotangent onto an input, and to what later slices say where it is lagged; ``through``: it has
+    gone through its edge's rule."""
     if message is None:
         return
     message = np.asarray(message)
+    if store.rules is not None and not through:
+        message = store.rules.stacked(family, family.args.index(arg), message, store.values_of, chosen)
     add_rows(family, arg, store, message, chosen)
     if lagged(family, arg):
         add_rows(family, arg, later, message, chosen)
@@ -196,11 +226,11 @@ def evaluate_loss(block, values) -> tuple[float, list[np.ndarray | None]]:
     if not np.any(present):
         return 0.0, [None] * len(inputs)
     if not any(stacked):
-        return _checked(family, function(*inputs), inputs)
+        return checked_loss(family, function(*inputs), inputs)
     if family.potential.vectorized:
         whole = present.all()
         part = inputs if whole else [v[present] if s else v for v, s in zip(inputs, stacked, strict=True)]
-        total, grads = _checked(family, function(*part), part)
+        total, grads = checked_loss(family, function(*part), part)
         if whole:
             return total, grads
         return total, [
@@ -210,7 +240,7 @@ def evaluate_loss(block, values) -> tuple[float, list[np.ndarray | None]]:
     sums: list[Any] = [None] * len(inputs)
     for j in np.flatnonzero(present):
         one = [v[j] if s else v for v, s in zip(inputs, stacked, strict=True)]
-        value, grads = _checked(family, function(*one), one)
+        value, grads = checked_loss(family, function(*one), one)
         total += value
         for k, g in enumerate(grads):
             if g is None:
@@ -251,7 +281,7 @@ def loss_messages(block, values, j: int) -> list[np.ndarray]:
         return [np.zeros_like(v) for v in own]
     leading = family.potential.vectorized and any(stacked)
     part = inputs if leading else own
-    _, grads = _checked(family, family.potential.value_and_grad(*part), part)
+    _, grads = checked_loss(family, family.potential.value_and_grad(*part), part)
     grads = [g[0] if s and leading and g is not None else g for g, s in zip(grads, stacked, strict=True)]
     return [np.zeros_like(v) if g is None else g for g, v in zip(grads, own, strict=True)]
 
@@ -271,7 +301,8 @@ def _is_missing(arg, value) -> bool:
     )
 
 
-def _checked(family: Family, result, inputs):
+def checked_loss(family: Family, result, inputs) -> tuple[float, list[np.ndarray | None]]:
+    """What a loss returned: its value, which is no NaN, and one gradient an input, of its shape or None."""
     try:
         value, grads = result
         # A loss of one input may return its gradient bare.
@@ -308,13 +339,15 @@ def _checked(family: Family, result, inputs):
 def backward_loss(block, grads, store: Store, later: Store, chosen=None, shared: bool = True) -> None:
     """Add a loss's gradients onto its inputs (``shared``: also onto inputs that all instances share)."""
     family = block.families[0]
+    if store.rules is not None:
+        grads = store.rules.of_loss(block, grads, store.values_of)
     for arg, g in zip(family.args, grads, strict=True):
         if g is None:
             continue
         if per_instance(family, arg):
-            deliver(family, arg, g if chosen is None else g[chosen], store, later, chosen)
+            deliver(family, arg, g if chosen is None else g[chosen], store, later, chosen, through=True)
         elif shared:
-            deliver(family, arg, g, store, later)
+            deliver(family, arg, g, store, later, through=True)
 
 
 def tangent_loss(block, values, tangents, grads) -> float:

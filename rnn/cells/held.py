@@ -7,7 +7,7 @@ states before.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -51,9 +51,9 @@ def held(step: Step, states: int, first: int = 0) -> Step:
     def with_mask(found):
         return (*found[:place], None, *found[place:])
 
-    def vjp(inputs, cotangent):
+    def vjp(inputs, cotangent, rule=None):
         mask = inputs[place] != 0
-        found = list(own.vjp(without(inputs), masked(mask, cotangent)))
+        found = list((rule or own.vjp)(without(inputs), masked(mask, cotangent)))
         for k, c in enumerate(tupled(cotangent)):
             found[first + k] = plus(found[first + k], c - pick(mask, c, np.zeros((), c.dtype)))
         return with_mask(found)
@@ -66,8 +66,17 @@ def held(step: Step, states: int, first: int = 0) -> Step:
         mask = inputs[place] != 0
         return with_mask(own.hvp(without(inputs), masked(mask, cotangent), without(tangents)))
 
+    def waiting(inputs, cotangent, rule):
+        return with_mask(rule(without(inputs), masked(inputs[place] != 0, cotangent)))
+
+    split = None
+    if step.split is not None:
+        now, later = step.split
+        split = partial(vjp, rule=now), partial(waiting, rule=later)
     given = (step.vjp, vjp), (step.jvp, jvp), (step.hvp, hvp)
     own_vjp, own_jvp, own_hvp = (made if there is not None else None for there, made in given)
     kernel = step.kernel if step.kernel in MASKED_KERNELS else None
     f.__name__ = f"held_{getattr(step.f, '__name__', 'step')}"
-    return Step(f, vjp=own_vjp, jvp=own_jvp, vectorized=step.vectorized, kernel=kernel, hvp=own_hvp)
+    return Step(
+        f, vjp=own_vjp, jvp=own_jvp, vectorized=step.vectorized, kernel=kernel, hvp=own_hvp, split=split
+    )

@@ -3,12 +3,14 @@
 from rnn.losses.base import OutputLoss
 from rnn.losses.binary import BinaryCrossEntropy
 from rnn.losses.cross_entropy import CrossEntropy
+from rnn.losses.ctc import CTC, collapse
 from rnn.losses.gaussian import GaussianNLL
 from rnn.losses.poisson import PoissonNLL
 from rnn.losses.several import Several
 from rnn.losses.squared_error import SquaredError
 
 __all__ = [
+    "CTC",
     "BinaryCrossEntropy",
     "CrossEntropy",
     "GaussianNLL",
@@ -16,4 +18,5 @@ __all__ = [
     "PoissonNLL",
     "Several",
     "SquaredError",
+    "collapse",
 ]
