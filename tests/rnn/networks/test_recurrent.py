@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from msgpass import Checkpointed, Tangent, Truncated, run
 from msgpass.algebra import Adjoint
-from msgpass.errors import DataError, ShapeError
+from msgpass.errors import DataError, NumericalError, ShapeError
 from rnn import GRU, LSTM, RNN, CrossEntropy, Linear, SquaredError, bptt
 from tests.rnn.architectures import Case, cases
 from tests.rnn.oracle import forward
@@ -279,3 +279,29 @@ def test_wrong_settings():
         GRU(2, 3, initial="given")
     with pytest.raises(DataError, match="gates must be True or False"):
         GRU(2, 3).graph(np.zeros((2, 1, 2)), gates=1)
+
+
+# -- numbers that stop being finite --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_cotangent_that_overflows_is_named_with_its_step(kind, reverse):
+    """Every state stays 0 and every Jacobian is large: λ grows from the only target, at the sweep's end."""
+    net = kind(1, 2, bidirectional=reverse, bias=False, random_state=0)
+    for key, w in net.weights.items():
+        rows = np.eye(2) if key.startswith("weight_hh") else np.zeros((2, 1))
+        net.weights[key] = 1e20 * np.concatenate([rows] * (len(w) // 2))
+    target = np.full((90, net.output_size), np.nan)
+    suffix = "_reverse" if reverse else ""
+    target[(0, slice(2, 4)) if reverse else (-1, slice(2))] = 1
+    said = set()
+    for _ in range(6):
+        with pytest.raises(NumericalError, match=r"∂total/∂.* is NaN or infinite") as caught:
+            bptt(net, np.zeros((90, 1)), SquaredError(target))
+        said.add(str(caught.value))
+    (message,) = said  # compiled sweeps say what the reference says
+    growth = 20 if kind is RNN else 20 + np.log10(0.25)
+    steps = int(np.log10(np.finfo(float).max) // growth) + 1
+    at = steps if reverse else 89 - steps
+    assert f"first at 'h_l0{suffix}' at step {at}," in message
