@@ -3,15 +3,18 @@
 They stand in for the two functions of `msgpass.kernels.elman_reference`, where the formulas are, and agree
 with them to rounding. One compilation serves all sizes of a precision. Weights are packed at each call. A
 large batch is cut in two for two threads, at a place that depends on the sizes alone: the bits do not depend
-on the processors.
+on the processors. A batch of up to three rows has loops of its own.
 """
 
 import numpy as np
 
-from msgpass.kernels.elman_layout import Layout
-from msgpass.kernels.elman_reference import ElmanGradients
+from msgpass.errors import DataError
+from msgpass.kernels.elman_few import backward_few, backward_work, forward_few, forward_work
+from msgpass.kernels.elman_reference import ACTIVATIONS, ElmanGradients
 from msgpass.kernels.elman_sweep import run_backward, run_forward
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros, compiling, run_pair
+from msgpass.kernels.few_rows import MOST_ROWS
+from msgpass.kernels.recurrence_layout import GatedLayout
+from msgpass.kernels.runtime import aligned_empty, aligned_zeros, compiling, recycled_empty, run_pair
 
 CHUNK_ROWS = 256
 """Rows (steps × batch) whose weight gradients are added up in one product. More rows mean fewer passes over
@@ -25,6 +28,7 @@ def forward(
     bias: np.ndarray,
     h0: np.ndarray,
     activation: str = "tanh",
+    mask: np.ndarray | None = None,
     *,
     reverse: bool = False,
 ) -> np.ndarray:
@@ -39,6 +43,8 @@ def forward(
     h0 : ndarray, shape (B, H)
         State before the first step.
     activation : {"tanh", "relu"}
+    mask : ndarray, shape (T, B), optional
+        Where it is 0 the state is held.
     reverse : bool
         Run from the last time to the first, as the second direction of a bidirectional layer does: h_t then
         follows from h_{t+1}. All arrays stay in the order of time. (Reversed views would be copied.)
@@ -60,26 +66,39 @@ def forward(
     >>> forward(np.ones((3, 1, 1)), w, w, np.zeros(1), np.zeros((1, 1)), "relu").ravel()
     array([1., 2., 3.])
     """
-    layout = Layout(x, w_ih, w_hh, h0, activation)
+    layout = _layout(x, w_ih, w_hh, h0, activation, mask)
     layout.check("bias", bias, (layout.hidden,))
-    h = aligned_empty((layout.steps, layout.batch, layout.units), layout.dtype)
+    steps, batch, units, hidden, dtype = (
+        layout.steps, layout.batch, layout.units, layout.hidden, layout.dtype,
+    )  # fmt: skip
+    own = layout.contiguous
+    if batch <= MOST_ROWS:
+        h = recycled_empty((steps, batch, hidden), dtype)
+        held = np.empty((0, 0), dtype) if mask is None else own(mask)
+        work = forward_work(x, hidden)
+        options = (bool(reverse), activation == "tanh", mask is not None, layout.lanes)
+        with compiling("the Elman sweep", forward_few, backward_few):
+            forward_few(own(x), own(w_ih), own(w_hh), own(bias), own(h0), held, h, work, *options)
+        return h
+    h = recycled_empty((steps, batch, units), dtype)
     arrays = (
-        layout.contiguous(x).reshape(-1),
+        layout.flat(x),
         layout.packed(w_ih, transposed=True),
         layout.packed(w_hh, transposed=True),
-        layout.padded_states(bias),
-        layout.padded_states(h0),
+        layout.states(bias),
+        layout.states(h0),
+        np.empty(0, dtype) if mask is None else layout.flat(mask),
         h.reshape(-1),
     )
-    sizes = (layout.steps, layout.batch, layout.inputs, layout.hidden, layout.units)
-    options = (bool(reverse), activation == "tanh", layout.lanes)
+    sizes = (steps, batch, layout.inputs, hidden, units)
+    options = (bool(reverse), activation == "tanh", mask is not None, layout.lanes)
     calls = []
     for blocks in layout.parts():
         rows = blocks[0][1] - blocks[0][0]
-        z, state = aligned_empty((2, rows * (layout.units + layout.lanes)), layout.dtype)
+        z, state = aligned_empty((2, rows * (units + layout.lanes)), dtype)
         calls.append([(*arrays, z, state, *sizes, *block, *options) for block in blocks])
     _run(run_forward, calls)
-    return layout.trimmed(h)
+    return layout.trimmed(h, hidden)
 
 
 def backward(
@@ -90,8 +109,10 @@ def backward(
     w_ih: np.ndarray,
     w_hh: np.ndarray,
     activation: str = "tanh",
-    want_dz: bool = False,
+    mask: np.ndarray | None = None,
     *,
+    want_inputs: bool = False,
+    want_carried: bool = False,
     reverse: bool = False,
 ) -> ElmanGradients:
     """Gradients of a loss of the states, by the adjoint recursion.
@@ -100,13 +121,12 @@ def backward(
     ----------
     cotangent : ndarray, shape (T, B, H)
         The part of ∂L/∂h_t that does not come through later steps.
-    x, h0, w_ih, w_hh, activation, reverse
+    x, h0, w_ih, w_hh, activation, mask, reverse
         As given to `forward`.
     h : ndarray, shape (T, B, H)
         What `forward` returned.
-    want_dz : bool
-        Return dz = ∂L/∂z too, one more array as large as ``h``; the sweep itself keeps `CHUNK_ROWS` rows of
-        it.
+    want_inputs, want_carried : bool
+        Return ∂L/∂x_t, and what each step hears from later ones.
 
     Returns
     -------
@@ -117,45 +137,99 @@ def backward(
     ShapeError, DataError
         As `forward` does.
     """
-    layout = Layout(x, w_ih, w_hh, h0, activation)
-    layout.check("cotangent", cotangent, (layout.steps, layout.batch, layout.hidden))
-    layout.check("h", h, (layout.steps, layout.batch, layout.hidden))
-    dtype, units, columns = layout.dtype, layout.units, layout.columns
-    dz = aligned_empty((layout.steps, layout.batch, units) if want_dz else (0, 0, units), dtype)
-    dh0 = aligned_empty((layout.batch, units), dtype)
-    zeros = aligned_zeros(units, dtype)
+    layout = _layout(x, w_ih, w_hh, h0, activation, mask)
+    steps, batch, hidden, dtype = layout.steps, layout.batch, layout.hidden, layout.dtype
+    layout.check("cotangent", cotangent, (steps, batch, hidden))
+    layout.check("h", h, (steps, batch, hidden))
+    if batch <= MOST_ROWS:
+        return _backward_few(
+            layout, cotangent, x, h, h0, w_ih, w_hh, activation, mask, reverse, want_inputs, want_carried
+        )
+    units, columns = layout.units, layout.columns
+    none = np.empty(0, dtype)
+    dx = recycled_empty((steps, batch, columns) if want_inputs else (0, 0, columns), dtype)
+    carried = recycled_empty((steps, batch, units) if want_carried else (0, 0, units), dtype)
+    dh0 = aligned_empty((batch, units), dtype)
     arrays = (
-        layout.padded_states(cotangent),
-        layout.contiguous(x).reshape(-1),
-        layout.padded_states(h),
-        layout.padded_states(h0),
+        layout.states(cotangent),
+        layout.flat(x),
+        layout.states(h),
+        layout.states(h0),
+        none if mask is None else layout.flat(mask),
+        layout.packed(w_ih, transposed=False) if want_inputs else none,
         layout.packed(w_hh, transposed=False),
-        zeros,
-        dz.reshape(-1),
+        aligned_zeros(max(units, columns), dtype),
+        dx.reshape(-1),
+        carried.reshape(-1),
         dh0.reshape(-1),
     )
-    sizes = (layout.steps, layout.batch, layout.inputs, layout.hidden, units, columns)
-    options = (bool(reverse), activation == "tanh", bool(want_dz), layout.lanes)
+    sizes = (steps, batch, layout.inputs, hidden, units, columns)
+    options = (
+        bool(reverse), activation == "tanh", mask is not None, bool(want_inputs), bool(want_carried),
+        layout.lanes,
+    )  # fmt: skip
     calls, sums = [], []
     for blocks in layout.parts():
         rows = blocks[0][1] - blocks[0][0]
-        chunk = min(layout.steps, max(1, CHUNK_ROWS // rows))
-        recent = aligned_empty((chunk + 1) * rows * (units + layout.lanes), dtype)
-        groups = aligned_empty((chunk * rows + 2) * units, dtype)
-        panels = aligned_empty(chunk * rows * (columns + units), dtype)
+        chunk = min(steps, max(1, CHUNK_ROWS // rows))
+        recent = aligned_empty(rows * (units + layout.lanes), dtype)
+        held = aligned_empty(rows * (units + layout.lanes), dtype)
+        groups = recycled_empty((chunk * rows + 2) * units, dtype)
+        panels = recycled_empty(chunk * rows * (columns + units), dtype)
         sums.append(aligned_zeros((columns + units + 1) * units, dtype))
-        work = (recent, groups, panels, sums[-1])
+        work = (recent, held, groups, panels, sums[-1])
         calls.append([(*arrays, *work, *sizes, *block, chunk, *options) for block in blocks])
     _run(run_backward, calls)
-    total = sums[0] if len(sums) == 1 else sums[0] + sums[1]
+    total = sums[0]
+    for other in sums[1:]:
+        total += other
     dw_ih = total[: units * columns].reshape(units, columns)
     dw_hh = total[units * columns : -units].reshape(units, units)
     return ElmanGradients(
-        w_ih=np.ascontiguousarray(dw_ih[: layout.hidden, : layout.inputs]),
-        w_hh=layout.trimmed(dw_hh[: layout.hidden]),
-        bias=layout.trimmed(total[-units:]),
-        h0=layout.trimmed(dh0),
-        dz=layout.trimmed(dz) if want_dz else None,
+        w_ih=layout.trimmed_rows(dw_ih, layout.inputs),
+        w_hh=layout.trimmed_rows(dw_hh, hidden),
+        bias=layout.trimmed(total[-units:], hidden),
+        h0=layout.trimmed(dh0, hidden),
+        inputs=layout.trimmed(dx, layout.inputs) if want_inputs else None,
+        carried=layout.trimmed(carried, hidden) if want_carried else None,
+    )
+
+
+def _layout(x, w_ih, w_hh, h0, activation, mask) -> GatedLayout:
+    """Checked sizes."""
+    if activation not in ACTIVATIONS:
+        raise DataError(
+            f"activation {activation!r} has no compiled sweep; choose one of {sorted(ACTIVATIONS)}"
+        )
+    layout = GatedLayout(x, w_ih, w_hh, 1)
+    layout.check("h0", h0, (layout.batch, layout.hidden))
+    if mask is not None:
+        layout.check("mask", mask, (layout.steps, layout.batch))
+    return layout
+
+
+def _backward_few(
+    layout, cotangent, x, h, h0, w_ih, w_hh, activation, mask, reverse, want_inputs, want_carried
+) -> ElmanGradients:  # fmt: skip
+    """`backward` for up to `MOST_ROWS` rows."""
+    hidden, inputs, dtype, own = layout.hidden, layout.inputs, layout.dtype, layout.contiguous
+    found = ElmanGradients(
+        np.empty((hidden, inputs), dtype),
+        np.empty((hidden, hidden), dtype),
+        np.empty(hidden, dtype),
+        np.empty(h0.shape, dtype),
+        np.empty(x.shape if want_inputs else (0, 0, 0), dtype),
+        np.empty(h.shape if want_carried else (0, 0, 0), dtype),
+    )
+    held = np.empty((0, 0), dtype) if mask is None else own(mask)
+    backward_few(
+        own(cotangent), own(x), own(h), own(h0), own(w_ih), own(w_hh), held,
+        *found, backward_work(x, hidden),
+        bool(reverse), activation == "tanh", mask is not None, bool(want_inputs), bool(want_carried),
+        layout.lanes,
+    )  # fmt: skip
+    return found._replace(
+        inputs=found.inputs if want_inputs else None, carried=found.carried if want_carried else None
     )
 
 

@@ -48,8 +48,8 @@ class GatedLayout:
             raise ShapeError("w_hh is empty; a recurrence has at least one hidden unit")
         self.units = -(-self.hidden // self.lanes) * self.lanes
         self.columns = -(-self.inputs // self.lanes) * self.lanes
-        self.check("w_ih", w_ih, (gates * self.hidden, self.inputs))
         self.check("w_hh", w_hh, (gates * self.hidden, self.hidden))
+        self.check("w_ih", w_ih, (gates * self.hidden, self.inputs))
 
     def check(self, name: str, array: np.ndarray, wanted: tuple[int, ...]) -> None:
         """Raise `ShapeError` unless ``array`` has the shape ``wanted``."""

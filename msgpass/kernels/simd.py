@@ -360,6 +360,22 @@ def first(typing, mask):
 
 
 @intrinsic
+def first_lanes(typing, x, count):
+    """The first ``count`` lanes of ``x``, zeros in the others."""
+
+    def code(context, builder, sig, args):
+        places = ir.Constant(ir.VectorType(_I32, x.lanes), list(range(x.lanes)))
+        single = builder.trunc(args[1], _I32)
+        undefined = ir.Constant(ir.VectorType(_I32, x.lanes), ir.Undefined)
+        inserted = builder.insert_element(undefined, single, ir.Constant(_I32, 0))
+        wanted = _shuffle(builder, inserted, undefined, [0] * x.lanes)
+        inside = builder.icmp_signed("<", places, wanted)
+        return builder.select(inside, args[0], ir.Constant(x.llvm, [0.0] * x.lanes))
+
+    return x(x, types.int64), code
+
+
+@intrinsic
 def any_lane(typing, mask):
     """Whether ``mask`` holds in some lane."""
 

@@ -17,6 +17,8 @@ from msgpass.sweeps.rows import read
 class Elman(Formula):
     """With the activation ``kernel``; weights W_ih (H, I), W_hh (H, H) and up to two biases (H,)."""
 
+    masked = True
+
     def __init__(self, kernel: str):
         self.kernel = kernel
         self.text = f"h ← {kernel}(W h + U x + b)"
@@ -38,7 +40,7 @@ class Elman(Formula):
 
         w_ih, w_hh, *biases = weights
         bias = sum(biases[1:], biases[0]) if biases else np.zeros(len(w_hh), x.dtype)
-        return (elman.forward(x, w_ih, w_hh, bias, starts[0], self.kernel, reverse=reverse),), None
+        return (elman.forward(x, w_ih, w_hh, bias, starts[0], self.kernel, mask, reverse=reverse),), None
 
     def backward(self, cotangents, x, states, weights, starts, mask, kept, *, reverse, inputs, carried):
         """By `msgpass.kernels.elman.backward`."""
@@ -53,21 +55,13 @@ class Elman(Formula):
             w_ih,
             w_hh,
             self.kernel,
-            inputs or carried,
+            mask,
+            want_inputs=inputs,
+            want_carried=carried,
             reverse=reverse,
         )
-        told: Any = None
-        if carried:
-            assert found.dz is not None
-            told = np.zeros_like(found.dz)
-            now, after = (slice(1, None), slice(-1)) if reverse else (slice(-1), slice(1, None))
-            told[now] = found.dz[after] @ w_hh
-        return Found(
-            (found.w_ih, found.w_hh, *(found.bias for _ in biases)),
-            (found.h0,),
-            found.dz @ w_ih if inputs and found.dz is not None else None,
-            None if told is None else (told,),
-        )
+        told = None if found.carried is None else (found.carried,)
+        return Found((found.w_ih, found.w_hh, *(found.bias for _ in biases)), (found.h0,), found.inputs, told)
 
     def tangent(self, sweep, tangents) -> None:
         """ḣ_t = u_t + act'(h_t) W_hh ḣ_{t−1}, with one stacked JVP for what comes from outside, u."""

@@ -59,6 +59,7 @@ class Execution:
         self.second: Any = None  # how all messages move, in a run of Tangent over another algebra
         if recipe is not None:
             self.tangent_algebra: Any = None
+            self.rules: Any = None
             recipe.run(self)
             return
         self.tangent_algebra = next((a for a in algebras if isinstance(a, Tangent)), None)

@@ -2,8 +2,8 @@
 
 A network is run many times under other values, and a small one costs less than looking at its graph. What
 follows from shapes alone is kept with the plan as a :class:`NetworkRecipe` after a first run; later runs of
-the same shapes and precisions check their values in one pass each and go through the blocks. Bits are the same.
-What a recipe was not made for (missing data, another precision, views) goes the general way, which also says
+the same shapes and precisions check their values in one pass each and go through the blocks. Bits are the
+same. What a recipe was not made for (missing data, another precision) goes the general way, which also says
 what is wrong.
 """
 

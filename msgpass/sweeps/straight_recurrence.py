@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgpass.kernels.finite import all_finite
 from msgpass.sweeps.compiled_recurrence import CompiledSweep, Lazy
 from msgpass.sweeps.local import check_states
 from msgpass.sweeps.real import Store
@@ -55,6 +54,8 @@ class StraightSweep(CompiledSweep):
         """All states."""
         values, roles = self.values, self.roles
         starts, mask = self.given()
+        from msgpass.kernels.finite import all_finite
+
         states, kept = self.formula.forward(
             values[roles.x.name], self.weights(), starts, mask, reverse=self.reverse, keep=self.keep
         )

@@ -14,9 +14,6 @@ import numpy as np
 from msgpass import Step
 from rnn.cells.rules import plus, rules
 
-MASKED_KERNELS: frozenset[str] = frozenset({"gru", "lstm"})
-"""Compiled sweeps that take a mask."""
-
 
 @lru_cache(maxsize=64)
 def held(step: Step, states: int, first: int = 0) -> Step:
@@ -75,8 +72,7 @@ def held(step: Step, states: int, first: int = 0) -> Step:
         split = partial(vjp, rule=now), partial(waiting, rule=later)
     given = (step.vjp, vjp), (step.jvp, jvp), (step.hvp, hvp)
     own_vjp, own_jvp, own_hvp = (made if there is not None else None for there, made in given)
-    kernel = step.kernel if step.kernel in MASKED_KERNELS else None
     f.__name__ = f"held_{getattr(step.f, '__name__', 'step')}"
     return Step(
-        f, vjp=own_vjp, jvp=own_jvp, vectorized=step.vectorized, kernel=kernel, hvp=own_hvp, split=split
+        f, vjp=own_vjp, jvp=own_jvp, vectorized=step.vectorized, kernel=step.kernel, hvp=own_hvp, split=split
     )

@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msgpass.errors import DataError, ShapeError
-from msgpass.kernels import elman, elman_layout, runtime
+from msgpass.kernels import elman, recurrence_layout, runtime
 from msgpass.kernels import elman_reference as reference
 
 ACTIVATIONS = ["tanh", "relu"]
 
 
-def draw_problem(rng, steps, batch, inputs, hidden, dtype=np.float64):
-    """Inputs, weights of a net that neither explodes nor dies, and local cotangents."""
+def draw_problem(rng, steps, batch, inputs, hidden, dtype=np.float64, masked=False):
+    """Inputs, weights of a net that neither explodes nor dies, and local cotangents; with ``masked`` some
+    steps of some members hold their state."""
 
     def normal(*shape, scale=1.0):
         return (scale * rng.normal(size=shape)).astype(dtype)
@@ -26,16 +27,18 @@ def draw_problem(rng, steps, batch, inputs, hidden, dtype=np.float64):
         "w_hh": normal(hidden, hidden, scale=0.8 * hidden**-0.5),
         "bias": normal(hidden, scale=0.1),
         "h0": normal(batch, hidden, scale=0.5),
+        "mask": (rng.random((steps, batch)) < 0.7).astype(dtype) if masked else None,
     }, normal(steps, batch, hidden)
 
 
 def widened(problem):
-    return {name: value.astype(np.float64) for name, value in problem.items()}
+    return {name: None if value is None else value.astype(np.float64) for name, value in problem.items()}
 
 
-def gradients(module, problem, cotangent, h, activation, reverse=False, want_dz=True):
-    inputs = {name: problem[name] for name in ("x", "h0", "w_ih", "w_hh")}
-    return module.backward(cotangent, h=h, activation=activation, want_dz=want_dz, reverse=reverse, **inputs)
+def gradients(module, problem, cotangent, h, activation, reverse=False, wants=True):
+    inputs = {name: problem[name] for name in ("x", "h0", "w_ih", "w_hh", "mask")}
+    wanted = {"want_inputs": wants, "want_carried": wants}
+    return module.backward(cotangent, h=h, activation=activation, reverse=reverse, **inputs, **wanted)
 
 
 def assert_close(got, wanted, dtype, steps):
@@ -60,10 +63,11 @@ problems = st.fixed_dictionaries(
 # --- the reference
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_reference_gradients_are_finite_differences(activation, reverse, rng):
-    problem, cotangent = draw_problem(rng, 4, 2, 3, 5)
+def test_reference_gradients_are_finite_differences(activation, reverse, masked, rng):
+    problem, cotangent = draw_problem(rng, 4, 2, 3, 5, masked=masked)
 
     def loss(**changed):
         h = reference.forward(**{**problem, **changed}, activation=activation, reverse=reverse)
@@ -71,9 +75,10 @@ def test_reference_gradients_are_finite_differences(activation, reverse, rng):
 
     h = reference.forward(**problem, activation=activation, reverse=reverse)
     got = gradients(reference, problem, cotangent, h, activation, reverse)
-    analytic = {**got._asdict(), "x": got.dz @ problem["w_ih"]}
+    analytic = {**got._asdict(), "x": got.inputs}
     step = 1e-6
-    for name, value in problem.items():
+    for name in ("x", "w_ih", "w_hh", "bias", "h0"):
+        value = problem[name]
         direction = rng.normal(size=value.shape)
         ahead, behind = (loss(**{name: value + sign * step * direction}) for sign in (1, -1))
         got_slope = float((analytic[name] * direction).sum())
@@ -104,23 +109,25 @@ def test_reference_three_steps_by_hand():
     st.sampled_from([np.float32, np.float64]),
     st.booleans(),
     st.booleans(),
+    st.booleans(),
 )
-def test_compiled_sweeps_are_the_reference(sizes, activation, dtype, reverse, want_dz):
+def test_compiled_sweeps_are_the_reference(sizes, activation, dtype, reverse, masked, wants):
     rng, steps, batch = np.random.default_rng(sizes["seed"]), sizes["steps"], sizes["batch"]
-    problem, cotangent = draw_problem(rng, steps, batch, sizes["inputs"], sizes["hidden"], dtype)
+    problem, cotangent = draw_problem(rng, steps, batch, sizes["inputs"], sizes["hidden"], dtype, masked)
     h = elman.forward(**problem, activation=activation, reverse=reverse)
     exact = reference.forward(**widened(problem), activation=activation, reverse=reverse)
     assert_close(h, exact, dtype, steps)
-    got = gradients(elman, problem, cotangent, h, activation, reverse, want_dz)
+    got = gradients(elman, problem, cotangent, h, activation, reverse, wants)
     wanted = gradients(
         reference, widened(problem), cotangent.astype(float), h.astype(float), activation, reverse
     )
     for name in ("w_ih", "w_hh", "bias", "h0"):
         assert_close(getattr(got, name), getattr(wanted, name), dtype, steps * batch)
-    if want_dz:
-        assert_close(got.dz, wanted.dz, dtype, steps)
-    else:
-        assert got.dz is None
+    for name in ("inputs", "carried"):
+        if wants:
+            assert_close(getattr(got, name), getattr(wanted, name), dtype, steps)
+        else:
+            assert getattr(got, name) is None
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -138,7 +145,7 @@ def test_many_chunks_of_weight_gradients(batch, dtype, rng):
 
 @pytest.mark.parametrize("batch", [8, 9, 13, 32, 300])
 def test_bits_do_not_depend_on_the_processors(batch, rng, monkeypatch):
-    monkeypatch.setattr(elman_layout, "MIN_SPLIT_WORK", 0)
+    monkeypatch.setattr(recurrence_layout, "MIN_SPLIT_WORK", 0)
     problem, cotangent = draw_problem(rng, 20, batch, 7, 33, np.float32)
     results = []
     for processors in (2, 1, 2):
@@ -154,28 +161,32 @@ def test_halves_of_the_batch_add_up(rng, monkeypatch):
     problem, cotangent = draw_problem(rng, 9, 21, 4, 18)
     h = elman.forward(**problem)
     whole = gradients(elman, problem, cotangent, h, "relu")
-    monkeypatch.setattr(elman_layout, "MIN_SPLIT_WORK", 0)
+    monkeypatch.setattr(recurrence_layout, "MIN_SPLIT_WORK", 0)
     cut = gradients(elman, problem, cotangent, elman.forward(**problem), "relu")
     assert any((a != b).any() for a, b in zip(whole, cut, strict=True)), "the sums were taken in two parts"
     for a, b in zip(whole, cut, strict=True):
         assert_close(a, b, np.float64, 9)
 
 
+@pytest.mark.parametrize("batch", [2, 5])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_reverse_is_the_recurrence_on_reversed_time(activation, rng):
-    problem, cotangent = draw_problem(rng, 6, 5, 3, 20)
-    turned = {**problem, "x": problem["x"][::-1]}
+def test_reverse_is_the_recurrence_on_reversed_time(activation, batch, rng):
+    problem, cotangent = draw_problem(rng, 6, batch, 3, 20, masked=True)
+    turned = {**problem, "x": problem["x"][::-1], "mask": problem["mask"][::-1]}
     h = elman.forward(**problem, activation=activation, reverse=True)
     np.testing.assert_array_equal(h, elman.forward(**turned, activation=activation)[::-1])
     got = gradients(elman, problem, cotangent, h, activation, reverse=True)
     wanted = gradients(elman, turned, cotangent[::-1], h[::-1], activation)
-    np.testing.assert_array_equal(got.dz, wanted.dz[::-1])
-    for name in ("w_ih", "w_hh", "bias", "h0"):
-        np.testing.assert_array_equal(getattr(got, name), getattr(wanted, name))
+    for name in ("inputs", "carried"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(wanted, name)[::-1])
+    np.testing.assert_array_equal(got.h0, wanted.h0)
+    for name in ("w_ih", "w_hh", "bias"):  # a few rows are added up in the order of memory
+        assert_close(getattr(got, name), getattr(wanted, name), np.float64, 6)
 
 
-def test_views_and_read_only_arrays_are_taken_as_they_are(rng):
-    problem, cotangent = draw_problem(rng, 5, 4, 3, 16)
+@pytest.mark.parametrize("batch", [1, 4])
+def test_views_and_read_only_arrays_are_taken_as_they_are(batch, rng):
+    problem, cotangent = draw_problem(rng, 5, batch, 3, 16, masked=True)
     h = elman.forward(**problem)
     wanted = gradients(elman, problem, cotangent, h, "tanh")
     odd = {name: np.asfortranarray(value) for name, value in problem.items()}
@@ -199,7 +210,15 @@ def test_not_a_number_is_not_swallowed(rng):
 
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("x", (4, 2)), ("x", (0, 2, 3)), ("w_ih", (5, 4)), ("w_hh", (5, 4)), ("bias", (1, 5)), ("h0", (5,))],
+    [
+        ("x", (4, 2)),
+        ("x", (0, 2, 3)),
+        ("w_ih", (5, 4)),
+        ("w_hh", (5, 4)),
+        ("bias", (1, 5)),
+        ("h0", (5,)),
+        ("mask", (4,)),
+    ],
 )
 def test_shapes_that_do_not_fit_are_named(name, shape, rng):
     problem, _ = draw_problem(rng, 4, 2, 3, 5)
