@@ -9,8 +9,10 @@ from hypothesis import given, settings
 
 from msgpass import Checkpointed, Tangent, Truncated, run
 from msgpass.algebra import Adjoint
-from msgpass.errors import DataError, NumericalError, ShapeError
+from msgpass.errors import DataError, NumericalError, ShapeError, UnsupportedError
 from rnn import GRU, LSTM, RNN, CrossEntropy, Linear, SquaredError, bptt
+from rnn.cells import Cell, elman, gate_shapes
+from rnn.networks import RecurrentNetwork
 from tests.rnn.architectures import Case, cases
 from tests.rnn.oracle import forward
 
@@ -272,11 +274,22 @@ def test_keys_are_torchs_and_then_ours():
     assert (net.weights["norm_ih_l0"] == 1).all()
 
 
+class OneStep(RecurrentNetwork):
+    """A cell without halves."""
+
+    def _cell(self):
+        return Cell(elman().step, gate_shapes(1))
+
+
 def test_wrong_settings():
     with pytest.raises(ShapeError, match="proj_size must be less than hidden_size, got 3 ≥ 3"):
         LSTM(2, 3, proj_size=3)
     with pytest.raises(DataError, match="initial must be one of 'zero', 'learned', got 'given'"):
         GRU(2, 3, initial="given")
+    with pytest.raises(TypeError, match="_cell"):
+        RecurrentNetwork(2, 3)
+    with pytest.raises(UnsupportedError, match="no pre-activations of its own"):
+        OneStep(2, 3).graph(np.zeros((2, 1, 2)), gates=True)
     with pytest.raises(DataError, match="gates must be True or False"):
         GRU(2, 3).graph(np.zeros((2, 1, 2)), gates=1)
 
