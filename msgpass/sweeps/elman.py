@@ -20,6 +20,7 @@ class Elman(Formula):
     """With the activation ``kernel``; weights W_ih (H, I), W_hh (H, H) and up to two biases (H,)."""
 
     masked = True
+    resumes = True
 
     def __init__(self, kernel: str):
         self.kernel = kernel

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgpass.kernels.finite import all_finite
-from msgpass.sweeps.compiled_recurrence import CompiledSweep, Lazy
+from msgpass.sweeps.compiled_recurrence import CompiledSweep, Lazy, Local
 from msgpass.sweeps.local import check_states
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence_formula import Arrays, Found, Roles
@@ -81,6 +80,8 @@ class StraightSweep(CompiledSweep):
         """All states, with no look at what became of them."""
         values = self.values
         starts, mask = self.given()
+        from msgpass.kernels.finite import all_finite
+
         states, kept = self.formula.forward(
             values[self.x], self.weights(), starts, mask, reverse=self.reverse, keep=self.keep
         )
@@ -88,7 +89,7 @@ class StraightSweep(CompiledSweep):
         for name, state in zip(self.outputs, states, strict=True):
             values[name] = state
 
-    def adjoint(self, store: Store, inputs: bool = False, carried: bool = False) -> list[Found]:
+    def adjoint(self, store: Store | Local, inputs: bool = False, carried: bool = False) -> list[Found]:
         """Kernel gradients from the local cotangents in ``store``."""
         values, outputs = self.values, self.outputs
         starts, mask = self.given()
@@ -100,7 +101,7 @@ class StraightSweep(CompiledSweep):
                 self.weights(),
                 starts,
                 mask,
-                self.kept[0],
+                self.kept[0] if self.kept else None,
                 reverse=self.reverse,
                 inputs=inputs,
                 carried=carried,
@@ -109,6 +110,18 @@ class StraightSweep(CompiledSweep):
 
     def backward(self, store: Store, later: Store, window=None, chosen=None) -> None:
         """Gradients at the parameters and edges now; adjoints now only if a step below needs them."""
+<<<<<<< HEAD
+        roles, x = self.roles, self.roles.x.name
+        below = x in self.family.factor.graph.plan().owner
+        (found,) = self.adjoint(store, inputs=below)
+        self.add_weights(store, found.weights)
+        for arg, start in zip(roles.states, found.starts, strict=True):
+            store.add(arg.edge.name, start)
+            later.add(arg.edge.name, start.copy())
+        if below and found.inputs is not None:
+            store.add(x, found.inputs)
+        Lazy(self, store).leave(store, later, below)
+=======
         (found,) = self.adjoint(store, inputs=self.below)
         last = None
         for name, gradient in zip(self.names, found.weights, strict=True):
@@ -121,3 +134,4 @@ class StraightSweep(CompiledSweep):
         if self.below and found.inputs is not None:
             store.add(self.x, found.inputs)
         Lazy(self, store).leave(later, self.below)
+>>>>>>> ddca6b997b8887a967eb84d90b4252085eb960ea
