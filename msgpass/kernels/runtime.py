@@ -184,6 +184,11 @@ def recycled_empty(shape: int | Sequence[int], dtype: DTypeLike = np.float64) ->
     return np.asarray(_Recycled(_pool.give(size))).view(dtype).reshape(shape)
 
 
+def forget_recycled() -> None:
+    """Give the memory that `recycled_empty` keeps back to the system."""
+    _pool.arrays, _pool.kept = {}, 0
+
+
 def recycled_copy(array: np.ndarray) -> np.ndarray:
     """Contiguous copy, a large one in memory that comes back as that of `recycled_empty` does.
 
