@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
-import tempfile
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -23,6 +20,7 @@ from hmm.monitor import ConvergenceMonitor
 from hmm.state_space.components.base import Component
 from hmm.transitions.base import Transition
 from msgpass.errors import DataError, MessagePassingError
+from msgpass.files import no_constant, read, write
 
 FORMAT, VERSION = "msgpass-hmm", 1
 
@@ -35,8 +33,6 @@ KINDS: dict[str, tuple[type, str]] = {
     "component": (Component, "hmm.state_space.components"),
 }
 """Values within models, by what they are called in a file: their base, and where its kinds are."""
-
-DTYPES = ("F64", "F32", "I64", "I32", "I16", "I8", "U8", "BOOL")
 
 
 def save(model, path) -> None:
@@ -56,30 +52,11 @@ def save(model, path) -> None:
         If it holds something that is neither number, string, array, emission, model nor a list or dict of
         these.
     """
-    from safetensors.numpy import save as to_bytes
-
     model.check_complete()
     writer = Writer()
     document = writer.model(model, "")
     header = {"format": FORMAT, "version": str(VERSION), "model": json.dumps(document, allow_nan=False)}
-    replace_file(Path(path), to_bytes(writer.arrays, metadata=header))
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write beside the target and rename over it."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp's files are the owner's alone
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write(path, writer.arrays, header)
 
 
 class Writer:
@@ -176,11 +153,7 @@ def load(path):
     ...     load(f"{folder}/counts.safetensors").lambdas_
     array([[4.]])
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as problem:
-        raise DataError(f"cannot read {path}: {problem}") from None
-    header, arrays = unpack(content, path)
+    header, arrays = read(path)
     version = header.get("version", "")
     if header.get("format") != FORMAT or not version.isdigit():
         raise DataError(f"{path} is a safetensors file, but not of a model; model.save(path) writes one")
@@ -204,39 +177,6 @@ def load(path):
         OverflowError,
     ) as problem:
         raise DataError(f"{path} is damaged: {type(problem).__name__}: {problem}") from None
-
-
-def unpack(content: bytes, path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """(header's strings, arrays) of a safetensors file, in memory so that it cannot change meanwhile."""
-    from safetensors import SafetensorError, deserialize
-
-    try:
-        found = deserialize(content)
-        metadata = (
-            json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__") or {}
-        )
-    except (SafetensorError, ValueError, RecursionError) as problem:
-        raise DataError(f"{path} is not a safetensors file, or it is damaged: {problem}") from None
-    arrays = {}
-    for name, entry in found:
-        if entry["dtype"] not in DTYPES:
-            raise DataError(
-                f"{path}: array {name!r} has dtype {entry['dtype']}; models keep {', '.join(DTYPES)}"
-            )
-        arrays[name] = np.frombuffer(bytes(entry["data"]), _numpy_dtype(entry["dtype"])).reshape(
-            entry["shape"]
-        )
-    return metadata, arrays
-
-
-def _numpy_dtype(name: str) -> np.dtype:
-    if name == "BOOL":
-        return np.dtype(bool)
-    return np.dtype({"F": "<f", "I": "<i", "U": "<u"}[name[0]] + str(int(name[1:]) // 8))
-
-
-def no_constant(name: str):
-    raise ValueError(f"the header holds {name}")
 
 
 class Reader:

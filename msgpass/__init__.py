@@ -7,9 +7,19 @@ the :class:`Messages`.
 """
 
 from msgpass import identities, second_order
-from msgpass.algebra import Adjoint, AssumedDensity, Gaussian, MaxProduct, SumProduct, Tangent
+from msgpass.algebra import (
+    Adjoint,
+    AssumedDensity,
+    Gaussian,
+    MaxProduct,
+    OnEdges,
+    SumProduct,
+    Tangent,
+    TimeEdge,
+)
 from msgpass.compare import compare
 from msgpass.errors import MessagePassingError
+from msgpass.gradient_check import check_gradients
 from msgpass.graph import FactorGraph
 from msgpass.messages import Messages
 from msgpass.potentials import Loss, Quadratic, Step, Table
@@ -30,6 +40,7 @@ __all__ = [
     "MaxProduct",
     "MessagePassingError",
     "Messages",
+    "OnEdges",
     "ParallelScan",
     "Quadratic",
     "Sequential",
@@ -37,7 +48,9 @@ __all__ = [
     "SumProduct",
     "Table",
     "Tangent",
+    "TimeEdge",
     "Truncated",
+    "check_gradients",
     "compare",
     "identities",
     "run",

@@ -198,6 +198,18 @@ def number(x):
     return x if isinstance(x, DualArray) else float(x)
 
 
+def tangent_of(function: Callable) -> Callable:
+    """``moved(inputs, cotangent, tangents)``: how the arrays of ``function(inputs, cotangent)`` move; the
+    ``hvp`` of a step whose ``vjp`` is plain NumPy code.
+    """
+
+    def moved(inputs, cotangent, tangents):
+        found = function(tuple(map(DualArray, inputs, tangents)), cotangent)
+        return tuple(None if g is None else pair(g)[1] for g in found)
+
+    return moved
+
+
 def contiguous(x) -> Any:
     """In C order and double precision."""
     if isinstance(x, DualArray):
@@ -263,9 +275,10 @@ def _spread(tangent, y):
 
 
 def _of_exponent(t, a, b, y):
-    if np.any(t):
-        raise _no_rule("a power with an exponent that moves")
-    return np.zeros_like(y)
+    a = np.asarray(a)
+    if np.any((a < 0) & (t != 0)):
+        raise _no_rule("a power of a negative number with an exponent that moves")
+    return y * np.log(np.where(a > 0, a, 1)) * t
 
 
 _binary(np.add, lambda t, a, b, y: t, lambda t, a, b, y: t)
@@ -274,6 +287,7 @@ _binary(np.multiply, lambda t, a, b, y: t * b, lambda t, a, b, y: a * t)
 _binary(np.matmul, lambda t, a, b, y: t @ b, lambda t, a, b, y: a @ t)
 _binary(np.true_divide, lambda t, a, b, y: t / b, lambda t, a, b, y: -y * t / b)
 _binary(np.power, lambda t, a, b, y: b * a ** (b - 1) * t, _of_exponent)
+_binary(np.logaddexp, lambda t, a, b, y: np.exp(a - y) * t, lambda t, a, b, y: np.exp(b - y) * t)
 _binary(np.maximum, lambda t, a, b, y: np.where(a >= b, t, 0), lambda t, a, b, y: np.where(a >= b, 0, t))
 
 
@@ -292,7 +306,7 @@ def _linear(*functions) -> None:
 
 _linear(np.reshape, np.transpose, np.swapaxes, np.moveaxis, np.squeeze, np.expand_dims, np.broadcast_to)
 _linear(np.sum, np.take, np.take_along_axis, np.diag, np.diagonal, np.trace, np.ravel, np.repeat, np.copy)
-_linear(np.zeros_like, np.empty_like, np.flip, np.pad)
+_linear(np.zeros_like, np.empty_like, np.flip, np.pad, np.roll)
 
 
 def _gather(*functions) -> None:

@@ -51,6 +51,10 @@ class NumericalError(MessagePassingError, ArithmeticError):
     """A value became NaN or infinite where a finite one is needed."""
 
 
+class GradientError(MessagePassingError, AssertionError):
+    """A gradient differs from what differences of the total say."""
+
+
 class MissingDependencyError(MessagePassingError, ImportError):
     """An optional package is needed for this call; the message says how to install it."""
 

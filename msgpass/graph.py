@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,6 +70,14 @@ class FactorInstance:
         return f"{self.factor.name}[{self.t}]"
 
 
+class Weight(NamedTuple):
+    """What a component's share of the loss is multiplied by: a number, or what an observation holds."""
+
+    value: float
+    observation: str | None
+    task: str | None
+
+
 class FactorGraph:
     """A graph of variables and factors.
 
@@ -91,6 +99,8 @@ class FactorGraph:
         self.nodes: dict[str, Any] = {}
         self.factors: dict[str, Factor] = {}
         self.conditions: dict[str, np.ndarray] = {}
+        self.labels: dict[str, str] = {}  # conditioned variable → observation that holds its labels
+        self.weights: dict[str, Weight] = {}
         self.version = 0  # counts the additions, so that a cached plan knows when it is stale
         self._plan: Any = None
         self._numbers: dict[str, int] = {}  # where to look for the next free default name
@@ -129,15 +139,18 @@ class FactorGraph:
     def condition(self, variable: Variable | Sequence, labels) -> None:
         """Clamp ``variable`` to ``labels`` (−1 = unknown): its component contributes log Z − log Z clamped to
         the run's loss.
+
+        ``labels`` is an array, or an observation of this graph, whose data a run may replace.
         """
-        if (
-            not isinstance(variable, Variable | Sequence)
-            or variable.graph is not self
-            or not variable.discrete
-        ):
-            raise GraphError(
-                f"condition takes a discrete variable or sequence of this graph, got {variable!r}"
-            )
+        self._own_discrete("condition", variable)
+        given = labels if isinstance(labels, Observation) else None
+        if given is not None:
+            if given.graph is not self or given.states != variable.states:
+                raise GraphError(
+                    f"labels of {variable.name!r} are an observation of this graph with states="
+                    f"{variable.states}, got {given!r}"
+                )
+            labels = given.value
         if variable.name in self.conditions:
             raise GraphError(f"{variable.name!r} is conditioned already")
         rows = (variable.clock.total,) if isinstance(variable, Sequence) else ()
@@ -147,7 +160,59 @@ class FactorGraph:
                 f"labels of {variable.name!r} have shape {array.shape}, wanted {rows + variable.shape}"
             )
         self.conditions[variable.name] = array
+        if given is not None:
+            self.labels[variable.name] = given.name
         self._touch()
+
+    def weigh(self, variable: Variable | Sequence, weight=1.0, task: str | None = None) -> None:
+        """Multiply what the component of ``variable`` contributes to the run's total, and say to which task
+        it belongs.
+
+        Parameters
+        ----------
+        variable : discrete variable or sequence
+        weight : float, or an observation of one number
+            Such as 1 / (number of sequences), for a mean. A run may replace an observation's.
+        task : str, optional
+            As that of a :class:`~msgpass.Loss`.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Table, run
+        >>> g = FactorGraph()
+        >>> z = g.sequence("z", length=2, states=2)
+        >>> _ = g.factor(Table(g.parameter("s", [[0.0, 1.0], [0.0, 0.0]])), z[:])
+        >>> g.condition(z, [0, 1])
+        >>> loss = run(g).total
+        >>> g.weigh(z, 0.5)
+        >>> bool(run(g).total == loss / 2)
+        True
+        """
+        self._own_discrete("weigh", variable)
+        if variable.name in self.weights:
+            raise GraphError(f"{variable.name!r} has a weight already")
+        if task is not None and not isinstance(task, str):
+            raise GraphError(f"weigh: task is a name, got {task!r}")
+        name = None
+        if isinstance(weight, Observation):
+            if weight.graph is not self or weight.discrete or weight.shape:
+                raise GraphError(
+                    f"weigh: a weight is an observation of one number of this graph, got {weight!r}"
+                )
+            name, weight = weight.name, weight.value
+        value = float(_real_array("a weight", weight).reshape(())) if np.ndim(weight) == 0 else np.nan
+        if not np.isfinite(value):
+            raise DataError(f"weigh: the weight of {variable.name!r} must be a finite number, got {weight!r}")
+        self.weights[variable.name] = Weight(value, name, task)
+        self._touch()
+
+    def _own_discrete(self, what: str, variable) -> None:
+        if (
+            not isinstance(variable, Variable | Sequence)
+            or variable.graph is not self
+            or not variable.discrete
+        ):
+            raise GraphError(f"{what} takes a discrete variable or sequence of this graph, got {variable!r}")
 
     def _add(self, node):
         if not isinstance(node.name, str) or not node.name:
@@ -266,6 +331,12 @@ class FactorGraph:
         from msgpass.interop.networkx import to_networkx
 
         return to_networkx(self)
+
+    def edges(self, parameters: bool = False):
+        """Which slices feed which, with their lags: see :func:`msgpass.edge_report.edge_report`."""
+        from msgpass.edge_report import edge_report
+
+        return edge_report(self, parameters)
 
     def plot(self, ax=None):
         """Draw the graph with one box a factor; returns the matplotlib axes."""

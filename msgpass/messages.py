@@ -68,6 +68,7 @@ def _task(execution, name: str) -> TaskMessages:
     x = readings.full(execution)
     store, blocks = x.stores[name][0], x.plan.blocks
     total = sum(v for k, (v, _) in x.losses.items() if blocks[k].families[0].potential.task == name)
+    total += sum(sign * run.total for k in x.runs if x.task_of(k) == name for run, sign in x.shares(k))
     gradient: dict = {n: store.complete(n) for n in readings.real_names(x)}
     if x.second is not None:
         total = x.second.of_task_total(name, total)
@@ -253,6 +254,107 @@ class Messages:
             against it.
         """
         return single_messages.message(self._x, source, target)
+
+    def contributions(self, name, factor: str | None = None, task: str | None = None):
+        """The terms of the sum that arrives at a parameter: what each step, and each sample, says to it.
+
+        Parameters
+        ----------
+        name : str or parameter
+        factor : str, optional
+            Terms of this factor alone; of all that read the parameter by default.
+        task : str, optional
+            Of this task's losses alone.
+
+        Returns
+        -------
+        Contributions
+            ``by_step`` (T, *shape), ``by_sample`` (B, *shape) and ``by_step_and_sample`` (T, B, *shape),
+            made when they are read; ``c[t]`` and ``c.sample(t, b)`` one at a time; ``norms(by)``. Terms of
+            factors that have no step or no sample are ``without_step`` and ``without_sample``. A rule on
+            the parameter as a variable acts on their sum.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Loss, Step, run
+        >>> g = FactorGraph()
+        >>> h, w, x = g.sequence("h", length=3), g.parameter("w", 2.0), g.observe("x", [1.0, 2.0, 4.0])
+        >>> _ = g.factor(Step(lambda x, w: w * x), x[:], w, out=h[:])
+        >>> _ = g.factor(Loss(lambda h: (h, 1.0)), h[:])
+        >>> run(g).contributions("w").by_step.tolist()
+        [1.0, 2.0, 4.0]
+        """
+        from msgpass.sweeps.contributions import Contributions
+
+        return Contributions(self._x, getattr(name, "name", name), getattr(factor, "name", factor), task)
+
+    def jacobian(self, of, wrt, sample: int | None = None) -> np.ndarray:
+        """Derivative of one row of what a step computes by an earlier row, by data or by a parameter.
+
+        Parameters
+        ----------
+        of : ``h[t]`` or ``("h", t)``, or a single variable
+        wrt : the same, or a name: all rows of a sequence or an observation, a parameter
+        sample : int, optional
+            Of rows (B, …): derivative of this sample by the same sample's row.
+
+        Returns
+        -------
+        array
+            (*row of ``of``, *shape of ``wrt``). Between rows (B, …) each sample's own block, (B, *own,
+            *other), or with ``sample`` (*own, *other). With all rows of ``wrt`` a first axis of T: the whole
+            profile by lag, from one sweep.
+
+        Notes
+        -----
+        ``wrt`` moves by itself and what is computed from it follows: of an LSTM ∂h_t/∂h_s is with c_s held,
+        and the blocks of its state's Jacobian are the four of h and c. Rules on edges do not act here.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Loss, Step, run
+        >>> g = FactorGraph()
+        >>> h, x = g.sequence("h", length=4), g.observe("x", np.ones(4))
+        >>> _ = g.factor(Step(lambda h, x: 2 * h + x), h.after(g.parameter("h0", 0.0)), x[:], out=h[:])
+        >>> run(g).jacobian(h[3], h).tolist()
+        [8.0, 4.0, 2.0, 1.0]
+        """
+        from msgpass.sweeps.jacobian import jacobian
+
+        return jacobian(self._x, of, wrt, sample)
+
+    def step_jacobians(self, *states) -> np.ndarray:
+        """Jacobians of one step of a recurrence at every time, ∂s_t/∂s_{t−1}.
+
+        Parameters
+        ----------
+        *states : str or sequence
+            All states of one recurrence, such as ``"h_l0", "c_l0"``; their numbers end to end are s.
+
+        Returns
+        -------
+        array (T, n, n), of rows (B, …) (T, B, n, n)
+            Row t of a recurrence that runs with the clock is ∂s_t/∂s_{t−1}, the first one by the start; of
+            one that runs against it ∂s_t/∂s_{t+1}.
+
+        Raises
+        ------
+        UnsupportedError
+            Where a time step is more than one vectorised step, or not all states are named.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Loss, Step, run
+        >>> g = FactorGraph()
+        >>> h, x = g.sequence("h", length=3, shape=(1,)), g.observe("x", np.ones((3, 1)))
+        >>> step = Step(lambda h, x: h * x / 2, vectorized=True)
+        >>> _ = g.factor(step, h.after(g.parameter("h0", [1.0])), x[:], out=h[:])
+        >>> run(g).step_jacobians("h").ravel().tolist()
+        [0.5, 0.5, 0.5]
+        """
+        from msgpass.sweeps.step_jacobians import step_jacobians
+
+        return step_jacobians(self._x, tuple(getattr(s, "name", s) for s in states))
 
     def lent(self, name) -> np.ndarray:
         """What arrives at a parameter, as ``parameters`` has it, but read only and without a copy where that

@@ -174,6 +174,8 @@ class NonlinearTree(Tree):
 class Map(Block):
     """Steps that do not feed themselves: all instances at once."""
 
+    logs: frozenset[str] = frozenset()  # what tables alone read: log values, which may be −∞
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Recurrence(Block):
@@ -198,6 +200,13 @@ class Plan:
     real: bool  # total is a loss (the graph has steps or losses, or conditioned labels)
     cache: dict = field(default_factory=dict, repr=False)
 
+    def start_compiled(self) -> None:
+        """Run compiled recurrences from the first run on, and not only once they are worth their loading.
+
+        The two agree to rounding; afterwards bits do not depend on how often the graph has run.
+        """
+        self.cache["start compiled"] = True
+
     def __repr__(self) -> str:
         return "Plan\n" + "\n".join(f"  {k + 1}. {b!r}" for k, b in enumerate(self.blocks))
 
@@ -210,7 +219,7 @@ def make_plan(graph) -> Plan:
     steps = [f for f in families if isinstance(f.potential, Step) and not noisy(f)]
     losses = [f for f in families if isinstance(f.potential, Loss)]
     produced = _producers(graph, steps, undirected)
-    blocks: list[Block] = list(_order_steps(steps, produced))
+    blocks: list[Block] = list(_order_steps(steps, produced, _log_values([*steps, *losses], undirected)))
     for nodes, members in _components(undirected, produced):
         blocks.append(undirected_block(graph, nodes, members, produced))
     blocks += [Losses((f,), ()) for f in losses]
@@ -339,7 +348,13 @@ def _inputs(f: Family):
             yield a.edge
 
 
-def _order_steps(steps, produced):
+def _log_values(readers, undirected) -> set[str]:
+    """Names that tables read and nothing else does."""
+    read = {a.name for f in (*readers, *(f for f in undirected if noisy(f))) for a in _inputs(f)}
+    return {s.node.name for f in undirected for s in f.potential.reads} - read
+
+
+def _order_steps(steps, produced, logs):
     import networkx as nx
 
     graph = nx.DiGraph()
@@ -355,7 +370,7 @@ def _order_steps(steps, produced):
         members = [steps[k] for k in sorted(condensed.nodes[component]["members"])]
         nodes = tuple(dict.fromkeys(o.name for f in members for o in f.outs))
         if len(members) == 1 and not any(a.name in nodes for a in _inputs(members[0])):
-            yield Map((members[0],), nodes)
+            yield Map((members[0],), nodes, logs=frozenset(logs.intersection(nodes)))
         else:
             yield _recurrence(members, nodes)
 

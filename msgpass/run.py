@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from msgpass.algebra import Adjoint, AssumedDensity, Gaussian, SumProduct, Tangent
+from msgpass.algebra import Adjoint, AssumedDensity, Gaussian, OnEdges, SumProduct, Tangent
 from msgpass.algebra.base import Algebra
 from msgpass.errors import DataError, GraphError, ShapeError, UnavailableError, UnsupportedError
 from msgpass.graph import FactorGraph, check_observation
@@ -114,6 +114,8 @@ def _as_algebra(algebra) -> Algebra:
     if isinstance(algebra, type) and issubclass(algebra, Algebra):
         if algebra is Tangent:
             raise UnsupportedError('Tangent needs a direction: Tangent({"w": direction})')
+        if algebra is OnEdges:
+            raise UnsupportedError('OnEdges needs rules: OnEdges(Adjoint(), {"h": ClipNorm(1.0)})')
         algebra = algebra()
     if not isinstance(algebra, Algebra):
         raise UnsupportedError(
@@ -130,6 +132,11 @@ def _over(algebra):
             raise UnsupportedError(
                 "Tangent over Tangent: second derivatives are Tangent({…}, over=Adjoint()); there are no "
                 "third"
+            )
+        if isinstance(own, OnEdges):
+            raise UnsupportedError(
+                f"Tangent over {own!r}: messages that went through rules are the gradient of nothing, so "
+                "they have no second derivatives; use Adjoint()"
             )
     return algebra
 

@@ -37,6 +37,11 @@ class _Unrolling:
                     self.flat.condition(self.flat[f"{name}[{row}]"], labels[row])
             else:
                 self.flat.condition(self.flat[name], labels)
+        for name, weight in graph.weights.items():
+            node = graph.nodes[name]
+            rows = range(node.clock.total) if isinstance(node, Sequence) else ()
+            for place in [f"{name}[{row}]" for row in rows] or [name]:
+                self.flat.weigh(self.flat[place], weight.value, weight.task)
 
     def add_node(self, node) -> None:
         """Rows of sequences; parameters and single variables as they are; observations when a factor reads

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from msgpass import Adjoint, Messages, Tangent, run
+from msgpass import Adjoint, Messages, OnEdges, Tangent, run
+from msgpass.algebra.base import Algebra
 from msgpass.errors import DataError
 from msgpass.schedule.base import Schedule
 from msgpass.second_order import Curvature
@@ -20,6 +21,7 @@ def bptt(
     schedule: Schedule | None = None,
     h0=None,
     direction: dict | None = None,
+    edges: dict | None = None,
     **data,
 ) -> Messages:
     """Loss, gradients and every other message of a network on data.
@@ -36,6 +38,9 @@ def bptt(
     direction : dict, optional
         Key of a weight (or "x", "h0_l0") → array of its shape. Every message then comes as a Dual, (value,
         how it moves along the direction), and ``m.parameters[key]`` as (gradient, Hessian-vector product).
+    edges : dict, optional
+        Rules for the messages on edges, as :class:`msgpass.OnEdges` takes them: ``{TimeEdge("h_l0"):
+        ClipNorm(1.0)}``. What arrives at a weight is then no longer the gradient.
     **data
         What else the network's ``graph`` takes: ``lengths`` of a ragged batch; ``random_state``, which draws
         the masks of dropout (without it nothing is dropped); ``gates=True`` for messages at the gates.
@@ -70,7 +75,9 @@ def bptt(
     ((3, 3), (4, 1, 3))
     """
     graph, values = _problem("bptt", net, x, loss, h0, data)
-    algebra = None if direction is None else Tangent(direction, over=Adjoint())
+    algebra: Algebra | None = None if edges is None else OnEdges(Adjoint(), edges)
+    if direction is not None:
+        algebra = Tangent(direction, over=algebra or Adjoint())
     return run(graph, algebra, schedule, values)
 
 

@@ -11,12 +11,14 @@ where that is 0. With gates, a cell is two factors with the sequence ``gates_l{l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from msgpass import FactorGraph, Step
-from msgpass.nodes import Observation, Sequence
+from msgpass.nodes import Observation, Parameter, Sequence
 from rnn.cells import Cell, held
 from rnn.dropout import DROP
 from rnn.layout import Layout
@@ -58,7 +60,14 @@ class Stack:
     bidirectional: bool
 
     def lay_out(
-        self, weights, layout: Layout, observed, gates: bool = False
+        self,
+        weights,
+        layout: Layout,
+        observed,
+        gates: bool = False,
+        graph=None,
+        below: Observation | Sequence | None = None,
+        starts: Mapping[str, Any] | None = None,
     ) -> tuple[FactorGraph, Observation | Sequence]:
         """The graph of a network without its loss, and its output sequence.
 
@@ -72,15 +81,22 @@ class Stack:
             are neither here nor among the weights are zero.
         gates : bool
             The pre-activations are a sequence of their own.
+        graph : FactorGraph or Prefixed, optional
+            Where to add it; a new graph by default.
+        below : sequence or observation (T, B, I), optional
+            Read instead of an observation ``x``.
+        starts : dict, optional
+            Nodes of that graph that stand for initial states, by name.
         """
-        graph = FactorGraph()
-        given = {k: v for k, v in observed.items() if k != "x"}
+        graph = FactorGraph() if graph is None else graph
+        starts = {} if starts is None else starts
+        given = {k: v for k, v in observed.items() if k != "x"} | dict(starts)
         parameters = {k: graph.parameter(k, v) for k, v in weights.items() if k not in given}
-        below: Observation | Sequence = graph.observe("x", observed["x"])
+        below = graph.observe("x", observed["x"]) if below is None else below
         mask = graph.observe("mask", observed["mask"]) if "mask" in observed else None
         for layer in range(self.layers):
             outputs = [
-                self._direction(graph, parameters, layout, observed, suffix, below, mask, gates)
+                self._direction(graph, {**parameters, **starts}, layout, observed, suffix, below, mask, gates)
                 for suffix in suffixes(layer, self.bidirectional)
             ]
             below = outputs[0]
@@ -104,7 +120,7 @@ class Stack:
         return graph, below
 
     def _direction(self, graph, parameters, layout, observed, suffix, below, mask, gates) -> Sequence:
-        cell, dtype = self.cell, observed["x"].dtype
+        cell = self.cell
         sizes = cell.sizes(self.hidden)
         states = [
             graph.sequence(s + suffix, layout.steps, shape=(layout.batch, n))
@@ -113,10 +129,13 @@ class Stack:
         starts = []
         for state, n in zip(cell.states, sizes, strict=True):
             name = start_name(state, suffix)
-            if name in parameters:
+            if name not in parameters:
+                dtype = parameters[f"weight_hh{suffix}"].value.dtype
+                starts.append(graph.observe(name, observed.get(name, np.zeros((layout.batch, n), dtype))))
+            elif isinstance(parameters[name], Parameter):
                 starts.append(learned_start(graph, parameters[name], layout.batch))
             else:
-                starts.append(graph.observe(name, observed.get(name, np.zeros((layout.batch, n), dtype))))
+                starts.append(parameters[name])
         backward = suffix.endswith("_reverse")
         before = [s.before(e) if backward else s.after(e) for s, e in zip(states, starts, strict=True)]
         width = below.shape[-1]

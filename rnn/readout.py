@@ -104,12 +104,20 @@ class Linear:
         self.weights = checked(state, self.shapes, self.dtype, repr(self))
         return self
 
-    def attach(self, graph: FactorGraph, h, clock: int, batch: int):
-        """Add the readout of the sequence ``h`` to a graph; returns the sequence "output"."""
-        weights = [graph.parameter(f"readout.{key}", value) for key, value in self.weights.items()]
-        output = graph.sequence("output", clock, shape=(batch, self.out_features))
-        graph.factor(LINEAR, h[:], *weights, out=output[:], name="readout")
-        return output
+    def save(self, path) -> None:
+        """Write settings and weights to a safetensors file, for :func:`rnn.load` and for torch."""
+        from rnn.keeping import save
+
+        save(self, path)
+
+    def attach(
+        self, graph: FactorGraph, h, clock: int, batch: int, name: str = "readout", output: str = "output"
+    ):
+        """Add the readout of the sequence ``h`` to a graph; returns the sequence ``output``."""
+        weights = [graph.parameter(f"{name}.{key}", value) for key, value in self.weights.items()]
+        out = graph.sequence(output, clock, shape=(batch, self.out_features))
+        graph.factor(LINEAR, h[:], *weights, out=out[:], name=name)
+        return out
 
     def __repr__(self) -> str:
         return f"Linear({self.in_features}, {self.out_features}{'' if self.bias else ', bias=False'})"

@@ -28,6 +28,20 @@ def positive(what: str, value) -> float:
     return float(value)
 
 
+def not_negative(what: str, value) -> float:
+    """A finite number ≥ 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < np.inf:
+        raise DataError(f"{what} must be a finite number ≥ 0, got {value!r}")
+    return float(value)
+
+
+def fraction(what: str, value) -> float:
+    """A number in [0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < 1:
+        raise DataError(f"{what} must be a number from 0 to below 1, got {value!r}")
+    return float(value)
+
+
 def one_of(what: str, value, choices) -> str:
     """One of ``choices``."""
     if not isinstance(value, str) or value not in choices:
@@ -57,6 +71,13 @@ def real_array(what: str, value, dtype: np.dtype) -> np.ndarray:
     if array.dtype.kind not in "iubf":
         raise DataError(f"{what} must hold real numbers, got dtype {array.dtype}")
     return array.astype(dtype)
+
+
+class Undrawn(np.random.Generator):
+    """In place of a generator: nothing is drawn, for weights that come from a file."""
+
+
+UNDRAWN = Undrawn(np.random.PCG64(0))
 
 
 def generator(random_state) -> np.random.Generator:

@@ -13,7 +13,7 @@ import numpy as np
 from msgpass.errors import DataError, ShapeError
 from rnn.cells import Cell
 from rnn.cells.base import Shapes
-from rnn.validation import real_array
+from rnn.validation import UNDRAWN, real_array
 
 
 def suffixes(layer: int, bidirectional: bool) -> list[str]:
@@ -47,7 +47,9 @@ CONSTANT = (("norm_", 1.0), ("h0_", 0.0), ("c0_", 0.0))
 
 def draw(shapes: Shapes, bound: float, dtype: np.dtype, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Weights uniform on (−bound, bound), drawn in the order of ``shapes``; gains are 1, learned starts 0."""
-    weights = {}
+    weights: dict[str, np.ndarray] = {}
+    if rng is UNDRAWN:
+        return weights
     for key, shape in shapes.items():
         start = next((value for beginning, value in CONSTANT if key.startswith(beginning)), None)
         drawn = rng.uniform(-bound, bound, shape) if start is None else np.full(shape, start)

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from hmm.chain import Chain
-from hmm.keeping import Reader, Writer, no_constant, replace_file, unchecked, unpack
+from hmm.keeping import Reader, Writer, unchecked
 from hmm.learning.fitting import State
 from hmm.learning.restrictions import restrictions
 from hmm.sample import Sample
 from msgpass.errors import DataError, MessagePassingError
+from msgpass.files import no_constant, read, write
 
 FORMAT, VERSION = "msgpass-hmm-fit", 1
 SECONDS = 10.0
@@ -69,11 +70,7 @@ class Checkpoint:
         """
         if not self.path.exists():
             return None
-        try:
-            content = self.path.read_bytes()
-        except OSError as problem:
-            raise DataError(f"cannot read {self.path}: {problem}") from None
-        header, arrays = unpack(content, self.path)
+        header, arrays = read(self.path)
         if header.get("format") != FORMAT or header.get("version") != str(VERSION):
             raise DataError(f"{self.path} is not a checkpoint of a fit; name another file")
         if header.get("digest") != self.digest:
@@ -123,8 +120,6 @@ class Checkpoint:
 
     def write(self, state: State) -> None:
         """In one step: a reader finds the old file or the new one."""
-        from safetensors.numpy import save as to_bytes
-
         writer = Writer()
         document = {
             "origin": writer.model(self.origin, "origin."),
@@ -142,7 +137,7 @@ class Checkpoint:
             "digest": self.digest,
             "fit": json.dumps(document, allow_nan=False),
         }
-        replace_file(self.path, to_bytes(writer.arrays, metadata=header))
+        write(self.path, writer.arrays, header)
         self.written = time.monotonic()
 
     def _document(self, chain: Chain | None, writer: Writer, prefix: str) -> Any:

@@ -2,8 +2,6 @@
 and gradients made in one call each, and nothing between a state and the next but sums and the activation.
 """
 
-from functools import cache
-
 from msgpass.kernels.few_rows import (
     add_row_product,
     aligned_start,
@@ -24,7 +22,6 @@ BLOCK = 64
 """Steps whose inputs are projected at once, and whose weight gradients are added up in one product."""
 
 
-@cache
 def forward_work(steps: int, batch: int, inputs: int, hidden: int, dtype) -> int:
     """Numbers of scratch memory that `forward_few` needs."""
     units = vectors_of(hidden, dtype)
@@ -79,7 +76,6 @@ def forward_few(x, w_ih, w_hh, bias, h0, mask, h, work, reverse, tanh, masked, l
             now, new = new, now
 
 
-@cache
 def backward_work(steps: int, batch: int, inputs: int, hidden: int, dtype) -> int:
     """Numbers of scratch memory that `backward_few` needs."""
     units, columns, block = vectors_of(hidden, dtype), vectors_of(inputs, dtype), min(steps, BLOCK)

@@ -23,6 +23,11 @@ BLOCK_ROWS = 128
 """Rows of the batch that go through time together, so that what a step works on stays in cache."""
 
 
+def all_contiguous(dtype, *arrays: np.ndarray) -> list[np.ndarray]:
+    """As the compiled loops take them; read-only arrays are copied, as Numba would compile anew for them."""
+    return [a if a.flags.carray and a.dtype == dtype else np.array(a, dtype, order="C") for a in arrays]
+
+
 class GatedLayout:
     """Sizes of a sweep, from its checked arguments.
 
@@ -77,11 +82,6 @@ class GatedLayout:
         if array.flags.carray and array.dtype == self.dtype:
             return array
         return np.array(array, self.dtype, order="C")
-
-    def all_contiguous(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        """`contiguous` of each."""
-        dtype = self.dtype
-        return [a if a.flags.carray and a.dtype is dtype else self.contiguous(a) for a in arrays]
 
     def flat(self, array: np.ndarray) -> np.ndarray:
         """`contiguous`, in one axis."""

@@ -113,11 +113,12 @@ def discrete_inputs(factor) -> None:
 
 
 def real_source(factor, source: Slice) -> None:
-    """A table's log values may be rows of a real sequence, one a step of the factor."""
+    """A table's log values may be rows of a real sequence, one a step of the factor, or one real variable
+    that all steps share."""
     kind = type(factor.potential).__name__
     if source.node.discrete or isinstance(source.node, Parameter):
         raise GraphError(f"factor {factor.name!r}: {kind}({source.name}) needs a slice of a real sequence")
-    if factor.stepped != source.stepped:
+    if source.kind != "single" and factor.stepped != source.stepped:
         raise ShapeError(
             f"factor {factor.name!r}: {kind}({source.name}) must have one row a step of {factor.args[0].name}"
         )

@@ -34,6 +34,11 @@ class Step(Potential):
         f, vjp, jvp and hvp also take a leading axis of instances on every input that has one row a step;
         shared inputs come as
         they are, and the cotangent of a shared input is summed over instances.
+    split : (callable, callable), optional
+        The VJP in two parts, (early, late), each called as ``vjp`` is and with None where it says nothing; an
+        input's cotangent comes from one of them. Within a recurrence ``early`` is called at every step and
+        ``late`` once for all steps, so ``late`` is for what the recurrence does not need to go on: the
+        cotangents of inputs that all steps share, such as weights. ``vjp`` is then not needed.
     kernel : {"tanh", "relu", "gru", "lstm"}, optional
         A compiled sweep for h ← act(W h + U x + b), for a GRU, or for an LSTM's (h, c); f must compute the
         same, which is verified.
@@ -58,14 +63,20 @@ class Step(Potential):
         kernel: str | None = None,
         hvp: Callable | None = None,
         noise=None,
+        split: tuple[Callable, Callable] | None = None,
     ):
-        for role, value in (("f", f), ("vjp", vjp), ("jvp", jvp), ("hvp", hvp)):
+        early, late = (None, None) if split is None else split
+        parts = ("early of split", early), ("late of split", late)
+        for role, value in (("f", f), ("vjp", vjp), ("jvp", jvp), ("hvp", hvp), *parts):
             if not callable(value) and not (value is None and role != "f"):
                 raise GraphError(f"Step: {role} must be a function of arrays, got {type(value).__name__}")
         if kernel is not None and kernel not in RECURRENCES:
             raise UnsupportedError(
                 f"no compiled sweep is called {kernel!r}; there are {', '.join(sorted(RECURRENCES))}"
             )
+        self.split = split
+        if vjp is None and split is not None:
+            vjp = _joined(*split)
         self.f, self.vjp, self.jvp, self.hvp = f, vjp, jvp, hvp
         self.vectorized, self.kernel = bool(vectorized), kernel
         self.parts = {} if noise is None else {"noise": as_noise(noise)}
@@ -127,6 +138,16 @@ class Step(Potential):
                 raise GraphError(
                     f"factor {factor.name!r} has {factor.n} instances, and all would compute {s.name}"
                 )
+
+
+def _joined(early: Callable, late: Callable) -> Callable:
+    """Both parts of a VJP."""
+
+    def vjp(inputs, cotangent):
+        parts = zip(early(inputs, cotangent), late(inputs, cotangent), strict=True)
+        return tuple(a if b is None else b for a, b in parts)
+
+    return vjp
 
 
 def _check_edge(factor, s) -> None:

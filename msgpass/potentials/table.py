@@ -17,7 +17,8 @@ class Table(Potential):
     Parameters
     ----------
     log_values : array, Parameter, or slice of a real sequence
-        With one axis more than the factor has variables, the first is the step. Over an aligned batch,
+        A real variable that a step computes is shared by all steps, as a parameter is. With one axis more
+        than the factor has variables, the first is the step. Over an aligned batch,
         (batch…, states…) gives each member its own table where that cannot be read as one table a step;
         (steps, batch…, states…) gives both.
 
@@ -63,7 +64,7 @@ class Table(Potential):
         wanted = [states, *([batch + states] if batch else [])]
         if isinstance(self.source, Slice):
             real_source(factor, self.source)
-            wanted = [batch + states]
+            wanted = list(dict.fromkeys([batch + states, states]))
         else:
             wanted += [(factor.n, *w) for w in wanted]
         if shape not in wanted:

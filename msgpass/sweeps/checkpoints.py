@@ -2,10 +2,11 @@
 
 Chains of full tables under SumProduct and MaxProduct go stretch by stretch through their kernels
 (:mod:`~msgpass.sweeps.checkpointed_chain`). Other components of tables or quadratics step through their
-oriented factor instances; the state is the set of forward messages still to be used. Plans of steps and
-losses that are causal step through time; the state is the last rows that later steps read. Other plans (two
-directions, attention over whole sequences, components behind a network) need all values at once and keep
-them.
+oriented factor instances; the state is the set of forward messages still to be used. Plans of vectorised
+steps that can be cut go stretch by stretch, too (:mod:`~msgpass.sweeps.checkpointed_stretches`); other plans
+of steps and losses that are causal step through time, and the state is the last rows that later steps read.
+Plans that are not (two directions, attention over whole sequences, components behind a network) need all
+values at once and keep them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from msgpass.errors import NumericalError, UnsupportedError
 from msgpass.nodes import Observation
 from msgpass.plan import Losses, Recurrence, SwitchingChain, TableChain
 from msgpass.schedule.checkpointed import reverse
+from msgpass.sweeps.checkpointed_stretches import CheckpointedStretches, can_run
 from msgpass.sweeps.real import Store
+from msgpass.sweeps.stretches import cut
 from msgpass.sweeps.tree import TreeRun
 
 
@@ -43,6 +46,10 @@ def run_checkpointed(x) -> None:
                 x.runs[k] = CheckpointedChain(x.chain_tables(k, block, clamp), maximise, x.schedule.slots)
             else:
                 x.runs[k] = CheckpointedTree(x, k, block)
+        return
+    pieces = cut(x.plan)
+    if pieces is not None and x.rules is None and can_run(pieces):
+        CheckpointedStretches(x, pieces).run()
         return
     if x.plan.real and not x.runs and _causal(x.plan):
         CheckpointedSteps(x).run()
@@ -200,11 +207,15 @@ class CheckpointedSteps:
     def run(self) -> None:
         """Forward once for the total; then back, with parameter messages added up in the run's stores."""
         x = self.x
-        x.stores = {task: (Store(x.values), Store(x.values)) for task in _tasks(self)}
+        x.stores = {task: (Store(x.values, x.rules), Store(x.values, x.rules)) for task in _tasks(self)}
         self.cotangents: dict = {task: {} for task in x.stores}
         self.total = 0.0
         self.task_totals: dict = {}
         reverse(self.length, x.schedule.slots, {}, self.advance, self.back)
+        if x.rules is not None:
+            given = [n for n in x.rules.nodes if n not in self.plan.owner]
+            for store, _ in x.stores.values():
+                x.rules.pass_on(store, given)
         for k, block in enumerate(self.plan.blocks):
             if isinstance(block, Losses):
                 x.losses[k] = (self.task_totals.get(block.families[0].name, 0.0), [])
@@ -322,12 +333,14 @@ class CheckpointedSteps:
                         self.cotangents[task].pop((o.name, self.out_row(family, o, j)), None)
                         for o in family.outs
                     ]
-                    if all(c is None for c in cells):
+                    if all(c is None for c in cells) and not self.ruled(family):
                         continue
                     cells = [
                         np.zeros(o.slice.shape) if c is None else c
                         for c, o in zip(cells, family.outs, strict=True)
                     ]
+                    if self.x.rules is not None:
+                        cells = self.passed_on(family, state, j, cells)
                     messages = vjp_one(family, inputs, [c[None] for c in cells] if leading else cells)
                 for arg, message in zip(family.args, messages, strict=True):
                     if message is not None:
@@ -336,7 +349,34 @@ class CheckpointedSteps:
                             if leading and per_instance(family, arg)
                             else np.asarray(message)
                         )
+                        if self.x.rules is not None:
+                            one = self.through(family, arg, plain, one, j)
                         self.deliver(family, arg, one, j, task)
+
+    def ruled(self, family) -> bool:
+        """Rules act at what a family computes or reads: they may speak where nothing has arrived."""
+        return self.x.rules is not None and self.x.rules.touches(self.plan.owner[family.outs[0].name])
+
+    def passed_on(self, family, state, j: int, cells) -> list:
+        """What arrived at the rows that an instance computes, through their variables' rules."""
+        found = []
+        for o, cell in zip(family.outs, cells, strict=True):
+            row = self.out_row(family, o, j)
+            value = state[(o.name, row)]
+            found.append(
+                self.x.rules.at_rows(
+                    o.name, cell[None], np.array([row]), lambda v=value: np.asarray(v)[None]
+                )[0]
+            )
+        return found
+
+    def through(self, family, arg, plain, message, j: int):
+        """An instance's message at an input, through the edge's rule."""
+        from msgpass.sweeps.edge_rules import local_times
+
+        k = family.args.index(arg)
+        time = local_times(family, arg)[j : j + 1] if (family.name, k) in self.x.rules.edges else None
+        return self.x.rules.on_edge(family, k, message[None], time, lambda: np.asarray(plain[k])[None])[0]
 
     def loss(self, family, plain, inputs) -> list:
         """Value added to the totals, gradients returned; nothing where an observation is missing."""

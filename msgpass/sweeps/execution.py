@@ -30,6 +30,10 @@ from msgpass.plan import (
     noisy,
 )
 from msgpass.sweeps import real
+from msgpass.sweeps.columns import ColumnStore, one_by_one
+from msgpass.sweeps.edge_rules import rules_of
+from msgpass.sweeps.known_path import KnownPath
+from msgpass.sweeps.local import first_broken
 from msgpass.sweeps.plain_chain import PlainTables, Recipe
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
@@ -49,17 +53,21 @@ class Execution:
         self.clamped: dict[int, Any] = {}  # its run with the labels clamped
         self.linearised: dict[int, Any] = {}  # of a component with noisy steps, whose run is the linear one
         self.sweeps: dict[int, Any] = {}
+        self.references: dict[int, Sweep] = {}  # of recurrences, for readings that carry columns
         self.losses: dict[int, tuple[float, list]] = {}
-        self.tangents: Tangents | None = None
+        self.tangents: Any = None
         self.impossible: ImpossibleEvidenceError | None = None
+        self.without_rows: frozenset[str] = frozenset()  # what else than parameters a checkpointed run tells
         self.second: Any = None  # how all messages move, in a run of Tangent over another algebra
         if recipe is not None:
             self.tangent_algebra: Any = None
+            self.rules: Any = None
             recipe.run(self)
             return
         self.tangent_algebra = next((a for a in algebras if isinstance(a, Tangent)), None)
         self._check_tangent()
         self._check_linearised()
+        self.rules = rules_of(plan, algebras, schedule)
         if schedule.slots is not None:
             from msgpass.sweeps.checkpoints import run_checkpointed
 
@@ -96,20 +104,44 @@ class Execution:
                 self.losses[k] = real.evaluate_loss(block, self.values)
             else:
                 self.runs[k] = self.component(k, block, self.clamp)
-                conditions = self.plan.graph.conditions
-                labels = {n: conditions[n] for n in block.nodes if n in conditions} if conditions else None
+                labels = self.labels(block)
                 if labels:
-                    self.clamped[k] = self.component(k, block, {**self.clamp, **labels})
+                    self.clamped[k] = self.clamped_component(k, block, labels)
+
+    def labels(self, block) -> dict[str, np.ndarray]:
+        """Labels of a component's variables in this run."""
+        graph = self.plan.graph
+        if not graph.conditions:
+            return {}
+        return {
+            n: self.values[graph.labels[n]] if n in graph.labels else graph.conditions[n]
+            for n in block.nodes
+            if n in graph.conditions
+        }
+
+    def clamped_component(self, k: int, block, labels):
+        """The component with its labels clamped; where a chain's are all known, its path is."""
+        run = self.runs[k]
+        if type(run) is ChainRun and not self.clamp and (labels[block.node.name] >= 0).all():
+            return KnownPath(run, labels[block.node.name], self.values)
+        return self.component(k, block, {**self.clamp, **labels})
 
     def make_sweep(self, k: int, block: Recurrence):
         """The compiled sweep where the step names one and it fits, the reference otherwise."""
         from msgpass.kernels.registry import recurrence_sweep
 
-        made = (
-            recurrence_sweep(self.plan, k, block, self.values, self.schedule.backward)
-            if not self.schedule.windowed and self.tangent_algebra is None
-            else None
-        )
+        ruled = self.rules is not None and self.rules.touches(block)
+        keep, fits = self.schedule.backward and not ruled, self.tangent_algebra is None
+        if fits and self.schedule.windowed:
+            from msgpass.sweeps.stretches import cut
+
+            # Windows of a plan that can be cut are runs of their own; others bound the sweep's own steps.
+            keep, fits = False, cut(self.plan) is not None
+        made = recurrence_sweep(self.plan, k, block, self.values, keep) if fits else None
+        if ruled:
+            from msgpass.sweeps.ruled_recurrence import RuledSweep
+
+            return RuledSweep(block, self.values, self.rules, made)
         return made or Sweep(block, self.values, self.schedule.scans)
 
     def component(self, k: int, block, clamp):
@@ -287,13 +319,28 @@ class Execution:
     def tasks(self) -> list[str | None]:
         """Tasks of the losses (None: losses without one, and components)."""
         found = [self.plan.blocks[k].families[0].potential.task for k in self.losses]
-        return list(dict.fromkeys([*found, *([None] if self.runs else [])])) or [None]
+        return list(dict.fromkeys([*found, *map(self.task_of, self.runs)])) or [None]
+
+    def weight_of(self, k: int):
+        """Weight of a component, where it has one."""
+        weights = self.plan.graph.weights
+        return (
+            next((weights[n] for n in self.plan.blocks[k].nodes if n in weights), None) if weights else None
+        )
+
+    def task_of(self, k: int) -> str | None:
+        """Task of a component."""
+        weight = self.weight_of(k)
+        return None if weight is None else weight.task
 
     def backward(self) -> None:
         """Cotangents of every task against the order of the plan."""
         self.stores: dict[str | None, tuple[Store, Store]] = {}
+        if len(self.tasks) > 1 and self.rules is None and not self.schedule.windowed:
+            self._backward_together()
+            return
         for task in self.tasks:
-            store, later = Store(self.values), Store(self.values)
+            store, later = Store(self.values, self.rules), Store(self.values, self.rules)
             self.stores[task] = store, later
             try:
                 with np.errstate(over="ignore", invalid="ignore"):
@@ -303,6 +350,21 @@ class Execution:
                 return
             self.check_gradients(store)
 
+    def _backward_together(self) -> None:
+        """All tasks in one sweep, a column each."""
+        store, later = (ColumnStore(self.values, len(self.tasks)) for _ in range(2))
+        self.stores = {t: (store.each[c], later.each[c]) for c, t in enumerate(self.tasks)}
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                for task, (one, one_later) in self.stores.items():
+                    self.local_cotangents(task, one, one_later)
+                self.pull_back(store, later)
+        except ImpossibleEvidenceError as problem:
+            self.impossible = problem
+            return
+        for one, _ in self.stores.values():
+            self.check_gradients(one)
+
     def _backward(self, task, store: Store, later: Store) -> None:
         if self.schedule.windowed:
             from msgpass.sweeps.windowed import backward_windows
@@ -311,6 +373,8 @@ class Execution:
             return
         self.local_cotangents(task, store, later)
         self.pull_back(store, later)
+        if self.rules is not None:
+            self.rules.pass_on(store, [n for n in self.rules.nodes if n not in self.plan.owner])
 
     def check_gradients(self, store: Store) -> None:
         """No NaN leaves in a gradient: look where it came in."""
@@ -330,23 +394,43 @@ class Execution:
                     )
         raise NumericalError(
             f"∂total/∂{bad} is NaN or infinite, though every value and every loss is finite: the cotangents "
-            "overflow (clip the weights, shorten the sequence or truncate), or a step's vjp returns NaN"
+            f"overflow{self._first_cotangent(store)} (clip the weights, shorten the sequence or truncate), "
+            "or a step's vjp returns NaN"
         )
+
+    def _first_cotangent(self, store: Store) -> str:
+        """The state, and the step, at which the backward sweep meets a cotangent that is not finite."""
+        for block in reversed(self.plan.blocks):
+            nodes = [out.slice.node for f in block.families for out in f.outs if out.name in store]
+            direction = block.direction if isinstance(block, Recurrence) else 1
+            broken = []
+            for node in nodes:
+                cotangent = store.complete(node.name)
+                if isinstance(node, Sequence) and not all_finite(cotangent):
+                    broken.append((*first_broken(cotangent, node.clock, -direction)[:2], node.name))
+            if broken:
+                _, step, name = min(broken)
+                return f", first at {name!r} at step {step},"
+        return ""
 
     def local_cotangents(self, task, store: Store, later: Store) -> None:
         """What losses and components say to what they read."""
         for k, (_, grads) in self.losses.items():
             if self.plan.blocks[k].families[0].potential.task == task:
                 real.backward_loss(self.plan.blocks[k], grads, store, later)
-        if task is None:
-            for k in self.runs:
+        for k in self.runs:
+            if self.task_of(k) == task:
                 self.component_parameters(k, store)
 
     def shares(self, k: int) -> list[tuple[Any, float]]:
-        """(run, sign) of what component k adds to the total: ±log Z, or log Z − log Z clamped to labels."""
+        """(run, factor) of what component k adds to the total: ±log Z, or log Z − log Z clamped to labels,
+        times its weight."""
+        weight, scale = self.weight_of(k), 1.0
+        if weight is not None:
+            scale = weight.value if weight.observation is None else float(self.values[weight.observation])
         if k in self.clamped:
-            return [(self.runs[k], 1.0), (self.clamped[k], -1.0)]
-        return [(self.runs[k], self.log_sign)]
+            return [(self.runs[k], scale), (self.clamped[k], -scale)]
+        return [(self.runs[k], self.log_sign * scale)]
 
     def component_parameters(self, k: int, store: Store) -> None:
         """∂total/∂(parameters and real inputs) of a component."""
@@ -358,11 +442,11 @@ class Execution:
         block, made = self.plan.blocks[k], self.linearised.get(k, made)
         if isinstance(self.algebras[k], MaxProduct) and hasattr(made, "assign"):
             made.add_parameters(store, sign, made.assign())
-        elif block.gaussian and sign < 0:
+        elif block.gaussian and sign != 1:
             inner = Store(self.values)
             made.add_parameters(inner)
             for name, g in inner.items():
-                store[name] = store[name] - g
+                store[name] = store[name] + sign * g
         else:
             made.add_parameters(store, sign)
 
@@ -370,11 +454,22 @@ class Execution:
         """Steps against the order of the plan."""
         for k in range(len(self.plan.blocks) - 1, -1, -1):
             block = self.plan.blocks[k]
+            if not isinstance(block, Map | Recurrence):
+                continue
+            # A rule may say something where nothing has arrived.
+            rules = self.rules if self.rules is not None and self.rules.touches(block) else None
+            if rules is None and not any(store.has(n) for n in block.nodes):
+                continue
             if isinstance(block, Map):
-                if any(store.has(n) for n in block.nodes):
-                    real.backward_map(block, self.values, store, later)
-            elif isinstance(block, Recurrence) and any(store.has(n) for n in block.nodes):
-                self.sweeps[k].backward(store, later)
+                if rules is not None:
+                    rules.computed(block.families[0], store)
+                for one in one_by_one(store, later):
+                    real.backward_map(block, self.values, *one)
+            else:
+                sweep = self.sweeps[k]
+                together = store.columns > 1 and isinstance(sweep, Sweep) and sweep.takes_columns()
+                for one in ((store, later),) if together else one_by_one(store, later):
+                    sweep.backward(*one)
 
     @cached_property
     def component_store(self) -> Store:
@@ -402,10 +497,21 @@ class Execution:
                 f"Tangent runs forward only, so {self.schedule!r} has nothing to drop or "
                 "recompute; use Sequential()"
             )
-        check_directions(self.plan.graph, self.values, self.tangent_algebra.directions)
+        algebra = self.tangent_algebra
+        if algebra.columns is not None:
+            from msgpass.sweeps.tangent_columns import check_columns
+
+            check_columns(self.plan.graph, self.values, algebra.directions, algebra.columns)
+            return
+        check_directions(self.plan.graph, self.values, algebra.directions)
 
     def push_tangents(self) -> None:
         """Directional derivatives forward over the plan."""
+        if self.tangent_algebra.columns is not None:
+            from msgpass.sweeps.tangent_columns import push_columns
+
+            self.tangents = push_columns(self)
+            return
         tangents = Tangents(self.plan.graph, self.values, self.tangent_algebra.directions)
         for k, block in enumerate(self.plan.blocks):
             if isinstance(block, Map):

@@ -84,6 +84,13 @@ def vjp_one(family: Family, inputs, cotangents) -> list:
     return result
 
 
+def vjp_part(family: Family, part: int, inputs, cotangents) -> list:
+    """One part of a vectorised step's split VJP: 0 what each step says at once, 1 what can wait."""
+    cotangent = tuple(cotangents) if len(family.outs) > 1 else cotangents[0]
+    found = guarded(family, family.potential.split[part], (tuple(inputs), cotangent))
+    return checked_cotangents(family, found, inputs, f"{('early', 'late')[part]} vjp of step")
+
+
 def checked_cotangents(family: Family, found, inputs, what: str = "vjp of step") -> list:
     """What a user's vjp (or hvp) returned: one cotangent an input, of its shape."""
     if not isinstance(found, tuple | list) or len(found) != len(inputs):

@@ -9,11 +9,11 @@ what is wrong.
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
 
+from msgpass.errors import MessagePassingError
 from msgpass.nodes import Observation, Parameter
 from msgpass.plan import Losses, Map, Recurrence
 from msgpass.sweeps import real
@@ -41,9 +41,8 @@ class NetworkRecipe:
     def __init__(self, execution):
         from msgpass.kernels.finite import all_finite
         from msgpass.kernels.runtime import recycled_copy
-        from msgpass.sweeps.straight_recurrence import StraightSweep
 
-        self.all_finite, self.copy, self.sweep = all_finite, recycled_copy, StraightSweep
+        self.all_finite, self.copy = all_finite, recycled_copy
         plan, values = execution.plan, execution.values
         self.given = {
             name: Given(v.shape, v.dtype, isinstance(n, Parameter), getattr(n, "states", None))
@@ -53,7 +52,12 @@ class NetworkRecipe:
         }
         self.defaults = {name: plan.graph.nodes[name].value for name in self.given}
         self.known = {n: True for n, g in self.given.items() if not g.parameter}
-        self.recurrences = {k: (s.formula, s.roles) for k, s in execution.sweeps.items()}
+        # Blocks that something arrives at, against their order; the same ones in every run.
+        store = execution.stores[None][0]
+        latent = [k for k, b in enumerate(plan.blocks) if any(store.has(n) for n in b.nodes)]
+        self.against = latent[::-1]
+        empty = Values({})
+        self.recurrences = {k: s.again(empty) for k, s in execution.sweeps.items()}
         self.losses = {
             k: (b.families[0], tuple(a.name for a in b.families[0].args))
             for k, b in enumerate(plan.blocks)
@@ -63,7 +67,7 @@ class NetworkRecipe:
     def resolve(self, values: dict | None) -> Values | None:
         """This run's arrays, or None where they are not what the recipe was made for."""
         arrays = Values(self.defaults, self.known.copy())
-        wanted, looked_at = self.given, []
+        wanted, real_valued = self.given, []
         for name, value in (values or {}).items():
             given = wanted.get(name)
             if given is None or type(value) is not np.ndarray:
@@ -71,18 +75,12 @@ class NetworkRecipe:
             shape, dtype, parameter, states = given
             if value.dtype is not dtype or value.shape != shape:
                 return None
-            if states is not None:
-                if value.min() < 0 or value.max() >= states:
-                    return None
-                value = value.astype(np.int64)
-            elif value.size <= LOOKED_AT_TOGETHER:
-                looked_at.append(value)
-            elif not self.all_finite(value):
+            if states is None:
+                real_valued.append(value)
+            elif value.min() < 0 or value.max() >= states:
                 return None
-            arrays[name] = self.copy(value) if parameter else value
-        if looked_at and not self.all_finite(np.concatenate(looked_at, axis=None)):
-            return None
-        return arrays
+            arrays[name] = self.copy(value) if parameter or states is not None else value
+        return arrays if self.finite(real_valued) else None
 
     def run(self, x) -> None:
         """Fill an execution: values, losses and stores."""
@@ -93,29 +91,45 @@ class NetworkRecipe:
         with np.errstate(over="ignore", invalid="ignore"):
             for k, block in enumerate(blocks):
                 if k in self.recurrences:
-                    formula, roles = self.recurrences[k]
-                    sweep = x.sweeps[k] = self.sweep(formula, block, roles, values, True)
+                    sweep = x.sweeps[k] = self.recurrences[k].again(values)
                     sweep.sweep_forward()
                 elif k in self.losses:
-                    family, names = self.losses[k]
-                    inputs = [values[n] for n in names]
-                    found = family.potential.value_and_grad(*inputs)
-                    if not isfinite(found[0]):
-                        self.check_states(x)
-                    found = x.losses[k] = real.checked_loss(family, found, inputs)
-                    for name, gradient in zip(names, found[1], strict=True):
-                        if gradient is not None and name in store and not store.lend(name, gradient):
-                            store[name] += gradient
+                    self.evaluate(x, k, store)
                 else:
                     real.forward_map(block, values)
-            x.pull_back(store, later)
-        arrived = [store.peek(n) for n in self.given if store.has(n)]
-        large = [a for a in arrived if a.size > LOOKED_AT_TOGETHER]
-        small = [a for a in arrived if a.size <= LOOKED_AT_TOGETHER]
-        whole = all(self.all_finite(a) for a in large)
-        if not whole or (small and not self.all_finite(np.concatenate(small, axis=None))):
+            for k in self.against:
+                if k in self.recurrences:
+                    x.sweeps[k].backward(store, later)
+                else:
+                    real.backward_map(blocks[k], values, store, later)
+        given = self.given
+        if not self.finite([v for n, v in dict.items(store) if n in given]):
             self.check_states(x)
             x.check_gradients(store)
+
+    def evaluate(self, x, k: int, store: Store) -> None:
+        """A loss, and what it says to its inputs."""
+        family, names = self.losses[k]
+        inputs = [x.values[n] for n in names]
+        try:
+            made = real.checked_loss(family, family.potential.value_and_grad(*inputs), inputs)
+        except MessagePassingError:
+            self.check_states(x)
+            raise
+        x.losses[k] = made
+        for name, gradient in zip(names, made[1], strict=True):
+            if gradient is not None and name in store and not store.lend(name, gradient):
+                store[name] += gradient
+
+    def finite(self, arrays: list[np.ndarray]) -> bool:
+        """No NaN and no infinity in any of them."""
+        small = []
+        for array in arrays:
+            if array.size <= LOOKED_AT_TOGETHER:
+                small.append(array)
+            elif not self.all_finite(array):
+                return False
+        return not small or self.all_finite(np.concatenate(small, axis=None))
 
     def check_states(self, x) -> None:
         """Name the state that is not finite; NaN in a state reaches the loss or some gradient."""

@@ -25,22 +25,39 @@ class Store(dict):
     gets a copy. :meth:`peek` reads without one.
     """
 
-    def __init__(self, values):
+    columns = 1
+    """Cotangents that are carried side by side."""
+
+    def __init__(self, values, rules=None):
         super().__init__()
-        self.values_of = values
+        self.values_of, self.rules = values, rules  # EdgeRules, or None
         self.borrowed: set[str] = set()
         self.pending: dict[str, list] = {}
+
+    def flat(self, name: str) -> np.ndarray:
+        """The accumulator as (rows, numbers a row), to be added to."""
+        return self[name].reshape(len(self[name]), -1)
+
+    def vjp(self, family: Family, inputs, stacked, cotangents, n: int | None) -> list:
+        """Local VJP of n instances (None: of one call without a leading axis) for what the store carries."""
+        if n is None:
+            return vjp_one(family, inputs, cotangents)
+        return vjp_many(family, inputs, stacked, cotangents, n)
 
     def complete(self, name: str):
         """The accumulator of ``name`` after what a compiled sweep left to be added when it is asked for."""
         for add in self.pending.pop(name, ()):
-            add(self)
+            add(self, name)
         return self[name]
+
+    def close(self) -> None:
+        """Nobody will ask for more: what waits to be added holds the run that it would come from."""
+        self.pending.clear()
 
     def lend(self, name: str, message: np.ndarray) -> bool:
         """Take ``message`` as the accumulator itself if nothing has arrived yet and it fits."""
         like = self.values_of[name]
-        if self.has(name) or message.shape != like.shape or message.dtype != like.dtype:
+        if dict.__contains__(self, name) or message.shape != like.shape or message.dtype != like.dtype:
             return False
         dict.__setitem__(self, name, message)
         self.borrowed.add(name)
@@ -49,7 +66,7 @@ class Store(dict):
     def add(self, name: str, message: np.ndarray) -> None:
         """Add a message that nobody else holds: the first that fits becomes the accumulator itself."""
         like = self.values_of[name]
-        if self.has(name) or message.shape != like.shape or message.dtype != like.dtype:
+        if dict.__contains__(self, name) or message.shape != like.shape or message.dtype != like.dtype:
             self[name] += message.reshape(like.shape)
         else:
             dict.__setitem__(self, name, message)
@@ -112,6 +129,8 @@ def forward_map(block, values) -> None:
         outputs = call_many(family, inputs, [per_instance(family, a) for a in family.args], family.factor.n)
     store_outputs(family, values, outputs)
     for out in family.outs:
+        if out.name in block.logs:
+            continue  # the tables that read it look for NaN and +∞
         clock = out.slice.node.clock if out.rows is not None else None
         if clock is None or family.factor.n == clock.total:
             check_finite(out.name, values[out.name], family, clock)
@@ -123,26 +142,35 @@ def backward_map(block, values, store: Store, later: Store, chosen=None) -> None
     stacked = [per_instance(family, a) for a in family.args]
     inputs = [read(family, a, values, chosen) for a in family.args]
     if family.counts is None and not any(stacked):
-        found = vjp_one(
-            family,
-            inputs,
-            [store[o.name] if o.rows is None else store[o.name][o.rows][0] for o in family.outs],
-        )
+        cotangents = [store[o.name] if o.rows is None else store[o.name][o.rows][0] for o in family.outs]
+        found = store.vjp(family, inputs, stacked, cotangents, None)
     else:
-        cotangents = [
-            store[o.name][None] if o.rows is None else store[o.name][rows_of(family, o, chosen)]
-            for o in family.outs
-        ]
-        found = vjp_many(family, inputs, stacked, cotangents, len(cotangents[0]))
+        cotangents = cotangents_of(family, store, chosen)
+        found = store.vjp(family, inputs, stacked, cotangents, len(cotangents[0]))
+    if store.rules is not None:
+        found = store.rules.shared(family, found, inputs, stacked, cotangents_of(family, store, chosen))
     for arg, message in zip(family.args, found, strict=True):
         deliver(family, arg, message, store, later, chosen)
 
 
-def deliver(family: Family, arg, message, store: Store, later: Store, chosen=None) -> None:
-    """Add a cotangent onto an input, and to what later slices say where it is lagged."""
+def cotangents_of(family: Family, store: Store, chosen=None) -> list[np.ndarray]:
+    """What arrives at each output, stacked over instances."""
+    return [
+        store[o.name][None] if o.rows is None else store[o.name][rows_of(family, o, chosen)]
+        for o in family.outs
+    ]
+
+
+def deliver(
+    family: Family, arg, message, store: Store, later: Store, chosen=None, through: bool = False
+) -> None:
+    """Add a cotangent onto an input, and to what later slices say where it is lagged; ``through``: it has
+    gone through its edge's rule."""
     if message is None:
         return
     message = np.asarray(message)
+    if store.rules is not None and not through:
+        message = store.rules.stacked(family, family.args.index(arg), message, store.values_of, chosen)
     add_rows(family, arg, store, message, chosen)
     if lagged(family, arg):
         add_rows(family, arg, later, message, chosen)
@@ -315,13 +343,15 @@ def checked_loss(family: Family, result, inputs) -> tuple[float, list[np.ndarray
 def backward_loss(block, grads, store: Store, later: Store, chosen=None, shared: bool = True) -> None:
     """Add a loss's gradients onto its inputs (``shared``: also onto inputs that all instances share)."""
     family = block.families[0]
+    if store.rules is not None:
+        grads = store.rules.of_loss(block, grads, store.values_of)
     for arg, g in zip(family.args, grads, strict=True):
         if g is None:
             continue
         if per_instance(family, arg):
-            deliver(family, arg, g if chosen is None else g[chosen], store, later, chosen)
+            deliver(family, arg, g if chosen is None else g[chosen], store, later, chosen, through=True)
         elif shared:
-            deliver(family, arg, g, store, later)
+            deliver(family, arg, g, store, later, through=True)
 
 
 def tangent_loss(block, values, tangents, grads) -> float:

@@ -125,20 +125,20 @@ class SecondOrder:
     def total(self) -> float:
         """Directional derivative of the total."""
         x = self.x
-        total = sum(self._losses(task) for task in x.tasks)
-        for k in range(len(x.plan.blocks)):
-            if k in x.runs:
+        return sum(self._of_task(task) for task in x.tasks)
+
+    def _of_task(self, task) -> float:
+        x = self.x
+        own = [k for k in x.losses if x.plan.blocks[k].families[0].potential.task == task]
+        total = sum(real.tangent_loss(x.plan.blocks[k], x.values, self.tangents, x.losses[k][1]) for k in own)
+        for k in x.runs:
+            if x.task_of(k) == task:
                 store = Store(x.values)
                 x.component_parameters(k, store)
                 total += sum(
                     float(np.sum(store.complete(n) * self.tangents[n])) for n in store if n in self.tangents
                 )
         return total
-
-    def _losses(self, task) -> float:
-        x = self.x
-        own = [k for k in x.losses if x.plan.blocks[k].families[0].potential.task == task]
-        return sum(real.tangent_loss(x.plan.blocks[k], x.values, self.tangents, x.losses[k][1]) for k in own)
 
     # -- tangents backward -----------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ class SecondOrder:
                     curve_loss(block, x.values, self.tangents, store, later, checked)
             elif isinstance(block, Map | Recurrence):
                 curve_steps(block, x.values, self.tangents, first, store, later, checked)
-            elif task is None:
+            elif x.task_of(k) == task:
                 self.add_component(k, store)
         x.pull_back(store, later)
         self._check(store)
@@ -173,8 +173,7 @@ class SecondOrder:
         if k not in self.runs:
             x, block = self.x, self.x.plan.blocks[k]
             self.runs[k] = []
-            conditions = x.plan.graph.conditions
-            labels = {n: conditions[n] for n in block.nodes if n in conditions}
+            labels = x.labels(block)
             clamps = [x.clamp, {**x.clamp, **labels}]
             for place, (made, sign) in enumerate(x.shares(k)):
                 made.impossible()
@@ -249,7 +248,7 @@ class SecondOrder:
 
     def of_task_total(self, task: str, first: float) -> Dual:
         """A task's loss and how it moves."""
-        return Dual(first, self._losses(task))
+        return Dual(first, self._of_task(task))
 
     def of_task(self, task: str, name: str, first) -> Dual:
         """The same of one task."""

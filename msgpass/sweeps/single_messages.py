@@ -59,7 +59,8 @@ def message(x, source, target):
     if where.node.graph is not x.plan.graph:
         raise GraphError(f"{where.name!r} belongs to another graph")
     if isinstance(where.node, Parameter):
-        return _at_parameter(x, k, block, family, instance.t, where.node.name, from_factor)
+        name = where.node.name
+        return at_parameter(x, k, block, family, instance.t, name) if from_factor else x.values[name]
     name, row = where.node.name, _row(where)
     if isinstance(block, TableChain) and on_chain(x.runs[k]):
         return _chain_message(x.runs[k], family, instance.t, name, row, from_factor, x.clamp.get(name))
@@ -198,9 +199,8 @@ def _part(run, place: int, j: int):
     )
 
 
-def _at_parameter(x, k, block, family, j, name, from_factor):
-    if not from_factor:
-        return x.values[name]
+def at_parameter(x, k, block, family, j, name, position=None):
+    """What one instance says to a parameter; ``position`` picks one of several inputs that read it."""
     if noisy(family):
         raise UnsupportedError(
             f"what a single instance of the noisy step {family.name!r} says to {name!r} is not kept: it "
@@ -210,10 +210,18 @@ def _at_parameter(x, k, block, family, j, name, from_factor):
         if name not in {p.name for p in family.potential.parameters.values()}:
             raise _not_adjacent(family.factor[j].name, name, -1)
         return _table_at_parameter(x, k, block, family, j, name)
-    position = next((p for p, a in enumerate(family.args) if a.name == name), None)
+    if position is None:
+        position = next((p for p, a in enumerate(family.args) if _reads_parameter(family, a, j, name)), None)
     if position is None:
         raise _not_adjacent(family.factor[j].name, name, -1)
     return _cotangents(x, k, block, family, j)[position]
+
+
+def _reads_parameter(family, arg, j: int, name: str) -> bool:
+    """Instance j reads it as it is, or as the start of a sequence."""
+    if arg.edge is not None and arg.edge.name == name:
+        return arg.edge.slice.kind == "single" and j in edges_of(family, arg)[0]
+    return arg.name == name
 
 
 def _table_at_parameter(x, k, block, family, j, name):
@@ -282,7 +290,7 @@ def _cotangents(x, k, block, family, j: int) -> list:
     needs_backward(x, family.name)
     stacked = [per_instance(family, a) for a in family.args]
     if isinstance(block, Losses):
-        return loss_messages(block, x.values, j)
+        return _through_rules(x, family, j, loss_messages(block, x.values, j))
     chosen = slice(j, j + 1)
     inputs = [read(family, a, x.values, chosen) for a in family.args]
     cotangents = [
@@ -295,4 +303,10 @@ def _cotangents(x, k, block, family, j: int) -> list:
     else:
         found = vjp_one(family, inputs, cotangents)
         found = [None if g is None else g[0] if s else g for g, s in zip(found, stacked, strict=True)]
-    return [np.zeros_like(v) if g is None else g for g, v in zip(found, own, strict=True)]
+    found = [np.zeros_like(v) if g is None else g for g, v in zip(found, own, strict=True)]
+    return _through_rules(x, family, j, found)
+
+
+def _through_rules(x, family, j: int, found: list) -> list:
+    """Messages of one instance as its edges' rules pass them on."""
+    return found if x.rules is None else x.rules.of_instance(family, j, found, x.values)

@@ -484,6 +484,10 @@ def arrive(m: TableInstances, store, counts: np.ndarray, sign: float) -> None:
         if not store.lend(source.name, counts):
             store[source.name] += counts
         return
+    if source.kind == "single":
+        if not store.lend(source.node.name, counts):
+            store[source.node.name] += counts
+        return
     rows = source.rows(m.family.clock, m.family.counts)
     if len(counts) == len(store.values_of[source.node.name]) and store.lend(source.node.name, counts):
         return

@@ -6,6 +6,7 @@ HVP   affine's HVP at z̄, and its VJP of z̄'s tangent
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from msgpass import Step
@@ -79,4 +80,13 @@ def compose(
         ]
         return gathered(inputs, at_affine, rest)
 
-    return Step(step, vjp=vjp, jvp=jvp, vectorized=True, kernel=kernel, hvp=hvp)
+    def part(inputs, cotangent, which: int):
+        """Of the VJP what goes on (which = 0: states and x), or what can wait (1: weights)."""
+        at_gates, *rest = combine.vjp(after(affine.f(*early(inputs)), inputs), cotangent)
+        keep = [(k < states) == (which == 0) for k in range(len(rest))]
+        rest = [message if kept else None for message, kept in zip(rest, keep, strict=True)]
+        return gathered(inputs, halves[which](early(inputs), at_gates), rest)
+
+    halves = first_half.split or ()
+    split = (partial(part, which=0), partial(part, which=1)) if halves else None
+    return Step(step, vjp=vjp, jvp=jvp, vectorized=True, kernel=kernel, hvp=hvp, split=split)

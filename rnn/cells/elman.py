@@ -58,6 +58,17 @@ def elman_step(
         states = times_transposed(z, w_hh), times_transposed(z, w_ih)
         return (*states, weight_cotangent(z, x), weight_cotangent(z, h), *(bias for _ in biases))
 
+    def early(inputs: Arrays, cotangent: np.ndarray):
+        _, _, w_ih, w_hh, *biases = inputs
+        z = cotangent * slope(step(*inputs))
+        return times_transposed(z, w_hh), times_transposed(z, w_ih), None, None, *(None for _ in biases)
+
+    def late(inputs: Arrays, cotangent: np.ndarray):
+        h, x, _, _, *biases = inputs
+        z = cotangent * slope(step(*inputs))
+        bias = flat(z).sum(axis=0)
+        return None, None, weight_cotangent(z, x), weight_cotangent(z, h), *(bias for _ in biases)
+
     def inward(inputs: Arrays, tangents: Arrays) -> np.ndarray:
         h, x, w_ih, w_hh, *_ = inputs
         h_dot, x_dot, w_ih_dot, w_hh_dot, *biases_dot = tangents
@@ -85,7 +96,8 @@ def elman_step(
         )
 
     step.__name__ = f"{kernel}_cell"
-    return Step(step, vjp=vjp, jvp=jvp, vectorized=True, kernel=kernel, hvp=hvp)
+    split = early, late
+    return Step(step, vjp=vjp, jvp=jvp, vectorized=True, kernel=kernel, hvp=hvp, split=split)
 
 
 def activated(activation, slope, curvature) -> Step:

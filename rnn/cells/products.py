@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -70,14 +71,16 @@ def products(join: Join, states: int, bias: bool, layer_norm: bool) -> Step:
         gains = at_gains if layer_norm else ()
         return (h, *(None for _ in range(states - 1)), x, w_ih, w_hh, *at_biases, *gains)
 
-    def vjp(inputs, cotangent):
+    def vjp(inputs, cotangent, early=True, late=True):
         pairs, biases, gains = parts(inputs)
         at_pairs, at_biases, at_gains = [], [], []
         for (v, w), g, z in zip(pairs, gains, join.split(cotangent), strict=True):
             u, at_gain = norm.scaled_vjp(v, w, g, z)
-            at_pairs.append((times_transposed(u, w), weight_cotangent(u, v)))
-            at_gains.append(at_gain)
-            at_biases.append(flat(z).sum(axis=0) if biases else None)
+            at_pairs.append(
+                (times_transposed(u, w) if early else None, weight_cotangent(u, v) if late else None)
+            )
+            at_gains.append(at_gain if late else None)
+            at_biases.append(flat(z).sum(axis=0) if late and biases else None)
         return arranged(at_pairs, at_biases if bias else (), at_gains)
 
     def jvp(inputs, tangents):
@@ -110,7 +113,8 @@ def products(join: Join, states: int, bias: bool, layer_norm: bool) -> Step:
             at_gains.append(at_gain)
         return arranged(at_pairs, (None, None) if bias else (), at_gains)
 
-    return Step(f, vjp=vjp, jvp=jvp, vectorized=True, hvp=hvp)
+    split = partial(vjp, late=False), partial(vjp, early=False)
+    return Step(f, vjp=vjp, jvp=jvp, vectorized=True, hvp=hvp, split=split)
 
 
 def roles(bias: bool, layer_norm: bool) -> tuple[str, ...]:

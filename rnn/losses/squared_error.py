@@ -68,6 +68,8 @@ class SquaredError(OutputLoss):
         The mean is over all observed cells.
     readout : Linear, optional
         Between the network's output and the loss.
+    task : str, optional
+        Name of the task, where there are several: :class:`Several`.
 
     Examples
     --------
@@ -83,8 +85,10 @@ class SquaredError(OutputLoss):
     function = staticmethod(squared_error)
     curvature = staticmethod(squared_error_hvp)
 
-    def __init__(self, target, reduction: str = "sum", readout: Linear | None = None):
-        super().__init__(reduction, readout)
+    def __init__(
+        self, target, reduction: str = "sum", readout: Linear | None = None, *, task: str | None = None
+    ):
+        super().__init__(reduction, readout, task)
         self.target = target
 
     def observed(self, layout: Layout, width: int, dtype: np.dtype) -> Arrays:

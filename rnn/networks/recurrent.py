@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import numpy as np
 
-from msgpass import FactorGraph, ForwardOnly, run
+from msgpass import FactorGraph, ForwardOnly, Messages, run
 from msgpass.errors import DataError
 from rnn.cells import Cell
 from rnn.dropout import draw_mask, probability
@@ -17,7 +19,7 @@ from rnn.weights import draw, recurrent_shapes, start_name, suffixes
 
 
 class RecurrentNetwork(Network):
-    """Stacked layers of one cell, in one or two directions. Abstract: a subclass names the cell (``_cell``).
+    """Stacked layers of one cell, in one or two directions; a subclass names the cell (``_cell``).
 
     Attributes
     ----------
@@ -69,8 +71,9 @@ class RecurrentNetwork(Network):
         super().__setstate__(state)
         self.cell = self._cell()
 
+    @abstractmethod
     def _cell(self) -> Cell:
-        raise TypeError(f"{type(self).__name__} has no cell; use RNN, LSTM or GRU")
+        """The cell, by the network's settings."""
 
     def reset(self, random_state=None):
         """Draw all weights anew, uniform on (−1/√H, 1/√H)."""
@@ -88,6 +91,11 @@ class RecurrentNetwork(Network):
     def output(self) -> str:
         """Name of the sequence that comes out."""
         return output_name(self.num_layers, self.bidirectional)
+
+    @property
+    def stack(self) -> Stack:
+        """What its graph depends on, besides data."""
+        return Stack(self.cell, self.hidden_size, self.num_layers, self.bidirectional)
 
     @property
     def suffixes(self) -> list[str]:
@@ -112,14 +120,19 @@ class RecurrentNetwork(Network):
             arrays["mask"] = present[..., None].astype(self.dtype)
         if h0 is not None:
             arrays |= self._starts(layout, h0)
-        if random_state is not None and self.dropout:
-            rng, shape = generator(random_state), (layout.steps, layout.batch, self.output_size)
-            for layer in range(self.num_layers - 1):
-                arrays[f"dropout_l{layer}"] = draw_mask(self.dropout, shape, self.dtype, rng)
+        arrays |= self.drawn(layout, random_state)
         if loss is not None:
             width = checked_loss(loss).width(self.output_size, self.dtype)
             arrays |= loss.observed(layout, width, self.dtype)
         return Call(layout, arrays, loss, (flag("gates", gates),))
+
+    def drawn(self, layout: Layout, random_state) -> dict[str, np.ndarray]:
+        """Masks of dropout by name; none without a random_state."""
+        if random_state is None or not self.dropout:
+            return {}
+        rng, shape = generator(random_state), (layout.steps, layout.batch, self.output_size)
+        layers = range(self.num_layers - 1)
+        return {f"dropout_l{k}": draw_mask(self.dropout, shape, self.dtype, rng) for k in layers}
 
     def _starts(self, layout: Layout, h0) -> dict[str, np.ndarray]:
         given, states = h0 if isinstance(h0, tuple) else (h0,), self.cell.states
@@ -172,8 +185,7 @@ class RecurrentNetwork(Network):
 
     def build(self, call: Call) -> FactorGraph:
         """The graph of a call."""
-        stack = Stack(self.cell, self.hidden_size, self.num_layers, self.bidirectional)
-        graph, output = stack.lay_out(self.weights, call.layout, call.arrays, *call.options)
+        graph, output = self.stack.lay_out(self.weights, call.layout, call.arrays, *call.options)
         if call.loss is not None:
             width = call.loss.width(self.output_size, self.dtype)
             call.loss.attach(graph, output, call.arrays, call.layout, width)
@@ -206,11 +218,14 @@ class RecurrentNetwork(Network):
         """
         call = self.call(x, h0=h0, lengths=lengths)
         m = run(self.kept(call), schedule=ForwardOnly(), values={**self.weights, **call.arrays})
+        return self.read(m, call.layout)
+
+    def read(self, m: Messages, layout: Layout):
+        """Outputs and last states of a run, in the user's axes."""
         last = [
             np.stack([m.forward[state + s][0 if s.endswith("_reverse") else -1] for s in self.suffixes])
             for state in self.cell.states
         ]
-        layout = call.layout
         states = tuple(layout.states_outward(v) for v in last)
         output = layout.outward(layout.hidden(m.forward[self.output], 0))
         return output, states if len(states) > 1 else states[0]

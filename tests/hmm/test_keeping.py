@@ -203,9 +203,9 @@ def test_a_strange_header_only_fails(tmp_path, metadata, text):
 
 
 def test_dtypes_that_no_model_has(tmp_path):
-    header = json.dumps({"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    header = json.dumps({"a": {"dtype": "F8_E5M2", "shape": [4], "data_offsets": [0, 4]}}).encode()
     (tmp_path / "model").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
-    with pytest.raises(DataError, match="dtype BF16"):
+    with pytest.raises(DataError, match="dtype F8_E5M2"):
         load(tmp_path / "model")
 
 

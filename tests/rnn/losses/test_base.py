@@ -73,7 +73,11 @@ def test_data_follow_the_axes_of_x(rng):
             DataError,
             "float32.*float64",
         ),
-        (lambda: CrossEntropy([[0], [2], [1]]), DataError, "labels run up to 2, but there are 2 classes"),
+        (
+            lambda: CrossEntropy([[0], [2], [1]]),
+            DataError,
+            r"labels hold 2 at \(1, 0\); there are 2 classes, from 0 to 1",
+        ),
         (lambda: CrossEntropy([[0], [-2], [1]]), DataError, "labels hold -2"),
         (lambda: CrossEntropy([[0], [0.5], [1]]), DataError, "whole numbers"),
         (lambda: CrossEntropy([["a"], ["b"], ["c"]]), DataError, "whole numbers"),
