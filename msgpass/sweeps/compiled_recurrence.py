@@ -34,6 +34,8 @@ def make(formula: Formula, plan, k: int, block: Recurrence, values, keep: bool =
     if roles is None:
         roles = plan.cache[key] = find_roles(formula, block, values)
     spent = plan.cache.get((key, "spent"), 0.0)
+    if spent <= PATIENCE and plan.cache.get("start compiled"):
+        spent = plan.cache[key, "spent"] = np.inf
     if spent <= PATIENCE:
         rows, width = block.families[0].factor.n, roles.outs[0].slice.node.size
         spent += rows * formula.gates * (15e-6 + 1e-9 * width * width)
@@ -242,6 +244,7 @@ class Lazy:
 
     def leave(self, store: Store, later: Store, below: bool) -> None:
         """Leave word with both stores; ``below`` says that inputs have been told already."""
+<<<<<<< HEAD
         roles, pending = self.sweep.roles, store.pending
         for k, out in enumerate(roles.outs):
             pending.setdefault(out.name, []).append(self.state(k))
@@ -250,6 +253,17 @@ class Lazy:
             pending.setdefault(roles.x.name, []).append(self.inputs)
         if roles.mask is not None and roles.mask.name in store:
             pending.setdefault(roles.mask.name, []).append(self.mask)
+=======
+        roles, pending, waiting = self.sweep.roles, self.store.pending, later.pending
+        add, add_later = self.add, self.add_later
+        for out in roles.outs:
+            pending.setdefault(out.name, []).append(add)
+            waiting.setdefault(out.name, []).append(add_later)
+        if not below and roles.x.name in self.store:
+            pending.setdefault(roles.x.name, []).append(add)
+        if roles.mask is not None and roles.mask.name in self.store:
+            pending.setdefault(roles.mask.name, []).append(add)
+>>>>>>> ddca6b997b8887a967eb84d90b4252085eb960ea
 
     def found(self) -> list[Found]:
         """The backward pass again, with what each step hears from later ones and what inputs hear."""
@@ -262,27 +276,33 @@ class Lazy:
         parts = [f.carried[k] for f in self.found() if f.carried is not None]
         return np.concatenate(parts)
 
-    def state(self, k: int):
-        """λ of state k: the local cotangents and what later steps say."""
-        name = self.sweep.roles.outs[k].name
+    def add(self, store: Store, name: str) -> None:
+        """What a state hears from later steps, or what the inputs or the mask hear."""
+        roles = self.sweep.roles
+        found = self.found()  # before any state's local cotangent is added to
+        if name == roles.x.name:
+            self.sweep.add_inputs(store, found)
+        elif roles.mask is not None and name == roles.mask.name:
+            self.mask(store)
+        else:
+            store[name] = store[name] + self.carried(self.place(name))
 
+<<<<<<< HEAD
         def add(store: Store) -> None:
             store[name] = store[name] + self.carried(k)
 
         return add
 
     def later(self, k: int):
+=======
+    def add_later(self, later: Store, name: str) -> None:
+>>>>>>> ddca6b997b8887a967eb84d90b4252085eb960ea
         """What later steps say alone."""
-        name = self.sweep.roles.outs[k].name
+        later[name] = later[name] + self.carried(self.place(name))
 
-        def add(later: Store) -> None:
-            later[name] = later[name] + self.carried(k)
-
-        return add
-
-    def inputs(self, store: Store) -> None:
-        """Gradient of the observed inputs."""
-        self.sweep.add_inputs(store, self.found())
+    def place(self, name: str) -> int:
+        """Which of the states it is."""
+        return [out.name for out in self.sweep.roles.outs].index(name)
 
     def mask(self, store: Store) -> None:
         """Gradient of the mask, by the step's own VJP."""

@@ -30,9 +30,10 @@ from msgpass.plan import (
     noisy,
 )
 from msgpass.sweeps import real
-from msgpass.sweeps.columns import ColumnStore, pull
+from msgpass.sweeps.columns import ColumnStore, one_by_one
 from msgpass.sweeps.edge_rules import rules_of
 from msgpass.sweeps.known_path import KnownPath
+from msgpass.sweeps.local import first_broken
 from msgpass.sweeps.plain_chain import PlainTables, Recipe
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
@@ -52,6 +53,7 @@ class Execution:
         self.clamped: dict[int, Any] = {}  # its run with the labels clamped
         self.linearised: dict[int, Any] = {}  # of a component with noisy steps, whose run is the linear one
         self.sweeps: dict[int, Any] = {}
+        self.references: dict[int, Sweep] = {}  # of recurrences, for readings that carry columns
         self.losses: dict[int, tuple[float, list]] = {}
         self.tangents: Any = None
         self.impossible: ImpossibleEvidenceError | None = None
@@ -392,8 +394,24 @@ class Execution:
                     )
         raise NumericalError(
             f"∂total/∂{bad} is NaN or infinite, though every value and every loss is finite: the cotangents "
-            "overflow (clip the weights, shorten the sequence or truncate), or a step's vjp returns NaN"
+            f"overflow{self._first_cotangent(store)} (clip the weights, shorten the sequence or truncate), "
+            "or a step's vjp returns NaN"
         )
+
+    def _first_cotangent(self, store: Store) -> str:
+        """The state, and the step, at which the backward sweep meets a cotangent that is not finite."""
+        for block in reversed(self.plan.blocks):
+            nodes = [out.slice.node for f in block.families for out in f.outs if out.name in store]
+            direction = block.direction if isinstance(block, Recurrence) else 1
+            broken = []
+            for node in nodes:
+                cotangent = store.complete(node.name)
+                if isinstance(node, Sequence) and not all_finite(cotangent):
+                    broken.append((*first_broken(cotangent, node.clock, -direction)[:2], node.name))
+            if broken:
+                _, step, name = min(broken)
+                return f", first at {name!r} at step {step},"
+        return ""
 
     def local_cotangents(self, task, store: Store, later: Store) -> None:
         """What losses and components say to what they read."""
@@ -408,7 +426,7 @@ class Execution:
         """(run, factor) of what component k adds to the total: ±log Z, or log Z − log Z clamped to labels,
         times its weight."""
         weight, scale = self.weight_of(k), 1.0
-        if weight is not None and self.plan.real:
+        if weight is not None:
             scale = weight.value if weight.observation is None else float(self.values[weight.observation])
         if k in self.clamped:
             return [(self.runs[k], scale), (self.clamped[k], -scale)]
@@ -445,11 +463,13 @@ class Execution:
             if isinstance(block, Map):
                 if rules is not None:
                     rules.computed(block.families[0], store)
-                real.backward_map(block, self.values, store, later)
-            elif isinstance(self.sweeps[k], Sweep):
-                self.sweeps[k].backward(store, later)
+                for one in one_by_one(store, later):
+                    real.backward_map(block, self.values, *one)
             else:
-                pull(self.sweeps[k], store, later)
+                sweep = self.sweeps[k]
+                together = store.columns > 1 and isinstance(sweep, Sweep) and sweep.takes_columns()
+                for one in ((store, later),) if together else one_by_one(store, later):
+                    sweep.backward(*one)
 
     @cached_property
     def component_store(self) -> Store:
