@@ -1,8 +1,8 @@
 """``State``: where a fit is, enough to go on as if nothing had happened.
 
-A state is replaced, never changed (its course is only written on): whoever is interrupted finds the one before
-or the one after. What is drawn in an epoch or an update is drawn from the seed and its number, so that no
-generator has a state.
+A state is replaced, never changed (its course is only written on): whoever is interrupted finds the one
+before or the one after. What is drawn in an epoch or an update is drawn from the seed and its number, so that
+no generator has a state.
 """
 
 from __future__ import annotations
