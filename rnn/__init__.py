@@ -10,6 +10,7 @@ from importlib import import_module
 from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
 from rnn.crf import CRF, CRFTagger, TagChain
+from rnn.diagnose import diagnose
 from rnn.embedding import Embedding
 from rnn.keeping import load, load_file, save_file
 from rnn.losses import (
@@ -24,8 +25,10 @@ from rnn.losses import (
     collapse,
 )
 from rnn.memory import Memory
-from rnn.networks import GRU, LSTM, RNN, Embedded, Recurrence
+from rnn.networks import GRU, LSTM, MLP, RNN, Embedded, Recurrence
+from rnn.neural_hmm import NeuralHMM
 from rnn.readout import Linear
+from rnn.streams import Stream, bptt_stream, rtrl
 from rnn.training import History, Report, fit
 
 __all__ = [
@@ -33,6 +36,7 @@ __all__ = [
     "CTC",
     "GRU",
     "LSTM",
+    "MLP",
     "RNN",
     "Attention",
     "BinaryCrossEntropy",
@@ -45,6 +49,7 @@ __all__ = [
     "History",
     "Linear",
     "Memory",
+    "NeuralHMM",
     "PoissonNLL",
     "Pooled",
     "Recurrence",
@@ -54,13 +59,17 @@ __all__ = [
     "SequenceTagger",
     "Several",
     "SquaredError",
+    "Stream",
     "TagChain",
     "bptt",
+    "bptt_stream",
     "collapse",
     "curvature",
+    "diagnose",
     "fit",
     "load",
     "load_file",
+    "rtrl",
     "save_file",
 ]
 

@@ -123,12 +123,6 @@ class Attention:
         """Copies of the weights by key."""
         return {key: value.copy() for key, value in self.weights.items()}
 
-    def save(self, path) -> None:
-        """Write settings and weights to a safetensors file, for :func:`rnn.load`."""
-        from rnn.keeping import save
-
-        save(self, path)
-
     def load_state_dict(self, state: Mapping) -> Attention:
         """Take in weights; a DataError names missing and unknown keys, a ShapeError a wrong shape."""
         self.weights = checked(state, self.shapes, self.dtype, repr(self))

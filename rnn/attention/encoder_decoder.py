@@ -330,7 +330,10 @@ class EncoderDecoder(Composite):
             graph.factor(SIDE_BY_SIDE, *fed, out=below[:], name="decoder.feed")
         layout, part = Layout(steps, batch, True, False), Prefixed(graph, "decoder.")
         stack, weights = self.decoder.stack, self.decoder.weights
-        _, top = stack.lay_out(weights, layout, arrays, gates, part, below, source.starts)
+        # With attention in its loop a cell has no compiled sweep; its two halves then take a fifth to a third
+        # less than the whole, whose VJP multiplies by the weights once more to find the pre-activations.
+        halves = gates or below is not x
+        _, top = stack.lay_out(weights, layout, arrays, halves, part, below, source.starts)
         if self.attention is not None:
             before = source.starts[f"h0_l{self.decoder.num_layers - 1}"]
             query = top.after(before) if self._into_cell else top[:]
