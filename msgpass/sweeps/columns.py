@@ -33,6 +33,10 @@ class ColumnStore(Store):
         """Nothing is borrowed."""
         return False
 
+    def add(self, name: str, message: np.ndarray) -> None:
+        """A message with its columns is added."""
+        self[name] += message.reshape(self[name].shape)
+
     def complete(self, name: str):
         """The accumulator of all columns."""
         for column in self.each:
@@ -91,6 +95,10 @@ class Column(Store):
     def lend(self, name: str, message: np.ndarray) -> bool:
         """Nothing is borrowed."""
         return False
+
+    def add(self, name: str, message: np.ndarray) -> None:
+        """A message is added to its column."""
+        self[name] += message.reshape(self[name].shape)
 
     def peek(self, name: str) -> np.ndarray:
         """To be read only."""

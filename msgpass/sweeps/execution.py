@@ -33,6 +33,7 @@ from msgpass.sweeps import real
 from msgpass.sweeps.columns import ColumnStore, pull
 from msgpass.sweeps.edge_rules import rules_of
 from msgpass.sweeps.known_path import KnownPath
+from msgpass.sweeps.local import first_broken
 from msgpass.sweeps.plain_chain import PlainTables, Recipe
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
@@ -389,8 +390,24 @@ class Execution:
                     )
         raise NumericalError(
             f"∂total/∂{bad} is NaN or infinite, though every value and every loss is finite: the cotangents "
-            "overflow (clip the weights, shorten the sequence or truncate), or a step's vjp returns NaN"
+            f"overflow{self._first_cotangent(store)} (clip the weights, shorten the sequence or truncate), "
+            "or a step's vjp returns NaN"
         )
+
+    def _first_cotangent(self, store: Store) -> str:
+        """The state, and the step, at which the backward sweep meets a cotangent that is not finite."""
+        for block in reversed(self.plan.blocks):
+            nodes = [out.slice.node for f in block.families for out in f.outs if out.name in store]
+            direction = block.direction if isinstance(block, Recurrence) else 1
+            broken = []
+            for node in nodes:
+                cotangent = store.complete(node.name)
+                if isinstance(node, Sequence) and not all_finite(cotangent):
+                    broken.append((*first_broken(cotangent, node.clock, -direction)[:2], node.name))
+            if broken:
+                _, step, name = min(broken)
+                return f", first at {name!r} at step {step},"
+        return ""
 
     def local_cotangents(self, task, store: Store, later: Store) -> None:
         """What losses and components say to what they read."""

@@ -58,12 +58,11 @@ class Gru(Formula):
         return Found((found.w_ih, found.w_hh, *biases), (found.h0,), found.inputs, told)
 
 
-def _with_biases(weights):
+def _with_biases(weights) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """All four weights: zero biases where there are none."""
-    if len(weights) == 4:
-        return weights
-    zero = np.zeros(len(weights[0]), weights[0].dtype)
-    return (*weights, zero, zero)
+    w_ih, w_hh, *biases = weights
+    b_ih, b_hh = biases or (np.zeros(len(w_ih), w_ih.dtype),) * 2
+    return w_ih, w_hh, b_ih, b_hh
 
 
 FORMULAS = {"gru": Gru()}
