@@ -7,6 +7,7 @@ import pytest
 
 from msgpass.errors import DataError, ShapeError, UnsupportedError
 from rnn import GRU, LSTM, RNN, Attention, Embedding, EncoderDecoder, Linear
+from rnn.attention.generation import _largest
 
 V, S, B, STEPS = 3, 4, 3, 3
 LENGTHS = [4, 1, 3]
@@ -134,6 +135,14 @@ def test_outputs_are_fed_back(rng):
     inputs = np.concatenate([np.broadcast_to([0.5, -0.5], (1, B, 2)), found.output[:-1]])
     np.testing.assert_allclose(found.output, net((source, inputs))[0], rtol=1e-12)
     assert found.tokens is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+def test_the_largest_in_order_ties_by_place(count, rng):
+    every = rng.integers(4, size=(6, 12)).astype(float)
+    every[rng.random(every.shape) < 0.3] = -np.inf
+    wanted = np.argsort(-every, axis=1, kind="stable")[:, :count]
+    np.testing.assert_array_equal(_largest(every, count), wanted)
 
 
 def test_refusals(source):
