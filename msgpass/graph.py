@@ -165,8 +165,8 @@ class FactorGraph:
         self._touch()
 
     def weigh(self, variable: Variable | Sequence, weight=1.0, task: str | None = None) -> None:
-        """Multiply what the component of ``variable`` contributes to the run's loss, and say to which task it
-        belongs.
+        """Multiply what the component of ``variable`` contributes to the run's total, and say to which task
+        it belongs.
 
         Parameters
         ----------

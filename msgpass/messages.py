@@ -323,6 +323,39 @@ class Messages:
 
         return jacobian(self._x, of, wrt, sample)
 
+    def step_jacobians(self, *states) -> np.ndarray:
+        """Jacobians of one step of a recurrence at every time, ∂s_t/∂s_{t−1}.
+
+        Parameters
+        ----------
+        *states : str or sequence
+            All states of one recurrence, such as ``"h_l0", "c_l0"``; their numbers end to end are s.
+
+        Returns
+        -------
+        array (T, n, n), of rows (B, …) (T, B, n, n)
+            Row t of a recurrence that runs with the clock is ∂s_t/∂s_{t−1}, the first one by the start; of
+            one that runs against it ∂s_t/∂s_{t+1}.
+
+        Raises
+        ------
+        UnsupportedError
+            Where a time step is more than one vectorised step, or not all states are named.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Loss, Step, run
+        >>> g = FactorGraph()
+        >>> h, x = g.sequence("h", length=3, shape=(1,)), g.observe("x", np.ones((3, 1)))
+        >>> step = Step(lambda h, x: h * x / 2, vectorized=True)
+        >>> _ = g.factor(step, h.after(g.parameter("h0", [1.0])), x[:], out=h[:])
+        >>> run(g).step_jacobians("h").ravel().tolist()
+        [0.5, 0.5, 0.5]
+        """
+        from msgpass.sweeps.step_jacobians import step_jacobians
+
+        return step_jacobians(self._x, tuple(getattr(s, "name", s) for s in states))
+
     def lent(self, name) -> np.ndarray:
         """What arrives at a parameter, as ``parameters`` has it, but read only and without a copy where that
         can be: for tables with a row a step, which may be as large as all messages.

@@ -200,6 +200,13 @@ class Plan:
     real: bool  # total is a loss (the graph has steps or losses, or conditioned labels)
     cache: dict = field(default_factory=dict, repr=False)
 
+    def start_compiled(self) -> None:
+        """Run compiled recurrences from the first run on, and not only once they are worth their loading.
+
+        The two agree to rounding; afterwards bits do not depend on how often the graph has run.
+        """
+        self.cache["start compiled"] = True
+
     def __repr__(self) -> str:
         return "Plan\n" + "\n".join(f"  {k + 1}. {b!r}" for k, b in enumerate(self.blocks))
 

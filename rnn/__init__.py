@@ -5,9 +5,12 @@ factors exp(−loss). :func:`bptt` runs it and returns every message, :func:`fit
 them downhill. Names, shapes, weight layouts and state-dict keys are torch's.
 """
 
+from importlib import import_module
+
 from rnn.attention import Attention, EncoderDecoder
 from rnn.bptt import bptt, curvature
 from rnn.crf import CRF, CRFTagger, TagChain
+from rnn.diagnose import diagnose
 from rnn.embedding import Embedding
 from rnn.keeping import load, load_file, save_file
 from rnn.losses import (
@@ -16,20 +19,24 @@ from rnn.losses import (
     CrossEntropy,
     GaussianNLL,
     PoissonNLL,
+    Pooled,
     Several,
     SquaredError,
     collapse,
 )
 from rnn.memory import Memory
-from rnn.networks import GRU, LSTM, RNN, Embedded, Recurrence
+from rnn.networks import GRU, LSTM, MLP, RNN, Embedded, Recurrence
+from rnn.neural_hmm import NeuralHMM
 from rnn.readout import Linear
-from rnn.training import History, fit
+from rnn.streams import Stream, bptt_stream, rtrl
+from rnn.training import History, Report, fit
 
 __all__ = [
     "CRF",
     "CTC",
     "GRU",
     "LSTM",
+    "MLP",
     "RNN",
     "Attention",
     "BinaryCrossEntropy",
@@ -42,16 +49,37 @@ __all__ = [
     "History",
     "Linear",
     "Memory",
+    "NeuralHMM",
     "PoissonNLL",
+    "Pooled",
     "Recurrence",
+    "Report",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "SequenceTagger",
     "Several",
     "SquaredError",
+    "Stream",
     "TagChain",
     "bptt",
+    "bptt_stream",
     "collapse",
     "curvature",
+    "diagnose",
     "fit",
     "load",
     "load_file",
+    "rtrl",
     "save_file",
 ]
+
+_LATER = ("SequenceClassifier", "SequenceRegressor", "SequenceTagger")
+"""Names that bring scikit-learn with them, loaded when they are asked for."""
+
+
+def __getattr__(name: str):
+    if name not in _LATER:
+        raise AttributeError(f"rnn has no {name!r}; it has {', '.join(__all__)}")
+    found = getattr(import_module("rnn.estimators"), name)
+    globals()[name] = found
+    return found

@@ -75,9 +75,9 @@ def bptt(
     ((3, 3), (4, 1, 3))
     """
     graph, values = _problem("bptt", net, x, loss, h0, data)
-    algebra: Algebra = Adjoint() if edges is None else OnEdges(Adjoint(), edges)
+    algebra: Algebra | None = None if edges is None else OnEdges(Adjoint(), edges)
     if direction is not None:
-        algebra = Tangent(direction, over=algebra)
+        algebra = Tangent(direction, over=algebra or Adjoint())
     return run(graph, algebra, schedule, values)
 
 

@@ -18,6 +18,8 @@ from msgpass.errors import DataError, MessagePassingError, UnsupportedError
 from rnn.validation import UNDRAWN
 
 FORMAT, VERSION = "msgpass-rnn", 1
+ESTIMATOR = "msgpass-rnn-estimator"
+"""Format of fitted estimators, which :mod:`rnn.estimators.keeping` reads."""
 
 
 def settings(model) -> dict[str, Any]:
@@ -85,7 +87,7 @@ def save(model, path) -> None:
 
 
 def load(path):
-    """Read a network that ``net.save(path)`` wrote.
+    """Read a network that ``net.save(path)`` wrote, or an estimator that ``model.save(path)`` did.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ def load(path):
 
     Returns
     -------
-    The network, of the class that was saved, with its weights; it computes to the bit what it did.
+    The network or estimator, of the class that was saved; it computes to the bit what it did.
 
     Raises
     ------
@@ -110,6 +112,10 @@ def load(path):
     LSTM(2, 3, 1, bidirectional=True, dtype='float64')
     """
     header, arrays = files.read(path)
+    if header.get("format") == ESTIMATOR:
+        from rnn.estimators.keeping import load as load_estimator
+
+        return load_estimator(path, header, arrays)
     version = header.get("version", "")
     if header.get("format") != FORMAT or not version.isdigit():
         raise DataError(

@@ -28,6 +28,20 @@ def positive(what: str, value) -> float:
     return float(value)
 
 
+def not_negative(what: str, value) -> float:
+    """A finite number ≥ 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < np.inf:
+        raise DataError(f"{what} must be a finite number ≥ 0, got {value!r}")
+    return float(value)
+
+
+def fraction(what: str, value) -> float:
+    """A number in [0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < 1:
+        raise DataError(f"{what} must be a number from 0 to below 1, got {value!r}")
+    return float(value)
+
+
 def one_of(what: str, value, choices) -> str:
     """One of ``choices``."""
     if not isinstance(value, str) or value not in choices:

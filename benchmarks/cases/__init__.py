@@ -20,6 +20,7 @@ NAMES = (
     "gaussian_viterbi",
     "fit",
     "rnn_step",
+    "gru_step",
     "lstm_step",
     "kept_graph",
     "checkpointed",

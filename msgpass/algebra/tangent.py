@@ -33,6 +33,10 @@ class Tangent(Algebra):
         The algebra whose messages move, such as ``Adjoint()``, chosen as :func:`msgpass.run` does ({} for the
         defaults); messages
         then go backward, too, and all readings are :class:`Dual`.
+    columns : int, optional
+        So many directions at once, over steps and losses: every direction has one axis more, its last, and so
+        has every tangent; that of ``total`` is a vector. A direction may then be a slice of columns: one unit
+        direction for each number of the input.
 
     Examples
     --------
@@ -45,17 +49,27 @@ class Tangent(Algebra):
     >>> m = run(g, Tangent({"w": [1.0, 1.0]}, over=Adjoint()))
     >>> m.parameters["w"].tangent.tolist()
     [3.0, 12.0]
+
+    The gradient, forward:
+
+    >>> run(g, Tangent({"w": slice(0, 2)}, columns=2)).total.tangent.tolist()
+    [1.0, 8.0]
     """
 
     potentials = frozenset({"table", "quadratic", "step"})
 
-    def __init__(self, directions: dict[str, Any], over: Any = None):
+    def __init__(self, directions: dict[str, Any], over: Any = None, columns: int | None = None):
         if not isinstance(directions, dict) or not directions:
             raise GraphError('Tangent takes directions by name, such as Tangent({"w": direction})')
+        if columns is not None and (isinstance(columns, bool) or not isinstance(columns, int) or columns < 1):
+            raise GraphError(f"Tangent: columns must be a whole number ≥ 1, got {columns!r}")
+        if columns is not None and over is not None:
+            raise GraphError("Tangent over another algebra takes one direction a run; leave columns out")
         self.directions = {
-            key: _real(key, d) for key, d in ((getattr(k, "name", k), d) for k, d in directions.items())
+            key: d if columns is not None and isinstance(d, slice) else _real(key, d)
+            for key, d in ((getattr(k, "name", k), d) for k, d in directions.items())
         }
-        self.over = over
+        self.over, self.columns = over, columns
 
     def __eq__(self, other) -> bool:
         return self is other

@@ -6,15 +6,19 @@ large batch is cut in two for two threads, at a place that depends on the sizes 
 on the processors. A batch of up to three rows has loops of its own.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from msgpass.errors import DataError
 from msgpass.kernels.elman_few import backward_few, backward_work, forward_few, forward_work
 from msgpass.kernels.elman_reference import ACTIVATIONS, ElmanGradients
 from msgpass.kernels.elman_sweep import run_backward, run_forward
-from msgpass.kernels.few_rows import MOST_ROWS
-from msgpass.kernels.recurrence_layout import GatedLayout
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros, compiling, recycled_empty, run_pair
+from msgpass.kernels.few_rows import MOST_ROWS, NOBODY
+from msgpass.kernels.recurrence_layout import GatedLayout, all_contiguous
+from msgpass.kernels.runtime import aligned_empty, aligned_zeros, carve, compiling, recycled_empty, run_pair
+
+NAME = "the Elman sweep"
 
 CHUNK_ROWS = 256
 """Rows (steps × batch) whose weight gradients are added up in one product. More rows mean fewer passes over
@@ -66,20 +70,13 @@ def forward(
     >>> forward(np.ones((3, 1, 1)), w, w, np.zeros(1), np.zeros((1, 1)), "relu").ravel()
     array([1., 2., 3.])
     """
+    if x.ndim == 3 and x.shape[1] <= MOST_ROWS:
+        return _forward_few(x, w_ih, w_hh, bias, h0, activation, mask, reverse)
     layout = _layout(x, w_ih, w_hh, h0, activation, mask)
     layout.check("bias", bias, (layout.hidden,))
     steps, batch, units, hidden, dtype = (
         layout.steps, layout.batch, layout.units, layout.hidden, layout.dtype,
     )  # fmt: skip
-    own = layout.contiguous
-    if batch <= MOST_ROWS:
-        h = recycled_empty((steps, batch, hidden), dtype)
-        held = np.empty((0, 0), dtype) if mask is None else own(mask)
-        work = forward_work(x, hidden)
-        options = (bool(reverse), activation == "tanh", mask is not None, layout.lanes)
-        with compiling("the Elman sweep", forward_few, backward_few):
-            forward_few(own(x), own(w_ih), own(w_hh), own(bias), own(h0), held, h, work, *options)
-        return h
     h = recycled_empty((steps, batch, units), dtype)
     arrays = (
         layout.flat(x),
@@ -95,7 +92,8 @@ def forward(
     calls = []
     for blocks in layout.parts():
         rows = blocks[0][1] - blocks[0][0]
-        z, state = aligned_empty((2, rows * (units + layout.lanes)), dtype)
+        size = rows * (units + layout.lanes)
+        z, state = carve(dtype, size, size)
         calls.append([(*arrays, z, state, *sizes, *block, *options) for block in blocks])
     _run(run_forward, calls)
     return layout.trimmed(h, hidden)
@@ -137,14 +135,14 @@ def backward(
     ShapeError, DataError
         As `forward` does.
     """
+    if x.ndim == 3 and x.shape[1] <= MOST_ROWS:
+        return _backward_few(
+            cotangent, x, h, h0, w_ih, w_hh, activation, mask, reverse, want_inputs, want_carried
+        )
     layout = _layout(x, w_ih, w_hh, h0, activation, mask)
     steps, batch, hidden, dtype = layout.steps, layout.batch, layout.hidden, layout.dtype
     layout.check("cotangent", cotangent, (steps, batch, hidden))
     layout.check("h", h, (steps, batch, hidden))
-    if batch <= MOST_ROWS:
-        return _backward_few(
-            layout, cotangent, x, h, h0, w_ih, w_hh, activation, mask, reverse, want_inputs, want_carried
-        )
     units, columns = layout.units, layout.columns
     none = np.empty(0, dtype)
     dx = recycled_empty((steps, batch, columns) if want_inputs else (0, 0, columns), dtype)
@@ -172,12 +170,13 @@ def backward(
     for blocks in layout.parts():
         rows = blocks[0][1] - blocks[0][0]
         chunk = min(steps, max(1, CHUNK_ROWS // rows))
-        recent = aligned_empty(rows * (units + layout.lanes), dtype)
-        held = aligned_empty(rows * (units + layout.lanes), dtype)
-        groups = recycled_empty((chunk * rows + 2) * units, dtype)
-        panels = recycled_empty(chunk * rows * (columns + units), dtype)
-        sums.append(aligned_zeros((columns + units + 1) * units, dtype))
-        work = (recent, held, groups, panels, sums[-1])
+        size = rows * (units + layout.lanes)
+        work = carve(
+            dtype, size, size, (chunk * rows + 2) * units, chunk * rows * (columns + units),
+            (columns + units + 1) * units,
+        )  # fmt: skip
+        work[-1].fill(0)
+        sums.append(work[-1])
         calls.append([(*arrays, *work, *sizes, *block, chunk, *options) for block in blocks])
     _run(run_backward, calls)
     total = sums[0]
@@ -208,34 +207,61 @@ def _layout(x, w_ih, w_hh, h0, activation, mask) -> GatedLayout:
     return layout
 
 
+def _forward_few(x, w_ih, w_hh, bias, h0, activation, mask, reverse) -> np.ndarray:
+    """`forward` for up to `MOST_ROWS` rows."""
+    dtype = x.dtype
+    lanes, size, _ = few_sizes(
+        x.shape, w_ih.shape, w_hh.shape, h0.shape, dtype, activation, None if mask is None else mask.shape
+    )
+    if bias.shape != w_hh.shape[:1]:
+        _layout(x, w_ih, w_hh, h0, activation, mask).check("bias", bias, w_hh.shape[:1])
+    h = np.empty((*x.shape[:2], len(w_hh)), dtype)
+    arrays = all_contiguous(dtype, x, w_ih, w_hh, bias, h0, NOBODY[dtype] if mask is None else mask)
+    with compiling(NAME, forward_few, backward_few):
+        forward_few(
+            *arrays, h, np.empty(size, dtype), bool(reverse), activation == "tanh", mask is not None, lanes
+        )
+    return h
+
+
 def _backward_few(
-    layout, cotangent, x, h, h0, w_ih, w_hh, activation, mask, reverse, want_inputs, want_carried
+    cotangent, x, h, h0, w_ih, w_hh, activation, mask, reverse, want_inputs, want_carried
 ) -> ElmanGradients:  # fmt: skip
     """`backward` for up to `MOST_ROWS` rows."""
-    hidden, inputs, dtype, own = layout.hidden, layout.inputs, layout.dtype, layout.contiguous
-    found = ElmanGradients(
-        np.empty((hidden, inputs), dtype),
-        np.empty((hidden, hidden), dtype),
-        np.empty(hidden, dtype),
-        np.empty(h0.shape, dtype),
-        np.empty(x.shape if want_inputs else (0, 0, 0), dtype),
-        np.empty(h.shape if want_carried else (0, 0, 0), dtype),
+    (steps, batch, inputs), hidden, dtype = x.shape, len(w_hh), x.dtype
+    lanes, _, size = few_sizes(
+        x.shape, w_ih.shape, w_hh.shape, h0.shape, dtype, activation, None if mask is None else mask.shape
     )
-    held = np.empty((0, 0), dtype) if mask is None else own(mask)
+    shape = steps, batch, hidden
+    if cotangent.shape != shape or h.shape != shape:
+        layout = _layout(x, w_ih, w_hh, h0, activation, mask)
+        layout.check("cotangent", cotangent, shape)
+        layout.check("h", h, shape)
+    nobody = NOBODY[dtype]
+    arrays = all_contiguous(dtype, cotangent, x, h, h0, w_ih, w_hh, nobody if mask is None else mask)
+    weights = np.empty((hidden, inputs), dtype), np.empty((hidden, hidden), dtype), np.empty(hidden, dtype)
+    dh0 = np.empty((batch, hidden), dtype)
+    dx = np.empty((steps, batch, inputs), dtype) if want_inputs else nobody[None]
+    carried = np.empty(shape, dtype) if want_carried else nobody[None]
     backward_few(
-        own(cotangent), own(x), own(h), own(h0), own(w_ih), own(w_hh), held,
-        *found, backward_work(x, hidden),
-        bool(reverse), activation == "tanh", mask is not None, bool(want_inputs), bool(want_carried),
-        layout.lanes,
+        *arrays, *weights, dh0, dx, carried, np.empty(size, dtype),
+        bool(reverse), activation == "tanh", mask is not None, bool(want_inputs), bool(want_carried), lanes,
     )  # fmt: skip
-    return found._replace(
-        inputs=found.inputs if want_inputs else None, carried=found.carried if want_carried else None
-    )
+    return ElmanGradients(*weights, dh0, dx if want_inputs else None, carried if want_carried else None)
+
+
+@lru_cache(64)
+def few_sizes(x, w_ih, w_hh, h0, dtype, activation, mask) -> tuple[int, int, int]:
+    """Lanes and scratch memory of a few rows, of shapes that fit; a small net asks again and again."""
+    arrays = (np.broadcast_to(np.zeros((), dtype), shape) for shape in (x, w_ih, w_hh, h0))
+    layout = _layout(*arrays, activation, None if mask is None else np.broadcast_to(0.0, mask))
+    sizes = layout.steps, layout.batch, layout.inputs, layout.hidden, dtype
+    return layout.lanes, forward_work(*sizes), backward_work(*sizes)
 
 
 def _run(kernel, calls):
     """The calls of one thread here, or those of two at the same time."""
-    with compiling("the Elman sweep", run_forward, run_backward):
+    with compiling(NAME, run_forward, run_backward):
         if len(calls) == 1:
             _run_all(kernel, calls[0])
         else:

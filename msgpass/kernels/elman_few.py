@@ -2,8 +2,6 @@
 and gradients made in one call each, and nothing between a state and the next but sums and the activation.
 """
 
-import numpy as np
-
 from msgpass.kernels.few_rows import (
     add_row_product,
     aligned_start,
@@ -11,24 +9,23 @@ from msgpass.kernels.few_rows import (
     load_row,
     panel_place,
     rows_to_panels,
+    states_before_to_panels,
     store_row,
     vectors_of,
 )
 from msgpass.kernels.product import Rows, Term, add_outer_products, pack, product
 from msgpass.kernels.recurrent_rows import to_groups
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit as jit
 from msgpass.kernels.simd import fma, load, maximum, negative, select, splat_like, store, vtanh
 
 BLOCK = 64
 """Steps whose inputs are projected at once, and whose weight gradients are added up in one product."""
 
 
-def forward_work(x, hidden: int) -> np.ndarray:
-    """Scratch memory of `forward_few`."""
-    units = vectors_of(hidden, x.dtype)
-    _, batch, inputs = x.shape
-    size = units * (inputs + hidden + 3 + batch * (min(len(x), BLOCK) + 2))
-    return np.empty(size + 64, x.dtype)
+def forward_work(steps: int, batch: int, inputs: int, hidden: int, dtype) -> int:
+    """Numbers of scratch memory that `forward_few` needs."""
+    units = vectors_of(hidden, dtype)
+    return units * (inputs + hidden + 3 + batch * (min(steps, BLOCK) + 2)) + 64
 
 
 @jit
@@ -79,13 +76,11 @@ def forward_few(x, w_ih, w_hh, bias, h0, mask, h, work, reverse, tanh, masked, l
             now, new = new, now
 
 
-def backward_work(x, hidden: int) -> np.ndarray:
-    """Scratch memory of `backward_few`."""
-    units, columns = vectors_of(hidden, x.dtype), vectors_of(x.shape[2], x.dtype)
-    batch, block = x.shape[1], min(len(x), BLOCK)
+def backward_work(steps: int, batch: int, inputs: int, hidden: int, dtype) -> int:
+    """Numbers of scratch memory that `backward_few` needs."""
+    units, columns, block = vectors_of(hidden, dtype), vectors_of(inputs, dtype), min(steps, BLOCK)
     size = hidden * (units + columns) + units + columns + (block + 2) * batch * units
-    size += (block * batch + 2) * units + (block * batch + units) * (columns + units) + units
-    return np.empty(size + 64, x.dtype)
+    return size + (block * batch + 2) * units + (block * batch + units) * (columns + units) + units + 64
 
 
 @jit
@@ -120,7 +115,6 @@ def backward_few(
     for array in (held, sum_ih, sum_hh, sum_bias, dz):
         for i in range(0, len(array), lanes):
             store(array, i, zero)
-    step = -1 if reverse else 1
     latest = 0  # row of dz where that of the step after this one lies
     for stop in range(steps, 0, -BLOCK):
         start = max(0, stop - BLOCK)
@@ -165,12 +159,7 @@ def backward_few(
         states = panels[columns * count :]
         to_groups(dz, 0, units, count, units, groups, 0, group_stride, lanes)
         rows_to_panels(x, low * inputs, count, inputs, panels, 0, count, lanes)
-        # Row p of dz goes with the state before it; at one end that is the start.
-        edge = 0 if start > 0 else batch
-        at = count - edge if reverse else 0
-        rows_to_panels(h0, 0, edge, hidden, states, at, count, lanes)
-        first = (low + (0 if reverse else edge) - step * batch) * hidden
-        rows_to_panels(h, first, count - edge, hidden, states, 0 if reverse else edge, count, lanes)
+        states_before_to_panels(h0, h, hidden, batch, start == 0, reverse, low, count, states, lanes)
         add_outer_products(groups, group_stride, units, panels, count, sum_ih, columns, lanes)
         add_outer_products(groups, group_stride, units, states, count, sum_hh, units, lanes)
     for m in range(batch):

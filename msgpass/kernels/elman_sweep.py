@@ -8,7 +8,7 @@ are one vector longer, as rows a power of two apart would share a few sets of th
 
 from msgpass.kernels.product import TILE_ROWS, Rows, Term, add_outer_products, product
 from msgpass.kernels.recurrent_rows import copy_rows, to_panels
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit as jit
 from msgpass.kernels.simd import fma, load, maximum, negative, select, splat_like, store, store_eights, vtanh
 
 

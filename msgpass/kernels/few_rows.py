@@ -6,11 +6,16 @@ written where they fit, and the last, partial one goes through a scratch vector.
 `msgpass.kernels.product.pack` does it.
 """
 
-from msgpass.kernels.runtime import jit
+import numpy as np
+
+from msgpass.kernels.runtime import lean_jit as jit
 from msgpass.kernels.simd import LANES, broadcast, first_lanes, fma, load, splat_like, store
 
 MOST_ROWS = 3
 """Rows of a batch that go through these loops; from four on tiles of four rows are quicker."""
+
+NOBODY = {dtype: np.empty((0, 0), dtype) for dtype in LANES}
+"""Stands in for a mask, or a result that nobody wants."""
 
 
 @jit(forceinline=True)
@@ -99,6 +104,18 @@ def rows_to_panels(source, i, rows, length, panels, p, count, lanes):
             else:
                 for q in range(lanes):
                     panels[b + q] = source[a + q] if q < inside else 0
+
+
+@jit(forceinline=True)
+def states_before_to_panels(h0, h, hidden, batch, at_start, reverse, low, count, panels, lanes):
+    """The states before those of rows ``low``, ``low + 1``, … as panels; at one end that is the start."""
+    edge = batch if at_start else 0
+    if reverse:
+        rows_to_panels(h, (low + batch) * hidden, count - edge, hidden, panels, 0, count, lanes)
+        rows_to_panels(h0, 0, edge, hidden, panels, count - edge, count, lanes)
+    else:
+        rows_to_panels(h0, 0, edge, hidden, panels, 0, count, lanes)
+        rows_to_panels(h, (low + edge - batch) * hidden, count - edge, hidden, panels, edge, count, lanes)
 
 
 @jit(forceinline=True)

@@ -3,16 +3,20 @@
 They stand in for the two functions of `msgpass.kernels.gru_reference`, where the formulas are, and agree with
 them to rounding. One compilation serves all sizes of a precision. Weights are packed at each call. A large
 batch is cut in two for two threads, at a place that depends on the sizes alone: the bits do not depend on the
-processors.
+processors. A batch of up to three rows has loops of its own.
 """
 
 import numpy as np
 
+from msgpass.kernels.few_rows import MOST_ROWS, NOBODY
+from msgpass.kernels.gru_few import backward_few, backward_work, forward_few, forward_work
 from msgpass.kernels.gru_reference import GruGradients
 from msgpass.kernels.gru_sweep import run_backward, run_forward
 from msgpass.kernels.product import pack
-from msgpass.kernels.recurrence_layout import GatedLayout
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros, compiling, recycled_empty, run_pair
+from msgpass.kernels.recurrence_layout import GatedLayout, all_contiguous
+from msgpass.kernels.runtime import aligned_empty, aligned_zeros, carve, compiling, recycled_empty, run_pair
+
+NAME = "the GRU sweep"
 
 CHUNK_ROWS = 256
 """Rows (steps × batch) whose weight gradients are added up in one product."""
@@ -71,6 +75,16 @@ def forward(
     steps, batch, units, lanes, dtype = (
         layout.steps, layout.batch, layout.units, layout.lanes, layout.dtype,
     )  # fmt: skip
+    if batch <= MOST_ROWS:
+        h = np.empty((steps, batch, layout.hidden), dtype)
+        kept = np.empty((steps, batch, 4, units), dtype) if keep else NOBODY[dtype]
+        arrays = all_contiguous(dtype, x, w_ih, w_hh, b_ih, b_hh, h0, NOBODY[dtype] if mask is None else mask)
+        work = np.empty(forward_work(steps, batch, layout.inputs, layout.hidden, dtype), dtype)
+        with compiling(NAME, forward_few, backward_few):
+            forward_few(
+                *arrays, h, kept.reshape(-1), work, bool(reverse), mask is not None, bool(keep), lanes
+            )
+        return h, kept if keep else None
     h = recycled_empty((steps, batch, units), dtype)
     kept = recycled_empty((steps, batch, 4, units) if keep else (0, 0, 4, units), dtype)
     arrays = (
@@ -88,8 +102,7 @@ def forward(
     calls = []
     for blocks in layout.parts():
         rows = blocks[0][1] - blocks[0][0]
-        z = aligned_empty(rows * 9 * lanes, dtype)
-        state = aligned_empty(2 * rows * (units + lanes), dtype)
+        z, state = carve(dtype, rows * 9 * lanes, 2 * rows * (units + lanes))
         calls.append([(*arrays, z, state, *sizes, *block, *options) for block in blocks])
     _run(run_forward, calls)
     return layout.trimmed(h, layout.hidden), kept if keep else None
@@ -139,6 +152,10 @@ def backward(
     layout.check("kept", kept, (layout.steps, layout.batch, 4, layout.units))
     steps, batch, hidden, units = layout.steps, layout.batch, layout.hidden, layout.units
     dtype, columns, lanes = layout.dtype, layout.columns, layout.lanes
+    if batch <= MOST_ROWS:
+        return _backward_few(
+            layout, cotangent, x, h, h0, w_ih, w_hh, kept, mask, reverse, want_inputs, want_carried
+        )
     none = np.zeros(0, dtype)
     dx = recycled_empty((steps, batch, columns) if want_inputs else (0, 0, columns), dtype)
     carried = recycled_empty((steps, batch, units) if want_carried else (0, 0, units), dtype)
@@ -163,15 +180,17 @@ def backward(
     for blocks in layout.parts():
         rows = blocks[0][1] - blocks[0][0]
         chunk = min(steps, max(1, CHUNK_ROWS // rows))
-        recent = aligned_empty(rows * (4 * units + lanes), dtype)
-        held = aligned_empty(rows * (units + lanes), dtype)
-        groups = recycled_empty((chunk * rows + 2) * 4 * units, dtype)
-        panels = recycled_empty(chunk * rows * (columns + units), dtype)
-        sums.append(aligned_zeros(3 * units * (columns + units) + 4 * units, dtype))
-        work = (recent, held, groups, panels, sums[-1])
+        work = carve(
+            dtype, rows * (4 * units + lanes), rows * (units + lanes), (chunk * rows + 2) * 4 * units,
+            chunk * rows * (columns + units), 3 * units * (columns + units) + 4 * units,
+        )  # fmt: skip
+        work[-1].fill(0)
+        sums.append(work[-1])
         calls.append([(*arrays, *work, *sizes, *block, chunk, *options) for block in blocks])
     _run(run_backward, calls)
-    total = sums[0] if len(sums) == 1 else sums[0] + sums[1]
+    total = sums[0]
+    for other in sums[1:]:
+        total += other
     dw_ih = total[: 3 * units * columns].reshape(3 * units, columns)
     dw_hh = total[3 * units * columns : -4 * units].reshape(3 * units, units)
     r, z, q, n = total[-4 * units :].reshape(4, units)[:, :hidden]
@@ -210,9 +229,34 @@ def _packed(layout: GatedLayout, weight: np.ndarray, groups: tuple[int, ...], tr
     return out
 
 
+def _backward_few(
+    layout, cotangent, x, h, h0, w_ih, w_hh, kept, mask, reverse, want_inputs, want_carried
+) -> GruGradients:  # fmt: skip
+    """`backward` for up to `MOST_ROWS` rows."""
+    steps, batch, hidden, inputs, dtype = (
+        layout.steps,
+        layout.batch,
+        layout.hidden,
+        layout.inputs,
+        layout.dtype,
+    )
+    nobody, rows = NOBODY[dtype], 3 * hidden
+    arrays = all_contiguous(dtype, cotangent, x, h, h0, w_ih, w_hh, nobody if mask is None else mask)
+    weights = np.empty((rows, inputs), dtype), np.empty((rows, hidden), dtype)
+    found = (*weights, np.empty(rows, dtype), np.empty(rows, dtype), np.empty((batch, hidden), dtype))
+    dx = np.empty((steps, batch, inputs), dtype) if want_inputs else nobody[None]
+    carried = np.empty((steps, batch, hidden), dtype) if want_carried else nobody[None]
+    backward_few(
+        *arrays, kept.reshape(-1), *found, dx, carried,
+        np.empty(backward_work(steps, batch, inputs, hidden, dtype), dtype),
+        bool(reverse), mask is not None, bool(want_inputs), bool(want_carried), layout.lanes,
+    )  # fmt: skip
+    return GruGradients(*found, dx if want_inputs else None, carried if want_carried else None)
+
+
 def _run(kernel, calls):
     """The calls of one thread here, or those of two at the same time."""
-    with compiling("the GRU sweep", run_forward, run_backward):
+    with compiling(NAME, run_forward, run_backward):
         if len(calls) == 1:
             _run_all(kernel, calls[0])
         else:

@@ -9,7 +9,7 @@ two apart would share a few sets of the cache.
 
 from msgpass.kernels.product import Rows, Term, add_outer_products, product
 from msgpass.kernels.recurrent_rows import copy_rows, to_groups, to_panels
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit as jit
 from msgpass.kernels.simd import broadcast, fma, load, negative, select, splat_like, store, vsigmoid, vtanh
 
 

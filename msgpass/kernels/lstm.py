@@ -8,13 +8,24 @@ on the processors.
 
 import numpy as np
 
+from msgpass.kernels.few_rows import MOST_ROWS, NOBODY
+from msgpass.kernels.lstm_few import backward_few, backward_work, forward_few, forward_work
 from msgpass.kernels.lstm_reference import LstmGradients, LstmStates
 from msgpass.kernels.lstm_sweep import run_backward, run_forward
-from msgpass.kernels.recurrence_layout import GatedLayout
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros, compiling, recycled_empty, run_pair
+from msgpass.kernels.recurrence_layout import GatedLayout, all_contiguous
+from msgpass.kernels.runtime import aligned_empty, carve, compiling, recycled_empty, run_pair
 
-CHUNK_ROWS = 256
-"""Rows (steps × batch) whose weight gradients are added up in one product."""
+FEW = 64
+"""Units of a batch of up to three rows whose sweep has loops of its own; larger ones wait for their weights,
+which tiles read once for all rows."""
+
+CACHE = 1 << 24
+"""Bytes of gates from which on they are written past the cache, as they will not be there when the backward
+sweep comes: 5 % of the forward sweep of 1000 steps of 16 rows of 128 units."""
+
+CHUNK_ROWS = 128
+"""Rows (steps × batch) whose weight gradients are added up in one product. The time hardly changes between 64
+and 256; at 512 units 128 rows took a tenth less than 256, which leave the second cache."""
 
 
 def forward(
@@ -68,6 +79,8 @@ def forward(
     layout = _layout(x, w_ih, w_hh, h0, c0, mask)
     layout.check("bias", bias, (4 * layout.hidden,))
     steps, batch, units, dtype = layout.steps, layout.batch, layout.units, layout.dtype
+    if _few(layout):
+        return _forward_few(layout, x, w_ih, w_hh, bias, h0, c0, mask, reverse, keep)
     parts = layout.parts()
     used = keep or batch < 8  # a few rows project their inputs into it
     h, c = (recycled_empty((steps, batch, units), dtype) for _ in range(2))
@@ -85,13 +98,14 @@ def forward(
         gates.reshape(-1),
     )
     sizes = (steps, batch, layout.inputs, layout.hidden, units)
-    options = (bool(reverse), mask is not None, bool(keep), layout.lanes)
+    past_cache = bool(keep) and gates.nbytes > CACHE
+    options = (bool(reverse), mask is not None, bool(keep), past_cache, layout.lanes)
     calls = []
     for blocks in parts:
         rows = blocks[0][1] - blocks[0][0]
-        z = aligned_empty(rows * (4 * units + layout.lanes), dtype)
-        state, cell = aligned_empty((2, rows * (units + layout.lanes)), dtype)
-        calls.append([(*arrays, z, state, cell, *sizes, *block, *options) for block in blocks])
+        stride = units + layout.lanes
+        work = carve(dtype, rows * (4 * units + layout.lanes), rows * stride, rows * stride)
+        calls.append([(*arrays, *work, *sizes, *block, *options) for block in blocks])
     _run(run_forward, calls)
     hidden = layout.hidden
     return LstmStates(layout.trimmed(h, hidden), layout.trimmed(c, hidden), gates if keep else None)
@@ -151,6 +165,10 @@ def backward(
         if array is not None:
             layout.check(name, array, shape)
     layout.check("gates", gates, (steps, batch, 4, units))
+    if _few(layout):
+        return _backward_few(
+            layout, local_h, local_c, x, h, c, gates, h0, c0, w_ih, w_hh, mask, reverse, inputs, carried
+        )
     none = np.zeros(0, dtype)
     dx = recycled_empty((steps, batch, columns) if inputs else (0, 0, columns), dtype)
     heard = recycled_empty((2, steps, batch, units) if carried else (2, 0, 0, units), dtype)
@@ -167,7 +185,6 @@ def backward(
         none if mask is None else layout.flat(mask),
         layout.packed(w_ih, transposed=False) if inputs else none,
         layout.packed(w_hh, transposed=False),
-        aligned_zeros(max(units, columns), dtype),
         dx.reshape(-1),
         *starts.reshape(2, -1),
         *heard.reshape(2, -1),
@@ -177,17 +194,28 @@ def backward(
     options = (*options, bool(inputs), bool(carried), layout.lanes)
     calls, sums = [], []
     for blocks in layout.parts():
-        rows = blocks[0][1] - blocks[0][0]
+        rows, stride = blocks[0][1] - blocks[0][0], units + layout.lanes
         chunk = min(steps, max(1, CHUNK_ROWS // rows))
-        dz = aligned_empty(rows * (4 * units + layout.lanes), dtype)
-        at_h, at_c = aligned_empty((2, rows * (units + layout.lanes)), dtype)
-        groups = recycled_empty((chunk * rows + 2) * 4 * units, dtype)
-        panels = recycled_empty(chunk * rows * (columns + units), dtype)
-        sums.append(aligned_zeros((columns + units + 1) * 4 * units, dtype))
-        work = (dz, at_h, at_c, groups, panels, sums[-1])
-        calls.append([(*arrays, *work, *sizes, *block, chunk, *options) for block in blocks])
+        work = carve(
+            dtype,
+            rows * (4 * units + layout.lanes),
+            rows * stride,
+            rows * stride,
+            (chunk * rows + 2) * 4 * units,
+            chunk * rows * (columns + units),
+            max(units, columns),
+        )
+        sums.append(recycled_empty((columns + units + 1) * 4 * units, dtype))
+        calls.append(
+            [
+                (*arrays, *work, sums[-1], *sizes, *block, chunk, k == 0, *options)
+                for k, block in enumerate(blocks)
+            ]
+        )
     _run(run_backward, calls)
-    total = sums[0] if len(sums) == 1 else sums[0] + sums[1]
+    total = sums[0]
+    for other in sums[1:]:
+        total += other
     dw_ih = total[: 4 * units * columns].reshape(4 * units, columns)
     dw_hh = total[4 * units * columns : -4 * units].reshape(4 * units, units)
     return LstmGradients(
@@ -200,6 +228,47 @@ def backward(
         carried_h=layout.trimmed(heard[0], layout.hidden) if carried else None,
         carried_c=layout.trimmed(heard[1], layout.hidden) if carried else None,
     )
+
+
+def _few(layout) -> bool:
+    return layout.batch <= MOST_ROWS and layout.batch * layout.hidden <= FEW
+
+
+def _forward_few(layout, x, w_ih, w_hh, bias, h0, c0, mask, reverse, keep) -> LstmStates:
+    steps, batch, hidden, dtype = layout.steps, layout.batch, layout.hidden, layout.dtype
+    h, c = np.empty((steps, batch, hidden), dtype), np.empty((steps, batch, hidden), dtype)
+    gates = np.empty((steps, batch, 4, layout.units), dtype)
+    work = np.empty(forward_work(batch, layout.inputs, hidden, dtype), dtype)
+    arrays = all_contiguous(dtype, x, w_ih, w_hh, bias, h0, c0, NOBODY[dtype] if mask is None else mask)
+    with compiling("the LSTM sweep", forward_few, backward_few):
+        forward_few(*arrays, h, c, gates, work, bool(reverse), mask is not None, layout.lanes)
+    return LstmStates(h, c, gates if keep else None)
+
+
+def _backward_few(
+    layout, local_h, local_c, x, h, c, gates, h0, c0, w_ih, w_hh, mask, reverse, inputs, carried
+) -> LstmGradients:
+    shape, dtype = (layout.steps, layout.batch, layout.hidden), layout.dtype
+    none = NOBODY[dtype]
+    found = LstmGradients(
+        np.empty(w_ih.shape, dtype),
+        np.empty(w_hh.shape, dtype),
+        np.empty(len(w_hh), dtype),
+        np.empty(h0.shape, dtype),
+        np.empty(c0.shape, dtype),
+        np.empty(x.shape, dtype) if inputs else None,
+        np.empty(shape, dtype) if carried else None,
+        np.empty(shape, dtype) if carried else None,
+    )
+    work = np.empty(backward_work(layout.steps, layout.batch, layout.inputs, layout.hidden, dtype), dtype)
+    given = (h if local_h is None else local_h, h if local_c is None else local_c)  # one type of arrays
+    arrays = all_contiguous(dtype, *given, x, h, c, gates, h0, c0, w_ih, w_hh, none if mask is None else mask)
+    results = found[:5]
+    results += (found.x if inputs else none[None], *(found[6:] if carried else (none[None], none[None])))
+    options = (bool(reverse), mask is not None, local_h is not None, local_c is not None, bool(inputs))
+    with compiling("the LSTM sweep", forward_few, backward_few):
+        backward_few(*arrays, *results, work, *options, bool(carried), layout.lanes)
+    return found
 
 
 def _layout(x, w_ih, w_hh, h0, c0, mask) -> GatedLayout:

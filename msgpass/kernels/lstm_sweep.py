@@ -7,18 +7,20 @@ they are in cache. What is worked on sits in scratch memory whose rows are one v
 of two apart would share a few sets of the cache.
 """
 
+from msgpass.kernels.lstm_gates import vgates
 from msgpass.kernels.product import TILE_ROWS, Rows, Term, add_outer_products, product
 from msgpass.kernels.recurrent_rows import copy_rows, to_panels
-from msgpass.kernels.runtime import jit
-from msgpass.kernels.simd import fma, load, negative, splat_like, store, store_eights, vsigmoid, vtanh
+from msgpass.kernels.runtime import lean_jit
+from msgpass.kernels.simd import fma, load, negative, splat_like, store, store_eights, store_past_cache, vtanh
 
 
-@jit
+@lean_jit
 def run_forward(
     x, w_ih, w_hh, bias, h0, c0, mask, h, c, gates, z, state, cell,
-    steps, batch, inputs, hidden, units, begin, end, reverse, masked, keep, lanes,
+    steps, batch, inputs, hidden, units, begin, end, reverse, masked, keep, past_cache, lanes,
 ):  # fmt: skip
-    """Fill rows ``begin:end`` of the batch in ``h``, ``c`` and, with ``keep``, ``gates``.
+    """Fill rows ``begin:end`` of the batch in ``h``, ``c`` and, with ``keep``, ``gates``, which go past the
+    cache where they are many.
 
     A few rows make small tiles, which wait for memory; their inputs are projected for all times at once, into
     ``gates``, so that only the recurrent product is done step by step.
@@ -39,24 +41,31 @@ def run_forward(
         else:
             start, projection = Rows(bias, 0, 0), Term(x, row * inputs, inputs, inputs, w_ih)
         product(start, projection, recurrent, result, rows, wide, lanes)
-        _advance(z, state, cell, mask, h, c, gates, row, rows, units, masked, keep, lanes)
+        _advance(z, state, cell, mask, h, c, gates, row, rows, units, masked, keep, past_cache, lanes)
 
 
-@jit(forceinline=True)
-def _advance(z, state, cell, mask, h, c, gates, row, rows, units, masked, keep, lanes):
+@lean_jit(forceinline=True)
+def _advance(z, state, cell, mask, h, c, gates, row, rows, units, masked, keep, past_cache, lanes):
     """Gates from ``z``, then the states of one step."""
     stride, wide = units + lanes, 4 * units
     for r in range(rows):
         a, b, s = r * (wide + lanes), (row + r) * wide, r * stride
         held = masked and mask[row + r] == 0
         for n in range(0, units, lanes):
-            i = vsigmoid(load(z, a + n))
-            f = vsigmoid(load(z, a + units + n))
-            g = vtanh(load(z, a + 2 * units + n))
-            o = vsigmoid(load(z, a + 3 * units + n))
+            i, f, g, o = vgates(
+                load(z, a + n),
+                load(z, a + units + n),
+                load(z, a + 2 * units + n),
+                load(z, a + 3 * units + n),
+            )
             new = fma(f, load(cell, s + n), i * g)
             out = o * vtanh(new)
-            if keep:
+            if past_cache:
+                store_past_cache(gates, b + n, i)
+                store_past_cache(gates, b + units + n, f)
+                store_past_cache(gates, b + 2 * units + n, g)
+                store_past_cache(gates, b + 3 * units + n, o)
+            elif keep:
                 store(gates, b + n, i)
                 store(gates, b + units + n, f)
                 store(gates, b + 2 * units + n, g)
@@ -69,19 +78,20 @@ def _advance(z, state, cell, mask, h, c, gates, row, rows, units, masked, keep, 
             store(h, (row + r) * units + n, out)
 
 
-@jit
+@lean_jit
 def run_backward(
-    local_h, local_c, x, h, c, gates, h0, c0, mask, w_ih, w_hh, zeros, dx, dh0, dc0, heard_h, heard_c,
-    dz, at_h, at_c, groups, panels, gradients,
+    local_h, local_c, x, h, c, gates, h0, c0, mask, w_ih, w_hh, dx, dh0, dc0, heard_h, heard_c,
+    dz, at_h, at_c, groups, panels, zeros, gradients,
     steps, batch, inputs, hidden, units, columns, begin, end, chunk,
-    reverse, masked, has_h, has_c, want_x, carry, lanes,
+    fresh, reverse, masked, has_h, has_c, want_x, carry, lanes,
 ):  # fmt: skip
     """Go against the recurrence for rows ``begin:end`` of the batch; weights are packed as they are.
 
     ``at_h`` and ``at_c`` hold what a step hears from the one after it. The weight gradients of ``chunk``
     steps wait in ``groups`` (dz) and ``panels`` (the x and h that it is multiplied by) until they are one
     product with a long inner index instead of many with a short one. ``gradients`` is that of ``w_ih``
-    (4 units × ``columns``, the padded inputs), of ``w_hh`` and of the bias, one after the other.
+    (4 units × ``columns``, the padded inputs), of ``w_hh`` and of the bias, one after the other; it starts at
+    zero where it is ``fresh``.
     """
     rows, stride, wide = end - begin, units + lanes, 4 * units
     no_term = Term(dz, 0, 0, 0, w_hh)
@@ -90,6 +100,9 @@ def run_backward(
     dw_hh = gradients[wide * columns : wide * (columns + units)]
     dbias = gradients[wide * (columns + units) :]
     held = Rows(at_h, 0, stride) if masked else Rows(zeros, 0, 0)
+    if fresh:
+        gradients[:] = 0
+    zeros[:] = 0
     at_h[: rows * stride] = 0
     at_c[: rows * stride] = 0
     stop = steps
@@ -124,7 +137,7 @@ def run_backward(
     copy_rows(at_c, 0, stride, dc0, begin * units, units, rows, units, lanes)
 
 
-@jit(forceinline=True)
+@lean_jit(forceinline=True)
 def _retreat(
     local_h, local_c, c, c_before, before, gates, mask, row, rows, units,
     dz, at_h, at_c, groups, place, group_stride, dbias, masked, has_h, has_c, lanes,

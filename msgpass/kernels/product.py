@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from msgpass.kernels.runtime import jit
-from msgpass.kernels.simd import LANES
+from msgpass.kernels.runtime import lean_jit
+from msgpass.kernels.simd import LANES, load, store
 from msgpass.kernels.tile import (
     add_interleaved,
     add_outer,
@@ -54,10 +54,11 @@ def padded(columns: int, dtype) -> int:
     return -(-columns // lanes) * lanes
 
 
-@jit
+@lean_jit
 def pack(matrix, transposed, lanes, packed):
     """Lay out ``right = matrix`` (or its transpose) in panels; ``packed`` is rows × padded columns."""
     inner, columns = matrix.shape
+    flat = matrix.reshape(-1)
     if transposed:
         inner, columns = columns, inner
     whole = -(-columns // lanes) * lanes
@@ -73,12 +74,15 @@ def pack(matrix, transposed, lanes, packed):
                 for p in range(inner):
                     packed[base + p * width + q] = matrix[first + q, p]
         else:
+            vectors = used // lanes * lanes
             for p in range(inner):
-                for q in range(used):
+                for q in range(0, vectors, lanes):
+                    store(packed, base + p * width + q, load(flat, p * columns + first + q))
+                for q in range(vectors, used):
                     packed[base + p * width + q] = matrix[p, first + q]
 
 
-@jit(forceinline=True)
+@lean_jit(forceinline=True)
 def _add_block(tile, left, i, row_stride, inner_stride, inner, right, j):
     """``tile + left @ right``, unrolled by four."""
     width = tile_width(tile)
@@ -93,7 +97,7 @@ def _add_block(tile, left, i, row_stride, inner_stride, inner, right, j):
     return tile
 
 
-@jit(forceinline=True)
+@lean_jit(forceinline=True)
 def _add_term(tile, term, m, n):
     """``tile`` plus the term's rows from m on and columns from n on."""
     return _add_block(
@@ -108,7 +112,7 @@ def _add_term(tile, term, m, n):
     )
 
 
-@jit(forceinline=True)
+@lean_jit(forceinline=True)
 def _add_term_to_row(tile, term, m, n):
     """As `_add_term` for a tile of one row: its terms go to four sums in turn, not to wait for each other."""
     quarters, width = zero_tile_like(tile, 4), tile_width(tile)
@@ -128,7 +132,7 @@ def _make_block(rows, vectors):
     """Compiled code for one block of the result, of a size fixed here; cached with its callers."""
     add = _add_term if rows > 1 else _add_term_to_row
 
-    @jit(forceinline=True, cache=False)
+    @lean_jit(forceinline=True, cache=False)
     def block(start, first, second, out, m, n):
         tile = load_tile(rows, vectors, start.array, start.offset + m * start.stride + n, start.stride)
         tile = add(add(tile, first, m, n), second, m, n)
@@ -142,7 +146,7 @@ _block_4x2, _block_4x1 = _make_block(4, 2), _make_block(4, 1)
 _block_1x2, _block_1x1 = _make_block(1, 2), _make_block(1, 1)
 
 
-@jit
+@lean_jit
 def product(start, first, second, out, rows, columns, lanes):
     """``out = start + first.left @ first.right + second.left @ second.right``.
 
@@ -172,7 +176,7 @@ def product(start, first, second, out, rows, columns, lanes):
             m += 1
 
 
-@jit
+@lean_jit
 def add_outer_products(left, group_stride, rows, right, inner, out, columns, lanes):
     """``out[m, n] += Σ_p left[p, m] right[p, n]``: a sum of outer products, as in the gradient of a weight.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from msgpass.errors import DataError, ShapeError
 from msgpass.kernels.product import pack, padded
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros
+from msgpass.kernels.runtime import aligned_zeros, recycled_empty
 from msgpass.kernels.simd import LANES
 
 MIN_SPLIT_WORK = 5e6
@@ -21,6 +21,11 @@ MIN_SPLIT_BATCH = 8
 
 BLOCK_ROWS = 128
 """Rows of the batch that go through time together, so that what a step works on stays in cache."""
+
+
+def all_contiguous(dtype, *arrays: np.ndarray) -> list[np.ndarray]:
+    """As the compiled loops take them; read-only arrays are copied, as Numba would compile anew for them."""
+    return [a if a.flags.carray and a.dtype == dtype else np.array(a, dtype, order="C") for a in arrays]
 
 
 class GatedLayout:
@@ -104,7 +109,7 @@ class GatedLayout:
         """The right factor of a product: ``weight``, its rows filled up, or its transpose in panels."""
         weight = self.rows(weight)
         inner, columns = weight.shape[::-1] if transposed else weight.shape
-        out = aligned_empty(inner * padded(columns, self.dtype), self.dtype)
+        out = recycled_empty(inner * padded(columns, self.dtype), self.dtype)
         pack(weight, transposed, self.lanes, out)
         return out
 

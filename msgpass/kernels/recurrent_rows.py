@@ -3,11 +3,11 @@ the forms that `msgpass.kernels.product` takes. Rows are whole vectors long, arr
 numbers.
 """
 
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit
 from msgpass.kernels.simd import load, splat_like, store, store_eights
 
 
-@jit(forceinline=True)
+@lean_jit(forceinline=True)
 def copy_rows(source, i, source_stride, target, j, target_stride, rows, units, lanes):
     """Copy rows of ``units`` numbers."""
     for r in range(rows):
@@ -15,7 +15,7 @@ def copy_rows(source, i, source_stride, target, j, target_stride, rows, units, l
             store(target, j + r * target_stride + n, load(source, i + r * source_stride + n))
 
 
-@jit(forceinline=True)
+@lean_jit(forceinline=True)
 def to_groups(source, i, stride, rows, units, groups, j, group_stride, lanes):
     """Lay out rows as the left factor of `add_outer_products`, from place ``j`` of each group on."""
     for r in range(rows):
@@ -24,7 +24,7 @@ def to_groups(source, i, stride, rows, units, groups, j, group_stride, lanes):
             store_eights(groups, j + 8 * r + (n // 8) * group_stride, group_stride, value)
 
 
-@jit(forceinline=True)
+@lean_jit(forceinline=True)
 def to_panels(source, i, rows, columns, panels, p, count, lanes):
     """Lay out rows, ``columns`` long, as rows p, p + 1, … of panels of ``count`` rows: a packed right
     factor."""
@@ -51,7 +51,7 @@ def to_panels(source, i, rows, columns, panels, p, count, lanes):
                 panels[b + q] = 0
 
 
-@jit(forceinline=True)
+@lean_jit(forceinline=True)
 def add_rows(source, i, stride, count, total, units, lanes):
     """``total[n] += Σ_p source[p, n]``: the bias's gradient."""
     for n in range(0, units, lanes):

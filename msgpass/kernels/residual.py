@@ -6,7 +6,7 @@ of the compiled sweep.
 
 import numpy as np
 
-from msgpass.kernels.runtime import aligned_empty, compiling, jit, run_pair
+from msgpass.kernels.runtime import compiling, lean_jit, recycled_empty, run_pair
 from msgpass.kernels.simd import LANES, fma, horizontal_sum, load, splat_like, store
 
 BLOCK = 4096
@@ -16,7 +16,7 @@ PAIRED = 1 << 20
 """Numbers from which on a second thread is worth waking."""
 
 
-@jit
+@lean_jit
 def _residual(output, target, first, last, lanes, residual, sums):
     """``residual[first:last]``; its sum of squares into ``sums[0]``, in blocks in a fixed order."""
     total = 0.0
@@ -55,7 +55,7 @@ def half_square(output: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, flo
     >>> residual, half
     (array([1., 2.]), 2.5)
     """
-    residual = aligned_empty(output.shape, output.dtype)
+    residual = recycled_empty(output.shape, output.dtype)
     sums = np.zeros((2, 1))
     lanes = LANES[output.dtype]
     middle = output.size // (2 * BLOCK) * BLOCK

@@ -55,6 +55,16 @@ def jit(function: Callable | None = None, /, **options: Any) -> Any:
     return decorate if function is None else decorate(function)
 
 
+def lean_jit(function: Callable | None = None, /, **options: Any) -> Any:
+    """`jit` for functions that make no arrays and return none: they do not count references.
+
+    Whoever calls the kernel holds its arrays. Counting what is passed on from loop to loop are locked
+    instructions that LLVM cannot remove: without them the backward sweep of an LSTM of 16 units took 10 µs in
+    place of 29.
+    """
+    return jit(function, _nrt=False, **options)
+
+
 def aligned_empty(shape: int | Sequence[int], dtype: DTypeLike = np.float64) -> np.ndarray:
     """Uninitialised C-contiguous array that starts at a multiple of 64 bytes.
 
@@ -72,7 +82,8 @@ def aligned_zeros(shape: int | Sequence[int], dtype: DTypeLike = np.float64) -> 
 def _aligned(shape, dtype, allocate):
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     memory = allocate(math.prod(shape) * np.dtype(dtype).itemsize + ALIGNMENT, np.uint8)
-    return np.ndarray(shape, dtype, memory, -memory.ctypes.data % ALIGNMENT)
+    address = memory.__array_interface__["data"][0]  # in a third of the time that ``ctypes`` takes
+    return np.ndarray(shape, dtype, memory, -address % ALIGNMENT)
 
 
 MOST_KEPT = 256 << 20
@@ -171,6 +182,43 @@ def recycled_empty(shape: int | Sequence[int], dtype: DTypeLike = np.float64) ->
     if size < SMALLEST_RECYCLED:
         return aligned_empty(shape, dtype)
     return np.asarray(_Recycled(_pool.give(size))).view(dtype).reshape(shape)
+
+
+def forget_recycled() -> None:
+    """Give the memory that `recycled_empty` keeps back to the system."""
+    _pool.arrays, _pool.kept = {}, 0
+
+
+def recycled_copy(array: np.ndarray) -> np.ndarray:
+    """Contiguous copy, a large one in memory that comes back as that of `recycled_empty` does.
+
+    >>> recycled_copy(np.arange(3.0))
+    array([0., 1., 2.])
+    """
+    if array.nbytes < SMALLEST_RECYCLED:
+        return array.copy()
+    copied = recycled_empty(array.shape, array.dtype)
+    copied[...] = array
+    return copied
+
+
+def carve(dtype: DTypeLike, *sizes: int) -> list[np.ndarray]:
+    """Aligned flat arrays of these sizes in one piece of memory, not initialised; it comes back as that of
+    `recycled_empty` does.
+
+    A small sweep needs a dozen of them, which would take longer to make one by one than the sweep.
+
+    >>> a, b = carve(np.float64, 3, 5)
+    >>> a.shape, b.shape, b.ctypes.data % 64
+    ((3,), (5,), 0)
+    """
+    lanes = ALIGNMENT // np.dtype(dtype).itemsize
+    places, end = [], 0
+    for size in sizes:
+        places.append((end, end + size))
+        end += -(-size // lanes) * lanes
+    memory = recycled_empty(end, dtype)
+    return [memory[start:stop] for start, stop in places]
 
 
 # --- two threads

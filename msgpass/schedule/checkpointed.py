@@ -27,12 +27,16 @@ class Checkpointed(Schedule):
     otherwise sweep a step forward more than twice before it is used. One long chain of up to eight states
     with one transition is swept in segments under every schedule; the messages between them, three bytes a
     step, are all the checkpoints that it needs, and its results have the bits of Sequential's in float64.
-    Elsewhere a chain's differ by rounding where it is longer than a stretch.
+    Elsewhere a chain's differ by rounding where it is longer than a stretch. Networks of vectorised steps go
+    by stretches, too; other steps one by one.
 
     Parameters
     ----------
     slots : int
         States kept at a time, ≥ 1.
+    stretch : int, optional
+        Steps of a network between checkpoints. By default as many as some megabytes hold; with 1, memory is
+        least, and steps are recomputed as often as :meth:`extra_steps` says.
 
     Examples
     --------
@@ -40,13 +44,17 @@ class Checkpointed(Schedule):
     [15, 45, 180]
     """
 
-    def __init__(self, slots: int):
-        if isinstance(slots, bool) or not isinstance(slots, int | np.integer) or slots < 1:
-            raise DataError(f"Checkpointed: slots must be a whole number ≥ 1, got {slots!r}")
-        self.slots = int(slots)
+    def __init__(self, slots: int, stretch: int | None = None):
+        for name, given in (("slots", slots), ("stretch", 1 if stretch is None else stretch)):
+            if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 1:
+                raise DataError(f"Checkpointed: {name} must be a whole number ≥ 1, got {given!r}")
+        self.slots, self.stretch = int(slots), None if stretch is None else int(stretch)
+
+    def __repr__(self) -> str:
+        return f"Checkpointed({self.slots}{'' if self.stretch is None else f', stretch={self.stretch}'})"
 
     def extra_steps(self, n: int) -> int:
-        """Fewest extra forward steps that reverse n steps."""
+        """Fewest extra forward steps that reverse n steps, checkpoints between single steps."""
         r = repetitions(n, self.slots)
         return r * n - reach(self.slots + 1, r - 1)
 

@@ -2,10 +2,11 @@
 
 Chains of full tables under SumProduct and MaxProduct go stretch by stretch through their kernels
 (:mod:`~msgpass.sweeps.checkpointed_chain`). Other components of tables or quadratics step through their
-oriented factor instances; the state is the set of forward messages still to be used. Plans of steps and
-losses that are causal step through time; the state is the last rows that later steps read. Other plans (two
-directions, attention over whole sequences, components behind a network) need all values at once and keep
-them.
+oriented factor instances; the state is the set of forward messages still to be used. Plans of vectorised
+steps that can be cut go stretch by stretch, too (:mod:`~msgpass.sweeps.checkpointed_stretches`); other plans
+of steps and losses that are causal step through time, and the state is the last rows that later steps read.
+Plans that are not (two directions, attention over whole sequences, components behind a network) need all
+values at once and keep them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from msgpass.errors import NumericalError, UnsupportedError
 from msgpass.nodes import Observation
 from msgpass.plan import Losses, Recurrence, SwitchingChain, TableChain
 from msgpass.schedule.checkpointed import reverse
+from msgpass.sweeps.checkpointed_stretches import CheckpointedStretches, can_run
 from msgpass.sweeps.real import Store
+from msgpass.sweeps.stretches import cut
 from msgpass.sweeps.tree import TreeRun
 
 
@@ -43,6 +46,10 @@ def run_checkpointed(x) -> None:
                 x.runs[k] = CheckpointedChain(x.chain_tables(k, block, clamp), maximise, x.schedule.slots)
             else:
                 x.runs[k] = CheckpointedTree(x, k, block)
+        return
+    pieces = cut(x.plan)
+    if pieces is not None and x.rules is None and can_run(pieces):
+        CheckpointedStretches(x, pieces).run()
         return
     if x.plan.real and not x.runs and _causal(x.plan):
         CheckpointedSteps(x).run()

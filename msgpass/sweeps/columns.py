@@ -2,7 +2,8 @@
 
 Messages have that axis too, so that whatever adds them up need not know of it. Local Jacobians are shared: a
 linearised recurrence multiplies matrices where it would multiply vectors, and a vectorised step takes the
-columns as more instances.
+columns as more instances. In memory the columns come first: each is an array by itself, for sweeps that carry
+one cotangent.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ class ColumnStore(Store):
     ----------
     values : Values
     columns : int
-    shared : bool
-        What arrives at inputs that instances share (parameters) is wanted, which takes one VJP a column.
+    wanted : set of str, optional
+        Names of which it is wanted what arrives where instances share them, which takes one VJP a column; all
+        by default.
     """
 
-    def __init__(self, values, columns: int, shared: bool = True):
+    def __init__(self, values, columns: int, wanted: set[str] | None = None):
         super().__init__(values)
-        self.columns, self.shared = columns, shared
+        self.columns, self.wanted = columns, wanted
         self.each = [Column(self, c) for c in range(columns)]
 
     def lend(self, name: str, message: np.ndarray) -> bool:
@@ -39,20 +41,37 @@ class ColumnStore(Store):
             column.settle(name)
         return self[name]
 
-    def __getitem__(self, name):
-        if not self.has(name):
+    def add(self, name: str, message: np.ndarray) -> None:
+        """Nothing is taken over."""
+        self[name] += message
+
+    def stacked(self, name: str) -> np.ndarray:
+        """(columns, *shape)."""
+        if not dict.__contains__(self, name):
             like = np.asarray(self.values_of[name])
-            self[name] = np.zeros((*like.shape, self.columns), like.dtype)
+            dict.__setitem__(self, name, np.zeros((self.columns, *like.shape), like.dtype))
         return dict.__getitem__(self, name)
+
+    def __getitem__(self, name):
+        whole = self.stacked(name)
+        return whole.transpose(*range(1, whole.ndim), 0)
+
+    def __setitem__(self, name, value) -> None:
+        own = self[name]
+        if not _same(value, own):
+            own[...] = value
 
     def flat(self, name: str) -> np.ndarray:
         """(rows, numbers a row, columns)."""
-        whole = self[name]
-        return whole.reshape(len(whole), -1, self.columns)
+        whole = self.stacked(name)
+        return np.moveaxis(whole.reshape(self.columns, whole.shape[1], -1), 0, -1)
 
     def vjp(self, family, inputs, stacked, cotangents, n: int | None) -> list:
         """Messages with a last axis of columns."""
-        if n is not None and not self.shared and family.potential.vectorized:
+        rows_alone = self.wanted is not None and not any(
+            a.name in self.wanted for a, s in zip(family.args, stacked, strict=True) if not s
+        )
+        if n is not None and rows_alone and family.potential.vectorized:
             return self.vjp_of_rows(family, inputs, stacked, cotangents, n)
         found = []
         for c in range(self.columns):
@@ -92,6 +111,11 @@ class Column(Store):
         """Nothing is borrowed."""
         return False
 
+    def add(self, name: str, message: np.ndarray) -> None:
+        """Nothing is taken over."""
+        own = self[name]
+        own += message.reshape(own.shape)
+
     def peek(self, name: str) -> np.ndarray:
         """To be read only."""
         return self[name]
@@ -103,23 +127,28 @@ class Column(Store):
     def complete(self, name: str):
         """The column by itself."""
         self.settle(name)
-        return np.ascontiguousarray(self[name])
+        return self[name]
 
     def __getitem__(self, name):
-        return self.whole[name][..., self.c]
+        return self.whole.stacked(name)[self.c]
 
     def __setitem__(self, name, value) -> None:
-        self.whole[name][..., self.c] = value
+        own = self.whole.stacked(name)[self.c]
+        if not _same(value, own):
+            own[...] = value
+
+
+def _same(a, b: np.ndarray) -> bool:
+    """Views of one memory, as ``store[name] += message`` hands back."""
+    return isinstance(a, np.ndarray) and a.shape == b.shape and a.ctypes.data == b.ctypes.data
 
 
 def _zero(message, like):
     return np.zeros_like(np.asarray(like)) if message is None else message
 
 
-def pull(sweep, store: Store, later: Store) -> None:
-    """A compiled recurrence's backward sweep, column by column where there are several."""
+def one_by_one(store: Store, later: Store) -> list[tuple[Store, Store]]:
+    """The columns of both, or both as they are."""
     if isinstance(store, ColumnStore) and isinstance(later, ColumnStore):
-        for one, one_later in zip(store.each, later.each, strict=True):
-            sweep.backward(one, one_later)
-    else:
-        sweep.backward(store, later)
+        return list(zip(store.each, later.each, strict=True))
+    return [(store, later)]

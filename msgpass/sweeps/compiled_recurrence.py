@@ -34,6 +34,8 @@ def make(formula: Formula, plan, k: int, block: Recurrence, values, keep: bool =
     if roles is None:
         roles = plan.cache[key] = find_roles(formula, block, values)
     spent = plan.cache.get((key, "spent"), 0.0)
+    if spent <= PATIENCE and plan.cache.get("start compiled"):
+        spent = plan.cache[key, "spent"] = np.inf
     if spent <= PATIENCE:
         rows, width = block.families[0].factor.n, roles.outs[0].slice.node.size
         spent += rows * formula.gates * (15e-6 + 1e-9 * width * width)
@@ -53,7 +55,7 @@ def holds(mask, values) -> bool:
 
 
 class CompiledSweep:
-    """Forward and backward over all steps in compiled code."""
+    """Forward and backward over all steps in compiled code; sequences of one length go as one batch."""
 
     def __init__(self, formula: Formula, block: Recurrence, roles: Roles, values, keep: bool):
         self.formula, self.block, self.roles, self.values, self.keep = formula, block, roles, values, keep
@@ -83,24 +85,43 @@ class CompiledSweep:
         """(rows, sequence) of every sequence on the clock."""
         return [(slice(int(a), int(b)), n) for n, (a, b) in enumerate(pairwise(self.clock.offsets))]
 
-    def block_of(self, array: np.ndarray, rows: slice, dtype) -> np.ndarray:
-        """Rows as (T, B, features)."""
-        part = array[rows]
-        batch = self.shape[0] if self.roles.batch else 1
-        return np.ascontiguousarray(part.reshape(len(part), batch, -1), dtype)
+    @property
+    def resumes(self) -> bool:
+        """The backward sweep needs values alone."""
+        return self.formula.resumes
 
-    def mask(self, rows: slice, dtype) -> np.ndarray | None:
-        """Mask of one sequence, (T, B)."""
+    def batches(self) -> list[tuple[slice, np.ndarray]]:
+        """(rows, sequences) of what goes through time together."""
+        lengths = self.clock.lengths
+        if len(lengths) > 1 and len(set(lengths)) == 1:
+            return [(slice(0, self.clock.total), np.arange(len(lengths)))]
+        return [(rows, np.array([n])) for rows, n in self.pieces()]
+
+    def block_of(self, array: np.ndarray, rows: slice, n: int, dtype) -> np.ndarray:
+        """Rows of n sequences as (T, n B, features)."""
+        part = array[rows]
+        batch, steps = self.shape[0] if self.roles.batch else 1, len(part) // n
+        if n > 1:
+            part = part.reshape(n, steps, -1).swapaxes(0, 1)
+        return np.ascontiguousarray(part, dtype).reshape(steps, n * batch, -1)
+
+    def rows_of(self, block: np.ndarray, n: int, shape: tuple[int, ...]) -> np.ndarray:
+        """And back: (T, n B, features) as rows of n sequences end to end."""
+        if n > 1:
+            block = block.reshape(len(block), n, -1).swapaxes(0, 1)
+        return block.reshape(-1, *shape)
+
+    def mask(self, rows: slice, n: int, dtype) -> np.ndarray | None:
+        """Mask of n sequences, (T, n B)."""
         if self.roles.mask is None:
             return None
-        return self.block_of(self.values[self.roles.mask.name], rows, dtype)[:, :, 0]
+        return self.block_of(self.values[self.roles.mask.name], rows, n, dtype)[:, :, 0]
 
-    def starts(self, n: int, dtype) -> Arrays:
-        """Edge states of a sequence, (B, H) each."""
+    def starts(self, sequences: np.ndarray, dtype) -> Arrays:
+        """Edge states of sequences, (n B, H) each."""
         edges = [edge_value(self.family, a, self.values) for a in self.roles.states]
-        return tuple(
-            np.ascontiguousarray(e[n if len(e) > 1 else 0].reshape(-1, self.shape[-1]), dtype) for e in edges
-        )
+        own = [e[sequences if len(e) > 1 else np.zeros_like(sequences)] for e in edges]
+        return tuple(np.ascontiguousarray(e.reshape(-1, self.shape[-1]), dtype) for e in own)
 
     # -- forward -----------------------------------------------------------------------------------------
 
@@ -108,24 +129,23 @@ class CompiledSweep:
         """All states."""
         weights, x = self.weights(), self.values[self.roles.x.name]
         dtype, parts = weights[0].dtype, []
-        for rows, n in self.pieces():
+        for rows, sequences in self.batches():
             states, kept = self.formula.forward(
-                self.block_of(x, rows, dtype),
+                self.block_of(x, rows, len(sequences), dtype),
                 weights,
-                self.starts(n, dtype),
-                self.mask(rows, dtype),
+                self.starts(sequences, dtype),
+                self.mask(rows, len(sequences), dtype),
                 reverse=self.reverse,
                 keep=self.keep,
             )
-            parts.append(states)
+            parts.append((states, len(sequences)))
             self.kept.append(kept)
         for k, out in enumerate(self.roles.outs):
-            own = [states[k] for states in parts]
-            array = own[0] if len(own) == 1 else np.concatenate(own)
-            self.values[out.name] = array.reshape(len(array), *self.shape)
+            rowed = [self.rows_of(states[k], n, self.shape) for states, n in parts]
+            self.values[out.name] = rowed[0] if len(rowed) == 1 else np.concatenate(rowed)
         # A NaN stays in its row of the batch, so the last step shows whether there was one.
         last = 0 if self.reverse else -1
-        if not all(np.isfinite(state[last]).all() for states in parts for state in states):
+        if not all(np.isfinite(state[last]).all() for states, _ in parts for state in states):
             check_states(self.block, self.values)
 
     def tangent(self, tangents) -> None:
@@ -137,42 +157,52 @@ class CompiledSweep:
 
     # -- backward ----------------------------------------------------------------------------------------
 
-    def adjoint(self, store: Store, inputs: bool = False, carried: bool = False) -> list[Found]:
+    def adjoint(self, store: Store | Local, inputs: bool = False, carried: bool = False) -> list[Found]:
         """Kernel gradients of every sequence from the local cotangents in ``store``."""
         weights, x = self.weights(), self.values[self.roles.x.name]
         dtype = weights[0].dtype
         cotangents = [store.peek(o.name) if store.has(o.name) else None for o in self.roles.outs]
-        return [
-            self.formula.backward(
-                tuple(None if c is None else self.block_of(c, rows, dtype) for c in cotangents),
-                self.block_of(x, rows, dtype),
-                tuple(self.block_of(self.values[o.name], rows, dtype) for o in self.roles.outs),
+        found = []
+        for k, (rows, sequences) in enumerate(self.batches()):
+            n = len(sequences)
+            part = self.formula.backward(
+                tuple(None if c is None else self.block_of(c, rows, n, dtype) for c in cotangents),
+                self.block_of(x, rows, n, dtype),
+                tuple(self.block_of(self.values[o.name], rows, n, dtype) for o in self.roles.outs),
                 weights,
-                self.starts(n, dtype),
-                self.mask(rows, dtype),
-                self.kept[n],
+                self.starts(sequences, dtype),
+                self.mask(rows, n, dtype),
+                self.kept[k] if self.kept else None,
                 reverse=self.reverse,
                 inputs=inputs,
                 carried=carried,
             )
-            for rows, n in self.pieces()
-        ]
+            shape = self.roles.x.slice.shape
+            found.append(
+                part._replace(
+                    inputs=None if part.inputs is None else self.rows_of(part.inputs, n, shape),
+                    carried=None
+                    if part.carried is None
+                    else tuple(self.rows_of(c, n, self.shape) for c in part.carried),
+                )
+            )
+        return found
 
     def backward(self, store: Store, later: Store, window=None, chosen=None) -> None:
         """Gradients at the parameters and edges now; adjoints now only if a step below needs them."""
         x = self.roles.x
         below = x.name in self.family.factor.graph.plan().owner
         found = self.adjoint(store, inputs=below)
-        for n, part in enumerate(found):
+        for (_, sequences), part in zip(self.batches(), found, strict=True):
             self.add_weights(store, part.weights)
             for arg, start in zip(self.roles.states, part.starts, strict=True):
                 for target in (store, later):
                     if arg.edge.name in target:
-                        message = start.reshape(1, *self.shape)
-                        add_edge(arg, target[arg.edge.name], message, np.array([n]))
+                        message = start.reshape(-1, *self.shape)
+                        add_edge(arg, target[arg.edge.name], message, sequences)
         if below:
             self.add_inputs(store, found)
-        Lazy(self, store).leave(later, below)
+        Lazy(self, store).leave(store, later, below)
 
     def add_weights(self, store: Store, gradients: Arrays) -> None:
         """Gradients of weights, in the parameters' own orientation."""
@@ -185,60 +215,74 @@ class CompiledSweep:
     def add_inputs(self, store: Store, found: list[Found]) -> None:
         """Gradients of x."""
         x = self.roles.x
-        store[x.name][x.rows] += np.concatenate([f.inputs for f in found]).reshape(-1, *x.slice.shape)
+        store[x.name][x.rows] += np.concatenate([f.inputs for f in found])
+
+
+class Local:
+    """Cotangents at a sweep's outputs as they are now. What waits in a store must not hold the store: a run
+    would live until the collector comes.
+    """
+
+    def __init__(self, store: Store, names: list[str]):
+        self.arrays = {n: store.peek(n) for n in names if store.has(n)}
+
+    def has(self, name: str) -> bool:
+        """Something has arrived."""
+        return name in self.arrays
+
+    def peek(self, name: str) -> np.ndarray:
+        """What has."""
+        return self.arrays[name]
 
 
 class Lazy:
     """Adjoints and input gradients of one backward pass, made when they are first read."""
 
     def __init__(self, sweep: CompiledSweep, store: Store):
-        self.sweep, self.store = sweep, store
+        self.sweep, self.local = sweep, Local(store, [o.name for o in sweep.roles.outs])
         self._found: Any = None
 
-    def leave(self, later: Store, below: bool) -> None:
+    def leave(self, store: Store, later: Store, below: bool) -> None:
         """Leave word with both stores; ``below`` says that inputs have been told already."""
-        roles, pending = self.sweep.roles, self.store.pending
-        for k, out in enumerate(roles.outs):
-            pending.setdefault(out.name, []).append(self.state(k))
-            later.pending.setdefault(out.name, []).append(self.later(k))
-        if not below and roles.x.name in self.store:
-            pending.setdefault(roles.x.name, []).append(self.inputs)
-        if roles.mask is not None and roles.mask.name in self.store:
-            pending.setdefault(roles.mask.name, []).append(self.mask)
+        roles, pending, waiting = self.sweep.roles, store.pending, later.pending
+        add, add_later = self.add, self.add_later
+        for out in roles.outs:
+            pending.setdefault(out.name, []).append(add)
+            waiting.setdefault(out.name, []).append(add_later)
+        if not below and roles.x.name in store:
+            pending.setdefault(roles.x.name, []).append(add)
+        if roles.mask is not None and roles.mask.name in store:
+            pending.setdefault(roles.mask.name, []).append(add)
 
     def found(self) -> list[Found]:
         """The backward pass again, with what each step hears from later ones and what inputs hear."""
         if self._found is None:
-            self._found = self.sweep.adjoint(self.store, inputs=True, carried=True)
+            self._found = self.sweep.adjoint(self.local, inputs=True, carried=True)
         return self._found
 
     def carried(self, k: int) -> np.ndarray:
         """What state k of each step hears from the steps after it."""
         parts = [f.carried[k] for f in self.found() if f.carried is not None]
-        return np.concatenate(parts).reshape(-1, *self.sweep.shape)
+        return np.concatenate(parts)
 
-    def state(self, k: int):
-        """λ of state k: the local cotangents and what later steps say."""
-        name = self.sweep.roles.outs[k].name
+    def add(self, store: Store, name: str) -> None:
+        """What a state hears from later steps, or what the inputs or the mask hear."""
+        roles = self.sweep.roles
+        found = self.found()  # before any state's local cotangent is added to
+        if name == roles.x.name:
+            self.sweep.add_inputs(store, found)
+        elif roles.mask is not None and name == roles.mask.name:
+            self.mask(store)
+        else:
+            store[name] = store[name] + self.carried(self.place(name))
 
-        def add(store: Store) -> None:
-            self.found()  # before any state's local cotangent is added to
-            store[name] = store[name] + self.carried(k)
-
-        return add
-
-    def later(self, k: int):
+    def add_later(self, later: Store, name: str) -> None:
         """What later steps say alone."""
-        name = self.sweep.roles.outs[k].name
+        later[name] = later[name] + self.carried(self.place(name))
 
-        def add(later: Store) -> None:
-            later[name] = later[name] + self.carried(k)
-
-        return add
-
-    def inputs(self, store: Store) -> None:
-        """Gradient of the observed inputs."""
-        self.sweep.add_inputs(store, self.found())
+    def place(self, name: str) -> int:
+        """Which of the states it is."""
+        return [out.name for out in self.sweep.roles.outs].index(name)
 
     def mask(self, store: Store) -> None:
         """Gradient of the mask, by the step's own VJP."""

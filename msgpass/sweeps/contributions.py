@@ -86,6 +86,10 @@ class Contributions:
             )
         return next(iter(found), None)
 
+    def zeros(self, *axes: int) -> np.ndarray:
+        """Terms of nothing, in the parameter's precision."""
+        return np.zeros((*axes, *self.shape), np.asarray(self.x.values[self.name]).dtype)
+
     @property
     def steps(self) -> int:
         """T."""
@@ -115,7 +119,7 @@ class Contributions:
         """What step t says, (*shape); rows of ragged sequences are counted end to end."""
         if not -self.steps <= t < self.steps:
             raise UnavailableError(f"there is no step {t}: {self.name!r} is read at {self.steps} steps")
-        total = np.zeros(self.shape)
+        total = self.zeros()
         for terms in self.terms:
             for j in np.flatnonzero(terms.rows == t % self.steps):
                 total += terms.of(int(j))
@@ -126,7 +130,7 @@ class Contributions:
 
     def sample(self, t: int, b: int) -> np.ndarray:
         """What sample b says at step t, (*shape)."""
-        total = np.zeros(self.shape)
+        total = self.zeros()
         for terms in self.terms:
             for j in np.flatnonzero(terms.rows == t % self.steps):
                 total += terms.of_sample(int(j), b)
@@ -143,7 +147,7 @@ class Contributions:
     def by_sample(self) -> np.ndarray:
         """(B, *shape): its sum and ``without_sample`` are what arrives at the parameter."""
         self._room((self.samples,))
-        found = np.zeros((self.samples, *self.shape))
+        found = self.zeros(self.samples)
         for terms in self.terms:
             if terms.has_samples:
                 for b in range(self.samples):
@@ -158,7 +162,7 @@ class Contributions:
     @cached_property
     def without_step(self) -> np.ndarray:
         """What factors that have no step say, such as a penalty on the parameter, (*shape)."""
-        total = np.zeros(self.shape)
+        total = self.zeros()
         for terms in self.terms:
             if terms.family.counts is None:
                 total += terms.of(0)
@@ -167,7 +171,7 @@ class Contributions:
     @cached_property
     def without_sample(self) -> np.ndarray:
         """What factors whose rows are of no sample say, (*shape)."""
-        total = np.zeros(self.shape)
+        total = self.zeros()
         for terms in self.terms:
             for j in range(0 if terms.has_samples else len(terms)):
                 total += terms.of(j)
@@ -195,7 +199,7 @@ class Contributions:
         return (self.sample(t, b) for b in range(self.samples))
 
     def _room(self, axes: tuple[int, ...]) -> None:
-        size = 8 * int(np.prod(axes, dtype=float)) * int(np.prod(self.shape))
+        size = self.zeros().itemsize * int(np.prod(axes, dtype=float)) * int(np.prod(self.shape))
         if size > LIMIT:
             raise ShapeError(
                 f"terms of {self.name!r} stacked to {(*axes, *self.shape)} take {size / 2**30:.1f} GiB; go "
@@ -204,7 +208,7 @@ class Contributions:
 
     def _filled(self, axes: tuple[int, ...], rows) -> np.ndarray:
         self._room(axes)
-        found = np.zeros((*axes, *self.shape))
+        found = self.zeros(*axes)
         for place, row in enumerate(rows):
             if len(axes) == 1:
                 found[place] = row

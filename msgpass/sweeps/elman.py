@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,17 @@ class Elman(Formula):
     """With the activation ``kernel``; weights W_ih (H, I), W_hh (H, H) and up to two biases (H,)."""
 
     masked = True
+    resumes = True
 
     def __init__(self, kernel: str):
         self.kernel = kernel
         self.text = f"h ← {kernel}(W h + U x + b)"
         self._act, self._slope = ACTIVATIONS[kernel]
+
+    @cached_property
+    def kernels(self):
+        """Their module, which loads Numba."""
+        return import_module("msgpass.kernels.elman")
 
     def weights(self, count, inputs, hidden):
         """(W_ih, W_hh, biases)."""
@@ -36,18 +44,16 @@ class Elman(Formula):
 
     def forward(self, x, weights, starts, mask, *, reverse, keep):
         """By `msgpass.kernels.elman.forward`; h is all that has to be kept."""
-        from msgpass.kernels import elman
-
         w_ih, w_hh, *biases = weights
         bias = sum(biases[1:], biases[0]) if biases else np.zeros(len(w_hh), x.dtype)
-        return (elman.forward(x, w_ih, w_hh, bias, starts[0], self.kernel, mask, reverse=reverse),), None
+        return (
+            self.kernels.forward(x, w_ih, w_hh, bias, starts[0], self.kernel, mask, reverse=reverse),
+        ), None
 
     def backward(self, cotangents, x, states, weights, starts, mask, kept, *, reverse, inputs, carried):
         """By `msgpass.kernels.elman.backward`."""
-        from msgpass.kernels import elman
-
         w_ih, w_hh, *biases = weights
-        found = elman.backward(
+        found = self.kernels.backward(
             cotangents[0],
             x,
             states[0],

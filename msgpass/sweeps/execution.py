@@ -30,9 +30,10 @@ from msgpass.plan import (
     noisy,
 )
 from msgpass.sweeps import real
-from msgpass.sweeps.columns import ColumnStore, pull
+from msgpass.sweeps.columns import ColumnStore, one_by_one
 from msgpass.sweeps.edge_rules import rules_of
 from msgpass.sweeps.known_path import KnownPath
+from msgpass.sweeps.local import first_broken
 from msgpass.sweeps.plain_chain import PlainTables, Recipe
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
@@ -52,9 +53,11 @@ class Execution:
         self.clamped: dict[int, Any] = {}  # its run with the labels clamped
         self.linearised: dict[int, Any] = {}  # of a component with noisy steps, whose run is the linear one
         self.sweeps: dict[int, Any] = {}
+        self.references: dict[int, Sweep] = {}  # of recurrences, for readings that carry columns
         self.losses: dict[int, tuple[float, list]] = {}
-        self.tangents: Tangents | None = None
+        self.tangents: Any = None
         self.impossible: ImpossibleEvidenceError | None = None
+        self.without_rows: frozenset[str] = frozenset()  # what else than parameters a checkpointed run tells
         self.second: Any = None  # how all messages move, in a run of Tangent over another algebra
         if recipe is not None:
             self.tangent_algebra: Any = None
@@ -128,11 +131,13 @@ class Execution:
         from msgpass.kernels.registry import recurrence_sweep
 
         ruled = self.rules is not None and self.rules.touches(block)
-        made = (
-            recurrence_sweep(self.plan, k, block, self.values, self.schedule.backward and not ruled)
-            if not self.schedule.windowed and self.tangent_algebra is None
-            else None
-        )
+        keep, fits = self.schedule.backward and not ruled, self.tangent_algebra is None
+        if fits and self.schedule.windowed:
+            from msgpass.sweeps.stretches import cut
+
+            # Windows of a plan that can be cut are runs of their own; others bound the sweep's own steps.
+            keep, fits = False, cut(self.plan) is not None
+        made = recurrence_sweep(self.plan, k, block, self.values, keep) if fits else None
         if ruled:
             from msgpass.sweeps.ruled_recurrence import RuledSweep
 
@@ -389,8 +394,24 @@ class Execution:
                     )
         raise NumericalError(
             f"∂total/∂{bad} is NaN or infinite, though every value and every loss is finite: the cotangents "
-            "overflow (clip the weights, shorten the sequence or truncate), or a step's vjp returns NaN"
+            f"overflow{self._first_cotangent(store)} (clip the weights, shorten the sequence or truncate), "
+            "or a step's vjp returns NaN"
         )
+
+    def _first_cotangent(self, store: Store) -> str:
+        """The state, and the step, at which the backward sweep meets a cotangent that is not finite."""
+        for block in reversed(self.plan.blocks):
+            nodes = [out.slice.node for f in block.families for out in f.outs if out.name in store]
+            direction = block.direction if isinstance(block, Recurrence) else 1
+            broken = []
+            for node in nodes:
+                cotangent = store.complete(node.name)
+                if isinstance(node, Sequence) and not all_finite(cotangent):
+                    broken.append((*first_broken(cotangent, node.clock, -direction)[:2], node.name))
+            if broken:
+                _, step, name = min(broken)
+                return f", first at {name!r} at step {step},"
+        return ""
 
     def local_cotangents(self, task, store: Store, later: Store) -> None:
         """What losses and components say to what they read."""
@@ -405,7 +426,7 @@ class Execution:
         """(run, factor) of what component k adds to the total: ±log Z, or log Z − log Z clamped to labels,
         times its weight."""
         weight, scale = self.weight_of(k), 1.0
-        if weight is not None and self.plan.real:
+        if weight is not None:
             scale = weight.value if weight.observation is None else float(self.values[weight.observation])
         if k in self.clamped:
             return [(self.runs[k], scale), (self.clamped[k], -scale)]
@@ -442,11 +463,13 @@ class Execution:
             if isinstance(block, Map):
                 if rules is not None:
                     rules.computed(block.families[0], store)
-                real.backward_map(block, self.values, store, later)
-            elif isinstance(self.sweeps[k], Sweep):
-                self.sweeps[k].backward(store, later)
+                for one in one_by_one(store, later):
+                    real.backward_map(block, self.values, *one)
             else:
-                pull(self.sweeps[k], store, later)
+                sweep = self.sweeps[k]
+                together = store.columns > 1 and isinstance(sweep, Sweep) and sweep.takes_columns()
+                for one in ((store, later),) if together else one_by_one(store, later):
+                    sweep.backward(*one)
 
     @cached_property
     def component_store(self) -> Store:
@@ -474,10 +497,21 @@ class Execution:
                 f"Tangent runs forward only, so {self.schedule!r} has nothing to drop or "
                 "recompute; use Sequential()"
             )
-        check_directions(self.plan.graph, self.values, self.tangent_algebra.directions)
+        algebra = self.tangent_algebra
+        if algebra.columns is not None:
+            from msgpass.sweeps.tangent_columns import check_columns
+
+            check_columns(self.plan.graph, self.values, algebra.directions, algebra.columns)
+            return
+        check_directions(self.plan.graph, self.values, algebra.directions)
 
     def push_tangents(self) -> None:
         """Directional derivatives forward over the plan."""
+        if self.tangent_algebra.columns is not None:
+            from msgpass.sweeps.tangent_columns import push_columns
+
+            self.tangents = push_columns(self)
+            return
         tangents = Tangents(self.plan.graph, self.values, self.tangent_algebra.directions)
         for k, block in enumerate(self.plan.blocks):
             if isinstance(block, Map):

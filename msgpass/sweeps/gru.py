@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from importlib import import_module
+
 import numpy as np
 
 from msgpass.kernels import gru_reference
@@ -19,6 +22,11 @@ class Gru(Formula):
     gates = 3
     masked = True
 
+    @cached_property
+    def kernels(self):
+        """Their module, which loads Numba."""
+        return import_module("msgpass.kernels.gru")
+
     def weights(self, count, inputs, hidden):
         """(W_ih, W_hh) or (W_ih, W_hh, b_ih, b_hh)."""
         rows = 3 * hidden
@@ -32,16 +40,12 @@ class Gru(Formula):
 
     def forward(self, x, weights, starts, mask, *, reverse, keep):
         """By `msgpass.kernels.gru.forward`, whose gates are kept."""
-        from msgpass.kernels import gru
-
-        h, kept = gru.forward(x, *_with_biases(weights), starts[0], mask, reverse=reverse, keep=keep)
+        h, kept = self.kernels.forward(x, *_with_biases(weights), starts[0], mask, reverse=reverse, keep=keep)
         return (h,), kept
 
     def backward(self, cotangents, x, states, weights, starts, mask, kept, *, reverse, inputs, carried):
         """By `msgpass.kernels.gru.backward`."""
-        from msgpass.kernels import gru
-
-        found = gru.backward(
+        found = self.kernels.backward(
             cotangents[0],
             x,
             states[0],
@@ -58,12 +62,11 @@ class Gru(Formula):
         return Found((found.w_ih, found.w_hh, *biases), (found.h0,), found.inputs, told)
 
 
-def _with_biases(weights):
+def _with_biases(weights) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """All four weights: zero biases where there are none."""
-    if len(weights) == 4:
-        return weights
-    zero = np.zeros(len(weights[0]), weights[0].dtype)
-    return (*weights, zero, zero)
+    w_ih, w_hh, *biases = weights
+    b_ih, b_hh = biases or (np.zeros(len(w_ih), w_ih.dtype),) * 2
+    return w_ih, w_hh, b_ih, b_hh
 
 
 FORMULAS = {"gru": Gru()}

@@ -51,12 +51,12 @@ def jacobian(x, of, wrt, sample: int | None) -> np.ndarray:
     apart = not isinstance(x.plan.graph.nodes[at.name], Parameter)
     by_sample = apart and bool(batch) and len(target) > 1 and target[0] == batch
     seeds = _seeds(shape, sample, by_sample)
-    probes = _probes(shape) if by_sample and sample is None and batch > 1 else np.zeros((*shape, 0))
-    found = _pull(x, top, at, np.concatenate([seeds, probes], axis=-1))
+    trial = probes(shape) if by_sample and sample is None and batch > 1 else np.zeros((*shape, 0))
+    found = _pull(x, top, at, np.concatenate([seeds, trial], axis=-1))
     rows = found if at.row is not None or not _has_rows(x, at.name) else None
     found = found[None] if rows is not None else found
-    if probes.shape[-1]:
-        _check_apart(found[..., seeds.shape[-1] :], probes, top, at)
+    if trial.shape[-1]:
+        check_apart(found[..., seeds.shape[-1] :], trial, top.name, at.name)
         found = found[..., : seeds.shape[-1]]
     # (rows, *target, columns) → (rows, [samples], *own, *target without samples)
     if by_sample and sample is None:
@@ -128,7 +128,7 @@ def _seeds(shape, sample: int | None, by_sample: bool) -> np.ndarray:
     return found
 
 
-def _probes(shape) -> np.ndarray:
+def probes(shape) -> np.ndarray:
     """Cotangents that are silent in some samples: any two samples are told apart by one of them."""
     numbers = np.arange(shape[0])
     rng = np.random.default_rng(0)
@@ -139,21 +139,22 @@ def _probes(shape) -> np.ndarray:
     )
 
 
-def _check_apart(found, probes, top: Where, at: Where) -> None:
-    for c in range(probes.shape[-1]):
-        silent = ~probes[..., c].reshape(len(probes), -1).any(axis=1)
+def check_apart(found, trial, top: str, at: str) -> None:
+    """Raise where something has arrived, (rows, samples, …, columns), in a sample that was told nothing."""
+    for c in range(trial.shape[-1]):
+        silent = ~trial[..., c].reshape(len(trial), -1).any(axis=1)
         if found[:, silent, ..., c].any():
             raise UnsupportedError(
-                f"samples speak to each other between {at.name!r} and {top.name!r}, so there is more than a "
+                f"samples speak to each other between {at!r} and {top!r}, so there is more than a "
                 "Jacobian a sample: ask for one sample's own, jacobian(…, sample=b)"
             )
 
 
 def _pull(x, top: Where, at: Where, seeds: np.ndarray) -> np.ndarray:
     """What arrives at a place, (*its shape, columns)."""
-    node = x.plan.graph.nodes[at.name]
-    rows_alone = not isinstance(node, Parameter) and not _shared(x, at.name)
-    store, later = (ColumnStore(x.values, seeds.shape[-1], shared=not rows_alone) for _ in range(2))
+    # Variables that all instances read carry messages on; parameters do not, unless one of them is asked for.
+    wanted = {*x.plan.owner, at.name}
+    store, later = (ColumnStore(x.values, seeds.shape[-1], wanted) for _ in range(2))
     target = store[top.name]
     target[... if top.row is None else top.row] = seeds
     for k in range(len(x.plan.blocks) - 1, -1, -1):
@@ -163,16 +164,8 @@ def _pull(x, top: Where, at: Where, seeds: np.ndarray) -> np.ndarray:
         if isinstance(block, Map):
             real.backward_map(block, x.values, store, later)
         else:
-            key = ("jacobians", k)
-            if key not in x.sweeps:
-                x.sweeps[key] = Sweep(block, x.values)
-            x.sweeps[key].backward(store, later)
+            if k not in x.references:
+                x.references[k] = Sweep(block, x.values)
+            x.references[k].backward(store, later)
     found = store.complete(at.name)
     return found if at.row is None else found[at.row]
-
-
-def _shared(x, name: str) -> bool:
-    """Read as one value by many instances."""
-    return any(
-        a.name == name and not a.slice.stepped for b in x.plan.blocks for f in b.families for a in f.args
-    )

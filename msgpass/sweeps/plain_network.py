@@ -13,13 +13,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from msgpass.errors import MessagePassingError
 from msgpass.nodes import Observation, Parameter
 from msgpass.plan import Losses, Map, Recurrence
 from msgpass.sweeps import real
+from msgpass.sweeps.local import check_states
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
-from msgpass.sweeps.straight_recurrence import StraightSweep
 from msgpass.values import Values
+
+LOOKED_AT_TOGETHER = 1 << 14
+"""Numbers of an array up to which a copy, to look at all arrays at once, is quicker than a look at each."""
 
 
 class Given(NamedTuple):
@@ -35,6 +39,10 @@ class NetworkRecipe:
     """What later runs of a plain network need to know of their graph."""
 
     def __init__(self, execution):
+        from msgpass.kernels.finite import all_finite
+        from msgpass.kernels.runtime import recycled_copy
+
+        self.all_finite, self.copy = all_finite, recycled_copy
         plan, values = execution.plan, execution.values
         self.given = {
             name: Given(v.shape, v.dtype, isinstance(n, Parameter), getattr(n, "states", None))
@@ -44,7 +52,12 @@ class NetworkRecipe:
         }
         self.defaults = {name: plan.graph.nodes[name].value for name in self.given}
         self.known = {n: True for n, g in self.given.items() if not g.parameter}
-        self.recurrences = {k: (s.formula, s.roles) for k, s in execution.sweeps.items()}
+        # Blocks that something arrives at, against their order; the same ones in every run.
+        store = execution.stores[None][0]
+        latent = [k for k, b in enumerate(plan.blocks) if any(store.has(n) for n in b.nodes)]
+        self.against = latent[::-1]
+        empty = Values({})
+        self.recurrences = {k: s.again(empty) for k, s in execution.sweeps.items()}
         self.losses = {
             k: (b.families[0], tuple(a.name for a in b.families[0].args))
             for k, b in enumerate(plan.blocks)
@@ -53,38 +66,21 @@ class NetworkRecipe:
 
     def resolve(self, values: dict | None) -> Values | None:
         """This run's arrays, or None where they are not what the recipe was made for."""
-        from msgpass.kernels.finite import all_finite
-
         arrays = Values(self.defaults, self.known.copy())
-        names, parts = [], []
+        wanted, real_valued = self.given, []
         for name, value in (values or {}).items():
-            given = self.given.get(name)
+            given = wanted.get(name)
             if given is None or type(value) is not np.ndarray:
                 return None
-            if value.dtype is not given.dtype or value.shape != given.shape:
+            shape, dtype, parameter, states = given
+            if value.dtype is not dtype or value.shape != shape:
                 return None
-            if given.parameter:
-                names.append(name)
-                parts.append(value.reshape(-1))
-                continue
-            if given.states is not None:
-                if value.min() < 0 or value.max() >= given.states:
-                    return None
-            elif not all_finite(value):
+            if states is None:
+                real_valued.append(value)
+            elif value.min() < 0 or value.max() >= states:
                 return None
-            arrays[name] = value
-        if parts:
-            # Copies of all parameters side by side: one look tells whether all of them are finite.
-            flat = np.concatenate(parts)
-            if not all_finite(flat):
-                return None
-            start = 0
-            for name in names:
-                shape = self.given[name].shape
-                end = start + values[name].size
-                arrays[name] = flat[start:end].reshape(shape)
-                start = end
-        return arrays
+            arrays[name] = self.copy(value) if parameter or states is not None else value
+        return arrays if self.finite(real_valued) else None
 
     def run(self, x) -> None:
         """Fill an execution: values, losses and stores."""
@@ -95,28 +91,50 @@ class NetworkRecipe:
         with np.errstate(over="ignore", invalid="ignore"):
             for k, block in enumerate(blocks):
                 if k in self.recurrences:
-                    formula, roles = self.recurrences[k]
-                    sweep = x.sweeps[k] = StraightSweep(formula, block, roles, values, True)
-                    sweep.forward()
+                    sweep = x.sweeps[k] = self.recurrences[k].again(values)
+                    sweep.sweep_forward()
                 elif k in self.losses:
-                    family, names = self.losses[k]
-                    inputs = [values[n] for n in names]
-                    x.losses[k] = real.checked_loss(family, family.potential.value_and_grad(*inputs), inputs)
+                    self.evaluate(x, k, store)
                 else:
                     real.forward_map(block, values)
-            for k, (_, names) in self.losses.items():
-                for name, gradient in zip(names, x.losses[k][1], strict=True):
-                    if gradient is not None and name in store and not store.lend(name, gradient):
-                        store[name] += gradient
-            x.pull_back(store, later)
-        self.check(x, store)
-
-    def check(self, x, store: Store) -> None:
-        """No NaN leaves in a gradient."""
-        from msgpass.kernels.finite import all_finite
-
-        if not all(all_finite(store.peek(n)) for n in self.given if store.has(n)):
+            for k in self.against:
+                if k in self.recurrences:
+                    x.sweeps[k].backward(store, later)
+                else:
+                    real.backward_map(blocks[k], values, store, later)
+        given = self.given
+        if not self.finite([v for n, v in dict.items(store) if n in given]):
+            self.check_states(x)
             x.check_gradients(store)
+
+    def evaluate(self, x, k: int, store: Store) -> None:
+        """A loss, and what it says to its inputs."""
+        family, names = self.losses[k]
+        inputs = [x.values[n] for n in names]
+        try:
+            made = real.checked_loss(family, family.potential.value_and_grad(*inputs), inputs)
+        except MessagePassingError:
+            self.check_states(x)
+            raise
+        x.losses[k] = made
+        for name, gradient in zip(names, made[1], strict=True):
+            if gradient is not None and name in store and not store.lend(name, gradient):
+                store[name] += gradient
+
+    def finite(self, arrays: list[np.ndarray]) -> bool:
+        """No NaN and no infinity in any of them."""
+        small = []
+        for array in arrays:
+            if array.size <= LOOKED_AT_TOGETHER:
+                small.append(array)
+            elif not self.all_finite(array):
+                return False
+        return not small or self.all_finite(np.concatenate(small, axis=None))
+
+    def check_states(self, x) -> None:
+        """Name the state that is not finite; NaN in a state reaches the loss or some gradient."""
+        for k in self.recurrences:
+            check_states(x.plan.blocks[k], x.values)
 
 
 def keep_recipe(x) -> None:
@@ -124,6 +142,8 @@ def keep_recipe(x) -> None:
     plan, sweeps = x.plan, x.sweeps
     if not sweeps or any(type(s) is Sweep for s in sweeps.values()):
         return  # the reference still runs
+    from msgpass.sweeps.straight_recurrence import StraightSweep
+
     if not all(x.values.complete(n) for n, v in plan.graph.nodes.items() if isinstance(v, Observation)):
         return
     whole = (

@@ -146,13 +146,21 @@ def gradient(x, name: str):
 
 
 def _gradient(x, name: str) -> np.ndarray:
-    if x.schedule.slots is not None and not isinstance(x.plan.graph.nodes[name], Parameter):
+    if x.schedule.slots is not None and not _survives(x, name):
         x = full(x)
     if not x.plan.real:
         _needs_schedule(x, name)
         return x.component_store[name]
     needs_backward(x, f"∂total/∂{name}")
+    if len(x.stores) == 1:
+        ((store, _),) = x.stores.values()
+        return store.complete(name).copy()
     return sum(store.complete(name) for store, _ in x.stores.values())
+
+
+def _survives(x, name: str) -> bool:
+    """A checkpointed run has the gradient: that of a parameter, or of what has no rows where it says so."""
+    return isinstance(x.plan.graph.nodes[name], Parameter) or name in x.without_rows
 
 
 def lent(x, name: str) -> np.ndarray:

@@ -47,13 +47,17 @@ class Store(dict):
     def complete(self, name: str):
         """The accumulator of ``name`` after what a compiled sweep left to be added when it is asked for."""
         for add in self.pending.pop(name, ()):
-            add(self)
+            add(self, name)
         return self[name]
+
+    def close(self) -> None:
+        """Nobody will ask for more: what waits to be added holds the run that it would come from."""
+        self.pending.clear()
 
     def lend(self, name: str, message: np.ndarray) -> bool:
         """Take ``message`` as the accumulator itself if nothing has arrived yet and it fits."""
         like = self.values_of[name]
-        if self.has(name) or message.shape != like.shape or message.dtype != like.dtype:
+        if dict.__contains__(self, name) or message.shape != like.shape or message.dtype != like.dtype:
             return False
         dict.__setitem__(self, name, message)
         self.borrowed.add(name)
@@ -62,7 +66,7 @@ class Store(dict):
     def add(self, name: str, message: np.ndarray) -> None:
         """Add a message that nobody else holds: the first that fits becomes the accumulator itself."""
         like = self.values_of[name]
-        if self.has(name) or message.shape != like.shape or message.dtype != like.dtype:
+        if dict.__contains__(self, name) or message.shape != like.shape or message.dtype != like.dtype:
             self[name] += message.reshape(like.shape)
         else:
             dict.__setitem__(self, name, message)
@@ -317,21 +321,21 @@ def checked_loss(family: Family, result, inputs) -> tuple[float, list[np.ndarray
             "None where there is none"
         )
     try:
-        total = float(np.sum(value))
+        total = value if type(value) is float else float(np.sum(value))
     except (TypeError, ValueError):
         raise ShapeError(f"loss {family.name!r} must return a number first, got {value!r}") from None
-    if np.isnan(total):
+    if total != total:
         raise DataError(
             f"loss {family.name!r} is NaN; look for missing values among "
             f"{', '.join(a.slice.name for a in family.args)}"
         )
     for k, (g, v) in enumerate(zip(grads, inputs, strict=True)):
         if g is not None:
-            grads[k] = np.asarray(g)
-            if grads[k].shape != np.shape(v):
+            grads[k] = g = np.asarray(g)
+            if g.shape != np.shape(v):
                 raise ShapeError(
                     f"loss {family.name!r}: the gradient for {family.args[k].slice.name} has shape "
-                    f"{grads[k].shape}, wanted {np.shape(v)}"
+                    f"{g.shape}, wanted {np.shape(v)}"
                 )
     return total, grads
 

@@ -58,6 +58,8 @@ class Formula(ABC):
         Rows of its weights in units of H, which the patience with the reference depends on.
     masked : bool
         Its kernels take a mask.
+    resumes : bool
+        `backward` needs values alone: ``kept`` may be None.
     """
 
     kernel: str
@@ -65,6 +67,7 @@ class Formula(ABC):
     states: int = 1
     gates: int = 1
     masked: bool = False
+    resumes: bool = False
 
     @abstractmethod
     def weights(self, count: int, inputs: int, hidden: int) -> tuple[tuple[int, ...], ...] | None:

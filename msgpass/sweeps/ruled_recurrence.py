@@ -93,6 +93,11 @@ class RuledSweep(Sweep):
         for group in [np.array([n]) for n in sequences] if apart else [sequences]:
             self.back_instances(family, t, group, store, later)
 
+    def add_many(self, family, arg, sequences, t, messages, store, later) -> None:
+        """Each by itself, for its rule."""
+        for n, message in zip(sequences, messages, strict=True):
+            self.add_one(family, arg, n, t, message, store, later)
+
     def add_one(self, family, arg, n, t, message, store, later) -> None:
         """Add one instance's message, through the edge's rule."""
         through = self.through(family, family.args.index(arg), n, t, message)

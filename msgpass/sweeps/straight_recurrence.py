@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgpass.sweeps.compiled_recurrence import CompiledSweep, Lazy
+from msgpass.sweeps.compiled_recurrence import CompiledSweep, Lazy, Local
 from msgpass.sweeps.local import check_states
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence_formula import Arrays, Found, Roles
@@ -39,48 +39,69 @@ def is_straight(roles: Roles, values) -> bool:
 class StraightSweep(CompiledSweep):
     """As `CompiledSweep`, for what `is_straight`."""
 
+    def __init__(self, formula, block, roles: Roles, values, keep: bool):
+        super().__init__(formula, block, roles, values, keep)
+        latent = self.family.factor.graph.plan().owner
+        self.x = roles.x.name
+        self.names = tuple(name for name, _ in roles.weights)
+        self.edges = tuple(a.edge.name for a in roles.states)
+        self.outputs = tuple(o.name for o in roles.outs)
+        self.held = None if roles.mask is None else roles.mask.name
+        self.below = self.x in latent
+        self.latent_edges = tuple(name for name in self.edges if name in latent)
+
+    def again(self, values) -> StraightSweep:
+        """The same sweep for another run's values."""
+        new = object.__new__(StraightSweep)
+        new.__dict__.update(self.__dict__)
+        new.values, new.kept = values, []
+        return new
+
     def weights(self) -> Arrays:
         """Weights in the formula's order."""
         values = self.values
-        return tuple([values[name] for name, _ in self.roles.weights])
+        return tuple([values[name] for name in self.names])
 
     def given(self) -> tuple[Arrays, Any]:
         """Starts, and the mask or None."""
-        values, roles = self.values, self.roles
-        starts = tuple([values[a.edge.name] for a in roles.states])
-        return starts, None if roles.mask is None else values[roles.mask.name][:, :, 0]
+        values = self.values
+        mask = None if self.held is None else values[self.held][:, :, 0]
+        return tuple([values[name] for name in self.edges]), mask
 
     def forward(self) -> None:
         """All states."""
-        values, roles = self.values, self.roles
-        starts, mask = self.given()
         from msgpass.kernels.finite import all_finite
 
+        self.sweep_forward()
+        # A NaN stays in its row of the batch, so the last step shows whether there was one.
+        last = 0 if self.reverse else -1
+        if not all(all_finite(self.values[name][last]) for name in self.outputs):
+            check_states(self.block, self.values)
+
+    def sweep_forward(self) -> None:
+        """All states, with no look at what became of them."""
+        values = self.values
+        starts, mask = self.given()
         states, kept = self.formula.forward(
-            values[roles.x.name], self.weights(), starts, mask, reverse=self.reverse, keep=self.keep
+            values[self.x], self.weights(), starts, mask, reverse=self.reverse, keep=self.keep
         )
         self.kept = [kept]
-        finite = True
-        for out, state in zip(roles.outs, states, strict=True):
-            values[out.name] = state
-            # A NaN stays in its row of the batch, so the last step shows whether there was one.
-            finite = finite and all_finite(state[0 if self.reverse else -1])
-        if not finite:
-            check_states(self.block, values)
+        for name, state in zip(self.outputs, states, strict=True):
+            values[name] = state
 
-    def adjoint(self, store: Store, inputs: bool = False, carried: bool = False) -> list[Found]:
+    def adjoint(self, store: Store | Local, inputs: bool = False, carried: bool = False) -> list[Found]:
         """Kernel gradients from the local cotangents in ``store``."""
-        values, outs = self.values, self.roles.outs
+        values, outputs = self.values, self.outputs
         starts, mask = self.given()
         return [
             self.formula.backward(
-                tuple([store.peek(o.name) if store.has(o.name) else None for o in outs]),
-                values[self.roles.x.name],
-                tuple([values[o.name] for o in outs]),
+                tuple([store.peek(name) if store.has(name) else None for name in outputs]),
+                values[self.x],
+                tuple([values[name] for name in outputs]),
                 self.weights(),
                 starts,
                 mask,
-                self.kept[0],
+                self.kept[0] if self.kept else None,
                 reverse=self.reverse,
                 inputs=inputs,
                 carried=carried,
@@ -89,13 +110,15 @@ class StraightSweep(CompiledSweep):
 
     def backward(self, store: Store, later: Store, window=None, chosen=None) -> None:
         """Gradients at the parameters and edges now; adjoints now only if a step below needs them."""
-        roles, x = self.roles, self.roles.x.name
-        below = x in self.family.factor.graph.plan().owner
-        (found,) = self.adjoint(store, inputs=below)
-        self.add_weights(store, found.weights)
-        for arg, start in zip(roles.states, found.starts, strict=True):
-            store.add(arg.edge.name, start)
-            later.add(arg.edge.name, start.copy())
-        if below and found.inputs is not None:
-            store.add(x, found.inputs)
-        Lazy(self, store).leave(later, below)
+        (found,) = self.adjoint(store, inputs=self.below)
+        last = None
+        for name, gradient in zip(self.names, found.weights, strict=True):
+            store.add(name, gradient.copy() if gradient is last else gradient)  # two biases share theirs
+            last = gradient
+        for name, start in zip(self.edges, found.starts, strict=True):
+            if name in self.latent_edges:
+                later.add(name, start.copy())
+            store.add(name, start)
+        if self.below and found.inputs is not None:
+            store.add(self.x, found.inputs)
+        Lazy(self, store).leave(store, later, self.below)

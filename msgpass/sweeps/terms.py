@@ -87,7 +87,7 @@ class Terms:
             losses = isinstance(self.block, Losses)
             own = self.family.potential.task if losses else self.x.task_of(self.k)
             if self.whole.task not in (None, own):
-                return np.zeros(self.whole.shape)
+                return self.whole.zeros()
             where = self.x, self.k, self.block, self.family, j, self.whole.name
             return at_parameter(*where, position=self.position)
         return self._placed(j, self._pull(j, self.cotangents))
@@ -95,25 +95,23 @@ class Terms:
     def of_sample(self, j: int, b: int) -> np.ndarray:
         """Its part in sample b."""
         if not self.has_samples:
-            return np.zeros(self.whole.shape)
+            return self.whole.zeros()
         if self.batch is None:
-            return self.of(j) if self.sequences[j] == b else np.zeros(self.whole.shape)
+            return self.of(j) if self.sequences[j] == b else self.whole.zeros()
         self._linear_rule()
         return self._placed(j, self._pull(j, self._part(b)))
 
     def all_of_sample(self, b: int) -> np.ndarray:
         """What sample b says over all steps."""
         if self.batch is None:
-            return sum(
-                (self.of(int(j)) for j in np.flatnonzero(self.sequences == b)), np.zeros(self.whole.shape)
-            )
+            return sum((self.of(int(j)) for j in np.flatnonzero(self.sequences == b)), self.whole.zeros())
         arg = self.family.args[self.position]
         inputs, stacked = self.inputs
         once = arg.name == self.whole.name and not self._ruled and self.family.counts is not None
         if not once:
-            return sum((self.of_sample(j, b) for j in range(len(self))), np.zeros(self.whole.shape))
+            return sum((self.of_sample(j, b) for j in range(len(self))), self.whole.zeros())
         found = vjp_many(self.family, inputs, stacked, self._part(b), len(self))[self.position]
-        return np.zeros(self.whole.shape) if found is None else found
+        return self.whole.zeros() if found is None else found
 
     def _part(self, b: int) -> list[np.ndarray]:
         found = [np.zeros_like(c) for c in self.cotangents]
@@ -146,11 +144,11 @@ class Terms:
 
     def _placed(self, j: int, message: np.ndarray) -> np.ndarray:
         """A message at the parameter itself, or at a start: nothing from instances that read no start."""
-        arg, shape = self.family.args[self.position], self.whole.shape
+        arg = self.family.args[self.position]
         if arg.name == self.whole.name:
             return message
         instances, ends = edges_of(self.family, arg)
-        found = np.zeros(shape)
+        found = self.whole.zeros()
         if j in instances:
             if found.shape == message.shape:
                 return message

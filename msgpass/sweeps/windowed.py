@@ -1,10 +1,10 @@
 """Truncated and fixed-lag passes: messages that leave a window of time are dropped.
 
 Over steps, the whole plan is run back window by window: the losses of one window start, and only factors in
-the window pass
-messages on. Over a chain of tables or quadratics the belief at t takes its backward message from the last
-window end that
-reaches t, which is what the windowed gradients of the normalised filter add up to.
+the window pass messages on. A plan that can be cut goes by stretches
+(:mod:`~msgpass.sweeps.windowed_stretches`). Over a chain of tables or quadratics the belief at t takes its
+backward message from the last window end that reaches t, which is what the windowed gradients of the
+normalised filter add up to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from msgpass.plan import Losses, Map, Recurrence
 from msgpass.sweeps import real
 from msgpass.sweeps.chain_readings import ChainReadings
 from msgpass.sweeps.real import Store
+from msgpass.sweeps.stretches import cut
 from msgpass.sweeps.table_chain import deliver_counts
+from msgpass.sweeps.windowed_stretches import backward_stretches
 
 # -- steps -----------------------------------------------------------------------------------------------
 
@@ -25,6 +27,10 @@ from msgpass.sweeps.table_chain import deliver_counts
 def backward_windows(x, task, store: Store, later: Store) -> None:
     """All windows of one task, added up in ``store``."""
     _check_causal(x)
+    pieces = cut(x.plan)
+    if pieces is not None and pieces.moving:
+        backward_stretches(x, pieces, task, store, later)
+        return
     schedule = x.schedule
     longest = max((n for c in _clocks(x.plan) for n in c.lengths), default=1)
     losses = {

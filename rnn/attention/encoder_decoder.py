@@ -116,6 +116,7 @@ class EncoderDecoder(Composite):
         self.readout = readout
         self._check_parts()
         self.dtype, self.batch_first = encoder.dtype, encoder.batch_first
+        self.dropout = max(encoder.dropout, decoder.dropout)
         self.starting = Bridge(encoder, decoder, bridge, rng)
         self.bridge = self.starting.kind
         width, state = encoder.output_size, decoder.output_size

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from msgpass import FactorGraph, ForwardOnly, MaxProduct, Messages, run
@@ -11,19 +9,21 @@ from msgpass.errors import DataError
 from rnn.crf.chain import TagChain
 from rnn.crf.loss import CRF
 from rnn.layout import Layout
-from rnn.networks import Network
+from rnn.losses import OutputLoss
+from rnn.networks import Call, Composite, Network
 from rnn.readout import Linear
 from rnn.training import History, fit
 from rnn.validation import generator, whole
 
 
-class CRFTagger:
+class CRFTagger(Composite):
     """Tags of a sequence by a conditional random field on top of a network.
 
     Parameters
     ----------
     net : LSTM, GRU, RNN or another network
-        A bidirectional one sees the whole sequence at every step. It is trained in place.
+        A bidirectional one sees the whole sequence at every step. It is trained in place, and its weights
+        keep their keys beside ``readout.weight``, ``crf.transition``, ….
     classes : int
         Tags K.
     allowed : array of bool (K, K), optional
@@ -55,55 +55,49 @@ class CRFTagger:
             raise DataError(f"CRFTagger takes a network such as LSTM(…), got {type(net).__name__}")
         rng = generator(random_state)
         self.net, self.classes = net, whole("classes", classes)
+        self.dtype, self.input_size, self.output_size = net.dtype, net.input_size, self.classes
         self.readout = Linear(net.output_size, classes, dtype=net.dtype, random_state=rng)
         self.chain = TagChain(classes, allowed=allowed, dtype=net.dtype, random_state=rng)
+        mask = self.chain.allowed
+        self.allowed = None if mask is None else tuple(map(tuple, mask.tolist()))
+        super().__init__({"": net, "readout.": self.readout, "crf.": self.chain})
 
     def loss(self, labels=None, reduction: str = "sum", **options) -> CRF:
         """The loss of this model's tags, for :func:`rnn.bptt` and :func:`rnn.fit`."""
         return CRF(labels, self.chain, reduction, self.readout, **options)
 
+    def call(self, x, loss: OutputLoss | None = None, **data) -> Call:
+        """One call's data; without a loss the chain has no labels."""
+        if loss is None:
+            loss = self.loss()
+        if not isinstance(loss, CRF) or loss.chain is not self.chain or loss.task is not None:
+            raise DataError(
+                "a CRFTagger's loss is tagger.loss(labels), without a task; for other losses, alone or "
+                "beside it in Several(…), give tagger.net as the network"
+            )
+        return self.net.call(x, loss, **data)
+
+    def build(self, call: Call) -> FactorGraph:
+        """The mixed graph of a call."""
+        return self.net.build(call)
+
     def graph(self, x, labels=None, **data) -> FactorGraph:
         """The mixed graph that everything runs on: network, readout, chain of tags."""
-        return self.net.build(self.net.call(x, self.loss(labels), **data))
-
-    # -- weights -------------------------------------------------------------------------------------
-
-    @property
-    def weights(self) -> dict[str, np.ndarray]:
-        """The network's by their keys, ``readout.weight``, ``readout.bias``, ``crf.start``,
-        ``crf.transition``, ``crf.end``."""
-        return {**self.net.weights, **self.loss().weights}
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all weights."""
-        return {key: value.copy() for key, value in self.weights.items()}
-
-    def load_state_dict(self, state: Mapping) -> CRFTagger:
-        """Take in weights; a DataError names missing and unknown keys."""
-        own = self.loss().weights
-        missing = [k for k in own if k not in state]
-        if missing:
-            raise DataError(
-                f"the state dict lacks {', '.join(missing)}; the tagger has {', '.join(self.weights)}"
-            )
-        self.net.load_state_dict({k: v for k, v in state.items() if k not in own})
-        self.loss().load_weights({k: np.asarray(state[k]) for k in own})
-        return self
+        return self.build(self.call(x, self.loss(labels), **data))
 
     def fit(self, x, labels, optimizer: str = "lbfgs", **options) -> History:
         """Maximise log p(labels | x); options are those of :func:`rnn.fit`, ``lengths=`` among them."""
-        return fit(self.net, x, self.loss(labels, "mean"), optimizer, **options)
+        return fit(self, x, self.loss(labels, "mean"), optimizer, **options)
 
     # -- readings ------------------------------------------------------------------------------------
 
     def _run(self, x, algebra=None, schedule=None, labels=None, **data) -> tuple[Messages, Layout]:
         """(messages of the chain without labels, or clamped to ``labels``, the call's layout)."""
-        loss = self.loss()
-        call = self.net.call(x, loss, **data)
-        values = {**self.net.weights, **loss.weights, **call.arrays}
+        call = self.call(x, **data)
+        values = {**self.weights, **call.arrays}
         if labels is not None:
             values["tags"] = labels(call.layout)
-        return run(self.net.kept(call), algebra, schedule, values), call.layout
+        return run(self.kept(call), algebra, schedule, values), call.layout
 
     def decode(self, x, **data) -> np.ndarray:
         """The best tags of every sequence (Viterbi 1967), in the axes of x; −1 beyond a sequence's end."""
@@ -123,8 +117,15 @@ class CRFTagger:
 
     def marginals(self, x, **data) -> np.ndarray:
         """p(tag_t | x) with a last axis of tags, in the axes of x; 0 beyond a sequence's end."""
-        m, layout = self._run(x, **data)
-        p = np.exp(m.belief["tags"])[..., : self.classes]
+        m, layout = self._run(x, schedule=ForwardOnly(), **data)
+        # The chain alone: in the mixed graph the network's backward pass would be run for nothing.
+        graph, mask = FactorGraph(), None
+        if layout.present is not None:
+            mask = graph.observe("mask", layout.present[..., None].astype(self.dtype))
+        scores = graph.observe("scores", m.forward["output"])
+        names = {"tags": "tags", "crf": "crf"}
+        self.chain.attach(graph, scores, layout.steps, layout.batch, names, mask)
+        p = np.exp(run(graph).belief["tags"])[..., : self.classes]
         return layout.outward(layout.hidden(p, 0))
 
     def log_probability(self, x, labels, **data) -> np.ndarray:

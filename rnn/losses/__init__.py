@@ -6,6 +6,7 @@ from rnn.losses.cross_entropy import CrossEntropy
 from rnn.losses.ctc import CTC, collapse
 from rnn.losses.gaussian import GaussianNLL
 from rnn.losses.poisson import PoissonNLL
+from rnn.losses.pooled import Pooled
 from rnn.losses.several import Several
 from rnn.losses.squared_error import SquaredError
 
@@ -16,6 +17,7 @@ __all__ = [
     "GaussianNLL",
     "OutputLoss",
     "PoissonNLL",
+    "Pooled",
     "Several",
     "SquaredError",
     "collapse",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 
@@ -93,6 +94,12 @@ class OutputLoss(ABC):
     def observed(self, layout: Layout, width: int, dtype: np.dtype) -> Arrays:
         """Data of one call in the graph's axes, by name."""
 
+    def part(self, rows: np.ndarray, steps: int, batch_first: bool) -> OutputLoss:
+        """The same loss over some of the sequences, and over their first steps."""
+        found = copy(self)
+        setattr(found, self.name, cut(getattr(self, self.name), rows, steps, batch_first))
+        return found
+
     def observe(self, graph: FactorGraph, arrays: Arrays, width: int):
         """Register the data and return it."""
         return graph.observe(self.named(self.name), arrays[self.named(self.name)])
@@ -113,6 +120,14 @@ class OutputLoss(ABC):
         more = (graph.observe(name, arrays[name]) for name in shared)
         graph.factor(loss, output[:], data[:], *more, name=self.named("loss"))
 
+    def number(self, arrays: Arrays) -> float:
+        """What the mean over these data divides by; 1 for a sum. Batches are weighed by it."""
+        if self.reduction == "sum":
+            return 1.0
+        if self.named("count") in arrays:
+            return float(arrays[self.named("count")])
+        return 1 / float(arrays[self.named("weight")]) if self.named("weight") in arrays else 1.0
+
     def with_count(self, data: np.ndarray, observed, dtype: np.dtype) -> Arrays:
         """The data by name and, for a mean, how many of them are observed: the mask, or their number."""
         arrays = {self.named(self.name): data}
@@ -120,3 +135,9 @@ class OutputLoss(ABC):
             number = np.count_nonzero(observed) if np.ndim(observed) else observed
             arrays[self.named("count")] = np.array(number if number > 0 else 1, dtype)
         return arrays
+
+
+def cut(data, rows: np.ndarray, steps: int, batch_first: bool) -> np.ndarray:
+    """Data in the user's axes, of some sequences and their first steps."""
+    array = np.asarray(data)
+    return array[rows, :steps] if batch_first else array[:steps, rows]

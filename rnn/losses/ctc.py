@@ -9,6 +9,8 @@ read from ``m.belief["alignment"]``.
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from msgpass import FactorGraph, Table
@@ -121,6 +123,12 @@ input has 4; give longer inputs, or zero_infinity=True to leave such targets out
             self.named("steps"): steps.astype(dtype),
             self.named("weight"): np.array(scale, dtype),
         }
+
+    def part(self, rows: np.ndarray, steps: int, batch_first: bool) -> OutputLoss:
+        """The same loss over some of the sequences."""
+        found = copy(self)
+        found.targets = [self.targets[k] for k in rows]
+        return found
 
     def attach(self, graph: FactorGraph, h, arrays: Arrays, layout: Layout, width: int) -> None:
         """Add readout and the chain of alignments over the sequence ``h``."""

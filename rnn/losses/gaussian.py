@@ -8,7 +8,7 @@ import numpy as np
 
 from msgpass.errors import DataError, ShapeError
 from rnn.layout import Layout
-from rnn.losses.base import Arrays, OutputLoss
+from rnn.losses.base import Arrays, OutputLoss, cut
 from rnn.losses.ranges import within
 from rnn.readout import Linear
 from rnn.validation import flag, real_array
@@ -65,6 +65,14 @@ class GaussianNLL(OutputLoss):
         if isinstance(variance, str) and variance != PREDICTED:
             raise DataError(f"variance is 'predicted' or an array of variances, got {variance!r}")
         self.target, self.variance, self.full = target, variance, flag("full", full)
+
+    def part(self, rows: np.ndarray, steps: int, batch_first: bool) -> OutputLoss:
+        """The same loss over some of the sequences, with their variances."""
+        found = super().part(rows, steps, batch_first)
+        if not self.predicted and np.ndim(self.variance) > 1:
+            given = np.broadcast_to(self.variance, np.shape(self.target))
+            found.variance = cut(given, rows, steps, batch_first)  # type: ignore[attr-defined]
+        return found
 
     @property
     def predicted(self) -> bool:

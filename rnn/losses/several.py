@@ -44,6 +44,7 @@ class Several(OutputLoss):
             which = "two losses have no task" if twice is None else f"two losses have the task {twice!r}"
             raise DataError(f"{which}; give each a name of its own: task='…'")
         self.losses, self.readout, self.task = losses, None, None
+        self.reduction = "sum" if all(loss.reduction == "sum" for loss in losses) else "mean"
 
     @property
     def key(self) -> tuple:
@@ -75,6 +76,14 @@ class Several(OutputLoss):
         for loss, own in zip(self.losses, width, strict=True):
             arrays |= loss.observed(layout, own, dtype)
         return arrays
+
+    def part(self, rows: np.ndarray, steps: int, batch_first: bool) -> OutputLoss:
+        """The same losses over some of the sequences."""
+        return Several(*(loss.part(rows, steps, batch_first) for loss in self.losses))
+
+    def number(self, arrays: Arrays) -> float:
+        """That of the first loss."""
+        return self.losses[0].number(arrays)
 
     def attach(self, graph: FactorGraph, h, arrays: Arrays, layout: Layout, width) -> None:
         """Add all losses over the sequence ``h``."""

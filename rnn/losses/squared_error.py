@@ -13,6 +13,10 @@ COMPILED = 1 << 17
 """Numbers from which on one compiled pass over memory is worth it."""
 
 
+FEW = 1 << 12
+"""Numbers up to which BLAS starts no threads."""
+
+
 def half_square(output: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
     """(r, ½ Σ r²) with r = output − target, the sum in float64."""
     in_order = output.flags.carray and target.flags.carray
@@ -25,15 +29,18 @@ def half_square(output: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, flo
 
 
 def _sum_of_squares(array: np.ndarray) -> float:
-    # einsum and not BLAS, whose threads would still spin when the compiled sweep's own two start.
     flat = array.reshape(-1)
+    if flat.size <= FEW:
+        flat = flat.astype(np.float64, copy=False)
+        return float(flat.dot(flat))
+    # einsum and not BLAS, whose threads would still spin when the compiled sweep's own two start.
     return float(np.einsum("i,i->", flat, flat, dtype=np.float64))
 
 
 def squared_error(output: np.ndarray, target: np.ndarray, *count: np.ndarray):
     """½ Σ (output − target)² over the targets that are not NaN (divided by ``count``), and its gradients."""
     residual, total = half_square(output, target)
-    if np.isnan(total):
+    if total != total:
         residual[np.isnan(target)] = 0
         total = 0.5 * _sum_of_squares(residual)
     for n in count:

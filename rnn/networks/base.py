@@ -10,6 +10,7 @@ Everything else comes with it: weights by key, state dicts, graphs that are kept
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,14 +57,16 @@ class Call:
         return self.layout.steps, self.layout.batch, names, loss, self.options
 
 
-class Network:
-    """A model with weights by key. Abstract."""
+class Network(ABC):
+    """A model with weights by key; a subclass says how they are drawn, what its data are and its graph."""
 
     shapes: Shapes
     weights: dict[str, np.ndarray]
     dtype: np.dtype
     input_size: int
     output_size: int
+    dropout: float = 0.0
+    """Above 0, ``call`` takes ``random_state`` and draws what is dropped out."""
 
     def __init__(self) -> None:
         self.weights = {}
@@ -79,17 +82,17 @@ class Network:
 
     # -- what a subclass says ------------------------------------------------------------------------
 
+    @abstractmethod
     def reset(self: Self, random_state=None) -> Self:
         """Draw all weights anew."""
-        raise TypeError(f"{type(self).__name__} does not say how its weights are drawn")
 
+    @abstractmethod
     def call(self, x, loss: OutputLoss | None = None, **data) -> Call:
         """One call's data, checked and in the graph's axes."""
-        raise TypeError(f"{type(self).__name__} does not say what its data are")
 
+    @abstractmethod
     def build(self, call: Call) -> FactorGraph:
         """The graph of a call, with its loss if it has one."""
-        raise TypeError(f"{type(self).__name__} does not say what its graph is")
 
     # -- weights -------------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class Embedded(Composite):
             raise DataError(f"Embedded takes a network such as GRU(inputs, hidden), got {type(net).__name__}")
         check_embedding(embedding, net, net.input_size)
         self.embedding, self.net = embedding, net
-        self.dtype, self.batch_first = net.dtype, net.batch_first
+        self.dtype, self.batch_first, self.dropout = net.dtype, net.batch_first, net.dropout
         self.input_size, self.output_size = 1, net.output_size
         super().__init__({"embedding.": embedding, "": net})
         if random_state is not None:

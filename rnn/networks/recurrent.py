@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import numpy as np
 
 from msgpass import FactorGraph, ForwardOnly, Messages, run
@@ -17,7 +19,7 @@ from rnn.weights import draw, recurrent_shapes, start_name, suffixes
 
 
 class RecurrentNetwork(Network):
-    """Stacked layers of one cell, in one or two directions. Abstract: a subclass names the cell (``_cell``).
+    """Stacked layers of one cell, in one or two directions; a subclass names the cell (``_cell``).
 
     Attributes
     ----------
@@ -69,8 +71,9 @@ class RecurrentNetwork(Network):
         super().__setstate__(state)
         self.cell = self._cell()
 
+    @abstractmethod
     def _cell(self) -> Cell:
-        raise TypeError(f"{type(self).__name__} has no cell; use RNN, LSTM or GRU")
+        """The cell, by the network's settings."""
 
     def reset(self, random_state=None):
         """Draw all weights anew, uniform on (−1/√H, 1/√H)."""

@@ -108,9 +108,9 @@ def test_tangent_is_the_gradient_dotted_with_the_direction(graph, seed):
     )
 
 
-@given(recurrences(), st.integers(1, 3))
-def test_checkpointed_is_sequential(graph, slots):
-    m, kept = run(graph), run(graph, schedule=Checkpointed(slots))
+@given(recurrences(), st.integers(1, 3), st.sampled_from([None, 1, 2, 3]))
+def test_checkpointed_is_sequential(graph, slots, stretch):
+    m, kept = run(graph), run(graph, schedule=Checkpointed(slots, stretch))
     assert kept.total == pytest.approx(m.total, rel=1e-12)
     for node in graph.nodes.values():
         np.testing.assert_allclose(kept.gradient[node.name], m.gradient[node.name], **EXACT)

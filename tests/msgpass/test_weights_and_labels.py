@@ -68,6 +68,20 @@ def test_second_derivatives_and_schedules_know_weights(labels, rng):
             np.testing.assert_allclose(other.parameters[name], m.parameters[name], rtol=1e-10, atol=1e-12)
 
 
+def test_log_z_has_a_weight_too(rng):
+    g = FactorGraph()
+    z = g.sequence("z", length=4, states=3)
+    g.factor(Table(g.parameter("A", rng.normal(size=(3, 3)))), z[:-1], z[1:])
+    plain = run(g)
+    total, counts, belief = plain.total, plain.parameters["A"], plain.belief["z"]
+    g.weigh(z, 0.25)
+    m = run(g)
+    assert m.total == pytest.approx(total / 4, rel=1e-14)
+    np.testing.assert_allclose(m.parameters["A"], counts / 4, rtol=1e-14)
+    np.testing.assert_array_equal(m.belief["z"], belief)
+    check_gradients(g, hvp=True)
+
+
 def test_a_run_may_replace_labels(rng):
     first, second = rng.integers(0, K, (2, T))
     second[2] = -1

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from msgpass import files
 from msgpass.errors import DataError, UnsupportedError
-from rnn import GRU, RNN, Linear, load, load_file, save_file
+from rnn import GRU, RNN, Linear, Memory, load, load_file, save_file
 from rnn.networks import RecurrentNetwork
 from tests.rnn.architectures import cases
 
@@ -30,7 +30,8 @@ def test_a_readout_and_a_network_of_ones_own_come_back(tmp_path):
     class Doubled(RNN):
         """A class that the library does not know."""
 
-    for net in (Linear(3, 2, False, dtype="float32", random_state=0), Doubled(1, 2, 1, "relu")):
+    memory = Memory(2, 4, 5, 3, reach=None, initial="learned", random_state=0)
+    for net in (Linear(3, 2, False, dtype="float32", random_state=0), Doubled(1, 2, 1, "relu"), memory):
         net.save(tmp_path / "net")
         again = load(tmp_path / "net")
         assert type(again) is type(net) and again.dtype == net.dtype

@@ -19,9 +19,9 @@ class Then(Rule):
     """
 
     def __init__(self, *rules: Rule):
-        wrong = next((r for r in rules if not isinstance(r, Rule)), None)
-        if wrong is not None:
-            raise DataError(f"Then takes rules, such as ClipNorm(1.0), got {wrong!r}")
+        wrong = [r for r in rules if not isinstance(r, Rule)]
+        if wrong:
+            raise DataError(f"Then takes rules, such as ClipNorm(1.0), got {wrong[0]!r}")
         self.rules = rules
 
     @property

@@ -157,14 +157,16 @@ def test_halves_of_the_batch_add_up(rng, monkeypatch):
         assert_close(getattr(cut, name), getattr(whole, name), np.float64, 9)
 
 
-def test_reverse_is_the_recurrence_on_reversed_time(rng):
-    problem, cotangent = draw_problem(rng, 6, 5, 3, 20, masked=True)
+@pytest.mark.parametrize("batch", [2, 5])
+def test_reverse_is_the_recurrence_on_reversed_time(batch, rng):
+    problem, cotangent = draw_problem(rng, 6, batch, 3, 20, masked=True)
     turned = {**problem, "x": problem["x"][::-1], "mask": problem["mask"][::-1]}
     h, got = both(problem, cotangent, reverse=True, want_inputs=True, want_carried=True)
     h_turned, wanted = both(turned, cotangent[::-1], want_inputs=True, want_carried=True)
     np.testing.assert_array_equal(h, h_turned[::-1])
-    for name in NAMES:
-        np.testing.assert_array_equal(getattr(got, name), getattr(wanted, name))
+    np.testing.assert_array_equal(got.h0, wanted.h0)
+    for name in NAMES:  # a few rows are added up in the order of memory
+        assert_close(getattr(got, name), getattr(wanted, name), np.float64, 6)
     for name in ("inputs", "carried"):
         np.testing.assert_array_equal(getattr(got, name), getattr(wanted, name)[::-1])
 
@@ -184,8 +186,9 @@ def test_saturated_gates_neither_overflow_nor_lose_the_state(dtype, rng):
             assert_close(getattr(got, name), getattr(wanted, name), dtype, 54)
 
 
-def test_views_and_read_only_arrays_are_taken_as_they_are(rng):
-    problem, cotangent = draw_problem(rng, 5, 4, 3, 16, masked=True)
+@pytest.mark.parametrize("batch", [1, 4])
+def test_views_and_read_only_arrays_are_taken_as_they_are(batch, rng):
+    problem, cotangent = draw_problem(rng, 5, batch, 3, 16, masked=True)
     h, wanted = both(problem, cotangent)
     odd = {name: np.asfortranarray(value) for name, value in problem.items()}
     for value in odd.values():

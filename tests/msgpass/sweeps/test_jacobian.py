@@ -9,7 +9,7 @@ from msgpass import Adjoint, Checkpointed, FactorGraph, ForwardOnly, OnEdges, St
 from msgpass.algebra.rules import Stop
 from msgpass.errors import DataError, GraphError, UnavailableError, UnsupportedError
 from msgpass.nodes import Observation, Parameter, Sequence
-from tests.msgpass.recurrence_models import recurrences
+from tests.msgpass.recurrence_models import recurrence, recurrences
 
 CLOSE = {"rtol": 1e-6, "atol": 1e-8}
 
@@ -52,6 +52,15 @@ def test_jacobians_are_finite_differences(graph, data):
         s = data.draw(st.integers(0, len(by_state) - 1))
         np.testing.assert_array_equal(m.jacobian(graph[of][t], (wrt[2:], s)), by_state[s])
     assert run(graph, schedule=ForwardOnly()).jacobian((of, t), wrt).shape == wanted.shape
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_a_sequence_that_every_step_reads_carries_messages_on(vectorized):
+    graph = recurrence(np.random.default_rng(0), "attention", 3, vectorized)
+    m = run(graph)
+    for t in range(3):
+        wanted = np.moveaxis(moved(graph, "x", "top")[t], 1, 0)
+        np.testing.assert_allclose(m.jacobian(("top", t), "x"), wanted, **CLOSE)
 
 
 def batch(H=2, B=3, T=4, mixes=False, vectorized=True, seed=0):

@@ -6,9 +6,9 @@ import itertools
 import numpy as np
 import pytest
 
-from msgpass import MaxProduct, check_gradients, run
+from msgpass import Checkpointed, MaxProduct, ParallelScan, Truncated, check_gradients, run
 from msgpass.errors import DataError, ShapeError
-from rnn import CRF, LSTM, RNN, CRFTagger, CrossEntropy, Linear, Several, TagChain, bptt, fit
+from rnn import CRF, LSTM, RNN, CRFTagger, CrossEntropy, Linear, Several, TagChain, bptt, fit, load
 
 T, B, K = 4, 3, 3
 LENGTHS = [4, 2, 1]
@@ -180,6 +180,17 @@ def test_batch_first_unbatched_and_single_precision(rng):
         np.testing.assert_allclose(m.parameters[name], wide.parameters[name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("allowed", [None, ALLOWED])
+def test_files(allowed, rng, tmp_path):
+    tagger, x, _ = make(allowed)
+    tagger.save(tmp_path / "tagger.safetensors")
+    other = load(tmp_path / "tagger.safetensors")
+    np.testing.assert_array_equal(other.marginals(x), tagger.marginals(x))
+    assert other.allowed == tagger.allowed
+    labels = np.zeros((T, B), int)
+    assert bptt(other, x, other.loss(labels)).total == bptt(tagger.net, x, tagger.loss(labels)).total
+
+
 def test_two_tasks_on_one_network(rng):
     net, x = LSTM(2, 4, random_state=0), rng.normal(size=(T, B, 2))
     tags = CRF(
@@ -233,6 +244,8 @@ def test_fit_takes_the_chain_along(optimizer, rng):
         (lambda t, x: TagChain(2, allowed=np.eye(2)), DataError, "True and False"),
         (lambda t, x: TagChain(2, allowed=np.eye(3) > 0), ShapeError, r"\(3, 3\), wanted \(2, 2\)"),
         (lambda t, x: CRFTagger(t.readout, 2), DataError, "takes a network"),
+        (lambda t, x: bptt(t, x, t.loss(np.zeros((T, B), int), task="a")), DataError, "tagger.net"),
+        (lambda t, x: bptt(t, x, CrossEntropy(np.zeros((T, B), int))), DataError, "tagger.net"),
         (lambda t, x: t.load_state_dict(t.net.state_dict()), DataError, "lacks readout.weight"),
         (lambda t, x: t.load_state_dict({**t.state_dict(), "more": 1}), DataError, "unknown more"),
         (
@@ -246,3 +259,43 @@ def test_wrong_calls(call, error, words):
     tagger, x, _ = make()
     with pytest.raises(error, match=words):
         call(tagger, x)
+
+
+@pytest.mark.parametrize("schedule", [Truncated(T, T), Checkpointed(2), ParallelScan()], ids=repr)
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+@pytest.mark.parametrize("labels", ["all", "some"])
+def test_other_schedules_say_the_same(schedule, lengths, labels, rng):
+    tagger = CRFTagger(LSTM(2, 3, random_state=0), K, random_state=1)
+    x, given = rng.normal(size=(T, B, 2)), rng.integers(0, K, (T, B))
+    if labels == "some":
+        given[0] = -1
+    loss = tagger.loss(given, "mean", task="tags")
+    m = bptt(tagger.net, x, loss, lengths=lengths)
+    other = bptt(tagger.net, x, loss, schedule, lengths=lengths)
+    assert other.total == pytest.approx(m.total, rel=1e-12)
+    for name in m.parameters:
+        np.testing.assert_allclose(other.parameters[name], m.parameters[name], rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_batches_at_the_size_of_compiled_sweeps(ragged, rng):
+    """log Z by the forward recursion in NumPy, and one direction through all weights."""
+    steps, batch, K = 70, 24, 11
+    tagger = CRFTagger(LSTM(3, 5, bidirectional=True, random_state=0), K, random_state=1)
+    x, labels = rng.normal(size=(steps, batch, 3)), rng.integers(0, K, (steps, batch))
+    lengths = rng.integers(1, steps + 1, batch) if ragged else None
+    output, _ = tagger.net(x, lengths=lengths)
+    scores, own, wanted = tagger.readout(output), tagger.chain.weights, 0.0
+    for b in range(batch):
+        n = steps if lengths is None else lengths[b]
+        z, alpha = labels[:n, b], own["start"] + scores[0, b]
+        for t in range(1, n):
+            alpha = scores[t, b] + np.logaddexp.reduce(alpha[:, None] + own["transition"], axis=0)
+        path = own["start"][z[0]] + own["end"][z[-1]] + own["transition"][z[:-1], z[1:]].sum()
+        wanted += np.logaddexp.reduce(alpha + own["end"]) - path - scores[np.arange(n), b, z].sum()
+    for _ in range(2):  # the second run knows its tables
+        m = bptt(tagger, x, tagger.loss(labels), lengths=lengths)
+        assert m.total == pytest.approx(wanted, rel=1e-11)
+    check_gradients(tagger.graph(x, labels, lengths=lengths), entries=0)
+    free = np.exp(bptt(tagger, x, tagger.loss(), lengths=lengths).belief["tags"])
+    np.testing.assert_allclose(m.gradient["output"][0], free[0, :, :K] - np.eye(K)[labels[0]], atol=1e-11)

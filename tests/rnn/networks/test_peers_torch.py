@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnn import GRU, LSTM, RNN, SquaredError, bptt, load_file
-from tests.rnn.architectures import cases
+from tests.rnn.architectures import Case, cases
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peers
@@ -132,3 +132,18 @@ def test_torch_files_are_read(tmp_path):
     np.testing.assert_allclose(net(x)[0], module(torch.tensor(x))[0].detach().numpy(), rtol=1e-4, atol=1e-6)
     net.save(tmp_path / "net")
     module.load_state_dict(torch_load(tmp_path / "net"))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+def test_sizes_that_run_compiled(kind, ragged, dtype, rng):
+    """Large enough, and often enough, for the compiled sweep to be taken."""
+    net = kind(7, 20, 2, bidirectional=True, batch_first=True, dtype=dtype, random_state=0)
+    x = rng.normal(size=(9, 30, 7)).astype(dtype)
+    h0 = tuple(rng.normal(size=(4, 9, 20)).astype(dtype) for _ in net.cell.states)
+    case = Case(net, x, h0, rng.integers(1, 31, size=9) if ragged else None)
+    for _ in range(8):
+        bptt(net, x, SquaredError(np.zeros((9, 30, 40))), **case.data())
+        net(x, **case.data())
+    agrees(case, *((1e-9, 1e-10) if dtype == "float64" else (5e-3, 2e-3)))

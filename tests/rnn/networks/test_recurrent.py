@@ -9,8 +9,10 @@ from hypothesis import given, settings
 
 from msgpass import Checkpointed, Tangent, Truncated, run
 from msgpass.algebra import Adjoint
-from msgpass.errors import DataError, ShapeError
+from msgpass.errors import DataError, NumericalError, ShapeError, UnsupportedError
 from rnn import GRU, LSTM, RNN, CrossEntropy, Linear, SquaredError, bptt
+from rnn.cells import Cell, elman, gate_shapes
+from rnn.networks import RecurrentNetwork
 from tests.rnn.architectures import Case, cases
 from tests.rnn.oracle import forward
 
@@ -272,10 +274,47 @@ def test_keys_are_torchs_and_then_ours():
     assert (net.weights["norm_ih_l0"] == 1).all()
 
 
+class OneStep(RecurrentNetwork):
+    """A cell without halves."""
+
+    def _cell(self):
+        return Cell(elman().step, gate_shapes(1))
+
+
 def test_wrong_settings():
     with pytest.raises(ShapeError, match="proj_size must be less than hidden_size, got 3 ≥ 3"):
         LSTM(2, 3, proj_size=3)
     with pytest.raises(DataError, match="initial must be one of 'zero', 'learned', got 'given'"):
         GRU(2, 3, initial="given")
+    with pytest.raises(TypeError, match="_cell"):
+        RecurrentNetwork(2, 3)
+    with pytest.raises(UnsupportedError, match="no pre-activations of its own"):
+        OneStep(2, 3).graph(np.zeros((2, 1, 2)), gates=True)
     with pytest.raises(DataError, match="gates must be True or False"):
         GRU(2, 3).graph(np.zeros((2, 1, 2)), gates=1)
+
+
+# -- numbers that stop being finite --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_cotangent_that_overflows_is_named_with_its_step(kind, reverse):
+    """Every state stays 0 and every Jacobian is large: λ grows from the only target, at the sweep's end."""
+    net = kind(1, 2, bidirectional=reverse, bias=False, random_state=0)
+    for key, w in net.weights.items():
+        rows = np.eye(2) if key.startswith("weight_hh") else np.zeros((2, 1))
+        net.weights[key] = 1e20 * np.concatenate([rows] * (len(w) // 2))
+    target = np.full((90, net.output_size), np.nan)
+    suffix = "_reverse" if reverse else ""
+    target[(0, slice(2, 4)) if reverse else (-1, slice(2))] = 1
+    said = set()
+    for _ in range(6):
+        with pytest.raises(NumericalError, match=r"∂total/∂.* is NaN or infinite") as caught:
+            bptt(net, np.zeros((90, 1)), SquaredError(target))
+        said.add(str(caught.value))
+    (message,) = said  # compiled sweeps say what the reference says
+    growth = 20 if kind is RNN else 20 + np.log10(0.25)
+    steps = int(np.log10(np.finfo(float).max) // growth) + 1
+    at = steps if reverse else 89 - steps
+    assert f"first at 'h_l0{suffix}' at step {at}," in message
