@@ -17,32 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from msgpass import FactorGraph, Step
+from msgpass import FactorGraph
 from msgpass.nodes import Observation, Parameter, Sequence
+from rnn.beside import SIDE_BY_SIDE
 from rnn.cells import Cell, held
 from rnn.dropout import DROP
 from rnn.layout import Layout
 from rnn.starts import learned_start
 from rnn.weights import start_name, suffixes
-
-
-def concatenate(forward: np.ndarray, reverse: np.ndarray) -> np.ndarray:
-    """Both directions side by side."""
-    return np.concatenate([forward, reverse], axis=-1)
-
-
-def _split(inputs, cotangent):
-    width = inputs[0].shape[-1]
-    return cotangent[..., :width], cotangent[..., width:]
-
-
-CONCATENATE = Step(
-    concatenate,
-    vjp=_split,
-    jvp=lambda _, tangents: concatenate(*tangents),
-    vectorized=True,
-    hvp=lambda *_: (None, None),
-)
 
 
 def output_name(layers: int, bidirectional: bool) -> str:
@@ -104,7 +86,7 @@ class Stack:
                 shape = layout.batch, 2 * outputs[0].shape[-1]
                 below = graph.sequence(f"y_l{layer}", layout.steps, shape=shape)
                 graph.factor(
-                    CONCATENATE, *(s[:] for s in outputs), out=below[:], name=f"concatenate_l{layer}"
+                    SIDE_BY_SIDE, *(s[:] for s in outputs), out=below[:], name=f"concatenate_l{layer}"
                 )
             drop = f"dropout_l{layer}"
             if drop in observed:

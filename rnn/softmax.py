@@ -1,5 +1,6 @@
-"""The log softmax of rows and its derivatives.
+"""The softmax of rows, its logarithm, and their derivatives.
 
+    p = exp(x − max x) / Σ exp(x − max x)      VJP and JVP alike  p ∘ (ẋ − Σ p ẋ), for it is its own transpose
     y = x − log Σ eˣ,  p = eʸ       VJP  ȳ − p Σ ȳ       JVP  ẋ − Σ p ẋ       HVP  −ṗ Σ ȳ,  ṗ = p (ẋ − Σ p ẋ)
 
 Rows are short, and NumPy reduces a short last axis one row at a time: of (51200, 8) it takes the maximum in
@@ -27,6 +28,17 @@ def peak(x: np.ndarray) -> np.ndarray:
 def total(x: np.ndarray) -> np.ndarray:
     """Sum over the last axis, which stays with length 1."""
     return np.einsum("...k->...", x)[..., None]
+
+
+def softmax(x):
+    """exp x / Σ exp x over the last axis."""
+    p = np.exp(x - x.max(axis=-1, keepdims=True))
+    return p / p.sum(axis=-1, keepdims=True)
+
+
+def through_softmax(p, moved):
+    """The Jacobian of :func:`softmax` at the value p, which is symmetric, times ``moved``."""
+    return p * (moved - (p * moved).sum(axis=-1, keepdims=True))
 
 
 def log_softmax(x: np.ndarray) -> np.ndarray:

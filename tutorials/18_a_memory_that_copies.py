@@ -112,7 +112,8 @@ assert (sharp.largest > 5 * diffuse.largest).all()
 # ## Three paths
 #
 # The transported Jacobian from the last step back, along each part of the state: the slots, the LSTM's c and
-# its h. Beside them a plain network of 24 units that was trained on the same task. Over so few steps none of them vanishes, but the slots lose least.
+# its h. Beside them a plain network of 24 units that was trained on the same task. Over so few steps none of
+# them vanishes, but the slots lose least.
 
 # %%
 plain = RNN(BITS + 1, 24, random_state=0)

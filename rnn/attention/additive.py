@@ -1,6 +1,6 @@
 """Additive attention (Bahdanau, Cho & Bengio 2015): score = vᵀ tanh(W q + U m (+ b)).
 
-    z = tanh(W q + k),   e = scale · vᵀ z,   a = softmax(e)
+    z = tanh(W q + k),   e = scale · vᵀ z,   a = weights_of(e)
     VJP   ē = scale · softmax'(a) ā,   ū = ē v (1 − z²);   q̄ = Wᵀ Σ_s ū,  k̄ = Σ_n ū,  v̄ = Σ ē z,  W̄ = Σ ū qᵀ
 
 tanh over (n, S, B, A) is what costs, so that its VJP is taken in one piece and over a few steps at a time.
@@ -15,7 +15,8 @@ import numpy as np
 from msgpass import Step
 from rnn.affine import flat, times, times_transposed, weight_cotangent
 from rnn.attention.base import Score, Shapes
-from rnn.attention.softmax import softmax, through_softmax
+from rnn.attention.weights import weights_of
+from rnn.softmax import through_softmax
 
 CHUNK = 1 << 17
 """Numbers of z at once: 1 MB, which stays in the second cache."""
@@ -44,7 +45,7 @@ def additive_step(scale: float, masked: bool) -> Step:
     def attend(*inputs):
         query, keys, mask, w, v = parts(inputs)
         moved = times(query, w)
-        found = [softmax(scores(hidden(moved[s], keys), v), mask) for s in _pieces(query, keys)]
+        found = [weights_of(scores(hidden(moved[s], keys), v), mask) for s in _pieces(query, keys)]
         return found[0] if len(found) == 1 else np.concatenate(found)
 
     def vjp(inputs, cotangent):
@@ -53,7 +54,7 @@ def additive_step(scale: float, masked: bool) -> Step:
         at_moved, at_keys, at_v = [], 0, 0
         for s in _pieces(query, keys):
             z = hidden(moved[s], keys)
-            e = scale * through_softmax(softmax(scores(z, v), mask), cotangent[s])
+            e = scale * through_softmax(weights_of(scores(z, v), mask), cotangent[s])
             e = np.swapaxes(e, 1, 2)
             at_v = at_v + e.reshape(-1) @ flat(z)
             u = e[..., None] * (v * (1 - z * z))
@@ -71,7 +72,7 @@ def additive_step(scale: float, masked: bool) -> Step:
         for s in _pieces(query, keys):
             z = hidden(moved[s], keys)
             e_dot = scores((1 - z * z) * (moved_dot[s][:, None] + keys_dot), v) + scores(z, v_dot)
-            found.append(through_softmax(softmax(scores(z, v), mask), e_dot))
+            found.append(through_softmax(weights_of(scores(z, v), mask), e_dot))
         return np.concatenate(found)
 
     return Step(attend, vjp=vjp, jvp=jvp, vectorized=True)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from msgpass.errors import DataError, ShapeError
-from rnn.attention.joined import SIDE_BY_SIDE, joined_step
+from rnn.attention.joined import joined_step
+from rnn.beside import SIDE_BY_SIDE
 from rnn.networks import RecurrentNetwork
 from rnn.readout import Linear
 from rnn.starts import learned_start

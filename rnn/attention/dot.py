@@ -1,6 +1,6 @@
 """Dot-product attention: score = q · k (Luong, Pham & Manning 2015), with k = m, or k = W m ("general").
 
-    e = scale · q · k,   a = softmax(e)
+    e = scale · q · k,   a = weights_of(e)
     VJP   ē = scale · softmax'(a) ā;   q̄ = Σ_s ē k,   k̄ = Σ_n ē q
 
 Scaled (Vaswani et al. 2017): scale = 1/√d for vectors of d numbers, and with ``size=d`` both are projected
@@ -15,7 +15,8 @@ from msgpass import Step
 from rnn.affine import times, times_transposed, weight_cotangent
 from rnn.attention.base import Score, Shapes
 from rnn.attention.products import match, mix, spread
-from rnn.attention.softmax import softmax, through_softmax
+from rnn.attention.weights import weights_of
+from rnn.softmax import through_softmax
 
 
 @cache
@@ -31,10 +32,10 @@ def dot_step(scale: float, masked: bool, projected: bool = False) -> Step:
 
     def attend(*inputs):
         query, keys, mask, w = parts(inputs)
-        return softmax(scale * match(rotated(query, w), keys), mask)
+        return weights_of(scale * match(rotated(query, w), keys), mask)
 
     def at_scores(query, keys, mask, w, cotangent):
-        weights = softmax(scale * match(rotated(query, w), keys), mask)
+        weights = weights_of(scale * match(rotated(query, w), keys), mask)
         return scale * through_softmax(weights, cotangent)
 
     def early(inputs, cotangent):
@@ -57,7 +58,7 @@ def dot_step(scale: float, masked: bool, projected: bool = False) -> Step:
         moved = rotated(query, w)
         moved_dot = query_dot if w is None else times(query_dot, w) + times(query, w_dot)
         e_dot = match(moved_dot, keys) + match(moved, keys_dot)
-        return scale * through_softmax(softmax(scale * match(moved, keys), mask), e_dot)
+        return scale * through_softmax(weights_of(scale * match(moved, keys), mask), e_dot)
 
     return Step(attend, jvp=jvp, vectorized=True, split=(early, late))
 

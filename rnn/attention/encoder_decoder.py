@@ -21,7 +21,8 @@ from rnn.attention.attention import Attention
 from rnn.attention.bridge import Bridge
 from rnn.attention.checks import check_kinds, check_sizes
 from rnn.attention.generation import Generated, generate
-from rnn.attention.joined import SIDE_BY_SIDE, joined_step
+from rnn.attention.joined import joined_step
+from rnn.beside import SIDE_BY_SIDE
 from rnn.embedding import Embedding
 from rnn.layout import Layout
 from rnn.losses import OutputLoss

@@ -1,4 +1,4 @@
-"""Several vectors as one: side by side, [a; b; …], or y = act(W [a; b; …] + b) with act the identity or tanh.
+"""Several vectors as one: y = act(W [a; b; …] + b) with act the identity or tanh.
 
     VJP   z̄ = act' ȳ;   [ā; b̄; …] = Wᵀ z̄,   W̄ = Σ z̄ [a; b; …]ᵀ,   b̄ = Σ z̄
     HVP   the VJP's tangent, with that of z̄ being −2 y (1 − y²) ż ȳ for tanh
@@ -14,25 +14,7 @@ import numpy as np
 
 from msgpass import Step
 from rnn.affine import flat, times, times_transposed, weight_cotangent
-
-
-def _cut(x: np.ndarray, vectors) -> list[np.ndarray]:
-    """Side by side → each its own."""
-    return np.split(x, np.cumsum([v.shape[-1] for v in vectors[:-1]]).tolist(), axis=-1)
-
-
-def side_by_side(*vectors: np.ndarray) -> np.ndarray:
-    """[a; b; …] on the last axis."""
-    return np.concatenate(vectors, axis=-1)
-
-
-SIDE_BY_SIDE = Step(
-    side_by_side,
-    vjp=lambda inputs, cotangent: tuple(_cut(cotangent, inputs)),
-    jvp=lambda inputs, tangents: side_by_side(*tangents),
-    vectorized=True,
-    hvp=lambda inputs, *_: tuple(None for _ in inputs),
-)
+from rnn.beside import cut, side_by_side
 
 
 @cache
@@ -53,7 +35,7 @@ def joined_step(tanh: bool) -> Step:
 
     def early(inputs, cotangent):
         z = at_z(inputs, cotangent)
-        return (*_cut(times_transposed(z, inputs[-2]), inputs[:-2]), None, None)
+        return (*cut(times_transposed(z, inputs[-2]), inputs[:-2]), None, None)
 
     def late(inputs, cotangent):
         z = at_z(inputs, cotangent)
@@ -73,9 +55,9 @@ def joined_step(tanh: bool) -> Step:
         z, y = at_z(inputs, cotangent), join(*inputs)
         at_x, at_w = times_transposed(z, w_dot), weight_cotangent(z, x_dot)
         if not tanh:
-            return (*_cut(at_x, inputs[:-2]), at_w, None)
+            return (*cut(at_x, inputs[:-2]), at_w, None)
         z_dot = -2 * cotangent * y * (1 - y * y) * inward(inputs, tangents)
         at_x = at_x + times_transposed(z_dot, w)
-        return (*_cut(at_x, inputs[:-2]), at_w + weight_cotangent(z_dot, x), flat(z_dot).sum(axis=0))
+        return (*cut(at_x, inputs[:-2]), at_w + weight_cotangent(z_dot, x), flat(z_dot).sum(axis=0))
 
     return Step(join, jvp=jvp, vectorized=True, hvp=hvp, split=(early, late))

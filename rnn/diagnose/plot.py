@@ -10,6 +10,11 @@ from msgpass.drawing import FIRST, GREY, PALE, SECOND, THIRD, style
 from rnn.diagnose.diagnosis import Diagnosis
 
 SMALLEST = 1e-18
+"""What is smaller is not drawn."""
+
+
+def _seen(values: np.ndarray) -> np.ndarray:
+    return np.where(values > SMALLEST, values, np.nan)
 
 
 def plot(d: Diagnosis):
@@ -21,9 +26,7 @@ def plot(d: Diagnosis):
         axes = figure.subplots(1, 3)
         _by_lag(axes[0], d)
         with np.errstate(divide="ignore"):
-            axes[1].plot(
-                d.lags, np.maximum(d.singular_values, SMALLEST), color=FIRST, linewidth=0.6, alpha=0.6
-            )
+            axes[1].plot(d.lags, _seen(d.singular_values), color=FIRST, linewidth=0.6, alpha=0.6)
         axes[1].set(title="Singular values of ∂s_T/∂s_{T−k}", xlabel="lag k", yscale="log")
         if d.exponents is None:
             axes[2].set_axis_off()
@@ -35,9 +38,9 @@ def plot(d: Diagnosis):
 
 
 def _by_lag(ax, d: Diagnosis) -> None:
-    ax.plot(d.lags, np.maximum(d.norms, SMALLEST), color=FIRST, label="largest singular value")
+    ax.plot(d.lags, _seen(d.norms), color=FIRST, label="largest singular value")
     if d.adjoint.any():
-        ax.plot(d.lags, np.maximum(d.adjoint, SMALLEST), color=SECOND, label="adjoint of the last loss")
+        ax.plot(d.lags, _seen(d.adjoint), color=SECOND, label="adjoint of the last loss")
     horizon = d.horizon()
     if horizon is not None:
         ax.axvline(horizon, color=GREY, linewidth=0.8, linestyle=":")
@@ -61,7 +64,7 @@ def plot_paths(diagnoses: Mapping[str, Diagnosis | tuple[Diagnosis, str]]):
         ax = figure.subplots()
         for label, given in diagnoses.items():
             d, name = given if isinstance(given, tuple) else (given, None)
-            ax.plot(d.lags, np.maximum(d.norms if name is None else d.paths[name], SMALLEST), label=label)
+            ax.plot(d.lags, _seen(d.norms if name is None else d.paths[name]), label=label)
         ax.axhline(1, color=PALE, linewidth=0.8)
         ax.set(xlabel="lag k", ylabel="|∂s_T/∂s_{T−k}|", yscale="log", title="How far a cotangent travels")
         ax.legend()

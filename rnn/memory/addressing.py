@@ -21,22 +21,12 @@ from rnn.cells.sigmoid import sigmoid
 from rnn.memory.sharpening import sharpen, sharpen_jvp, sharpen_vjp
 from rnn.memory.shifting import shift, shift_vjp
 from rnn.memory.similarity import cosine, cosine_jvp, cosine_vjp
+from rnn.softmax import softmax, through_softmax
 
 
 def softplus(z: np.ndarray) -> np.ndarray:
     """log(1 + exp z); its derivative is σ(z)."""
     return np.logaddexp(z, z.dtype.type(0))
-
-
-def softmax(z: np.ndarray) -> np.ndarray:
-    """Along the last axis."""
-    e = np.exp(z - z.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
-
-def softmax_pull(p: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
-    """Its derivative at the value p, which is symmetric: VJP and JVP alike."""
-    return p * (cotangent - (p * cotangent).sum(axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -98,12 +88,12 @@ class Addressing:
         (k, beta), (k_dot, beta_dot) = self.split(row)[:2], self.split(tangents[0])[:2]
         K, strength = cosine(k, memory), softplus(beta)
         z_dot = sigmoid(beta) * beta_dot * K + strength * cosine_jvp(k, memory, k_dot, tangents[1])
-        return softmax_pull(softmax(strength * K), z_dot)
+        return through_softmax(softmax(strength * K), z_dot)
 
     def _content_back(self, row, memory, cotangent, into) -> np.ndarray:
         k, beta = self.split(row)[:2]
         K, strength = cosine(k, memory), softplus(beta)
-        z = softmax_pull(softmax(strength * K), cotangent)
+        z = through_softmax(softmax(strength * K), cotangent)
         into[0][:], at_memory = cosine_vjp(k, memory, strength * z)
         into[1][:] = sigmoid(beta) * (z * K).sum(axis=-1, keepdims=True)
         return at_memory
@@ -129,7 +119,7 @@ class Addressing:
         at_moved, at_power = sharpen_vjp(moved, power, cotangent)
         at_gated, at_s = shift_vjp(gated, s, at_moved)
         into[4][:] = sigmoid(self.split(row)[4]) * at_power
-        into[3][:] = softmax_pull(s, at_s)
+        into[3][:] = through_softmax(s, at_s)
         into[2][:] = g * (1 - g) * (at_gated * (content - before)).sum(axis=-1, keepdims=True)
         at_memory = self._content_back(row, memory, g * at_gated, into)
         return at_row, at_memory, (1 - g) * at_gated
@@ -143,5 +133,5 @@ class Addressing:
         content_dot = self.by_content_jvp((row, memory), (row_dot, memory_dot))
         g_dot = g * (1 - g) * gate_dot
         gated_dot = g_dot * (content - before) + g * content_dot + (1 - g) * before_dot
-        moved_dot = shift(gated_dot, s) + shift(gated, softmax_pull(s, shifts_dot))
+        moved_dot = shift(gated_dot, s) + shift(gated, through_softmax(s, shifts_dot))
         return sharpen_jvp(moved, power, moved_dot, sigmoid(self.split(row)[4]) * gamma_dot)

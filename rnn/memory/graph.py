@@ -22,11 +22,12 @@ import numpy as np
 
 from msgpass import FactorGraph
 from msgpass.nodes import Sequence
+from rnn.beside import SIDE_BY_SIDE
 from rnn.cells import Cell
 from rnn.layout import Layout
 from rnn.memory.access import READ, WRITE
 from rnn.memory.addressing import Addressing
-from rnn.memory.heads import BESIDE, instruct
+from rnn.memory.heads import instruct
 from rnn.starts import learned_start
 
 
@@ -79,7 +80,7 @@ class MemoryGraph:
             else:
                 before[name] = sequence.after(graph.observe(start, observed[start]))
         seen = rows("u", x.shape[-1] + self.widths["r"][0])
-        graph.factor(BESIDE, x[:], before["r"], out=seen[:], name="see")
+        graph.factor(SIDE_BY_SIDE, x[:], before["r"], out=seen[:], name="see")
         states = self.cell.states
         shared = [parameters[f"controller.{role}"] for role in self.cell.shapes(seen.shape[-1], self.hidden)]
         graph.factor(
@@ -106,7 +107,7 @@ class MemoryGraph:
             else:
                 graph.factor(READ, w[:], memory, out=s["r"][:], name="read")
         y = rows("y", self.hidden + self.widths["r"][0])
-        graph.factor(BESIDE, h[:], s["r"][:], out=y[:], name="output of the memory")
+        graph.factor(SIDE_BY_SIDE, h[:], s["r"][:], out=y[:], name="output of the memory")
         return graph, y
 
     def zero_starts(self, batch: int, dtype) -> dict[str, np.ndarray]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import numpy as np
-
 from msgpass import Step
 from rnn.affine import flat, times, times_transposed, weight_cotangent
 
@@ -34,22 +32,3 @@ def instruct(heads: int) -> Step:
         return times_transposed(z, tangents[1]), weight_cotangent(z, tangents[0]), None
 
     return Step(instruct, vjp, jvp, vectorized=True, hvp=hvp)
-
-
-def beside(*parts: np.ndarray) -> np.ndarray:
-    """Parts side by side along the last axis."""
-    return np.concatenate(parts, axis=-1)
-
-
-def _parted(inputs, cotangent):
-    ends = np.cumsum([x.shape[-1] for x in inputs])[:-1]
-    return tuple(np.split(cotangent, ends, axis=-1))
-
-
-BESIDE = Step(
-    beside,
-    _parted,
-    lambda _, tangents: beside(*tangents),
-    vectorized=True,
-    hvp=lambda inputs, *_: (None,) * len(inputs),
-)

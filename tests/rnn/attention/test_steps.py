@@ -11,7 +11,7 @@ from rnn.attention.dot import dot_step
 from rnn.attention.joined import SIDE_BY_SIDE, joined_step
 from rnn.attention.products import match, mix, spread
 from rnn.attention.read import READ
-from rnn.attention.softmax import softmax
+from rnn.attention.weights import weights_of
 from tests.rnn.differences import central
 
 N, B, S, Q, A = 2, 3, 4, 3, 5
@@ -85,9 +85,9 @@ def test_scores_of_any_size_are_safe():
     for q in (1e300, 1e5, 1e-300):
         a = dot_step(1.0, False).f(np.full((1, 1, 1), q), keys)
         assert np.isfinite(a).all() and a.sum() == pytest.approx(1)
-    np.testing.assert_array_equal(softmax(np.array([[[8e307, -8e307, 8e307]]])), [[[0.5, 0.0, 0.5]]])
+    np.testing.assert_array_equal(weights_of(np.array([[[8e307, -8e307, 8e307]]])), [[[0.5, 0.0, 0.5]]])
     mask = np.array([[[1.0]], [[0.0]], [[1.0]]])
-    np.testing.assert_array_equal(softmax(np.array([[[0.0, 1e308, 0.0]]]), mask), [[[0.5, 0.0, 0.5]]])
+    np.testing.assert_array_equal(weights_of(np.array([[[0.0, 1e308, 0.0]]]), mask), [[[0.5, 0.0, 0.5]]])
 
 
 def test_long_runs_go_piece_by_piece(monkeypatch, rng):
