@@ -83,6 +83,10 @@ class GatedLayout:
             return array
         return np.array(array, self.dtype, order="C")
 
+    def all_contiguous(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """`contiguous` of each."""
+        return all_contiguous(self.dtype, *arrays)
+
     def flat(self, array: np.ndarray) -> np.ndarray:
         """`contiguous`, in one axis."""
         return self.contiguous(array).reshape(-1)

@@ -82,7 +82,6 @@ class StraightSweep(CompiledSweep):
         """All states, with no look at what became of them."""
         values = self.values
         starts, mask = self.given()
-
         states, kept = self.formula.forward(
             values[self.x], self.weights(), starts, mask, reverse=self.reverse, keep=self.keep
         )

@@ -114,9 +114,9 @@ class _Windows:
             own_later.close()
         names = [*self.nodes, *(n for n in self.cut.rows if n in store)]
         for name in names:
-            store.pending.setdefault(name, []).append(lambda s, name=name: self.add_rows(s, name, 0))
+            store.pending.setdefault(name, []).append(lambda s, name: self.add_rows(s, name, 0))
         for name in self.nodes:
-            later.pending.setdefault(name, []).append(lambda s, name=name: self.add_rows(s, name, 1))
+            later.pending.setdefault(name, []).append(lambda s, name: self.add_rows(s, name, 1))
 
     def sweep(self, group: list[Window]) -> tuple[Store, Store]:
         """One backward sweep over the rows of a group."""

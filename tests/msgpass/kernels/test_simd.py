@@ -248,3 +248,18 @@ def test_other_dtypes_are_refused():
 
     with pytest.raises(Exception, match="no vector type for int64"):
         kernel(np.zeros(8, np.int64))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_first_lanes_keeps_a_few_and_clears_the_rest(dtype):
+    width = lanes(dtype)
+
+    @uncached
+    def cut(x, out, count):
+        simd.store(out, 0, simd.first_lanes(simd.load(x, 0), count))
+
+    x, out = np.arange(1, width + 1).astype(dtype), np.empty(width, dtype)
+    x[-1] = np.nan
+    for count in range(width):
+        cut(x, out, count)
+        np.testing.assert_array_equal(out, np.where(np.arange(width) < count, x, 0))
