@@ -244,26 +244,15 @@ class Lazy:
 
     def leave(self, store: Store, later: Store, below: bool) -> None:
         """Leave word with both stores; ``below`` says that inputs have been told already."""
-<<<<<<< HEAD
-        roles, pending = self.sweep.roles, store.pending
-        for k, out in enumerate(roles.outs):
-            pending.setdefault(out.name, []).append(self.state(k))
-            later.pending.setdefault(out.name, []).append(self.later(k))
-        if not below and roles.x.name in store:
-            pending.setdefault(roles.x.name, []).append(self.inputs)
-        if roles.mask is not None and roles.mask.name in store:
-            pending.setdefault(roles.mask.name, []).append(self.mask)
-=======
-        roles, pending, waiting = self.sweep.roles, self.store.pending, later.pending
+        roles, pending, waiting = self.sweep.roles, store.pending, later.pending
         add, add_later = self.add, self.add_later
         for out in roles.outs:
             pending.setdefault(out.name, []).append(add)
             waiting.setdefault(out.name, []).append(add_later)
-        if not below and roles.x.name in self.store:
+        if not below and roles.x.name in store:
             pending.setdefault(roles.x.name, []).append(add)
-        if roles.mask is not None and roles.mask.name in self.store:
+        if roles.mask is not None and roles.mask.name in store:
             pending.setdefault(roles.mask.name, []).append(add)
->>>>>>> ddca6b997b8887a967eb84d90b4252085eb960ea
 
     def found(self) -> list[Found]:
         """The backward pass again, with what each step hears from later ones and what inputs hear."""
@@ -287,16 +276,7 @@ class Lazy:
         else:
             store[name] = store[name] + self.carried(self.place(name))
 
-<<<<<<< HEAD
-        def add(store: Store) -> None:
-            store[name] = store[name] + self.carried(k)
-
-        return add
-
-    def later(self, k: int):
-=======
     def add_later(self, later: Store, name: str) -> None:
->>>>>>> ddca6b997b8887a967eb84d90b4252085eb960ea
         """What later steps say alone."""
         later[name] = later[name] + self.carried(self.place(name))
 

@@ -70,6 +70,8 @@ class StraightSweep(CompiledSweep):
 
     def forward(self) -> None:
         """All states."""
+        from msgpass.kernels.finite import all_finite
+
         self.sweep_forward()
         # A NaN stays in its row of the batch, so the last step shows whether there was one.
         last = 0 if self.reverse else -1
@@ -80,8 +82,6 @@ class StraightSweep(CompiledSweep):
         """All states, with no look at what became of them."""
         values = self.values
         starts, mask = self.given()
-        from msgpass.kernels.finite import all_finite
-
         states, kept = self.formula.forward(
             values[self.x], self.weights(), starts, mask, reverse=self.reverse, keep=self.keep
         )
@@ -110,18 +110,6 @@ class StraightSweep(CompiledSweep):
 
     def backward(self, store: Store, later: Store, window=None, chosen=None) -> None:
         """Gradients at the parameters and edges now; adjoints now only if a step below needs them."""
-<<<<<<< HEAD
-        roles, x = self.roles, self.roles.x.name
-        below = x in self.family.factor.graph.plan().owner
-        (found,) = self.adjoint(store, inputs=below)
-        self.add_weights(store, found.weights)
-        for arg, start in zip(roles.states, found.starts, strict=True):
-            store.add(arg.edge.name, start)
-            later.add(arg.edge.name, start.copy())
-        if below and found.inputs is not None:
-            store.add(x, found.inputs)
-        Lazy(self, store).leave(store, later, below)
-=======
         (found,) = self.adjoint(store, inputs=self.below)
         last = None
         for name, gradient in zip(self.names, found.weights, strict=True):
@@ -133,5 +121,4 @@ class StraightSweep(CompiledSweep):
             store.add(name, start)
         if self.below and found.inputs is not None:
             store.add(self.x, found.inputs)
-        Lazy(self, store).leave(later, self.below)
->>>>>>> ddca6b997b8887a967eb84d90b4252085eb960ea
+        Lazy(self, store).leave(store, later, self.below)

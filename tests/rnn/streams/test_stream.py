@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 from msgpass import Sequential, Truncated
 from msgpass.errors import DataError, ShapeError, UnsupportedError
-from rnn import RNN, CrossEntropy, Linear, Several, SquaredError, Stream, bptt, bptt_stream
+from rnn import (
+    GRU,
+    RNN,
+    CrossEntropy,
+    Embedding,
+    Linear,
+    Several,
+    SquaredError,
+    Stream,
+    bptt,
+    bptt_stream,
+)
+from rnn.networks import Embedded
 from rnn.streams import stream
 from tests.rnn.streams.nets import KINDS, WINDOWS, assert_equal_gradients, problem
 
@@ -102,6 +114,19 @@ def test_several_tasks_stream_together(rng):
     x, y = rng.normal(size=(25, 1)), rng.normal(size=(25, 1))
     found = bptt_stream(net, chunks(x, y, [0, 7, 25]), loss, Truncated(4, 6))
     assert_equal_gradients(found.parameters, dict(bptt(net, x, loss(y), Truncated(4, 6)).parameters))
+
+
+def test_tokens_stream(rng):
+    net = Embedded(Embedding(7, 3, random_state=0), GRU(3, 4, random_state=1))
+    readout = Linear(4, 7, random_state=2)
+    text = rng.integers(7, size=61)
+
+    def loss(y):
+        return CrossEntropy(y, readout=readout)
+
+    found = bptt_stream(net, chunks(text[:-1], text[1:], [0, 13, 60]), loss, Truncated(5, 8))
+    wanted = bptt(net, text[:-1], loss(text[1:]), Truncated(5, 8))
+    assert_equal_gradients(found.parameters, dict(wanted.parameters))
 
 
 def test_learning_online_lowers_the_loss(rng):
