@@ -16,7 +16,7 @@ from msgpass.kernels.elman_reference import ACTIVATIONS, ElmanGradients
 from msgpass.kernels.elman_sweep import run_backward, run_forward
 from msgpass.kernels.few_rows import MOST_ROWS, NOBODY
 from msgpass.kernels.recurrence_layout import GatedLayout, all_contiguous
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros, compiling, recycled_empty, run_pair
+from msgpass.kernels.runtime import aligned_empty, aligned_zeros, carve, compiling, recycled_empty, run_pair
 
 NAME = "the Elman sweep"
 
@@ -92,7 +92,8 @@ def forward(
     calls = []
     for blocks in layout.parts():
         rows = blocks[0][1] - blocks[0][0]
-        z, state = aligned_empty((2, rows * (units + layout.lanes)), dtype)
+        size = rows * (units + layout.lanes)
+        z, state = carve(dtype, size, size)
         calls.append([(*arrays, z, state, *sizes, *block, *options) for block in blocks])
     _run(run_forward, calls)
     return layout.trimmed(h, hidden)
@@ -169,12 +170,13 @@ def backward(
     for blocks in layout.parts():
         rows = blocks[0][1] - blocks[0][0]
         chunk = min(steps, max(1, CHUNK_ROWS // rows))
-        recent = aligned_empty(rows * (units + layout.lanes), dtype)
-        held = aligned_empty(rows * (units + layout.lanes), dtype)
-        groups = recycled_empty((chunk * rows + 2) * units, dtype)
-        panels = recycled_empty(chunk * rows * (columns + units), dtype)
-        sums.append(aligned_zeros((columns + units + 1) * units, dtype))
-        work = (recent, held, groups, panels, sums[-1])
+        size = rows * (units + layout.lanes)
+        work = carve(
+            dtype, size, size, (chunk * rows + 2) * units, chunk * rows * (columns + units),
+            (columns + units + 1) * units,
+        )  # fmt: skip
+        work[-1].fill(0)
+        sums.append(work[-1])
         calls.append([(*arrays, *work, *sizes, *block, chunk, *options) for block in blocks])
     _run(run_backward, calls)
     total = sums[0]

@@ -14,7 +14,7 @@ from msgpass.kernels.gru_reference import GruGradients
 from msgpass.kernels.gru_sweep import run_backward, run_forward
 from msgpass.kernels.product import pack
 from msgpass.kernels.recurrence_layout import GatedLayout, all_contiguous
-from msgpass.kernels.runtime import aligned_empty, aligned_zeros, compiling, recycled_empty, run_pair
+from msgpass.kernels.runtime import aligned_empty, aligned_zeros, carve, compiling, recycled_empty, run_pair
 
 NAME = "the GRU sweep"
 
@@ -102,8 +102,7 @@ def forward(
     calls = []
     for blocks in layout.parts():
         rows = blocks[0][1] - blocks[0][0]
-        z = aligned_empty(rows * 9 * lanes, dtype)
-        state = aligned_empty(2 * rows * (units + lanes), dtype)
+        z, state = carve(dtype, rows * 9 * lanes, 2 * rows * (units + lanes))
         calls.append([(*arrays, z, state, *sizes, *block, *options) for block in blocks])
     _run(run_forward, calls)
     return layout.trimmed(h, layout.hidden), kept if keep else None
@@ -181,15 +180,17 @@ def backward(
     for blocks in layout.parts():
         rows = blocks[0][1] - blocks[0][0]
         chunk = min(steps, max(1, CHUNK_ROWS // rows))
-        recent = aligned_empty(rows * (4 * units + lanes), dtype)
-        held = aligned_empty(rows * (units + lanes), dtype)
-        groups = recycled_empty((chunk * rows + 2) * 4 * units, dtype)
-        panels = recycled_empty(chunk * rows * (columns + units), dtype)
-        sums.append(aligned_zeros(3 * units * (columns + units) + 4 * units, dtype))
-        work = (recent, held, groups, panels, sums[-1])
+        work = carve(
+            dtype, rows * (4 * units + lanes), rows * (units + lanes), (chunk * rows + 2) * 4 * units,
+            chunk * rows * (columns + units), 3 * units * (columns + units) + 4 * units,
+        )  # fmt: skip
+        work[-1].fill(0)
+        sums.append(work[-1])
         calls.append([(*arrays, *work, *sizes, *block, chunk, *options) for block in blocks])
     _run(run_backward, calls)
-    total = sums[0] if len(sums) == 1 else sums[0] + sums[1]
+    total = sums[0]
+    for other in sums[1:]:
+        total += other
     dw_ih = total[: 3 * units * columns].reshape(3 * units, columns)
     dw_hh = total[3 * units * columns : -4 * units].reshape(3 * units, units)
     r, z, q, n = total[-4 * units :].reshape(4, units)[:, :hidden]

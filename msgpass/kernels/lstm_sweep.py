@@ -11,15 +11,16 @@ from msgpass.kernels.lstm_gates import vgates
 from msgpass.kernels.product import TILE_ROWS, Rows, Term, add_outer_products, product
 from msgpass.kernels.recurrent_rows import copy_rows, to_panels
 from msgpass.kernels.runtime import lean_jit
-from msgpass.kernels.simd import fma, load, negative, splat_like, store, store_eights, vtanh
+from msgpass.kernels.simd import fma, load, negative, splat_like, store, store_eights, store_past_cache, vtanh
 
 
 @lean_jit
 def run_forward(
     x, w_ih, w_hh, bias, h0, c0, mask, h, c, gates, z, state, cell,
-    steps, batch, inputs, hidden, units, begin, end, reverse, masked, keep, lanes,
+    steps, batch, inputs, hidden, units, begin, end, reverse, masked, keep, past_cache, lanes,
 ):  # fmt: skip
-    """Fill rows ``begin:end`` of the batch in ``h``, ``c`` and, with ``keep``, ``gates``.
+    """Fill rows ``begin:end`` of the batch in ``h``, ``c`` and, with ``keep``, ``gates``, which go past the
+    cache where they are many.
 
     A few rows make small tiles, which wait for memory; their inputs are projected for all times at once, into
     ``gates``, so that only the recurrent product is done step by step.
@@ -40,11 +41,11 @@ def run_forward(
         else:
             start, projection = Rows(bias, 0, 0), Term(x, row * inputs, inputs, inputs, w_ih)
         product(start, projection, recurrent, result, rows, wide, lanes)
-        _advance(z, state, cell, mask, h, c, gates, row, rows, units, masked, keep, lanes)
+        _advance(z, state, cell, mask, h, c, gates, row, rows, units, masked, keep, past_cache, lanes)
 
 
 @lean_jit(forceinline=True)
-def _advance(z, state, cell, mask, h, c, gates, row, rows, units, masked, keep, lanes):
+def _advance(z, state, cell, mask, h, c, gates, row, rows, units, masked, keep, past_cache, lanes):
     """Gates from ``z``, then the states of one step."""
     stride, wide = units + lanes, 4 * units
     for r in range(rows):
@@ -59,7 +60,12 @@ def _advance(z, state, cell, mask, h, c, gates, row, rows, units, masked, keep, 
             )
             new = fma(f, load(cell, s + n), i * g)
             out = o * vtanh(new)
-            if keep:
+            if past_cache:
+                store_past_cache(gates, b + n, i)
+                store_past_cache(gates, b + units + n, f)
+                store_past_cache(gates, b + 2 * units + n, g)
+                store_past_cache(gates, b + 3 * units + n, o)
+            elif keep:
                 store(gates, b + n, i)
                 store(gates, b + units + n, f)
                 store(gates, b + 2 * units + n, g)

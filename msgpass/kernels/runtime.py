@@ -184,6 +184,24 @@ def recycled_empty(shape: int | Sequence[int], dtype: DTypeLike = np.float64) ->
     return np.asarray(_Recycled(_pool.give(size))).view(dtype).reshape(shape)
 
 
+def forget_recycled() -> None:
+    """Give the memory that `recycled_empty` keeps back to the system."""
+    _pool.arrays, _pool.kept = {}, 0
+
+
+def recycled_copy(array: np.ndarray) -> np.ndarray:
+    """Contiguous copy, a large one in memory that comes back as that of `recycled_empty` does.
+
+    >>> recycled_copy(np.arange(3.0))
+    array([0., 1., 2.])
+    """
+    if array.nbytes < SMALLEST_RECYCLED:
+        return array.copy()
+    copied = recycled_empty(array.shape, array.dtype)
+    copied[...] = array
+    return copied
+
+
 def carve(dtype: DTypeLike, *sizes: int) -> list[np.ndarray]:
     """Aligned flat arrays of these sizes in one piece of memory, not initialised; it comes back as that of
     `recycled_empty` does.

@@ -168,6 +168,22 @@ def store(typing, array, index, value):
 
 
 @intrinsic
+def store_past_cache(typing, array, index, value):
+    """As `store` to a place aligned to a whole vector, in memory that is not read again soon: the cache lines
+    are neither fetched first nor kept.
+    """
+
+    def code(context, builder, sig, args):
+        pointer = element_pointer(context, builder, sig.args[0], args[0], args[1])
+        target = builder.bitcast(pointer, value.llvm.as_pointer())
+        stored = builder.store(args[2], target, align=value.lanes * value.element.bitwidth // 8)
+        stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_I32, 1)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, value), code
+
+
+@intrinsic
 def store_eights(typing, array, index, stride, value):
     """Write the lanes by eights: the first eight at ``index``, the next at ``index + stride``, and so on."""
 

@@ -40,8 +40,9 @@ class NetworkRecipe:
 
     def __init__(self, execution):
         from msgpass.kernels.finite import all_finite
+        from msgpass.kernels.runtime import recycled_copy
 
-        self.all_finite = all_finite
+        self.all_finite, self.copy = all_finite, recycled_copy
         plan, values = execution.plan, execution.values
         self.given = {
             name: Given(v.shape, v.dtype, isinstance(n, Parameter), getattr(n, "states", None))
@@ -78,7 +79,7 @@ class NetworkRecipe:
                 real_valued.append(value)
             elif value.min() < 0 or value.max() >= states:
                 return None
-            arrays[name] = value.copy() if parameter or states is not None else value
+            arrays[name] = self.copy(value) if parameter or states is not None else value
         return arrays if self.finite(real_valued) else None
 
     def run(self, x) -> None:

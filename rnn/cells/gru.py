@@ -34,8 +34,9 @@ JOIN = Join(_join, _split)
 
 
 def _gates(z: np.ndarray):
-    a, b, n_x, n_h = np.split(z, 4, axis=-1)
-    r, u = sigmoid(a), sigmoid(b)
+    H = z.shape[-1] // 4
+    both, n_x, n_h = sigmoid(z[..., : 2 * H]), z[..., 2 * H : 3 * H], z[..., 3 * H :]
+    r, u = both[..., :H], both[..., H:]
     return r, u, n_h, np.tanh(n_x + r * n_h)
 
 

@@ -32,8 +32,9 @@ def combination(projection: bool, peepholes: bool) -> Step:
         return z, c, w_hr, rest[-1] if peepholes else None
 
     def gates(z, c, w_co):
-        a, b, d, e = np.split(z, 4, axis=-1)
-        i, f, g = sigmoid(a), sigmoid(b), np.tanh(d)
+        H = z.shape[-1] // 4
+        both, e = sigmoid(z[..., : 2 * H]), z[..., 3 * H :]
+        i, f, g = both[..., :H], both[..., H:], np.tanh(z[..., 2 * H : 3 * H])
         new = f * c + i * g
         o = sigmoid(e if w_co is None else e + w_co * new)
         return i, f, g, o, new, np.tanh(new)

@@ -117,8 +117,15 @@ class CRFTagger(Composite):
 
     def marginals(self, x, **data) -> np.ndarray:
         """p(tag_t | x) with a last axis of tags, in the axes of x; 0 beyond a sequence's end."""
-        m, layout = self._run(x, **data)
-        p = np.exp(m.belief["tags"])[..., : self.classes]
+        m, layout = self._run(x, schedule=ForwardOnly(), **data)
+        # The chain alone: in the mixed graph the network's backward pass would be run for nothing.
+        graph, mask = FactorGraph(), None
+        if layout.present is not None:
+            mask = graph.observe("mask", layout.present[..., None].astype(self.dtype))
+        scores = graph.observe("scores", m.forward["output"])
+        names = {"tags": "tags", "crf": "crf"}
+        self.chain.attach(graph, scores, layout.steps, layout.batch, names, mask)
+        p = np.exp(run(graph).belief["tags"])[..., : self.classes]
         return layout.outward(layout.hidden(p, 0))
 
     def log_probability(self, x, labels, **data) -> np.ndarray:

@@ -10,6 +10,8 @@ from rnn.layout import Layout
 from rnn.losses.base import Arrays, OutputLoss
 from rnn.losses.ranges import within
 from rnn.readout import Linear
+from rnn.softmax import peak
+from rnn.softmax import total as total_of
 from rnn.validation import real_array
 
 
@@ -18,9 +20,9 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray, *more: np.ndarray):
 
     ``more`` is nothing, the ``count`` to divide by, or that and the weights of the classes.
     """
-    z = logits - logits.max(axis=-1, keepdims=True)
+    z = logits - peak(logits)
     p = np.exp(z)
-    sums = p.sum(axis=-1)
+    sums = total_of(p)[..., 0]
     known = labels >= 0
     place = np.maximum(labels, 0)[..., None]
     losses = np.log(sums) - np.take_along_axis(z, place, axis=-1)[..., 0]
@@ -42,9 +44,9 @@ def _scale(known: np.ndarray, place: np.ndarray, more) -> np.ndarray:
 def cross_entropy_hvp(values, tangents):
     """The gradient's motion: p (ż − Σ p ż) with p = softmax(logits), where there is a label."""
     logits, labels, *more = values
-    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    p /= p.sum(axis=-1, keepdims=True)
-    moved = p * (tangents[0] - (p * tangents[0]).sum(axis=-1, keepdims=True))
+    p = np.exp(logits - peak(logits))
+    p /= total_of(p)
+    moved = p * (tangents[0] - total_of(p * tangents[0]))
     known, place = labels >= 0, np.maximum(labels, 0)[..., None]
     moved *= _scale(known, place, more)[..., None]
     if len(more) == 2 and tangents[3].any():

@@ -77,7 +77,7 @@ class Categorical(Emission):
     def terms(self, n: np.ndarray, y: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log softmax at the symbol."""
         log_p, one = softmax.log_softmax(n), self._one(y)
-        value = np.where(one, log_p, 0).sum(axis=-1) * seen
+        value = softmax.total(np.where(one, log_p, 0))[..., 0] * seen
         return value, (one - np.exp(log_p)) * seen[..., None]
 
     def bend(self, n: np.ndarray, y: np.ndarray, seen: np.ndarray, moved: np.ndarray) -> np.ndarray:
@@ -117,7 +117,8 @@ class Gaussian(Emission):
         r, weight = self._parts(n, y, seen)
         there = np.broadcast_to(seen[..., None, :], r.shape)
         half = 0.5 * r * r * weight
-        value = -(half + 0.5 * there * (n[..., self.columns :] + math.log(2 * math.pi))).sum(axis=-1)
+        log_v = n[..., self.columns :] + math.log(2 * math.pi)
+        value = -softmax.total(half + 0.5 * there * log_v)[..., 0]
         return value, np.concatenate([-r * weight, half - 0.5 * there], axis=-1)
 
     def bend(self, n: np.ndarray, y: np.ndarray, seen: np.ndarray, moved: np.ndarray) -> np.ndarray:
@@ -158,7 +159,7 @@ class Poisson(Emission):
         from scipy.special import gammaln
 
         y, seen, rate = y[..., None, :], seen[..., None, :], np.exp(n)
-        value = ((y * n - rate - gammaln(y + 1)) * seen).sum(axis=-1)
+        value = softmax.total((y * n - rate - gammaln(y + 1)) * seen)[..., 0]
         return value, (y - rate) * seen
 
     def bend(self, n: np.ndarray, y: np.ndarray, seen: np.ndarray, moved: np.ndarray) -> np.ndarray:

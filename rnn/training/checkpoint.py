@@ -18,15 +18,15 @@ import numpy as np
 
 from msgpass import files
 from msgpass.errors import DataError
-from rnn.training.state import State
+from rnn.training.state import Course, State
 
 FORMAT, VERSION = "msgpass-rnn-fit", "1"
 
 SECONDS = 10.0
 """Between two writes."""
 
-COURSE = ("losses", "validation", "rates", "running")
-PLACE = ("updates", "epoch", "batch", "best_epoch")
+COURSE = ("losses", "validation", "rates")
+PLACE = ("updates", "epoch", "batch", "best_epoch", "noted")
 
 
 class Checkpoint:
@@ -66,13 +66,16 @@ class Checkpoint:
             )
         try:
             place = json.loads(header["place"], parse_constant=files.no_constant)
-            course: dict[str, Any] = {name: tuple(arrays[name].tolist()) for name in COURSE}
-            course |= {name: int(place[name]) for name in PLACE}
+            course = Course(*(arrays[name].tolist() for name in COURSE))
+            numbers: dict[str, Any] = {name: int(place[name]) for name in PLACE}
+            running = tuple(arrays["running"].tolist())
             found = State(
                 {name: self._like(array, arrays[f"state.{name}"]) for name, array in fresh.arrays.items()},
                 self._like(fresh.best_weights, arrays["best_weights"]),
                 best=float(arrays["best"][0]),
-                **course,
+                running=(running[0], running[1]),
+                course=course,
+                **numbers,
             )
         except (ValueError, TypeError, KeyError, IndexError) as problem:
             raise DataError(
@@ -94,8 +97,9 @@ class Checkpoint:
     def write(self, state: State) -> None:
         """In one step: a reader finds the old file or the new one."""
         arrays = {f"state.{name}": array for name, array in state.arrays.items()}
-        arrays |= {name: np.array(getattr(state, name), np.float64) for name in COURSE}
-        arrays |= {"best": np.array([state.best]), "best_weights": state.best_weights}
+        arrays |= {name: np.array(getattr(state.course, name)[: state.noted], float) for name in COURSE}
+        arrays |= {"running": np.array(state.running), "best": np.array([state.best])}
+        arrays["best_weights"] = state.best_weights
         header = {
             "format": FORMAT,
             "version": VERSION,

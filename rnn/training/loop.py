@@ -61,7 +61,7 @@ class Loop:
         self.lr, self.watch = settings.rate, Watch(settings.tol, settings.patience)
         self._stopped = False
         self._spare = {name: np.empty_like(array) for name, array in state.arrays.items()}
-        for loss in state.watched:
+        for loss in state.course.watched[: state.noted]:
             self._tell(loss)
 
     @property
@@ -86,14 +86,14 @@ class Loop:
             return Outcome(False, STOPPED)
         if self.watch.over:
             return Outcome(True, "converged")
-        if len(self.state.losses) >= self.settings.n_iter + self.whole:
+        if self.state.noted >= self.settings.n_iter + self.whole:
             return Outcome(False, f"{self.settings.n_iter} iterations")
         return None
 
     def _iteration(self) -> None:
         state = self.state
         found = self.objective(state.weights, self.batches.data, self._chance())
-        if len(state.losses) == state.epoch:
+        if state.noted == state.epoch:
             self._note(found.loss)
             if self.outcome() is not None:
                 return
@@ -133,16 +133,14 @@ class Loop:
     def _note(self, loss: float, **place) -> None:
         """Take note of an epoch."""
         state = self.state
-        rates = (*state.rates, self.lr.at(len(state.losses)))
-        tried = state.validation
-        if self.validation:
-            tried = (*tried, self.objective.loss(state.weights, self.validation))
-        watched = tried[-1] if self.validation else loss
+        tried = self.objective.loss(state.weights, self.validation) if self.validation else None
+        watched = loss if tried is None else tried
         better = watched < state.best
         if better:
-            best = {"best": watched, "best_epoch": len(rates) - 1, "best_weights": state.weights.copy()}
+            best = {"best": watched, "best_epoch": state.noted, "best_weights": state.weights.copy()}
             place |= best
-        self.state = replace(state, losses=(*state.losses, loss), validation=tried, rates=rates, **place)
+        state.course.add(state.noted, loss, tried, self.lr.at(state.noted))
+        self.state = replace(state, noted=state.noted + 1, **place)
         self._tell(watched)
         self._stopped = bool(self.noted(self.state, better))
 

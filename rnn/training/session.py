@@ -95,15 +95,16 @@ class Session:
 
     def _noted(self, state: State, better: bool) -> bool:
         """After an iteration or epoch; True stops."""
-        self.bar.set_postfix_str(f"loss {state.watched[-1]:.6g}", refresh=False)
-        if isinstance(self.loop, Whole) and len(state.losses) > 1:
+        self.bar.set_postfix_str(f"loss {state.course.watched[-1]:.6g}", refresh=False)
+        if isinstance(self.loop, Whole) and state.noted > 1:
             self.bar.update()
         if not self.callbacks:
             return False
         self.objective.install(state.weights, self.loss)
-        tried = state.validation[-1] if state.validation else None
-        epoch = len(state.losses) - 1
-        report = Report(epoch, state.losses[-1], tried, state.rates[-1], state.best, better, self.net)
+        course = state.course
+        tried = course.validation[-1] if course.validation else None
+        numbers = state.noted - 1, course.losses[-1], tried, course.rates[-1]
+        report = Report(*numbers, state.best, better, self.net)
         return any([callback(report) is True for callback in self.callbacks])
 
     def _stepped(self, state: State) -> None:
@@ -114,14 +115,15 @@ class Session:
 
     def _history(self, outcome: Outcome, seconds: float) -> History:
         state = self.loop.state
+        course = state.course
         return History(
             self.settings.name,
-            list(state.losses),
-            list(state.validation),
-            list(state.rates),
+            course.losses[: state.noted],
+            course.validation[: state.noted],
+            course.rates[: state.noted],
             state.best,
             state.best_epoch,
-            max(0, len(state.losses) - (self.settings.batch_size is None)),
+            max(0, state.noted - (self.settings.batch_size is None)),
             state.updates,
             *outcome,
             seconds,
@@ -130,7 +132,7 @@ class Session:
     def _place(self) -> str:
         """Where the fit is, and what can be done."""
         state, name = self.loop.state, self.settings.name
-        place = f"iteration {len(state.losses)} of {name}"
+        place = f"iteration {state.noted} of {name}"
         if self.settings.batch_size is not None:
             place = f"epoch {state.epoch}, batch {state.batch} (update {state.updates}) of {name}"
         kept = "nothing was better before"

@@ -59,23 +59,19 @@ class Whole:
 
     def _better(self, loss: float, theta: np.ndarray) -> None:
         weights = theta.astype(self.state.weights.dtype)
-        self.state = replace(self.state, best=loss, best_epoch=len(self.state.losses), best_weights=weights)
+        self.state = replace(self.state, best=loss, best_epoch=self.state.noted, best_weights=weights)
 
     def _record(self, loss: float, theta: np.ndarray) -> str | None:
         state, best = self.state, self.state.best
-        watched = loss
-        if self.validation:
-            watched = self.objective.loss(theta, self.validation)
-            if watched < state.best:
-                self._better(watched, theta)
-            self.state = replace(self.state, validation=(*state.validation, watched))
+        tried = self.objective.loss(theta, self.validation) if self.validation else None
+        if tried is not None and tried < best:
+            self._better(tried, theta)
+        watched = loss if tried is None else tried
+        state.course.add(state.noted, float(loss), tried, np.nan)
         arrays = {"weights": theta.astype(state.weights.dtype)}
-        losses = (*state.losses, float(loss))
-        self.state = replace(
-            self.state, arrays=arrays, losses=losses, epoch=len(losses), rates=(*state.rates, np.nan)
-        )
+        self.state = replace(self.state, arrays=arrays, noted=state.noted + 1, epoch=state.noted + 1)
         self.watch.told(watched)
-        better = watched < best if self.validation else self.state.best_epoch == len(losses) - 1
+        better = self.state.best_epoch == state.noted
         if self.noted(self.state, better):
             return STOPPED
         if self.validation and self.watch.over:

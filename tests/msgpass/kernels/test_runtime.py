@@ -177,3 +177,18 @@ def test_the_pool_of_recycled_memory_is_bounded(monkeypatch):
     del other
     assert pool.kept == 2 * size
     assert list(pool.arrays) == [2 * size]
+
+
+@pytest.mark.parametrize("size", [5, runtime.SMALLEST_RECYCLED // 4])
+def test_copies_and_carved_pieces_share_nothing(size, rng):
+    array = rng.normal(size=(size, 2)).astype(np.float32)[:, ::-1]
+    copied = runtime.recycled_copy(array)
+    np.testing.assert_array_equal(copied, array)
+    assert copied.dtype == array.dtype
+    assert not np.shares_memory(copied, array)
+    pieces = runtime.carve(np.float32, 3, size, 0, 17)
+    assert [len(p) for p in pieces] == [3, size, 0, 17]
+    for k, piece in enumerate(pieces):
+        assert piece.ctypes.data % runtime.ALIGNMENT == 0
+        piece[:] = k
+    assert all((piece == k).all() for k, piece in enumerate(pieces))

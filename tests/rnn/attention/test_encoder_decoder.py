@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from msgpass import Checkpointed, check_gradients
-from msgpass.errors import DataError, ShapeError
+from msgpass import Checkpointed, Truncated, check_gradients, run
+from msgpass.errors import DataError, ShapeError, UnsupportedError
 from rnn import (
     GRU,
     LSTM,
@@ -188,12 +188,30 @@ def test_one_precision_from_end_to_end():
     assert net(x)[0].dtype == net(x)[1].dtype == np.float32
 
 
-def test_checkpoints_change_nothing():
-    net = made(score="dot")
+@pytest.mark.parametrize("option", ["dot", "both fed", "tokens"])
+def test_schedules_and_the_flat_graph_change_nothing(option):
+    net = made(**OPTIONS[option])
     x, loss = data(net)
-    one, other = bptt(net, x, loss), bptt(net, x, loss, Checkpointed(2))
+    one = bptt(net, x, loss, lengths=LENGTHS)
+    flat = run(net.graph(x, loss, lengths=LENGTHS).unroll())
+    for other in (bptt(net, x, loss, Checkpointed(2), lengths=LENGTHS), flat):
+        assert other.total == pytest.approx(one.total, rel=1e-12)
+        for key in net.weights:
+            np.testing.assert_allclose(one.parameters[key], other.parameters[key], rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(flat.gradient["attention[1]"], one.gradient["attention"][1], rtol=1e-10)
+
+
+def test_windows_drop_what_comes_from_afar():
+    net = made(both=False)
+    x, loss = data(net)
+    whole, cut = (bptt(net, x, loss, Truncated(k, k)).parameters for k in (S, 1))
+    exact = bptt(net, x, loss).parameters
     for key in net.weights:
-        np.testing.assert_allclose(one.parameters[key], other.parameters[key], rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(whole[key], exact[key], rtol=1e-12, atol=1e-15)
+    assert not np.allclose(cut["encoder.weight_hh_l0"], exact["encoder.weight_hh_l0"], rtol=0.1)
+    both = made()
+    with pytest.raises(UnsupportedError, match=r"encoder\.h_l0_reverse runs against the clock"):
+        bptt(both, *data(both), Truncated(2, 2))
 
 
 def test_dropout_is_drawn_in_both_parts():

@@ -275,3 +275,27 @@ def test_other_schedules_say_the_same(schedule, lengths, labels, rng):
     assert other.total == pytest.approx(m.total, rel=1e-12)
     for name in m.parameters:
         np.testing.assert_allclose(other.parameters[name], m.parameters[name], rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_batches_at_the_size_of_compiled_sweeps(ragged, rng):
+    """log Z by the forward recursion in NumPy, and one direction through all weights."""
+    steps, batch, K = 70, 24, 11
+    tagger = CRFTagger(LSTM(3, 5, bidirectional=True, random_state=0), K, random_state=1)
+    x, labels = rng.normal(size=(steps, batch, 3)), rng.integers(0, K, (steps, batch))
+    lengths = rng.integers(1, steps + 1, batch) if ragged else None
+    output, _ = tagger.net(x, lengths=lengths)
+    scores, own, wanted = tagger.readout(output), tagger.chain.weights, 0.0
+    for b in range(batch):
+        n = steps if lengths is None else lengths[b]
+        z, alpha = labels[:n, b], own["start"] + scores[0, b]
+        for t in range(1, n):
+            alpha = scores[t, b] + np.logaddexp.reduce(alpha[:, None] + own["transition"], axis=0)
+        path = own["start"][z[0]] + own["end"][z[-1]] + own["transition"][z[:-1], z[1:]].sum()
+        wanted += np.logaddexp.reduce(alpha + own["end"]) - path - scores[np.arange(n), b, z].sum()
+    for _ in range(2):  # the second run knows its tables
+        m = bptt(tagger, x, tagger.loss(labels), lengths=lengths)
+        assert m.total == pytest.approx(wanted, rel=1e-11)
+    check_gradients(tagger.graph(x, labels, lengths=lengths), entries=0)
+    free = np.exp(bptt(tagger, x, tagger.loss(), lengths=lengths).belief["tags"])
+    np.testing.assert_allclose(m.gradient["output"][0], free[0, :, :K] - np.eye(K)[labels[0]], atol=1e-11)
