@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msgpass import Sequential, Truncated
@@ -37,6 +37,7 @@ def chunks(x, target, ends):
     return ((x[a:b], target[a:b]) for a, b in pairwise(ends))
 
 
+@settings(max_examples=60)
 @given(st.sampled_from(sorted(KINDS)), cuts(), WINDOWS, st.integers(1, 9), st.integers(0, 2**32 - 1))
 def test_borders_of_chunks_are_invisible(kind, ends, schedule, rows, seed):
     net, x, target, loss = problem(kind, int(ends[-1]), 2, seed)
@@ -53,6 +54,7 @@ def test_borders_of_chunks_are_invisible(kind, ends, schedule, rows, seed):
         np.testing.assert_allclose(own, other, rtol=1e-12)
 
 
+@settings(max_examples=25)
 @given(cuts(), WINDOWS, st.integers(0, 2**32 - 1))
 def test_windows_are_the_shares_of_their_losses(ends, schedule, seed):
     net, x, target, loss = problem("learned start", int(ends[-1]), 1, seed)
