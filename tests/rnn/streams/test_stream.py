@@ -185,3 +185,17 @@ def test_what_does_not_stream_is_refused(rng):
         bptt_stream(net, [(x, y)], lambda y: y, Truncated(1, 2))
     with pytest.raises(ShapeError, match="at_once"):
         Stream(net, SquaredError, Truncated(1, 2)).windows([(x, y)], at_once=0)
+
+
+def test_row_13_of_the_references():
+    """h ← w h, w = .2, h₀ = .9: the window of loss h₃ gives .108. Gradients of states that are left from the
+    windows before make .2880 of it."""
+    w, h0 = 0.2, 0.9
+    net = RNN(1, 1, nonlinearity="relu", bias=False)
+    net.load_state_dict({"weight_ih_l0": [[0.0]], "weight_hh_l0": [[w]]})
+    below = h0 * w ** np.arange(1, 4)[:, None] - 1  # targets at which every loss has slope 1
+    parts = Stream(net, SquaredError, Truncated(1, 3), h0=[[h0]]).windows([(np.zeros((3, 1)), below)])
+    found = [part.parameters["weight_hh_l0"].item() for part in parts]
+    np.testing.assert_allclose(found, [0.9, 0.36, 0.108], rtol=1e-12)
+    left = w + w * w  # at h₁: from loss h₂, and again from h₃
+    assert h0 * w**2 + w * (h0 * w) + left * h0 == pytest.approx(0.288, rel=1e-12)
