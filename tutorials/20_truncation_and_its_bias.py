@@ -150,7 +150,7 @@ assert all(min(curves[k2]) < 0.05 for k2 in (9, 12))
 # descend.
 #
 # So choose k2 by the lag that the task needs, not by the memory that is at hand: `Checkpointed` gives the
-# whole gradient of a million steps in a hundred megabytes.
+# whole gradient of a million steps in less than a hundred megabytes.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.8), layout="constrained")

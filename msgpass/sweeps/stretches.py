@@ -81,6 +81,8 @@ class Cut:
 
     def _remember(self, made: Plan) -> None:
         """The work of recurrences that has come by, which decides when they are compiled."""
+        if self.plan.cache.get("start compiled"):
+            made.cache["start compiled"] = True
         numbers = {n: k for k, b in enumerate(self.plan.blocks) for n in b.nodes}
         for k, block in enumerate(made.blocks):
             for name in block.nodes[:1]:

@@ -114,9 +114,9 @@ class _Windows:
             own_later.close()
         names = [*self.nodes, *(n for n in self.cut.rows if n in store)]
         for name in names:
-            store.pending.setdefault(name, []).append(lambda s, name: self.add_rows(s, name, 0))
+            store.pending.setdefault(name, []).append(self.add_rows)
         for name in self.nodes:
-            later.pending.setdefault(name, []).append(lambda s, name: self.add_rows(s, name, 1))
+            later.pending.setdefault(name, []).append(self.add_rows_later)
 
     def sweep(self, group: list[Window]) -> tuple[Store, Store]:
         """One backward sweep over the rows of a group."""
@@ -168,13 +168,17 @@ class _Windows:
                 told = own[edge.name].reshape(len(group), *edge.arg.slice.shape)
                 add_edge(edge.arg, store[edge.arg.edge.name], told[at], sequences)
 
-    def add_rows(self, store: Store, name: str, which: int) -> None:
+    def add_rows(self, store: Store, name: str, which: int = 0) -> None:
         """Messages at rows, from all windows that reach them."""
         if self.found is None:
             self.found = self._collect()
         message = self.found[which].get(name)
         if message is not None:
             store[name] = store[name] + message
+
+    def add_rows_later(self, later: Store, name: str) -> None:
+        """What later steps say of these."""
+        self.add_rows(later, name, 1)
 
     def _collect(self) -> tuple[dict, dict]:
         found: tuple[dict, dict] = ({}, {})

@@ -19,8 +19,7 @@ import numpy as np
 from msgpass import Tangent, run
 from msgpass.errors import DataError
 from rnn.losses import OutputLoss
-from rnn.networks.base import Call
-from rnn.networks.recurrent import RecurrentNetwork
+from rnn.networks.base import Call, Network
 from rnn.streams.rows import checked_network, rows, starts
 
 Arrays = dict[str, np.ndarray]
@@ -56,12 +55,12 @@ class OnlineStep:
     columns: dict[str, slice] = field(repr=False)
 
 
-def rtrl(net: RecurrentNetwork, x, loss: OutputLoss, h0=None) -> Iterator[OnlineStep]:
+def rtrl(net: Network, x, loss: OutputLoss, h0=None) -> Iterator[OnlineStep]:
     """Exact gradients forward in time, step by step.
 
     Parameters
     ----------
-    net : RNN, LSTM or GRU
+    net : RNN, LSTM, GRU, Recurrence or Embedded
         In one direction; small.
     x, loss, h0
         As for :func:`rnn.bptt`.
@@ -85,7 +84,7 @@ def rtrl(net: RecurrentNetwork, x, loss: OutputLoss, h0=None) -> Iterator[Online
     net = checked_network("rtrl", net)
     if not isinstance(loss, OutputLoss):
         raise DataError(f"rtrl needs a loss such as SquaredError(target), got {type(loss).__name__}")
-    call = net.call(x, loss, h0)
+    call = net.call(x, loss, **({} if h0 is None else {"h0": h0}))
     return _steps(net, loss, call, rows("rtrl", call))
 
 

@@ -19,10 +19,9 @@ from msgpass import Messages, Truncated, run
 from msgpass.errors import DataError, UnsupportedError
 from msgpass.schedule.base import Schedule
 from rnn.losses import OutputLoss
-from rnn.networks.base import Call
-from rnn.networks.recurrent import RecurrentNetwork
+from rnn.networks.base import Call, Network
 from rnn.streams.continued import Continued
-from rnn.streams.rows import checked_network, is_target, rows, single_losses, starts
+from rnn.streams.rows import checked_network, is_target, last_states, rows, single_losses, starts
 from rnn.validation import generator, whole
 
 ROWS = 4096
@@ -88,7 +87,7 @@ class Stream:
 
     Parameters
     ----------
-    net : RNN, LSTM or GRU
+    net : RNN, LSTM, GRU, Recurrence or Embedded
         In one direction.
     loss : callable
         From a chunk's targets to its loss: ``SquaredError``, or ``lambda y: CrossEntropy(y,
@@ -121,7 +120,7 @@ class Stream:
 
     def __init__(
         self,
-        net: RecurrentNetwork,
+        net: Network,
         loss: Callable[[Any], OutputLoss],
         schedule: Schedule,
         h0=None,
@@ -195,7 +194,10 @@ class Stream:
                 "end; use reduction='sum', and divide by the steps"
             )
         first = self.call is None
-        call = self.net.call(x, loss, self.h0 if first else None, random_state=self.rng)
+        data = {"h0": self.h0} if first and self.h0 is not None else {}
+        if self.rng is not None:
+            data["random_state"] = self.rng
+        call = self.net.call(x, loss, **data)
         layout = call.layout
         if first:
             self.given = {n: call.arrays[n] for n in starts(self.net) if n in call.arrays}
@@ -229,7 +231,7 @@ class Stream:
         m = run(self.net.kept(now), schedule=Continued(k1, k2, context), values=weights)
         self._move_on(held, m, begin, new)
         gradients = {n: g for n, g in m.parameters.items() if n not in before}
-        return StreamPart(self.stop - new, self.stop, m.total, gradients, self._states(m), m)
+        return StreamPart(self.stop - new, self.stop, m.total, gradients, last_states(self.net, m, layout), m)
 
     def _held(self) -> Arrays:
         if len(self.rows) > 1:
@@ -248,20 +250,9 @@ class Stream:
             # Copies: a view would keep the chunk alive.
             self.rows, self.first = [{n: a[drop:].copy() for n, a in held.items()}], self.first + drop
 
-    def _states(self, m: Messages):
-        """States after the last row, in the form of ``h0``."""
-        assert self.call is not None
-        found = tuple(
-            self.call.layout.states_outward(
-                np.stack([m.forward[s + suffix][-1] for suffix in self.net.suffixes])
-            )
-            for s in self.net.cell.states
-        )
-        return found if len(found) > 1 else found[0]
-
 
 def bptt_stream(
-    net: RecurrentNetwork,
+    net: Network,
     chunks: Iterable,
     loss: Callable[[Any], OutputLoss],
     schedule: Schedule,

@@ -4,12 +4,24 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msgpass import Sequential, Truncated
 from msgpass.errors import DataError, ShapeError, UnsupportedError
-from rnn import RNN, CrossEntropy, Linear, Several, SquaredError, Stream, bptt, bptt_stream
+from rnn import (
+    GRU,
+    RNN,
+    CrossEntropy,
+    Embedding,
+    Linear,
+    Several,
+    SquaredError,
+    Stream,
+    bptt,
+    bptt_stream,
+)
+from rnn.networks import Embedded
 from rnn.streams import stream
 from tests.rnn.streams.nets import KINDS, WINDOWS, assert_equal_gradients, problem
 
@@ -25,6 +37,7 @@ def chunks(x, target, ends):
     return ((x[a:b], target[a:b]) for a, b in pairwise(ends))
 
 
+@settings(max_examples=60)
 @given(st.sampled_from(sorted(KINDS)), cuts(), WINDOWS, st.integers(1, 9), st.integers(0, 2**32 - 1))
 def test_borders_of_chunks_are_invisible(kind, ends, schedule, rows, seed):
     net, x, target, loss = problem(kind, int(ends[-1]), 2, seed)
@@ -41,6 +54,7 @@ def test_borders_of_chunks_are_invisible(kind, ends, schedule, rows, seed):
         np.testing.assert_allclose(own, other, rtol=1e-12)
 
 
+@settings(max_examples=25)
 @given(cuts(), WINDOWS, st.integers(0, 2**32 - 1))
 def test_windows_are_the_shares_of_their_losses(ends, schedule, seed):
     net, x, target, loss = problem("learned start", int(ends[-1]), 1, seed)
@@ -104,6 +118,19 @@ def test_several_tasks_stream_together(rng):
     assert_equal_gradients(found.parameters, dict(bptt(net, x, loss(y), Truncated(4, 6)).parameters))
 
 
+def test_tokens_stream(rng):
+    net = Embedded(Embedding(7, 3, random_state=0), GRU(3, 4, random_state=1))
+    readout = Linear(4, 7, random_state=2)
+    text = rng.integers(7, size=61)
+
+    def loss(y):
+        return CrossEntropy(y, readout=readout)
+
+    found = bptt_stream(net, chunks(text[:-1], text[1:], [0, 13, 60]), loss, Truncated(5, 8))
+    wanted = bptt(net, text[:-1], loss(text[1:]), Truncated(5, 8))
+    assert_equal_gradients(found.parameters, dict(wanted.parameters))
+
+
 def test_learning_online_lowers_the_loss(rng):
     net, readout = RNN(1, 8, random_state=0), Linear(8, 1, random_state=1)
     x = rng.integers(0, 2, size=(3000, 1)).astype(float)
@@ -158,3 +185,17 @@ def test_what_does_not_stream_is_refused(rng):
         bptt_stream(net, [(x, y)], lambda y: y, Truncated(1, 2))
     with pytest.raises(ShapeError, match="at_once"):
         Stream(net, SquaredError, Truncated(1, 2)).windows([(x, y)], at_once=0)
+
+
+def test_row_13_of_the_references():
+    """h ← w h, w = .2, h₀ = .9: the window of loss h₃ gives .108. Gradients of states that are left from the
+    windows before make .2880 of it."""
+    w, h0 = 0.2, 0.9
+    net = RNN(1, 1, nonlinearity="relu", bias=False)
+    net.load_state_dict({"weight_ih_l0": [[0.0]], "weight_hh_l0": [[w]]})
+    below = h0 * w ** np.arange(1, 4)[:, None] - 1  # targets at which every loss has slope 1
+    parts = Stream(net, SquaredError, Truncated(1, 3), h0=[[h0]]).windows([(np.zeros((3, 1)), below)])
+    found = [part.parameters["weight_hh_l0"].item() for part in parts]
+    np.testing.assert_allclose(found, [0.9, 0.36, 0.108], rtol=1e-12)
+    left = w + w * w  # at h₁: from loss h₂, and again from h₃
+    assert h0 * w**2 + w * (h0 * w) + left * h0 == pytest.approx(0.288, rel=1e-12)
