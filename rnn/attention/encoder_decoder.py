@@ -19,6 +19,7 @@ from msgpass import FactorGraph, ForwardOnly, run
 from msgpass.errors import DataError, ShapeError
 from rnn.attention.attention import Attention
 from rnn.attention.bridge import Bridge
+from rnn.attention.checks import check_kinds, check_sizes
 from rnn.attention.generation import Generated, generate
 from rnn.attention.joined import SIDE_BY_SIDE, joined_step
 from rnn.embedding import Embedding
@@ -26,7 +27,7 @@ from rnn.layout import Layout
 from rnn.losses import OutputLoss
 from rnn.networks.base import Call, checked_loss
 from rnn.networks.composite import Composite
-from rnn.networks.embedded import check_embedding, token_call
+from rnn.networks.embedded import token_call
 from rnn.networks.recurrent import RecurrentNetwork
 from rnn.prefixed import Prefixed
 from rnn.readout import Linear
@@ -114,17 +115,17 @@ class EncoderDecoder(Composite):
         self.input_feeding = flag("input_feeding", input_feeding)
         self.source_embedding, self.target_embedding = source_embedding, target_embedding
         self.readout = readout
-        self._check_parts()
+        check_kinds(self)
         self.dtype, self.batch_first = encoder.dtype, encoder.batch_first
         self.dropout = max(encoder.dropout, decoder.dropout)
         self.starting = Bridge(encoder, decoder, bridge, rng)
         self.bridge = self.starting.kind
         width, state = encoder.output_size, decoder.output_size
         self.combine = (
-            Linear(width + state, state, dtype=self.dtype, random_state=rng) if self._combines else None
+            Linear(width + state, state, dtype=self.dtype, random_state=rng) if self.combines else None
         )
-        self.target_size = decoder.input_size - width * self._into_cell - state * self.input_feeding
-        self._check_sizes()
+        self.target_size = decoder.input_size - width * self.into_cell - state * self.input_feeding
+        check_sizes(self)
         self.input_size = encoder.input_size
         self.output_size = state if readout is None else readout.out_features
         parts = {
@@ -140,70 +141,14 @@ class EncoderDecoder(Composite):
         super().__init__({prefix: part for prefix, part in parts.items() if part is not None})
 
     @property
-    def _into_cell(self) -> bool:
+    def into_cell(self) -> bool:
+        """The context goes into the cell."""
         return self.attention is not None and self.context != "output"
 
     @property
-    def _combines(self) -> bool:
+    def combines(self) -> bool:
+        """There is y_t = tanh(W [c_t; s_t] + b)."""
         return self.attention is not None and self.context != "cell"
-
-    # -- checks ------------------------------------------------------------------------------------
-
-    def _check_parts(self) -> None:
-        kinds = {"encoder": RecurrentNetwork, "decoder": RecurrentNetwork}
-        optional = {"attention": Attention, "readout": Linear}
-        for name, kind in (kinds | optional).items():
-            part = getattr(self, name)
-            if not isinstance(part, kind) and not (part is None and name in optional):
-                wanted = "an RNN, LSTM or GRU" if name in kinds else f"a {kind.__name__}"
-                raise DataError(f"{name} must be {wanted}, got {type(part).__name__}")
-        if self.decoder.bidirectional:
-            raise DataError(
-                "a decoder writes one step after another and has one direction; take bidirectional=False "
-                "(the encoder may have two)"
-            )
-        if self.encoder.batch_first != self.decoder.batch_first:
-            raise DataError("encoder and decoder must have the same batch_first")
-        for name in ("decoder", *optional):
-            part = getattr(self, name)
-            if part is not None and part.dtype != self.encoder.dtype:
-                raise DataError(f"{name} has dtype {part.dtype}, the encoder {self.encoder.dtype}")
-        if self.input_feeding and not self._combines:
-            raise DataError(
-                "input_feeding=True feeds y_t = tanh(W [c_t; s_t] + b); it needs attention with "
-                "context='output' or 'both'"
-            )
-
-    def _check_sizes(self) -> None:
-        encoder, decoder, attention = self.encoder, self.decoder, self.attention
-        if attention is not None:
-            given = attention.query_size, attention.memory_size
-            if given != (decoder.output_size, encoder.output_size):
-                raise ShapeError(
-                    f"{attention!r} compares {given[0]} numbers with {given[1]}; the decoder's state has "
-                    f"{decoder.output_size} and a row of the encoder {encoder.output_size}"
-                )
-        if self.source_embedding is not None:
-            check_embedding(self.source_embedding, encoder, encoder.input_size)
-        fed = decoder.input_size - self.target_size
-        if self.target_embedding is not None:
-            check_embedding(self.target_embedding, decoder, self.target_embedding.embedding_dim)
-            if self.target_size != self.target_embedding.embedding_dim:
-                raise ShapeError(
-                    f"the decoder has input_size {decoder.input_size}; it reads "
-                    f"{self.target_embedding.embedding_dim} numbers of the target embedding and {fed} of "
-                    f"context and fed output: make it {self.target_embedding.embedding_dim + fed}"
-                )
-        elif self.target_size < 1:
-            raise ShapeError(
-                f"the decoder has input_size {decoder.input_size}, of which {fed} are context and fed "
-                f"output; it needs more than {fed}, for inputs of its own"
-            )
-        if self.readout is not None and self.readout.in_features != decoder.output_size:
-            raise ShapeError(
-                f"{self.readout!r} reads {self.readout.in_features} features; the decoder puts out "
-                f"{decoder.output_size}"
-            )
 
     # -- data --------------------------------------------------------------------------------------
 
@@ -315,10 +260,10 @@ class EncoderDecoder(Composite):
         fed: list[Any] = [x[:]]
         combined: Any = None
         context: Any = None
-        if self._into_cell:
+        if self.into_cell:
             context = graph.sequence("context", steps, shape=(batch, self.encoder.output_size))
             fed.append(context[:])
-        if self._combines:
+        if self.combines:
             combined = graph.sequence("combined", steps, shape=(batch, self.decoder.output_size))
         if combined is not None and self.input_feeding:
             zeros = np.zeros(combined.shape, self.dtype)
@@ -336,7 +281,7 @@ class EncoderDecoder(Composite):
         _, top = stack.lay_out(weights, layout, arrays, halves, part, below, source.starts)
         if self.attention is not None:
             before = source.starts[f"h0_l{self.decoder.num_layers - 1}"]
-            query = top.after(before) if self._into_cell else top[:]
+            query = top.after(before) if self.into_cell else top[:]
             _, context = self.attention.attach(
                 graph, query, source.memory, steps, source.mask, context=context, keys=source.keys
             )
@@ -351,7 +296,7 @@ class EncoderDecoder(Composite):
         """Name of the sequence that comes out."""
         if self.readout is not None:
             return "output"
-        return "combined" if self._combines else f"decoder.h_l{self.decoder.num_layers - 1}"
+        return "combined" if self.combines else f"decoder.h_l{self.decoder.num_layers - 1}"
 
     # -- values ------------------------------------------------------------------------------------
 

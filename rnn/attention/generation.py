@@ -160,14 +160,29 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
     return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
 
 
+def _largest(every: np.ndarray, count: int) -> np.ndarray:
+    """Places of the largest entries of each row, the largest first; of equal ones the first.
+
+    A full sort of (32, 5000) takes 9 ms, this 0.6.
+    """
+    if count == 1:
+        return every.argmax(axis=1)[:, None]
+    last = np.partition(every, -count, axis=1)[:, -count, None]
+    above, equal = every > last, every == last
+    room = count - above.sum(axis=1, keepdims=True)
+    chosen = above | (equal & (np.cumsum(equal, axis=1) <= room))
+    places = np.nonzero(chosen)[1].reshape(len(every), count)
+    values = np.take_along_axis(every, places, axis=1)
+    return np.take_along_axis(places, np.argsort(-values, axis=1, kind="stable"), axis=1)
+
+
 def _searched(step: OneStep, start, max_steps: int, stop, beam: int, penalty: float) -> Generated:
     """Beam search; ties go to the earlier beam and the smaller token, so that the same bits come out."""
     batch = len(start)
     scores = np.full((batch, beam), -np.inf)
     scores[:, 0] = 0.0
     ended, sizes = np.zeros((batch, beam), bool), np.zeros((batch, beam), np.int64)
-    written = np.zeros((0, batch, beam), np.int64)
-    read: list[np.ndarray] = []
+    trail: list[tuple] = []  # (tokens, the beams that they follow, attention of these) of each step
     tokens = np.repeat(start, beam)
     states: dict[str, np.ndarray] = {}
     rows = np.arange(batch)[:, None]
@@ -179,31 +194,32 @@ def _searched(step: OneStep, start, max_steps: int, stop, beam: int, penalty: fl
             more[ended, stop] = 0.0
         size = more.shape[-1]
         every = (scores[..., None] + more).reshape(batch, -1)
-        chosen = np.argsort(-every, axis=1, kind="stable")[:, :beam]
-        parents, next_tokens = chosen // size, chosen % size
+        chosen = _largest(every, beam)
+        parents, letters = chosen // size, chosen % size
         scores = every[rows, chosen]
         sizes = sizes[rows, parents] + ~ended[rows, parents]
         ended = ended[rows, parents]
-        if weights is not None:
-            read = [w[rows, parents] for w in (*read, weights.reshape(batch, beam, -1))]
-        written = np.concatenate([written[:, rows, parents], next_tokens[None]])
-        flat = (rows * beam + parents).ravel()
-        states = {name: value[flat] for name, value in states.items()}
-        tokens = next_tokens.ravel()
+        trail.append((letters, parents, None if weights is None else weights.reshape(batch, beam, -1)))
+        states = {name: value[(rows * beam + parents).ravel()] for name, value in states.items()}
+        tokens = letters.ravel()
         if stop is not None:
-            ended = ended | (next_tokens == stop)
+            ended = ended | (letters == stop)
             # Scores only fall, so without a penalty nothing overtakes a best beam that has ended.
             if ended.all() or (penalty == 0 and ended[:, 0].all()):
                 break
-    ranked = scores / np.maximum(sizes, 1) ** penalty
-    best = ranked.argmax(axis=1)
+    best = (scores / np.maximum(sizes, 1) ** penalty).argmax(axis=1)
     own = np.arange(batch), best
-    attention = np.stack([w[own] for w in read]) if read else None
+    written, read = _followed_back(trail, best)
     outward = step.layout.outward
-    return Generated(
-        outward(written[:, own[0], own[1]]),
-        None,
-        scores[own],
-        sizes[own],
-        None if attention is None else outward(attention),
-    )
+    return Generated(outward(written), None, scores[own], sizes[own], None if read is None else outward(read))
+
+
+def _followed_back(trail, best: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Tokens (T, B) and attention (T, B, S) of the beams that end at ``best``."""
+    rows, written, read = np.arange(len(best)), [], []
+    for letters, parents, weights in reversed(trail):
+        written.append(letters[rows, best])
+        best = parents[rows, best]
+        if weights is not None:
+            read.append(weights[rows, best])
+    return np.stack(written[::-1]), np.stack(read[::-1]) if read else None

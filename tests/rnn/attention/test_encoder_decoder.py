@@ -312,7 +312,7 @@ BAD = {
         "puts out 4",
     ),
     "no network": (lambda: EncoderDecoder(Linear(1, 1), GRU(1, 4)), DataError, "encoder must be an RNN"),
-    "no attention": (lambda: EncoderDecoder(GRU(1, 1), GRU(1, 4), "dot"), DataError, "a Attention"),
+    "no attention": (lambda: EncoderDecoder(GRU(1, 1), GRU(1, 4), "dot"), DataError, "an Attention"),
     "precisions": (lambda: EncoderDecoder(GRU(1, 1), GRU(1, 4, dtype="float32")), DataError, "float32"),
     "axes": (lambda: EncoderDecoder(GRU(1, 1), GRU(1, 4, batch_first=True)), DataError, "batch_first"),
     "one array": (lambda: made()(np.zeros((S, B, 2))), DataError, r"\(source, inputs\)"),
