@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from msgpass import Truncated
 from msgpass.errors import ConvergenceWarning, DataError, NumericalError, UnsupportedError
 from rnn import RNN, Linear, SquaredError, bptt, fit
 from rnn.learning_rates import Constant, Exponential
@@ -198,3 +199,12 @@ def test_arguments_that_do_not_fit(arguments, words):
     net, x, loss, _ = batch()
     with pytest.raises((DataError, ValueError), match=words):
         fit(net, x, loss, "adam", **arguments)
+
+
+def test_truncated_batches_learn():
+    net, x, loss, data = batch(24, ragged=True)
+    how = {"n_iter": 15, "lr": 0.03, "batch_size": 6, "tol": None, "schedule": Truncated(2, 3)}
+    history = fit(net, x, loss, "adam", **how, **data)
+    assert history.losses[-1] < 0.5 * history.losses[0]
+    net, x, loss, data = batch(24, ragged=True)
+    assert fit(net, x, loss, "adam", **how | {"schedule": None}, **data).losses[1] != history.losses[1]
