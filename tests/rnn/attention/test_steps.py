@@ -8,10 +8,11 @@ import pytest
 from rnn.attention import additive
 from rnn.attention.additive import additive_step
 from rnn.attention.dot import dot_step
-from rnn.attention.joined import SIDE_BY_SIDE, joined_step
+from rnn.attention.joined import joined_step
 from rnn.attention.products import match, mix, spread
 from rnn.attention.read import READ
 from rnn.attention.weights import weights_of
+from rnn.beside import SIDE_BY_SIDE
 from tests.rnn.differences import central
 
 N, B, S, Q, A = 2, 3, 4, 3, 5

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msgpass import Adjoint, Checkpointed, Tangent, Truncated, run
+from msgpass import Adjoint, Checkpointed, Tangent, Truncated, check_gradients, run
 from msgpass.errors import DataError, ShapeError
 from rnn import Linear, SquaredError, bptt
 from rnn.memory import Memory
@@ -160,3 +160,10 @@ def test_refuses():
         bptt(net, x, loss, lengths=[1, 2, 3])
     with pytest.raises(DataError, match=r"lacks read_heads\.bias"):
         net.load_state_dict({k: w for k, w in net.weights.items() if k != "read_heads.bias"})
+
+
+@pytest.mark.parametrize("options", [{}, {"reach": None, "write_heads": 2}, {"controller": "gru"}])
+def test_the_public_checker_agrees(options):
+    net, x, loss = problem(options)
+    graph, values = net.problem(x, loss)
+    check_gradients(graph, values=values)
