@@ -5,11 +5,32 @@ Warnings are errors by ``pyproject.toml``, so NumPy's overflow, invalid and divi
 
 import os
 
-import numpy as np
-import pytest
-from hypothesis import HealthCheck, settings
-
 os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib
+WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if WORKER:  # each worker has a processor; before anything loads a BLAS
+    os.environ |= {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "MKL", "OMP")}
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+if WORKER:
+    import fcntl
+
+    from numba.core.caching import IndexDataCacheFile
+
+    save = IndexDataCacheFile.save
+
+    def save_alone(self, key, data):
+        """Numba picks a file's number and writes it without a lock: two workers could pick the same one."""
+        folder = os.open(self._cache_path, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            save(self, key, data)
+        finally:
+            os.close(folder)
+
+    IndexDataCacheFile.save = save_alone
 
 # No deadline: the first example of a test may compile a kernel. Derandomised: the same commit gives the same
 # answer everywhere; `--hypothesis-profile=explore` draws new models.
