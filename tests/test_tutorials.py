@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("[0-9]*.py"))
+LONG = ("11_a_seasonal_forecast", "15_a_character_model", "19_tagging_with_a_bilstm_crf")
 
 
 def test_they_are_numbered_and_all_on_the_index_page():
@@ -17,7 +18,9 @@ def test_they_are_numbered_and_all_on_the_index_page():
     )
 
 
-@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [pytest.param(p, marks=[pytest.mark.slow] * (p.stem in LONG), id=p.stem) for p in TUTORIALS]
+)
 def test_tutorial(path, tmp_path, monkeypatch):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.setattr("sys.argv", [str(path), str(tmp_path)])

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import cases, environment, harness, peers, report
@@ -58,6 +58,7 @@ def test_warm_calls_say_how_many_fill_a_turn(monkeypatch):
     assert harness._repeats(call, 11.0, 0.02) == 1
 
 
+@settings(max_examples=25)
 @given(st.floats(0.5, 2.0), st.floats(-1e-3, 1e-3))
 def test_results_agree_within_the_tolerance_or_nothing_is_timed(value, difference):
     toy = problem({"a": returning(value, 3.0), "b": returning(value + difference, 3.0)}, tolerance=1e-4)

@@ -1,5 +1,6 @@
 """Every kind of transition on models of several emissions, and what each says of a path, written anew."""
 
+from functools import cache
 from itertools import groupby, pairwise, product
 
 import numpy as np
@@ -84,34 +85,40 @@ def paths_and_scores(kind, model, X, silent=0):
     paths = np.array(list(product(range(K), repeat=T)))
     with np.errstate(divide="ignore"):
         scores = np.log(model.startprob_)[paths[:, 0]] + density[np.arange(T), paths].sum(axis=1)
-        return paths, scores + np.array([moves(kind, model, path, U) for path in paths])
+        move = segments_of(kind, model) if kind in SEMI_MARKOV else moves_of(kind, model, U)
+        return paths, scores + np.array([move(path) for path in paths.tolist()])
 
 
-def moves(kind, model, path, U):
-    """log p(path | its first state)."""
-    if kind in SEMI_MARKOV:
-        return segments(kind, model, path)
-    total = 0.0
-    for t, (i, j) in enumerate(pairwise(path), start=1):
+def moves_of(kind, model, U):
+    """The function of a path that is log p(path | its first state)."""
+
+    @cache
+    def row(t, i):
         if kind == "by group":
-            total += np.log(model.transmat_[int(U[t, 0])][i, j])
-        elif kind == "logistic":
-            total += log_softmax(model.transition_coef_[i] @ U[t] + model.transition_intercept_[i])[j]
-        else:
-            total += np.log(model.transmat_.toarray()[i, j])
-    return total
+            return np.log(model.transmat_[int(U[t, 0])][i])
+        if kind == "logistic":
+            return log_softmax(model.transition_coef_[i] @ U[t] + model.transition_intercept_[i])
+        return np.log(model.transmat_.toarray()[i])
+
+    return lambda path: sum((row(t, i)[j] for t, (i, j) in enumerate(pairwise(path), start=1)), 0.0)
 
 
-def segments(kind, model, path):
-    """Durations of all visits but the last, which may go on; and where each went."""
-    visits = [(k, len(list(steps))) for k, steps in groupby(path)]
-    total = 0.0
-    for (k, d), (j, _) in pairwise(visits):
-        total += np.log(pmf(kind, model, k, d)) + np.log(model.transmat_[k, j])
-    k, d = visits[-1]
-    if not np.any(model.transmat_[k]):
-        return total
-    return total + np.log(survivor(kind, model, k, d))
+def segments_of(kind, model):
+    """As above: durations of all visits but the last, which may go on; and where each went."""
+    left = cache(lambda k, d: np.log(pmf(kind, model, k, d)))
+    stayed = cache(lambda k, d: np.log(survivor(kind, model, k, d)))
+
+    def segments(path):
+        visits = [(k, len(list(steps))) for k, steps in groupby(path)]
+        total = 0.0
+        for (k, d), (j, _) in pairwise(visits):
+            total += left(k, d) + np.log(model.transmat_[k, j])
+        k, d = visits[-1]
+        if not np.any(model.transmat_[k]):
+            return total
+        return total + stayed(k, d)
+
+    return segments
 
 
 def pmf(kind, model, k, d):

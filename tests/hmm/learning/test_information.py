@@ -28,10 +28,10 @@ def second_differences(f, point, step):
     n = len(point)
     found, e = np.empty((n, n)), step * np.eye(n)
     for i in range(n):
-        for j in range(n):
+        for j in range(i + 1):
             corners = f(point + e[i] + e[j]) - f(point + e[i] - e[j])
             corners += f(point - e[i] - e[j]) - f(point - e[i] + e[j])
-            found[i, j] = -corners / (4 * step**2)
+            found[i, j] = found[j, i] = -corners / (4 * step**2)
     return found
 
 
