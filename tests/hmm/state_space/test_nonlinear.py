@@ -116,7 +116,7 @@ def test_gradients_are_differences_of_score(rule, vectorized):
 @pytest.mark.parametrize("rule", [None, Cubature(), Iterated()], ids=repr)
 def test_a_fit_climbs_and_finds(rule):
     truth = pendulum()
-    X, _ = truth.sample(300, random_state=3)
+    X, _ = truth.sample(150, random_state=3)
     model = pendulum(theta=(0.8,), linearisation=rule, learned=["theta", "observation_covariance"])
     before = model.score(X)
     assert model.fit(X) is model
