@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks import cases, environment, harness, peers, report
 from benchmarks.__main__ import main
-from benchmarks.cases import estep, rnn_step, score, viterbi
+from benchmarks.cases import estep, recurrent, score, viterbi
 from benchmarks.harness import DisagreementError, Problem, measure
 from benchmarks.machine import Limits
 
@@ -166,10 +166,10 @@ def test_scores_and_paths_agree_with_the_expected_counts():
 
 def test_the_recurrent_step_is_a_gradient():
     rng = np.random.default_rng(0)
-    shapes = dict(zip(rnn_step.KEYS, ((3, 2), (3, 3), (3,), (3,)), strict=True))
+    shapes = dict(zip(recurrent.KEYS, ((3, 2), (3, 3), (3,), (3,)), strict=True))
     weights = {key: rng.normal(size=shape).astype(np.float32) / 2 for key, shape in shapes.items()}
     x, target = rng.normal(size=(4, 2, 2)).astype(np.float32), rng.normal(size=(4, 2, 3)).astype(np.float32)
-    results = rnn_step.msgpass_step(weights, x, target)()
+    results = recurrent.msgpass_step("RNN", weights, x, target)()
     w, u, b = (weights[key].astype(float) for key in ("weight_hh_l0", "weight_ih_l0", "bias_ih_l0"))
 
     def loss(bias):
