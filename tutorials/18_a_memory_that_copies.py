@@ -146,6 +146,6 @@ with style():
     for (name, path), colour in zip(carried.items(), (FIRST, THIRD, GREY, SECOND), strict=True):
         axes[1, 1].plot(path, color=colour, label=name)
     axes[1, 1].set(title="What comes through k steps", xlabel="lag k", yscale="log")
-    axes[1, 1].legend()
+    axes[1, 1].legend(loc="upper left")
     if len(sys.argv) > 1:
         figure.savefig(Path(sys.argv[1]) / "a_memory_that_copies.png", dpi=150)
