@@ -29,8 +29,8 @@ def test_hidden_markov_model():
 
 def test_recurrent_network():
     m = ran("bptt")["m"]
-    assert m.parameters["weight_hh_l0"].shape == (16, 16)
-    assert m.gradient["h_l0"].shape == (100, 1, 16)
+    assert m.parameters["weight_hh_l0"].shape == (64, 16)
+    assert m.gradient["c_l0"].shape == (100, 4, 16)
 
 
 def test_factor_graph():
