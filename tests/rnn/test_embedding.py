@@ -123,3 +123,9 @@ def test_weights_by_key_and_in_files(tmp_path, rng):
 def test_refusals(act, error, words):
     with pytest.raises(error, match=words):
         act()
+
+
+def test_tokens_that_are_no_array_are_refused():
+    net = Embedded(Embedding(5, 3, random_state=0), GRU(3, 4, random_state=1))
+    with pytest.raises(DataError, match="not an array of tokens"):
+        net([[1, 2], [3]])
