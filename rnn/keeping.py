@@ -117,7 +117,7 @@ def load(path):
 
         return load_estimator(path, header, arrays)
     version = header.get("version", "")
-    if header.get("format") != FORMAT or not version.isdigit():
+    if header.get("format") != FORMAT or not (version.isascii() and version.isdigit()):
         raise DataError(
             f"{path} is a safetensors file, but not of a network; read a state dict with load_file(path) and "
             "give it to load_state_dict of a network of that architecture"
@@ -168,7 +168,11 @@ def save_file(state: Mapping, path) -> None:
     """
     if not isinstance(state, Mapping):
         raise DataError(f"save_file takes a dict from keys to arrays, got {type(state).__name__}")
-    _write(path, {str(key): np.asarray(value) for key, value in state.items()}, {"format": "np"})
+    try:
+        arrays = {str(key): np.asarray(value) for key, value in state.items()}
+    except ValueError as problem:
+        raise DataError(f"save_file takes arrays, and one entry is none: {problem}") from None
+    _write(path, arrays, {"format": "np"})
 
 
 def load_file(path) -> dict[str, np.ndarray]:
@@ -193,7 +197,7 @@ def load_file(path) -> dict[str, np.ndarray]:
 
 def _write(path, arrays: dict[str, np.ndarray], header: dict[str, str]) -> None:
     for key, array in arrays.items():
-        if array.dtype.kind not in "fiub":
+        if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
             raise DataError(f"{key!r} holds {array.dtype}, which has no place in a file")
     try:
         files.write(path, arrays, header)

@@ -70,7 +70,8 @@ def real_array(what: str, value, dtype: np.dtype) -> np.ndarray:
         raise DataError(f"{what} is not an array of numbers: {problem}") from None
     if array.dtype.kind not in "iubf":
         raise DataError(f"{what} must hold real numbers, got dtype {array.dtype}")
-    return array.astype(dtype)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as that
+        return array.astype(dtype)
 
 
 class Undrawn(np.random.Generator):

@@ -56,7 +56,7 @@ class OutputLoss(ABC):
     @property
     def key(self) -> tuple:
         """Two losses with equal keys have, over data of one shape, the same graph."""
-        return type(self).__name__, self.reduction, self.task, self.weights_key
+        return type(self), self.reduction, self.task, self.weights_key
 
     @property
     def weights(self) -> Arrays:

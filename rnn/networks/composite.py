@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from msgpass.errors import DataError
 from rnn.networks.base import Network
 from rnn.validation import generator
 from rnn.weights import checked
@@ -26,6 +27,14 @@ class Composite(Network):
 
     def __init__(self, parts: Mapping[str, Any]):
         self.parts = dict(parts)
+        first: dict[int, str] = {}
+        for prefix, part in self.parts.items():
+            other = first.setdefault(id(part), prefix)
+            if other != prefix:
+                raise DataError(
+                    f"{part!r} is both {other.rstrip('.')!r} and {prefix.rstrip('.')!r}, and its weights would "
+                    "get two gradients, of which training keeps one; give each its own, as copy.deepcopy does"
+                )
         super().__init__()
 
     @property

@@ -17,7 +17,10 @@ from rnn.networks.recurrent import RecurrentNetwork
 
 def token_call(net: RecurrentNetwork, embedding: Embedding, what: str, tokens, loss, **data) -> Call:
     """A call of ``net`` with tokens (T, B), (B, T) or (T,) where its inputs would be."""
-    padded = np.asarray(tokens)
+    try:
+        padded = np.asarray(tokens)
+    except ValueError as problem:
+        raise DataError(f"{what} is not an array of tokens: {problem}") from None
     if padded.ndim not in (1, 2) or 0 in padded.shape:
         axes = "(B, T)" if net.batch_first else "(T, B)"
         raise ShapeError(

@@ -16,7 +16,6 @@ from rnn.losses import OutputLoss
 from rnn.networks.base import Call, Network, checked_loss
 from rnn.starts import learned_start
 from rnn.validation import UNDRAWN, flag, float_dtype, generator, one_of, real_array, whole
-from rnn.weights import draw
 
 
 class Recurrence(Network):
@@ -137,8 +136,12 @@ class Recurrence(Network):
     def reset(self, random_state=None) -> Recurrence:
         """Draw anew what was given as a shape; the rest starts from what was given."""
         rng = generator(random_state)
-        drawn = draw(self.shapes, self.output_size**-0.5, self.dtype, rng)
+        drawn: dict[str, np.ndarray] = {}
         if rng is not UNDRAWN:
+            bound = self.output_size**-0.5
+            drawn = {
+                n: rng.uniform(-bound, bound, shape).astype(self.dtype) for n, shape in self.shapes.items()
+            }
             drawn |= {n: v.copy() for n, v in self._given.items() if not isinstance(v, tuple)}
             drawn |= {
                 f"{n}0": np.zeros(s, self.dtype) for n, s in self.states.items() if f"{n}0" in self.shapes

@@ -150,3 +150,21 @@ def test_truncation_cuts_what_is_further_than_the_window(rng):
     assert not reach[2][:4].any()
     assert reach[6].all()
     np.testing.assert_allclose(reach[2][4:], reach[6][4:], rtol=1e-12)
+
+
+def test_two_losses_of_one_name_have_graphs_of_their_own():
+    """As when the cell of a notebook that defines a loss is run again, changed."""
+
+    def weighted(by):
+        class Weighted(SquaredError):
+            curvature = None
+
+            @staticmethod
+            def function(output, target):
+                return 0.5 * by * ((output - target) ** 2).sum(), (by * (output - target), None)
+
+        return Weighted
+
+    net, x, target = RNN(2, 3, random_state=0), np.ones((4, 1, 2)), np.zeros((4, 1, 3))
+    one, three = (bptt(net, x, weighted(by)(target)).total for by in (1.0, 3.0))
+    assert three == pytest.approx(3 * one)

@@ -5,7 +5,20 @@ import pytest
 
 from msgpass import check_gradients
 from msgpass.errors import DataError, ShapeError
-from rnn import GRU, LSTM, RNN, CrossEntropy, Embedded, Embedding, Linear, SquaredError, bptt, fit, load
+from rnn import (
+    GRU,
+    LSTM,
+    RNN,
+    CrossEntropy,
+    Embedded,
+    Embedding,
+    EncoderDecoder,
+    Linear,
+    SquaredError,
+    bptt,
+    fit,
+    load,
+)
 from rnn.embedding import SCATTERED, embedding_step, scatter_add
 from tests.rnn.differences import central
 
@@ -123,3 +136,16 @@ def test_weights_by_key_and_in_files(tmp_path, rng):
 def test_refusals(act, error, words):
     with pytest.raises(error, match=words):
         act()
+
+
+def test_tokens_that_are_no_array_are_refused():
+    net = Embedded(Embedding(5, 3, random_state=0), GRU(3, 4, random_state=1))
+    with pytest.raises(DataError, match="not an array of tokens"):
+        net([[1, 2], [3]])
+
+
+def test_one_part_in_two_places_is_refused():
+    table = Embedding(5, 3, random_state=0)
+    encoder, decoder = GRU(3, 4, random_state=1), GRU(3, 4, random_state=2)
+    with pytest.raises(DataError, match="'source_embedding' and 'target_embedding'"):
+        EncoderDecoder(encoder, decoder, source_embedding=table, target_embedding=table)

@@ -123,3 +123,26 @@ def test_a_function_has_no_place_in_a_file(tmp_path):
 
     with pytest.raises(UnsupportedError, match=r"Own's function is .*save_file"):
         Own(np.tanh).save(tmp_path / "net")
+
+
+@pytest.mark.parametrize("value", [[[1.0], [1.0, 2.0]], np.longdouble([1.0]), "abc"])
+def test_what_is_no_array_of_a_file_is_not_written(tmp_path, value):
+    if isinstance(value, np.ndarray) and value.itemsize <= 8:
+        pytest.skip("long double is double here")
+    with pytest.raises(DataError):
+        save_file({"w": value}, tmp_path / "w.safetensors")
+
+
+def test_a_version_in_other_digits_is_no_version(tmp_path):
+    path = tmp_path / "net.safetensors"
+    net = GRU(1, 2, random_state=0)
+    files.write(path, net.state_dict(), {"format": "msgpass-rnn", "version": "²", "model": "{}"})
+    with pytest.raises(DataError, match="not of a network"):
+        load(path)
+
+
+def test_a_weight_beyond_float32_is_refused():
+    net = GRU(1, 2, dtype="float32", random_state=0)
+    state = net.state_dict() | {"bias_hh_l0": np.full(6, 1e300)}
+    with pytest.raises(DataError, match="infinite"):
+        net.load_state_dict(state)

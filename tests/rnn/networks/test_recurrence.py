@@ -208,3 +208,9 @@ def test_jax_functions(rng):
     m = bptt(net, x, loss, lengths=[4, 2, 1])
     for key in weights:
         np.testing.assert_allclose(m.parameters[key], want.parameters[key], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["norm_w", "h0_w", "c0_w"])
+def test_a_weight_of_any_name_is_drawn(name):
+    net = Recurrence(lambda h, x, w: np.tanh(x @ w.T + h), {name: (4, 2)}, 2, 4, random_state=0)
+    assert len(np.unique(net.weights[name])) == 8
