@@ -154,6 +154,13 @@ def _check_causal(x) -> None:
                 f"{', '.join(block.nodes)} runs against the clock; use Sequential() for it"
             )
         for family in block.families:
+            read = [arg.slice for arg in family.args]
+            at_once = any(s.kind == "all" for s in read) and not any(s.stepped for s in read)
+            if at_once and len(family.times) > 1:
+                raise UnsupportedError(
+                    f"{x.schedule!r}: {family.name!r} computes its rows from a whole sequence at once, which "
+                    "does not split into windows; use Sequential()"
+                )
             for arg in family.args:
                 if arg.slice.kind == "before" and isinstance(block, Map):
                     raise UnsupportedError(

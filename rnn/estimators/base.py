@@ -7,6 +7,7 @@ answered. Constructors only store.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils.validation import _check_feature_names
 
 from msgpass import Messages
-from msgpass.errors import DataError, NotFittedError, ShapeError
+from msgpass.errors import DataError, NotFittedError, ShapeError, UnsupportedError
 from msgpass.schedule.base import Schedule
 from rnn.bptt import bptt
 from rnn.embedding import Embedding
@@ -117,13 +118,19 @@ class SequenceEstimator(BaseEstimator, ABC):
         -------
         self
         """
-        self._check()
         onward = self.warm_start and "network_" in self.__dict__
-        sequences = self._read(X, lengths, reset=not onward)
-        targets = self._encode(y, sequences, reset=not onward)
-        if not onward:
-            self._make()
-        self._train(sequences, targets, whole("n_iter", self.n_iter), validation_data)
+        if onward and self.checkpoint is not None:
+            raise UnsupportedError(
+                "warm_start goes on from the present weights, and checkpoint= from those in the file; leave "
+                "one of them out"
+            )
+        with self._or_as_before():
+            self._check()
+            sequences = self._read(X, lengths, reset=not onward)
+            targets = self._encode(y, sequences, reset=not onward)
+            if not onward:
+                self._make()
+            self._train(sequences, targets, whole("n_iter", self.n_iter), validation_data)
         return self
 
     def partial_fit(self, X, y, lengths=None, **first: Any):
@@ -132,16 +139,32 @@ class SequenceEstimator(BaseEstimator, ABC):
         The first call draws the weights and takes the scale of its data for all later ones; a classifier
         needs ``classes=`` then, unless all of them are in y. The optimiser begins anew each time.
         """
-        self._check()
         begun = "network_" in self.__dict__
-        sequences = self._read(X, lengths, reset=not begun)
-        if not begun:
-            self._begin(**first)
-        targets = self._encode(y, sequences, reset=not begun)
-        if not begun:
-            self._make()
-        self._train(sequences, targets, 1)
+        if self.checkpoint is not None:
+            raise UnsupportedError(
+                "partial_fit goes on from the present weights and keeps no checkpoint; leave checkpoint= "
+                "out, and save(path) what is to be kept"
+            )
+        with self._or_as_before():
+            self._check()
+            sequences = self._read(X, lengths, reset=not begun)
+            if not begun:
+                self._begin(**first)
+            targets = self._encode(y, sequences, reset=not begun)
+            if not begun:
+                self._make()
+            self._train(sequences, targets, 1)
         return self
+
+    @contextmanager
+    def _or_as_before(self):
+        """Data or settings that are refused leave the estimator as it was."""
+        before = dict(vars(self))
+        try:
+            yield
+        except Exception:
+            self.__dict__ = before
+            raise
 
     def _begin(self, **first: Any) -> None:
         """Take note of what only a first ``partial_fit`` can be told."""

@@ -73,7 +73,9 @@ class Sequences:
         if len(y) != len(self):
             raise ShapeError(f"{what} has {len(y)} sequences, X has {len(self)}")
         padded = isinstance(y, np.ndarray) and self.form == "array"
-        parts = [np.asarray(part)[: n if padded else None] for part, n in zip(y, self.lengths, strict=True)]
+        parts = [np.asarray(part) for part in y]
+        if padded:
+            parts = [p[:n] if p.ndim else p for p, n in zip(parts, self.lengths, strict=True)]
         for k, (part, n) in enumerate(zip(parts, self.lengths, strict=True)):
             if part.ndim == 0 or len(part) != n:
                 raise ShapeError(
@@ -107,11 +109,20 @@ def read(X, lengths, *, tokens: bool, univariate: bool) -> Sequences:
     ShapeError, DataError
         They name the sequence that does not fit.
     """
-    if isinstance(X, list | tuple) and len(X) and _is_sequence(X[0], tokens):
+    if isinstance(X, list | tuple) and not len(X):
+        raise DataError("X is an empty list; at least one sequence is wanted")
+    if isinstance(X, list | tuple) and _is_sequence(X[0], tokens):
         if lengths is not None:
             raise DataError("X is a list of sequences, which have their own lengths; leave lengths= out")
         return from_list([_numbers(part, f"sequence {k}", tokens) for k, part in enumerate(X)])
-    array = _numbers(X, "X", tokens)
+    if isinstance(X, list | tuple) and not tokens and np.ndim(X[0]) == 1:
+        sizes = {len(part) for part in X if np.ndim(part) == 1}
+        if len(sizes) > 1 or (not univariate and isinstance(X[0], np.ndarray)):
+            raise ShapeError(
+                "X is a list of arrays without an axis of features; a sequence is (T, D), so give "
+                "part[:, None] of each"
+            )
+    array = _numbers(_without_padding(X, lengths), "X", tokens)
     steps = array.ndim - (0 if tokens else 1)
     if steps == 2:
         n, T = array.shape[:2]
@@ -121,6 +132,14 @@ def read(X, lengths, *, tokens: bool, univariate: bool) -> Sequences:
     if univariate and not tokens:
         return Sequences(array[..., None], np.full(len(array), array.shape[1]), "plain")
     return Sequences(array[None], np.array([len(array)]), "plain")
+
+
+def _without_padding(X, lengths):
+    """A padded array of numbers with 0 where its sequences have ended, whatever stands there."""
+    given = np.asarray(lengths) if lengths is not None else np.zeros(0)
+    if not isinstance(X, np.ndarray) or X.ndim != 3 or X.dtype.kind != "f" or given.shape != X.shape[:1]:
+        return X
+    return np.where((np.arange(X.shape[1]) < given[:, None])[..., None], X, 0)
 
 
 def from_list(parts: list[np.ndarray], form: str = "list") -> Sequences:

@@ -165,6 +165,8 @@ patience, tol, clip_norm, class_weight, schedule, checkpoint, dtype, warm_start,
         found = self.predict(X, lengths)
         flat = np.concatenate(list(found)) if sequences.form in ("list", "array") else found
         seen = ~np.isnan(wanted) if wanted.dtype.kind == "f" else np.ones(wanted.shape, bool)
+        if not seen.any():
+            raise DataError("y holds no label: every one of them is NaN")
         return float((flat == wanted)[seen].mean())
 
 

@@ -100,6 +100,12 @@ class OutputLoss(ABC):
         setattr(found, self.name, cut(getattr(self, self.name), rows, steps, batch_first))
         return found
 
+    def rows(self, rows: np.ndarray) -> OutputLoss:
+        """The same loss over some of the sequences, where there is one answer each: :class:`Pooled`."""
+        found = copy(self)
+        setattr(found, self.name, np.asarray(getattr(self, self.name))[rows])
+        return found
+
     def observe(self, graph: FactorGraph, arrays: Arrays, width: int):
         """Register the data and return it."""
         return graph.observe(self.named(self.name), arrays[self.named(self.name)])

@@ -74,6 +74,14 @@ class GaussianNLL(OutputLoss):
             found.variance = cut(given, rows, steps, batch_first)  # type: ignore[attr-defined]
         return found
 
+    def rows(self, rows: np.ndarray) -> OutputLoss:
+        """The same loss over some of the sequences, with their variances."""
+        found = super().rows(rows)
+        if not self.predicted and np.ndim(self.variance) > 1:
+            given = np.broadcast_to(self.variance, np.shape(self.target))
+            found.variance = given[rows]  # type: ignore[attr-defined]
+        return found
+
     @property
     def predicted(self) -> bool:
         """The network says how sure it is."""

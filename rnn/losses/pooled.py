@@ -161,9 +161,8 @@ class Pooled(OutputLoss):
 
     def part(self, rows: np.ndarray, steps: int, batch_first: bool) -> OutputLoss:
         """The same loss over some of the sequences."""
-        found, inner = copy(self), copy(self.loss)
-        setattr(inner, inner.name, np.asarray(getattr(inner, inner.name))[rows])
-        found.loss = inner
+        found = copy(self)
+        found.loss = self.loss.rows(rows)
         return found
 
     def number(self, arrays: Arrays) -> float:

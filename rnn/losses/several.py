@@ -81,6 +81,10 @@ class Several(OutputLoss):
         """The same losses over some of the sequences."""
         return Several(*(loss.part(rows, steps, batch_first) for loss in self.losses))
 
+    def rows(self, rows: np.ndarray) -> OutputLoss:
+        """The same losses over some of the sequences."""
+        return Several(*(loss.rows(rows) for loss in self.losses))
+
     def number(self, arrays: Arrays) -> float:
         """That of the first loss."""
         return self.losses[0].number(arrays)

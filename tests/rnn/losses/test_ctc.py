@@ -168,3 +168,12 @@ def test_no_step_is_listed_twice():
 def test_wrong_targets(make, error, words, net):
     with pytest.raises(error, match=words):
         bptt(net, np.zeros((T, B, 2)), make())
+
+
+def test_alignments_do_not_split_into_windows():
+    from msgpass import Truncated
+    from msgpass.errors import UnsupportedError
+
+    loss = CTC([[1, 2]] * 3, readout=Linear(3, 3, random_state=1))
+    with pytest.raises(UnsupportedError, match="does not split into windows"):
+        bptt(RNN(2, 3, random_state=0), np.ones((6, 3, 2)), loss, Truncated(3, 2))

@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 
 from msgpass.errors import DataError, ShapeError
-from rnn import GRU, RNN, CrossEntropy, Linear, Pooled, SquaredError, bptt, curvature, fit
+from rnn import (
+    GRU,
+    RNN,
+    CrossEntropy,
+    GaussianNLL,
+    Linear,
+    Pooled,
+    Several,
+    SquaredError,
+    bptt,
+    curvature,
+    fit,
+)
 from rnn.losses.pooled import POOLINGS
 from tests.rnn.differences import central
 
@@ -104,3 +116,18 @@ def test_batches_are_cut_by_sequence(rng):
 def test_what_does_not_fit(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_batches_take_the_variances_of_their_sequences():
+
+    rng = np.random.default_rng(0)
+    x, y, v = rng.normal(size=(5, 6, 2)), rng.normal(size=(6, 1)), rng.uniform(0.1, 2, size=(6, 1))
+    whole = Pooled(GaussianNLL(y, v, readout=Linear(3, 1, random_state=1)))
+    net = RNN(2, 3, random_state=0)
+    rows = np.array([4, 1]), np.array([0, 2, 3, 5])
+    parts = [bptt(net, x[:, r], whole.part(r, 5, False)).total for r in rows]
+    np.testing.assert_allclose(sum(parts), bptt(net, x, whole).total)
+    both = Pooled(Several(whole.loss, SquaredError(y, readout=Linear(3, 1, random_state=2), task="b")))
+    parts = [bptt(net, x[:, r], both.part(r, 5, False)).total for r in rows]
+    np.testing.assert_allclose(sum(parts), bptt(net, x, both).total)
+    assert len(fit(net, x, both, "adam", n_iter=2, batch_size=4, tol=None).losses) == 2

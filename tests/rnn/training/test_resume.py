@@ -7,8 +7,8 @@ import pytest
 
 from msgpass import files
 from msgpass.errors import DataError
-from rnn import LSTM, fit
-from rnn.learning_rates import Constant, Plateau, Warmup
+from rnn import LSTM, RNN, SquaredError, fit
+from rnn.learning_rates import Constant, LearningRate, Plateau, Warmup
 from rnn.optimizers import SGD, Adam, RMSprop
 from rnn.training import checkpoint, objective
 from tests.rnn.training.problems import batch, everything
@@ -139,3 +139,16 @@ def test_other_files_are_refused(tmp_path):
             attempt("batches", path)
     with pytest.raises(DataError, match="no folder"):
         attempt("batches", tmp_path / "absent" / "fit.safetensors")
+
+
+def test_a_learning_rate_of_ones_own_resumes(tmp_path):
+    class Own(LearningRate):
+        def at(self, epoch):
+            return 0.01 / (1 + epoch)
+
+    x = np.random.default_rng(0).normal(size=(4, 3, 2))
+    path, loss = tmp_path / "own.safetensors", SquaredError(np.zeros((4, 3, 3)))
+    fit(RNN(2, 3, random_state=0), x, loss, "adam", lr=Own(), n_iter=1, tol=None, checkpoint=path)
+    gone_on = fit(RNN(2, 3, random_state=0), x, loss, "adam", lr=Own(), n_iter=3, tol=None, checkpoint=path)
+    at_once = fit(RNN(2, 3, random_state=0), x, loss, "adam", lr=Own(), n_iter=3, tol=None)
+    assert gone_on.losses == at_once.losses
