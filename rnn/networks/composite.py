@@ -32,8 +32,8 @@ class Composite(Network):
             other = first.setdefault(id(part), prefix)
             if other != prefix:
                 raise DataError(
-                    f"{part!r} is both {other.rstrip('.')!r} and {prefix.rstrip('.')!r}, and its weights would "
-                    "get two gradients, of which training keeps one; give each its own, as copy.deepcopy does"
+                    f"{part!r} is both {other.rstrip('.')!r} and {prefix.rstrip('.')!r}, and its weights "
+                    "would get two gradients, of which training keeps one; give each its own, as copy.deepcopy does"
                 )
         super().__init__()
 
