@@ -33,8 +33,8 @@ class Composite(Network):
             if other != prefix:
                 raise DataError(
                     f"{part!r} is both {other.rstrip('.')!r} and {prefix.rstrip('.')!r}, and its weights "
-                    "would get two gradients, of which training keeps one; give each its own, as copy.deepcopy "
-                    "does"
+                    "would get two gradients, of which training keeps one; give each its own, as "
+                    "copy.deepcopy does"
                 )
         super().__init__()
 
