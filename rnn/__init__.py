@@ -61,6 +61,7 @@ __all__ = [
     "SquaredError",
     "Stream",
     "TagChain",
+    "as_dbn",
     "bptt",
     "bptt_stream",
     "collapse",
@@ -73,13 +74,18 @@ __all__ = [
     "save_file",
 ]
 
-_LATER = ("SequenceClassifier", "SequenceRegressor", "SequenceTagger")
-"""Names that bring scikit-learn with them, loaded when they are asked for."""
+_LATER = {
+    "SequenceClassifier": "rnn.estimators",
+    "SequenceRegressor": "rnn.estimators",
+    "SequenceTagger": "rnn.estimators",
+    "as_dbn": "rnn.dbn",
+}
+"""Names that few need or that bring scikit-learn with them, loaded when asked for, and from where."""
 
 
 def __getattr__(name: str):
     if name not in _LATER:
         raise AttributeError(f"rnn has no {name!r}; it has {', '.join(__all__)}")
-    found = getattr(import_module("rnn.estimators"), name)
+    found = getattr(import_module(_LATER[name]), name)
     globals()[name] = found
     return found

@@ -41,7 +41,7 @@ def message_influence(log_transition, log_evidence, log_backward, lags: int = 20
 
     Parameters
     ----------
-    log_transition : (K, K) array
+    log_transition : (K, K) or (T − 1, K, K) array
     log_evidence : (T, K) array
         The local messages that are followed backwards. A step whose evidence is the same in all states that
         it allows sends nothing and is left out.
@@ -57,10 +57,12 @@ def message_influence(log_transition, log_evidence, log_backward, lags: int = 20
     array([1., 0., 0.])
     """
     transition, evidence, later = (np.asarray(a, float) for a in (log_transition, log_evidence, log_backward))
-    if evidence.ndim != 2 or later.shape != evidence.shape or transition.shape != (evidence.shape[1],) * 2:
+    square = evidence.shape[-1:] * 2
+    shapes = (square, (len(evidence) - 1, *square)) if evidence.ndim == 2 else ()
+    if later.shape != evidence.shape or transition.shape not in shapes:
         raise ShapeError(
-            "message_influence takes a (K, K) log_transition and (T, K) log_evidence and log_backward, got "
-            f"{transition.shape}, {evidence.shape} and {later.shape}"
+            "message_influence takes a (K, K) or (T − 1, K, K) log_transition and (T, K) log_evidence and "
+            f"log_backward, got {transition.shape}, {evidence.shape} and {later.shape}"
         )
     # From β, not from pair beliefs: the kernel of a state that is all but excluded is as exact as any other.
     joint = transition + (evidence + later)[1:, None, :]
@@ -68,7 +70,7 @@ def message_influence(log_transition, log_evidence, log_backward, lags: int = 20
     weight = np.exp(joint - np.where(np.isfinite(top), top, 0.0))
     mass = weight.sum(axis=2, keepdims=True)
     # A state from which the rest is impossible has no kernel; any will do, as no message about it remains.
-    kernels = np.where(mass > 0, weight / np.where(mass > 0, mass, 1.0), 1.0 / len(transition))
+    kernels = np.where(mass > 0, weight / np.where(mass > 0, mass, 1.0), 1.0 / square[0])
     allowed = np.isfinite(evidence)
     low = np.where(allowed, evidence, np.inf).min(axis=1, keepdims=True)
     return _curves(
@@ -110,7 +112,11 @@ def dobrushin(kernels: np.ndarray) -> np.ndarray:
     >>> dobrushin(np.array([[0.9, 0.1], [0.2, 0.8]])).round(3)
     np.float64(0.7)
     """
-    return 0.5 * np.abs(kernels[..., :, None, :] - kernels[..., None, :, :]).sum(axis=-1).max(axis=(-1, -2))
+    largest = np.zeros(kernels.shape[:-2])
+    for i in range(1, kernels.shape[-2]):  # one row against all before: all pairs at once would be K³ numbers
+        apart = np.abs(kernels[..., i : i + 1, :] - kernels[..., :i, :]).sum(axis=-1).max(axis=-1)
+        largest = np.maximum(largest, apart)
+    return 0.5 * largest
 
 
 def _spectral(matrices: np.ndarray) -> np.ndarray:
