@@ -108,6 +108,8 @@ def plot_refinement(curve, ax=None):
             linestyle="--",
             label="∝ σ²",
         )
+        ax.set_xticks(curve.sigmas, [f"{s:.3g}" for s in curve.sigmas])
+        ax.set_xticks([], minor=True)
         ax.set(xlabel="noise σ", ylabel="largest gap / largest |λ|", title="Slope of −log β → cotangent")
         ax.legend()
     return ax
