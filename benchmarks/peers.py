@@ -7,7 +7,17 @@ import importlib.metadata
 import importlib.util
 from types import ModuleType
 
-NAMES = ("hmmlearn", "statsmodels", "dynamax", "jax", "pykalman", "pomegranate", "torch")
+NAMES = (
+    "hmmlearn",
+    "statsmodels",
+    "dynamax",
+    "jax",
+    "pykalman",
+    "pomegranate",
+    "torch",
+    "torchdiffeq",
+    "diffrax",
+)
 
 
 class NotInstalledError(Exception):

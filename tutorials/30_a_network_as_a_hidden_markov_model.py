@@ -1,9 +1,9 @@
 # %% [markdown]
 # # A network as a hidden Markov model
 #
-# A recurrent network is a dynamic Bayesian network whose transitions are certain, δ(h_t − f(h_{t−1}, x_t, θ)),
-# and whose evidence is exp(−loss). This page takes that literally: it reads the two slices off a network,
-# puts their state on a grid with a little noise, and lets the sum-product algorithm of hidden Markov models
+# A recurrent network is a dynamic Bayesian network: its transitions are certain, δ(h_t − f(h_{t−1}, x_t)), its
+# evidence is exp(−loss). This page takes that literally: it reads the two slices off a network, puts
+# their state on a grid with a little noise, and lets the sum-product algorithm of hidden Markov models
 # run over it. What back-propagation sends back is then the slope of an ordinary backward message; and the
 # gradient that vanishes is the message that is forgotten.
 #
@@ -42,8 +42,8 @@ print(dbn)
 assert dbn.interface == ("h_l0",)
 
 # %% [markdown]
-# Given the interface h_t, what was before and what comes are independent. That is why one message, a function
-# of h_t alone, can carry all that the future has to say. It is a property of the graph, which networkx checks:
+# Given the interface h_t, what was before and what comes are independent. So one message, a function of
+# h_t alone, carries all that the future has to say. It is a property of the graph, which networkx checks:
 
 # %%
 import networkx as nx

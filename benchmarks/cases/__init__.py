@@ -27,6 +27,8 @@ NAMES = (
     "kalman_smoother",
     "kalman_em",
     "scan",
+    "ode_gradient",
+    "systems",
 )
 
 
