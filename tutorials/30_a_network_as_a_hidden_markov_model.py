@@ -1,10 +1,10 @@
 # %% [markdown]
 # # A network as a hidden Markov model
 #
-# A recurrent network is a dynamic Bayesian network: its transitions are certain, δ(h_t − f(h_{t−1}, x_t)), its
-# evidence is exp(−loss). This page takes that literally: it reads the two slices off a network, puts
-# their state on a grid with a little noise, and lets the sum-product algorithm of hidden Markov models
-# run over it. What back-propagation sends back is then the slope of an ordinary backward message; and the
+# A recurrent network is a dynamic Bayesian network: its transitions are certain, δ(h_t − f(h_{t−1}, x_t)),
+# and its evidence is exp(−loss). This page takes that literally: it reads the two slices off a network, puts
+# their state on a grid with a little noise, and lets the sum-product algorithm of hidden Markov models run
+# over it. What back-propagation sends back is then the slope of an ordinary backward message; and the
 # gradient that vanishes is the message that is forgotten.
 #
 # The numbers (4, 12, 13) are those of the identities in `docs/formulas.md`.

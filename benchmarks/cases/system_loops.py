@@ -83,7 +83,7 @@ def torch_queue(steps: int) -> Contender:
 
 def kinetics(steps: int) -> Contender:
     """A → B → C by Euler's method; what is left of B."""
-    from rnn.systems.kinetics import Reactor, ReactionNetwork
+    from rnn.systems.kinetics import ReactionNetwork, Reactor
 
     network = ReactionNetwork("k1: A -> B; k2: B -> C")
     reactor = Reactor(network, RATES, {"A": 1.0}, END, method="euler", step=END / steps)
