@@ -30,7 +30,7 @@ class Field:
     """
 
     def __init__(self, function: Callable, vjp: Callable | None = None):
-        self.function, self.own = function, vjp
+        self.function, self.own, self.calls = function, vjp, 0
 
     @classmethod
     def of(cls, f, packing: Packing) -> Field:
@@ -40,7 +40,14 @@ class Field:
         return cls(packing.field(f))
 
     def __call__(self, t, y, *arrays):
+        self.calls += 1
         return self.function(t, y, *arrays)
+
+    def at(self, arrays) -> Field:
+        """With its parameters in it: a function of (t, y)."""
+        function, own = self.function, self.own
+        pull = None if own is None else lambda inputs, w: own((*inputs, *arrays), w)[:2]
+        return Field(lambda t, y: function(t, y, *arrays), pull)
 
     def vjp(self, t, y, arrays, cotangent) -> list:
         """(t̄, ȳ, *arrays' cotangents); zeros where f does not depend on an input."""
@@ -56,7 +63,8 @@ class Field:
         """∂f/∂y."""
         y = np.asarray(y)
         if self.own is not None:
-            pull = lambda w: self.own((np.asarray(t, y.dtype), y, *arrays), w)[1]  # type: ignore  # noqa: E731
+            own = self.own
+            pull = lambda w: own((np.asarray(t, y.dtype), y, *arrays), w)[1]  # noqa: E731
         else:
             try:
                 _, both = autograd_vjp(lambda x: self.function(t, x, *arrays), [y], [0])

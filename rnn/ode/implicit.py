@@ -1,7 +1,8 @@
 """Implicit stages, and the reverse of a Runge-Kutta step from the VJP of f alone.
 
-Stage i solves Y = b_i + hγ f(t_i, Y), b_i = y + h Σ_{j<i} a_ij k_j, by simplified Newton: one Jacobian a step.
-Then k_i = (Y − b_i)/(hγ). Backward, by the implicit function theorem at the stages found, with cotangents k̄_i:
+Stage i solves Y = b_i + hγ f(t_i, Y), b_i = y + h Σ_{j<i} a_ij k_j, by simplified Newton with one Jacobian
+a step. Then k_i = (Y − b_i)/(hγ). Backward, by the implicit function theorem at the stages found, with
+cotangents k̄_i:
 
     (I − hγ J_i)ᵀ w = k̄_i,     (t̄_i, Ȳ_i, p̄_i) = (∂f/∂(t, y, p))ᵀ w
     ȳ += Ȳ_i,   k̄_j += h a_ij Ȳ_i,   h̄ += Σ_{j≤i} a_ij k_j·Ȳ_i + c_i t̄_i,   t̄ += t̄_i
@@ -89,8 +90,9 @@ def _newton(field: Field, t, base, scale, arrays, start, solve) -> np.ndarray:
     )
 
 
-def reversed_step(tableau: Tableau, field: Field) -> Step:
-    """A step of (y, t, h, *arrays) with its VJP from that of f."""
+def reversed_step(tableau: Tableau, field: Field, within: bool = False) -> Step:
+    """A step of (y, t, h, *arrays) with its VJP from that of f; with ``within`` of (y, t, h, θ, *arrays), the
+    state at t + θh."""
 
     def stages(y, t, h, arrays):
         if tableau.implicit:
@@ -101,15 +103,12 @@ def reversed_step(tableau: Tableau, field: Field) -> Step:
             ks.append(np.asarray(field(t + c * h, y if moved is None else y + h * moved, *arrays)))
         return ks
 
-    def step(y, t, h, *arrays):
-        return y + h * combination(tableau.b, stages(y, t, h, arrays))
-
-    def vjp(inputs, cotangent):
+    def pull(inputs, ks, weights, cotangent):
+        """Cotangents of (y, t, h, *arrays), of y + h Σ weights_i k_i."""
         y, t, h, *arrays = inputs
-        ks = stages(y, t, h, arrays)
-        y_bar, h_bar = np.array(cotangent), combination(tableau.b, ks) * cotangent
+        y_bar, h_bar = np.array(cotangent), combination(weights, ks) * cotangent
         array_bars = [np.zeros_like(a) for a in arrays]
-        k_bars = [h * b * cotangent for b in tableau.b]
+        k_bars = [h * b * cotangent for b in weights]
         t_bar = tail = np.zeros(())
         for i in reversed(range(tableau.stages)):
             row, c, w = tableau.a[i], tableau.c[i], k_bars[i]
@@ -132,6 +131,25 @@ def reversed_step(tableau: Tableau, field: Field) -> Step:
                 array_bars[k] = array_bars[k] + bar
         return (y_bar, _summed(t_bar, t), _summed(h_bar, h) + _summed(tail, h), *array_bars)
 
+    def step(y, t, h, *arrays):
+        return y + h * combination(tableau.b, stages(y, t, h, arrays))
+
+    def vjp(inputs, cotangent):
+        y, t, h, *arrays = inputs
+        return pull(inputs, stages(y, t, h, arrays), tableau.b, cotangent)
+
+    def place(y, t, h, theta, *arrays):
+        return y + h * combination(tableau.weights(theta), stages(y, t, h, arrays))
+
+    def place_vjp(inputs, cotangent):
+        y, t, h, theta, *arrays = inputs
+        ks = stages(y, t, h, arrays)
+        y_bar, t_bar, h_bar, *rest = pull((y, t, h, *arrays), ks, tableau.weights(theta), cotangent)
+        speed = h * combination(tableau.speeds(theta), ks)
+        return (y_bar, t_bar, h_bar, _summed(speed * cotangent, theta), *rest)
+
+    if within:
+        return Step(place, place_vjp)
     step.__name__ = tableau.name
     return Step(step, vjp)
 

@@ -45,11 +45,14 @@ class Packing:
                 )
         return cls(tuple(params), "dict")
 
+    def values(self, params) -> list:
+        """As they are, in the order of ``names``."""
+        return [params[name] for name in self.names] if self.kind == "dict" else [params] * len(self.names)
+
     def arrays(self, params, dtype=None) -> dict[str, np.ndarray]:
         """Values by name, checked and as real arrays."""
         found = {}
-        for name in self.names:
-            value = params[name] if self.kind == "dict" else params
+        for name, value in zip(self.names, self.values(params), strict=True):
             what = f"params[{name!r}]" if self.kind == "dict" else "params"
             found[name] = real(what, value, dtype)
         return found

@@ -102,6 +102,14 @@ class Tableau:
             powers.append(powers[-1] * theta)
         return [combination(row, powers) if any(row) else 0.0 for row in self.dense]
 
+    def speeds(self, theta):
+        """b_i′(θ)."""
+        powers = [1.0, theta]
+        for _ in range(max(len(row) for row in self.dense) - 2):
+            powers.append(powers[-1] * theta)
+        rows = [tuple((m + 1) * w for m, w in enumerate(row)) for row in self.dense]
+        return [combination(row, powers) if any(row) else 0.0 for row in rows]
+
 
 def combination(coefficients, arrays):
     """Σ a_j x_j over the coefficients that are not zero; None where all are."""
