@@ -13,12 +13,12 @@ import numpy as np
 
 from msgpass.errors import DataError
 from rnn.ode.controller import Controller
-from rnn.ode.errors import BlowUpError, MaxStepsError, StepSizeError
+from rnn.ode.errors import BlowUpError, ImplicitStageError, MaxStepsError, StepSizeError
 from rnn.ode.field import check_rate
-from rnn.ode.implicit import NotSolved
 from rnn.ode.steps import SolverStep
 
 STRETCH = 1.01  # a step is made longer by so much to meet a save time
+UNBOUNDED = 1e10  # growth over the start from which a vanishing step means a blow-up
 BACK_OFF = 0.25  # of a step whose end is not finite, or whose equations were not solved
 
 
@@ -28,7 +28,7 @@ class Tolerance:
 
     rtol: float = 1e-6
     atol: float | np.ndarray = 1e-9
-    controller: Controller = Controller()
+    controller: Controller = Controller()  # noqa: RUF009
     first_step: float | None = None
     min_step: float = 0.0
     max_step: float = np.inf
@@ -99,8 +99,8 @@ def integrate(step: SolverStep, y0: np.ndarray, stops: np.ndarray, params, toler
     sign = 1.0 if stops[-1] > stops[0] else -1.0
     t, y = float(stops[0]), y0
     rate = step.rate(params)
-    first = check_rate(rate(t, y), y, t)
-    evaluations = rate.calls
+    with np.errstate(all="ignore"):
+        first = check_rate(rate(t, y), y, t)
     if not np.isfinite(first).all():
         raise BlowUpError(f"f(t, y) is not finite at the start, t = {t:g}", t)
     if tolerance.first_step is not None:
@@ -109,7 +109,8 @@ def integrate(step: SolverStep, y0: np.ndarray, stops: np.ndarray, params, toler
         wanted = first_step(rate, y, t, first, float(stops[-1] - stops[0]), tolerance, order)
     times, states = [t], [y]
     errors, rejected = (1.0, 1.0, 1.0), 0
-    k, known, after_rejection, broke = 1, first, False, False
+    known: np.ndarray | None = first
+    k, after_rejection, broke = 1, False, False
     while k < len(stops):
         if len(times) - 1 + rejected >= tolerance.max_steps:
             raise MaxStepsError(_too_many(tolerance, method, t, stops), t)
@@ -122,19 +123,20 @@ def integrate(step: SolverStep, y0: np.ndarray, stops: np.ndarray, params, toler
         elif size * 2 > left:
             size = left / 2
         if size < max(tolerance.min_step, 16 * np.spacing(abs(t))) and not (lands and wanted >= size):
-            raise _underflow(tolerance, t, size, y, broke)
+            raise _underflow(tolerance, t, size, y, np.abs(y0).max(), broke)
         h = sign * size
         try:
             with np.errstate(all="ignore"):
                 y_new, ks = step.stages(y, t, h, params, first=known, rate=rate)
                 error = tolerance.norm(step.error(ks, h), y, y_new)
             broke = not np.isfinite(error) or not np.isfinite(y_new).all()
-        except NotSolved:
-            broke, error = True, np.inf
+        except ImplicitStageError:
+            broke, error, ks = True, np.inf, []
         if broke or error > 1.0:
             rejected += 1
             wanted = size * (BACK_OFF if broke else controller.shrink(order, error))
             after_rejection = True
+            known = ks[0] if known is None and ks and method.starts_explicit else known
             continue
         t = target if lands else t + h
         y = y_new
@@ -146,20 +148,22 @@ def integrate(step: SolverStep, y0: np.ndarray, stops: np.ndarray, params, toler
         grown = size * (min(factor, 1.0) if after_rejection else factor)
         wanted = max(grown, wanted) if size < wanted and factor >= 1.0 else grown
         after_rejection = False
-        known = ks[-1] if method.last_is_next else np.asarray(rate(t, y)) if method.starts_explicit else None
-    evaluations = rate.calls
-    return Path(np.array(times), np.stack(states), Stats(len(times) - 1, rejected, evaluations))
+        known = ks[-1] if method.last_is_next else None
+    return Path(np.array(times), np.stack(states), Stats(len(times) - 1, rejected, rate.calls))
 
 
-def _underflow(tolerance: Tolerance, t: float, size: float, y, broke: bool):
+def _underflow(tolerance: Tolerance, t: float, size: float, y, start: float, broke: bool):
+    largest = np.abs(y).max()
+    if largest > UNBOUNDED * (1 + start):
+        return BlowUpError(f"the solution grows without bound: at t = {t:g} max|y| is {largest:.3g}", t)
     if broke:
         return BlowUpError(
-            f"the solution becomes NaN or infinite after t = {t:g}, where max|y| is {np.abs(y).max():.3g}: "
+            f"the solution becomes NaN or infinite after t = {t:g}, where max|y| is {largest:.3g}: "
             "it blows up there, or leaves where f is defined; stop before",
             t,
         )
     return StepSizeError(
-        f"the step size fell to {size:.3g} at t = {t:g}, where max|y| is {np.abs(y).max():.3g}: the solution "
+        f"the step size fell to {size:.3g} at t = {t:g}, where max|y| is {largest:.3g}: the solution "
         "has a singularity there, f jumps, or the tolerance is below what floating point resolves; stop "
         f"before, or loosen rtol={tolerance.rtol:g}, atol={tolerance.atol}"
         + (f", or lower min_step={tolerance.min_step:g}" if tolerance.min_step else ""),

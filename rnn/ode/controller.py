@@ -2,8 +2,9 @@
 
     h ← h · clip(safety · ε_n^(−(p + i + d)/k) ε_{n−1}^((p + 2d)/k) ε_{n−2}^(−d/k)),    k = error order + 1
 
-with ε the error in units of the tolerance. Söderlind, *Digital filters in adaptive time-stepping*, 2003; p =
-0.2, i = 0.65 are Hairer & Wanner's α = 0.85/k, β = 0.2/k (II, IV.2); i = 1 alone is the elementary controller.
+with ε the error in units of the tolerance. Söderlind, *Digital filters in adaptive time-stepping*, 2003.
+With p = 0.2, i = 0.65 these are Hairer & Wanner's α = 0.85/k, β = 0.2/k (II, IV.2); i = 1 alone is the
+elementary controller.
 """
 
 from __future__ import annotations

@@ -23,3 +23,7 @@ class StepSizeError(IntegrationError):
 
 class MaxStepsError(IntegrationError):
     """More steps than ``max_steps``."""
+
+
+class ImplicitStageError(IntegrationError):
+    """Newton's method did not solve an implicit stage; a smaller step may."""

@@ -27,14 +27,18 @@ class Field:
     function : callable
     vjp : callable, optional
         ``vjp((t, y, *arrays), cotangent)`` → one cotangent an input, or None; by default autograd's.
+    matrix : callable, optional
+        ``matrix(t, y, *arrays)`` → ∂f/∂y as (n, n), where that is known otherwise.
     """
 
-    def __init__(self, function: Callable, vjp: Callable | None = None):
-        self.function, self.own, self.calls = function, vjp, 0
+    def __init__(self, function: Callable, vjp: Callable | None = None, matrix: Callable | None = None):
+        self.function, self.own, self.matrix, self.calls = function, vjp, matrix, 0
 
     @classmethod
     def of(cls, f, packing: Packing) -> Field:
         """Of what the user handed over: a function, or a :class:`msgpass.Step` of (t, y, *arrays)."""
+        if isinstance(f, Field):
+            return f
         if isinstance(f, Step):
             return cls(lambda t, y, *arrays: as_rate(f.f(t, y, *arrays)), f.vjp)
         return cls(packing.field(f))
@@ -45,9 +49,12 @@ class Field:
 
     def at(self, arrays) -> Field:
         """With its parameters in it: a function of (t, y)."""
-        function, own = self.function, self.own
+        function, own, matrix = self.function, self.own, self.matrix
+        if not len(arrays):
+            return Field(function, own, matrix)
         pull = None if own is None else lambda inputs, w: own((*inputs, *arrays), w)[:2]
-        return Field(lambda t, y: function(t, y, *arrays), pull)
+        known = None if matrix is None else lambda t, y: matrix(t, y, *arrays)
+        return Field(lambda t, y: function(t, y, *arrays), pull, known)
 
     def vjp(self, t, y, arrays, cotangent) -> list:
         """(t̄, ȳ, *arrays' cotangents); zeros where f does not depend on an input."""
@@ -62,6 +69,8 @@ class Field:
     def jacobian(self, t, y, arrays=()) -> Jacobian:
         """∂f/∂y."""
         y = np.asarray(y)
+        if self.matrix is not None:
+            return Jacobian(self.matrix(t, y, *arrays)[None], y.shape)
         if self.own is not None:
             own = self.own
             pull = lambda w: own((np.asarray(t, y.dtype), y, *arrays), w)[1]  # noqa: E731
@@ -112,6 +121,15 @@ class Jacobian:
             unit.flat[j] = 1.0
             rows.append(pull(unit).ravel())
         return cls(np.stack(rows)[None], y.shape)
+
+    def full(self) -> np.ndarray:
+        """(n, n)."""
+        if len(self.blocks) == 1:
+            return self.blocks[0]
+        rows, width, _ = self.blocks.shape
+        found = np.zeros((rows, width, rows, width), self.blocks.dtype)
+        found[np.arange(rows), :, np.arange(rows), :] = self.blocks
+        return found.reshape(rows * width, -1)
 
     def transposed(self, w: np.ndarray) -> np.ndarray:
         """Jᵀ w."""

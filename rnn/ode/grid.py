@@ -8,6 +8,7 @@ first time to the last, and a save time is a place θ within a step.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Grid:
         """Steps of (at most) ``step``, equal between save times; None: one step between two save times."""
         ends = t[[0, -1]] if dense else t
         parts = [ends[:1]]
-        for a, b in zip(ends[:-1], ends[1:], strict=True):
+        for a, b in pairwise(ends):
             n = 1 if step is None else max(1, int(np.ceil(abs(b - a) / step * (1 - ROUND))))
             parts.append(a + (b - a) * np.arange(1, n + 1) / n)
             parts[-1][-1] = b

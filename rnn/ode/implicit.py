@@ -16,17 +16,13 @@ from __future__ import annotations
 import numpy as np
 
 from msgpass import Step
-from msgpass.errors import NumericalError
+from rnn.ode.errors import ImplicitStageError
 from rnn.ode.field import Field, Jacobian
 from rnn.ode.tableau import Tableau, combination
 
 ITERATIONS = 12
 TOLERANCE = 1e-12  # of the remaining error of a stage, relative; so that derivatives are those of a solution
 LOOSE = 1e-8  # where rounding stops the iteration, good enough
-
-
-class NotSolved(NumericalError):
-    """Newton's iteration did not converge; a smaller step may."""
 
 
 def solved_stages(tableau: Tableau, field: Field, y, t, h, arrays=(), first=None, jacobian=None) -> list:
@@ -49,7 +45,7 @@ def solved_stages(tableau: Tableau, field: Field, y, t, h, arrays=(), first=None
         guess = base + h * gamma * ks[-1] if ks else base
         try:
             found = _newton(field, at, base, h * gamma, arrays, guess, solvers[gamma])
-        except NotSolved:
+        except ImplicitStageError:
             found = _newton(field, at, base, h * gamma, arrays, guess, None)
         ks.append((found - base) / (h * gamma))
     return ks
@@ -59,7 +55,9 @@ def _factored(jacobian: Jacobian, scale: float, t):
     try:
         return jacobian.solver(scale)
     except np.linalg.LinAlgError:
-        raise NotSolved(f"I − hγ ∂f/∂y is singular at t = {float(t):g}; take another step") from None
+        raise ImplicitStageError(
+            f"I − hγ ∂f/∂y is singular at t = {float(t):g}; take another step", t
+        ) from None
 
 
 def _newton(field: Field, t, base, scale, arrays, start, solve) -> np.ndarray:
@@ -84,9 +82,10 @@ def _newton(field: Field, t, base, scale, arrays, start, solve) -> np.ndarray:
         if rate > 2.0:
             break
         before = length
-    raise NotSolved(
+    raise ImplicitStageError(
         f"Newton's method did not solve the implicit stage at t = {float(t):g} with step {float(scale):.3g}; "
-        "take a smaller step"
+        "take a smaller step",
+        t,
     )
 
 

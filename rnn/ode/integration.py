@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from rnn.ode.errors import BlowUpError
 from rnn.ode.field import check_rate
 from rnn.ode.grid import Grid, check_grid, check_times
 from rnn.ode.problem import Problem, check_choice
+from rnn.ode.scipy_methods import ScipyPlan, scipy_name, scipy_solution
 from rnn.ode.solution import Solution
 from rnn.ode.steps import tableau_of
 
@@ -42,14 +43,14 @@ class Plan:
         if grid is not None:
             made = check_grid(grid.times if isinstance(grid, Grid) else grid, times, dense)
         elif step is not None:
-            if isinstance(step, bool) or not np.isscalar(step) or not np.isfinite(step) or step <= 0:
+            if not isinstance(step, float | int | np.number) or not 0 < float(step) < np.inf:
                 raise DataError(f"step is a positive number, backward in time, too; got {step!r}")
             made = Grid.fixed(times, float(step), dense)
         elif not tableau.adaptive:
             made = Grid.fixed(times, None, dense)
         if made is not None and made.steps > tolerance.max_steps:
             raise DataError(
-                f"step={step!r} makes {made.steps} steps, more than max_steps={tolerance.max_steps}; raise one"
+                f"step={step!r} makes {made.steps} steps, more than max_steps={tolerance.max_steps}; raise it"
             )
         return cls(problem, times, dense, tolerance, made)
 
@@ -83,15 +84,17 @@ class Plan:
     def check_rate(self) -> None:
         """f fits y, and is finite at the start."""
         p, t = self.problem, float(self.t[0])
-        if not np.isfinite(check_rate(p.step.rate(p.params)(t, p.y0), p.y0, t)).all():
+        with np.errstate(all="ignore"):
+            first = check_rate(p.step.rate(p.params)(t, p.y0), p.y0, t)
+        if not np.isfinite(first).all():
             raise BlowUpError(f"f(t, y) is not finite at the start, t = {t:g}", t)
 
     def solution(self, grid: Grid, states: np.ndarray, stats: Stats) -> Solution:
         """The result of a grid."""
         empty = np.empty((0, *self.problem.y0.shape), self.problem.y0.dtype)
-        made = Solution(grid.t, empty, stats, grid, states, self.problem)
-        saved = made.at(grid.t) if grid.dense else states[grid.at]
-        return Solution(grid.t, saved, stats, grid, states, self.problem)
+        name = self.problem.step.tableau.name
+        made = Solution(grid.t, empty, name, stats, grid, states, self.problem)
+        return replace(made, y=made.at(grid.t) if grid.dense else states[grid.at])
 
     def explained(self, grid: Grid, problem: NumericalError) -> NumericalError:
         """With the time at which it happened."""
@@ -184,6 +187,8 @@ def odeint(
     0.47237
     """
     tolerance = Tolerance(rtol, atol, controller, first_step, min_step, max_step, max_steps)
+    if scipy_name(method) is not None:
+        return scipy_solution(ScipyPlan.of(f, y0, t, params, method, step, grid, tolerance))
     plan = Plan.of(f, y0, t, params, method, step=step, grid=grid, saves=saves, tolerance=tolerance)
     return plan.solve()
 

@@ -163,5 +163,3 @@ def check_choice(name: str, value, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise DataError(f"{name} is one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
-
-

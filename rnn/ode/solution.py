@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from msgpass import ForwardOnly, Messages, run
 from msgpass.errors import DataError, UnsupportedError
 from rnn.ode.adaptive import Stats
 from rnn.ode.grid import Grid, locate
+from rnn.ode.methods import METHODS
 from rnn.ode.problem import Problem
 
 
@@ -24,6 +26,7 @@ class Solution:
         Save times; t[0] is the start.
     y : ndarray (S, *shape)
         States there.
+    method : str
     stats : Stats
         ``accepted`` and ``rejected`` steps, ``evaluations`` of f.
     grid : Grid
@@ -34,15 +37,12 @@ class Solution:
 
     t: np.ndarray
     y: np.ndarray
+    method: str
     stats: Stats
     grid: Grid
     states: np.ndarray = field(repr=False)
     problem: Problem = field(repr=False)
-
-    @property
-    def method(self) -> str:
-        """Its name."""
-        return self.problem.step.tableau.name
+    interpolant: Callable | None = field(default=None, repr=False)
 
     @property
     def graph(self):
@@ -52,6 +52,8 @@ class Solution:
     @cached_property
     def messages(self) -> Messages:
         """The forward run of the chain: ``messages.forward["y"]`` are the states after each step."""
+        if self.interpolant is not None:
+            raise UnsupportedError(f"{self.method} is no chain of factors; take one of {', '.join(METHODS)}")
         graph = self.problem.kept(self.grid, None)
         return run(graph, schedule=ForwardOnly(), values=self.problem.values(self.grid))
 
@@ -71,6 +73,8 @@ class Solution:
         slack = 1e-12 * max(abs(low), abs(high))
         if not ((times >= low - slack) & (times <= high + slack)).all():
             raise DataError(f"t = {t} lies outside the integration, {low:g} to {high:g}")
+        if self.interpolant is not None:
+            return self.interpolant(times)
         steps, theta = locate(self.grid.times, np.atleast_1d(times))
         found = np.empty((len(steps), *self.problem.y0.shape), self.problem.y0.dtype)
         for n in np.unique(steps):
@@ -102,7 +106,9 @@ class Solution:
 
         flat = self.states.reshape(len(self.states), -1)
         if flat.shape[1] > 12:
-            raise UnsupportedError(f"a state of {flat.shape[1]} numbers makes no figure; plot some of .states")
+            raise UnsupportedError(
+                f"a state of {flat.shape[1]} numbers makes no figure; plot some of .states"
+            )
         with style():
             if ax is None:
                 matplotlib()
@@ -120,8 +126,8 @@ class Solution:
         return ax
 
     def __repr__(self) -> str:
-        s = self.stats
+        s, shape = self.stats, self.problem.y0.shape
         return (
-            f"Solution({self.method}, t = {self.t[0]:g} … {self.t[-1]:g}, {len(self.t)} saves of "
-            f"{self.problem.y0.shape}; {s.accepted} steps, {s.rejected} rejected, {s.evaluations} evaluations)"
+            f"Solution({self.method}, t = {self.t[0]:g} … {self.t[-1]:g}, {len(self.t)} saves of {shape}; "
+            f"{s.accepted} steps, {s.rejected} rejected, {s.evaluations} evaluations)"
         )

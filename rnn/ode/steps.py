@@ -24,7 +24,7 @@ from msgpass.errors import DataError, UnsupportedError
 from rnn.ode.field import Field
 from rnn.ode.implicit import reversed_step, solved_stages
 from rnn.ode.methods import METHODS
-from rnn.ode.parameters import Packing, as_rate
+from rnn.ode.parameters import Packing
 from rnn.ode.tableau import Tableau, combination
 
 
@@ -69,8 +69,8 @@ def solver_step(f: Callable, method: str | Tableau = "dopri5") -> SolverStep:
 class SolverStep:
     """See the module: called as ``step(y, t, h, params)``."""
 
-    def __init__(self, f: Callable, tableau: Tableau):
-        if not callable(f):
+    def __init__(self, f, tableau: Tableau):
+        if not callable(f) and not isinstance(f, Step):
             raise DataError(f"f must be a function f(t, y, params), got {type(f).__name__}")
         self.f, self.tableau = f, tableau
 
@@ -135,7 +135,8 @@ class SolverStep:
         return Field.of(self.f, packing).at(packing.values(params))
 
     def __repr__(self) -> str:
-        name = getattr(self.f, "__name__", type(self.f).__name__)
+        f = self.f.f if isinstance(self.f, Step) else self.f
+        name = getattr(f, "__name__", type(f).__name__)
         return f"SolverStep({name}, {self.tableau.name})"
 
 
