@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from rnn.ode.adaptive import integrate
+from rnn.ode.errors import IntegrationError
 from rnn.ode.field import Field
 from rnn.ode.integration import Plan
 from rnn.ode.losses import SavedLoss
@@ -37,8 +38,10 @@ def adjoint_gradient(
     for i in range(len(t) - 1, 0, -1):
         if lam.any():
             z = backward.pack(saved[i], lam, g)
-            z = backward.across(plan, z, i)
-            lam, g = backward.unpack(z)
+            try:
+                lam, g = backward.unpack(backward.across(plan, z, i))
+            except IntegrationError as problem:
+                raise _explained(problem, backward.backsolve) from None
         before_start = lam
         lam = lam + seeds[i - 1]
         costates.append(lam)
@@ -55,6 +58,16 @@ def adjoint_gradient(
         solution,
         evaluations=backward.calls,
     )
+
+
+def _explained(problem: IntegrationError, backsolve: bool) -> IntegrationError:
+    way = (
+        "y was integrated backward, where a system that contracts expands; gradient='adjoint' reads it from "
+        "the forward solution"
+        if backsolve
+        else "gradient='discrete' goes back through the steps, whatever they were"
+    )
+    return type(problem)(f"the backward integration of the adjoint failed: {problem}. {way}", problem.t)
 
 
 class Backward:

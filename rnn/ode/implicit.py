@@ -105,7 +105,7 @@ def reversed_step(tableau: Tableau, field: Field, within: bool = False) -> Step:
     def pull(inputs, ks, weights, cotangent):
         """Cotangents of (y, t, h, *arrays), of y + h Σ weights_i k_i."""
         y, t, h, *arrays = inputs
-        y_bar, h_bar = np.array(cotangent), combination(weights, ks) * cotangent
+        y_bar, h_bar = np.array(cotangent), _weighted(weights, ks) * cotangent
         array_bars = [np.zeros_like(a) for a in arrays]
         k_bars = [h * b * cotangent for b in weights]
         t_bar = tail = np.zeros(())
@@ -138,19 +138,24 @@ def reversed_step(tableau: Tableau, field: Field, within: bool = False) -> Step:
         return pull(inputs, stages(y, t, h, arrays), tableau.b, cotangent)
 
     def place(y, t, h, theta, *arrays):
-        return y + h * combination(tableau.weights(theta), stages(y, t, h, arrays))
+        return y + h * _weighted(tableau.weights(theta), stages(y, t, h, arrays))
 
     def place_vjp(inputs, cotangent):
         y, t, h, theta, *arrays = inputs
         ks = stages(y, t, h, arrays)
         y_bar, t_bar, h_bar, *rest = pull((y, t, h, *arrays), ks, tableau.weights(theta), cotangent)
-        speed = h * combination(tableau.speeds(theta), ks)
+        speed = h * _weighted(tableau.speeds(theta), ks)
         return (y_bar, t_bar, h_bar, _summed(speed * cotangent, theta), *rest)
 
     if within:
         return Step(place, place_vjp)
     step.__name__ = tableau.name
     return Step(step, vjp)
+
+
+def _weighted(weights, ks) -> np.ndarray:
+    """Σ b_i k_i."""
+    return sum((b * k for b, k in zip(weights, ks, strict=True)), np.zeros_like(ks[0]))
 
 
 def _summed(bar, like) -> np.ndarray:
