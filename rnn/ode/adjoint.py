@@ -40,8 +40,8 @@ def adjoint_gradient(
             z = backward.pack(saved[i], lam, g)
             try:
                 lam, g = backward.unpack(backward.across(plan, z, i))
-            except IntegrationError as problem:
-                raise _explained(problem, backward.backsolve) from None
+            except IntegrationError as failed:
+                raise _explained(failed, backward.backsolve) from None
         before_start = lam
         lam = lam + seeds[i - 1]
         costates.append(lam)
