@@ -107,6 +107,7 @@ def integrate(step: SolverStep, y0: np.ndarray, stops: np.ndarray, params, toler
         wanted = tolerance.first_step
     else:
         wanted = first_step(rate, y, t, first, float(stops[-1] - stops[0]), tolerance, order)
+    near = 1e-8 * abs(float(stops[-1] - stops[0]))  # times that are 0 but for this have no finer grain
     times, states = [t], [y]
     errors, rejected = (1.0, 1.0, 1.0), 0
     known: np.ndarray | None = first
@@ -122,7 +123,9 @@ def integrate(step: SolverStep, y0: np.ndarray, stops: np.ndarray, params, toler
             size = left
         elif size * 2 > left:
             size = left / 2
-        if size < max(tolerance.min_step, 16 * np.spacing(abs(t))) and not (lands and wanted >= size):
+        if size < max(tolerance.min_step, 16 * np.spacing(max(abs(t), near))) and not (
+            lands and wanted >= size
+        ):
             raise _underflow(tolerance, t, size, y, np.abs(y0).max(), broke)
         h = sign * size
         try:
