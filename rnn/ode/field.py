@@ -12,7 +12,7 @@ import numpy as np
 
 from msgpass import Step
 from msgpass.errors import ShapeError, UnsupportedError
-from msgpass.interop.differentiators import autograd_vjp
+from rnn.ode.differentiation import quiet_vjp
 from rnn.ode.parameters import Packing, as_rate
 
 SEPARATE = 1e-9  # relative gap up to which rows of a batch do not touch each other
@@ -62,7 +62,7 @@ class Field:
         if self.own is not None:
             found = self.own(tuple(inputs), cotangent)
         else:
-            _, pull = autograd_vjp(self.function, inputs, list(range(len(inputs))))
+            _, pull = quiet_vjp(self.function, inputs, list(range(len(inputs))))
             found = pull(cotangent)
         return [np.zeros_like(x) if g is None else np.asarray(g) for x, g in zip(inputs, found, strict=True)]
 
@@ -76,7 +76,7 @@ class Field:
             pull = lambda w: own((np.asarray(t, y.dtype), y, *arrays), w)[1]  # noqa: E731
         else:
             try:
-                _, both = autograd_vjp(lambda x: self.function(t, x, *arrays), [y], [0])
+                _, both = quiet_vjp(lambda x: self.function(t, x, *arrays), [y], [0])
             except UnsupportedError:
                 return self._differences(t, y, arrays)
             pull = lambda w: both(w)[0]  # noqa: E731

@@ -21,8 +21,9 @@ from rnn.ode.field import Field, Jacobian
 from rnn.ode.tableau import Tableau, combination
 
 ITERATIONS = 12
-TOLERANCE = 1e-12  # of the remaining error of a stage, relative; so that derivatives are those of a solution
-LOOSE = 1e-8  # where rounding stops the iteration, good enough
+STOP = {8: (1e-12, 1e-8), 4: (5e-7, 1e-5)}
+"""By bytes of a number: what may remain of a stage's error, relative (so that derivatives are those of a
+solution), and what will do where rounding stops the iteration."""
 
 
 def solved_stages(tableau: Tableau, field: Field, y, t, h, arrays=(), first=None, jacobian=None) -> list:
@@ -63,6 +64,7 @@ def _factored(jacobian: Jacobian, scale: float, t):
 def _newton(field: Field, t, base, scale, arrays, start, solve) -> np.ndarray:
     """Y = base + scale·f(t, Y); with ``solve`` None by full Newton."""
     found, before, full = start, np.inf, solve is None
+    tolerance, loose = STOP[base.dtype.itemsize]
     for _ in range(ITERATIONS):
         with np.errstate(all="ignore"):
             rest = base + scale * np.asarray(field(t, found, *arrays)) - found
@@ -75,9 +77,9 @@ def _newton(field: Field, t, base, scale, arrays, start, solve) -> np.ndarray:
         size = np.abs(found)
         length = float((np.abs(move) / (size + 1e-3 * size.max(initial=0.0) + 1e-300)).max(initial=0.0))
         rate = length / before if before > 0 else 0.0
-        if length == 0.0 or (np.isfinite(before) and rate < 1 and rate / (1 - rate) * length <= TOLERANCE):
+        if length == 0.0 or (np.isfinite(before) and rate < 1 and rate / (1 - rate) * length <= tolerance):
             return found
-        if length <= LOOSE and rate > 0.5:
+        if length <= loose and rate > 0.5:
             return found
         if rate > 2.0:
             break

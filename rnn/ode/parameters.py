@@ -73,9 +73,12 @@ class Packing:
 
     def field(self, f: Callable) -> Callable:
         """f as ``field(t, y, *arrays)``."""
-        if self.kind == "none":
-            return lambda t, y, *arrays: as_rate(f(t, y))
-        return lambda t, y, *arrays: as_rate(f(t, y, self.joined(arrays)))
+
+        def field(t, y, *arrays):
+            return as_rate(f(t, y) if self.kind == "none" else f(t, y, self.joined(arrays)))
+
+        field.__name__ = getattr(f, "__name__", type(f).__name__)
+        return field
 
 
 def as_rate(result):

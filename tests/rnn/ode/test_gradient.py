@@ -254,3 +254,36 @@ def test_what_does_not_go_together():
         odeint_gradient(*given, loss=lambda y: (np.nan, y))
     with pytest.raises(BlowUpError, match=r"from t = 1\.0"):
         odeint_gradient(lambda t, y: y * y, 1.0, [0, 2], method="rk4", step=0.01, loss=lambda y: y[-1])
+
+
+@pytest.mark.parametrize("method", ["dopri5", "kvaerno3", "scipy:LSODA"])
+@pytest.mark.parametrize("kind", ["discrete", "adjoint"])
+def test_fields_that_ignore_their_arguments(method, kind):
+    kind = "adjoint" if method.startswith("scipy") else kind
+    found = odeint_gradient(
+        lambda t, y, p: p * np.cos(t) * np.ones(2), [0, 0], [0, 1], 3, method, loss=np.sum, gradient=kind
+    )
+    assert np.allclose(found.y0, 2) and np.isclose(found.params, 2 * np.sin(1), atol=1e-5)
+    still = odeint_gradient(lambda t, y: -y, [0, 1], [0, 1], method=method, loss=lambda y: 3.0, gradient=kind)
+    assert not still.y0.any() and not still.t.any()
+
+
+def test_functions_that_cannot_be_differentiated():
+    def field(t, y):
+        out = np.empty(2)
+        out[0], out[1] = y[1], -y[0]
+        return out
+
+    assert odeint(field, [0, 1], [0, 1]).y.shape == (2, 2)
+    for kind in ("discrete", "adjoint"):
+        with pytest.raises(UnsupportedError, match="without in-place"):
+            odeint_gradient(field, [0, 1], [0, 1], loss=np.sum, gradient=kind)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "kvaerno3"])
+@pytest.mark.parametrize("kind", ["discrete", "adjoint"])
+def test_single_precision(method, kind):
+    given = (lambda t, y, p: -p * y), np.ones(2, np.float32), [0, 1, 2], np.float32(2)
+    found = odeint_gradient(*given, method, loss=np.sum, gradient=kind, rtol=1e-4, atol=1e-4)
+    assert found.y0.dtype == np.float32 and np.asarray(found.params).dtype == np.float32
+    assert np.allclose(found.y0, 1 + np.exp(-2) + np.exp(-4), rtol=1e-3)
