@@ -139,16 +139,18 @@ with style():
     for k, (name, color) in enumerate([("prey", FIRST), ("predators", SECOND)]):
         left.plot(fine, solution.at(fine)[:, k], color=color, label=name)
         left.plot(t, counts[:, k], ".", color=color)
-    left.set(title="Counts, and the fitted equation", xlabel="time")
-    left.legend()
+    left.set(title="Counts, and the fitted equation", xlabel="time", ylim=(0, 9.5))
+    left.legend(ncols=2, loc="upper right")
     for kind, color, line in [("discrete", FIRST, "-"), ("adjoint", SECOND, "--")]:
         middle.loglog(tolerances, errors[kind], line, marker="o", ms=3, color=color, label=f"{kind}, error")
     middle.loglog(
         tolerances, consistency, ":", marker="o", ms=3, color=THIRD, label="discrete, against its own steps"
     )
     middle.invert_xaxis()
-    middle.set(title="Both gradients find the truth", xlabel="tolerance", ylabel="relative error")
-    middle.legend()
+    middle.set(
+        title="Both gradients find the truth", xlabel="tolerance", ylabel="relative error", ylim=(1e-10, 1e3)
+    )
+    middle.legend(loc="upper right")
     for kind, color in [("discrete", FIRST), ("adjoint", SECOND)]:
         path, _ = runs[kind]
         right.semilogy(path - lowest + 1e-6, marker="o", ms=3, color=color, label=kind)

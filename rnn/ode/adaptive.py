@@ -69,7 +69,7 @@ class Stats:
 
 @dataclass(frozen=True)
 class Path:
-    """Accepted step ends (N + 1,), states there (N + 1, *shape), and what it took."""
+    """Accepted step ends (N + 1,), states there (N + 1, *shape), or at stops alone; and what it took."""
 
     times: np.ndarray
     states: np.ndarray
@@ -93,8 +93,10 @@ def first_step(rate: Callable, y, t, f0, span: float, tolerance: Tolerance, orde
     return min(100 * h0, h1, abs(span))
 
 
-def integrate(step: SolverStep, y0: np.ndarray, stops: np.ndarray, params, tolerance: Tolerance) -> Path:
-    """From stops[0] to stops[-1], a step ending at each stop."""
+def integrate(
+    step: SolverStep, y0: np.ndarray, stops: np.ndarray, params, tolerance: Tolerance, keep: bool = True
+) -> Path:
+    """From stops[0] to stops[-1], a step ending at each stop; without ``keep``, states at stops alone."""
     method, controller, order = step.tableau, tolerance.controller, step.tableau.error_order
     sign = 1.0 if stops[-1] > stops[0] else -1.0
     t, y = float(stops[0]), y0
@@ -144,7 +146,8 @@ def integrate(step: SolverStep, y0: np.ndarray, stops: np.ndarray, params, toler
         t = target if lands else t + h
         y = y_new
         times.append(t)
-        states.append(y)
+        if keep or lands:
+            states.append(y)
         k += lands
         errors = (error, *errors[:2])
         factor = controller.factor(order, errors)

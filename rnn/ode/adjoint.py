@@ -52,10 +52,9 @@ def adjoint_gradient(
         value,
         lam,
         problem.packing.user(backward.by_name(g)),
-        of_times,
         t,
-        np.stack(costates[::-1]),
         solution,
+        (lambda: of_times, lambda: np.stack(costates[::-1])),
         evaluations=backward.calls,
     )
 

@@ -20,6 +20,7 @@ from rnn.ode.methods import METHODS
 from rnn.ode.problem import check_choice, seeds_loss, states_loss
 from rnn.ode.result import OdeGradient
 from rnn.ode.scipy_methods import ScipyPlan, scipy_name, scipy_solution
+from rnn.ode.solution import Solution
 
 
 def odeint_gradient(
@@ -101,28 +102,39 @@ def odeint_gradient(
 def discrete_gradient(plan: Plan, loss: SavedLoss, schedule: Schedule | None) -> OdeGradient:
     """Through the steps."""
     problem, path = plan.problem, None
-    if plan.grid is None:
-        grid, path = plan.searched()
-    else:
-        grid = plan.grid
-        plan.check_rate()
     stepwise = schedule is not None and type(schedule) is not Sequential
+    lean = schedule is not None and schedule.slots is not None
+    if stepwise and plan.dense:
+        raise UnsupportedError(
+            f"{schedule!r} with saves='dense': dense saves read every step at once; use saves='steps'"
+        )
+    if plan.grid is None:
+        grid, path = plan.searched(keep=not lean)
+        stats = path.stats
+    else:
+        grid, stats = plan.grid, plan.stats(plan.grid)
+        plan.check_rate()
     try:
-        value, m = (_stepwise if stepwise else _at_once)(plan, grid, loss, schedule, path)
-    except NumericalError as problem_found:
-        raise plan.explained(grid, problem_found) from None
-    states = np.concatenate([problem.y0[None], m.forward["y"]]) if not stepwise else None
-    if states is None:
-        states = path.states if path is not None else plan.states(grid)
-    solution = plan.solution(grid, states, path.stats if path is not None else plan.stats(grid))
-    costates = np.concatenate([m.parameters["y0"][None], m.gradient["y"]])
-    arrays = {name: m.parameters[name] for name in problem.arrays}
-    return OdeGradient(
-        value, costates[0], problem.packing.user(arrays), _times(grid, m), grid.times, costates, solution, m
-    )
+        if stepwise:
+            states = path.states if path is not None else None
+            if states is None:
+                states = problem.saved_states(grid) if lean else problem.states(grid)
+            saved = states if lean else states[grid.at]
+            value, m = _stepwise(plan, grid, loss, schedule, saved)
+        else:
+            value, m = _at_once(plan, grid, loss)
+            states = np.concatenate([problem.y0[None], m.forward["y"]])
+            saved = m.forward["saved"] if grid.dense else states[grid.at]
+    except NumericalError as failed:
+        raise plan.explained(grid, failed) from None
+    name = problem.step.tableau.name
+    solution = Solution(grid.t, saved, name, stats, grid, None if lean else states, problem)
+    y0, arrays = m.parameters["y0"], {n: m.parameters[n] for n in problem.arrays}
+    read = (lambda: _times(grid, m), lambda: np.concatenate([y0[None], m.gradient["y"]]))
+    return OdeGradient(value, y0, problem.packing.user(arrays), grid.times, solution, read, m)
 
 
-def _at_once(plan: Plan, grid: Grid, loss: SavedLoss, schedule, path):
+def _at_once(plan: Plan, grid: Grid, loss: SavedLoss):
     """Forward, the user's loss, and back, in one run."""
     found: list[float] = []
 
@@ -139,7 +151,7 @@ def _at_once(plan: Plan, grid: Grid, loss: SavedLoss, schedule, path):
 
     graph = plan.problem.build(grid)
     attach(graph)
-    m = run(graph, schedule=schedule, values=plan.problem.values(grid))
+    m = run(graph, values=plan.problem.values(grid))
     return found[0], m
 
 
@@ -151,27 +163,23 @@ def _dense_loss(function):
     return Loss(value_and_grad, vectorized=True)
 
 
-def _stepwise(plan: Plan, grid: Grid, loss: SavedLoss, schedule, path):
-    """Forward first; then back from what the loss says to every step."""
-    if grid.dense:
-        raise UnsupportedError(
-            f"{schedule!r} with saves='dense': dense saves read every step at once; use saves='steps'"
-        )
+def _stepwise(plan: Plan, grid: Grid, loss: SavedLoss, schedule, saved: np.ndarray):
+    """Back from what the loss says to every save, as data."""
     problem = plan.problem
-    states = path.states if path is not None else plan.states(grid)
-    value, gradient = loss(states[grid.at])
-    seeds = np.zeros_like(states)
-    np.add.at(seeds, grid.at, gradient)
+    value, gradient = loss(saved)
+    which = np.full(grid.steps + 1, -1.0, problem.y0.dtype)
+    which[grid.at] = np.arange(len(grid.t))
+    given = {"seed": gradient, "which": which[1:], "seed0": gradient[0]}
 
     def attach(graph):
-        seed = graph.observe("seed", np.zeros_like(states[1:]))
-        graph.factor(seeds_loss(), graph["y"][:], seed[:], name="loss")
+        seed, here = (graph.observe(n, np.zeros_like(given[n])) for n in ("seed", "which"))
+        graph.factor(seeds_loss(), graph["y"][:], here[:], seed, name="loss")
         start = graph.observe("seed0", np.zeros_like(problem.y0))
-        graph.factor(seeds_loss(), graph["y0"], start, name="loss of the start")
+        product = Loss(lambda y, s: (float((y * s).sum()), (s, None)))
+        graph.factor(product, graph["y0"], start, name="loss of the start")
 
     graph = problem.kept(grid, "seeds", attach)
-    values = {**problem.values(grid), "seed": seeds[1:], "seed0": seeds[0]}
-    return value, run(graph, schedule=schedule, values=values)
+    return value, run(graph, schedule=schedule, values={**problem.values(grid), **given})
 
 
 def _times(grid: Grid, m: Messages) -> np.ndarray:

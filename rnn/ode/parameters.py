@@ -12,7 +12,10 @@ from msgpass.errors import DataError
 
 SINGLE = "params"
 """Name of the only parameter where ``params`` is an array."""
-TAKEN = ("y", "y0", "t", "h", "theta", "saved", "loss", "step")
+TAKEN = frozenset(
+    ("y", "y0", "t", "h", "theta", "saved", "loss", "step", "place", "before", "pick", "interpolate")
+    + ("t_before", "h_around", "seed", "which", "seed0")
+)
 """Names that the graph has already."""
 
 
@@ -41,7 +44,7 @@ class Packing:
         for name in params:
             if not isinstance(name, str) or not name or name in TAKEN:
                 raise DataError(
-                    f"a parameter cannot be called {name!r}; names are strings other than {', '.join(TAKEN)}"
+                    f"a parameter cannot be called {name!r}; names are strings other than {', '.join(sorted(TAKEN))}"
                 )
         return cls(tuple(params), "dict")
 

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from msgpass import FactorGraph, Loss, Step
+from msgpass import FactorGraph, ForwardOnly, Loss, Step, run
 from msgpass.errors import DataError, ShapeError
 from rnn.ode.grid import Grid
 from rnn.ode.parameters import Packing, real
 from rnn.ode.steps import SolverStep
 
 KEPT = 32  # graphs and steps
+STRETCH = 256  # steps of which all states are held at a time, where few are to be kept
 
 
 class Kept(OrderedDict):
@@ -106,6 +107,24 @@ class Problem:
             graph.factor(picking(), y.all, y0, place[:], out=found[:], name="pick")
         return graph
 
+    def states(self, grid: Grid) -> np.ndarray:
+        """(N + 1, *shape), by the engine."""
+        m = run(self.kept(grid, None), schedule=ForwardOnly(), values=self.values(grid))
+        return np.concatenate([self.y0[None], m.forward["y"]])
+
+    def saved_states(self, grid: Grid) -> np.ndarray:
+        """(S, *shape) alone, by stretches of steps of which nothing else is kept."""
+        found, y = np.empty((len(grid.t), *self.y0.shape), self.y0.dtype), self.y0
+        found[grid.at == 0] = y
+        for start in range(0, grid.steps, STRETCH):
+            times = grid.times[start : start + STRETCH + 1]
+            part = Grid(times, times[[0, -1]], np.array([0, len(times) - 1]), None)
+            states = replace(self, y0=y).states(part)
+            here = (grid.at > start) & (grid.at < start + len(times))
+            found[here] = states[grid.at[here] - start]
+            y = states[-1]
+        return found
+
     def kept(self, grid: Grid, key, attach: Callable[[FactorGraph], None] | None = None) -> FactorGraph:
         """The graph of this shape, with what ``attach`` adds for ``key``."""
         sizes = tuple((n, a.shape) for n, a in self.arrays.items())
@@ -150,10 +169,13 @@ def states_loss(rows: np.ndarray, function: Callable) -> Loss:
 
 
 def seeds_loss() -> Loss:
-    """Σ ⟨seed_n, y_n⟩, step by step, so that any schedule can cut it."""
+    """Σ ⟨seed_i, y_n⟩ over steps n at which save i = ``which`` is, −1 where there is none: step by step, so
+    that any schedule can cut it."""
 
-    def value_and_grad(states, seeds):
-        return float((states * seeds).sum()), (seeds, None)
+    def value_and_grad(states, which, seeds):
+        bars, here = np.zeros_like(states), which >= 0
+        bars[here] = seeds[which[here].astype(int)]
+        return float((states * bars).sum()), (bars, None, None)
 
     return Loss(value_and_grad, vectorized=True)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from msgpass import Messages
 from rnn.ode.solution import Solution
+
+Reader = tuple[Callable[[], np.ndarray], Callable[[], np.ndarray]]
+"""∂L/∂(save times) and λ, made when they are asked for: a checkpointed run goes again for them."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,18 @@ class OdeGradient:
     loss: float
     y0: np.ndarray
     params: Any
-    t: np.ndarray
     times: np.ndarray = field(repr=False)
-    costates: np.ndarray = field(repr=False)
     solution: Solution
+    read: Reader = field(repr=False)
     messages: Messages | None = field(default=None, repr=False)
     evaluations: int = 0
+
+    @cached_property
+    def t(self) -> np.ndarray:
+        """∂L/∂(save times)."""
+        return self.read[0]()
+
+    @cached_property
+    def costates(self) -> np.ndarray:
+        """λ."""
+        return self.read[1]()

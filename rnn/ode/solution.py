@@ -40,9 +40,14 @@ class Solution:
     method: str
     stats: Stats
     grid: Grid
-    states: np.ndarray = field(repr=False)
+    kept: np.ndarray | None = field(repr=False)
     problem: Problem = field(repr=False)
     interpolant: Callable | None = field(default=None, repr=False)
+
+    @cached_property
+    def states(self) -> np.ndarray:
+        """States at the ends of steps; a checkpointed run has not kept them, so they are computed anew."""
+        return self.problem.states(self.grid) if self.kept is None else self.kept
 
     @property
     def graph(self):

@@ -1,6 +1,8 @@
 """Gradients: exact for the discretisation, near the truth, equal under every schedule, in agreement with the
 adjoint."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -287,3 +289,28 @@ def test_single_precision(method, kind):
     found = odeint_gradient(*given, method, loss=np.sum, gradient=kind, rtol=1e-4, atol=1e-4)
     assert found.y0.dtype == np.float32 and np.asarray(found.params).dtype == np.float32
     assert np.allclose(found.y0, 1 + np.exp(-2) + np.exp(-4), rtol=1e-3)
+
+
+@pytest.mark.parametrize("options", [{"step": 1e-3}, {"rtol": 1e-3, "max_step": 1e-3}])
+def test_checkpoints_hold_few_states(options):
+    """800 steps of 4000 numbers are 25 MB; with checkpoints a stretch of them is held."""
+    y0, given = (
+        np.linspace(1, 2, 4000),
+        (lambda t, y, k: -k * y, "euler" if "step" in options else "midpoint"),
+    )
+    f, method = given
+
+    def peak(schedule):
+        tracemalloc.start()
+        found = odeint_gradient(
+            f, y0, [0, 0.8], 2.0, method, loss=lambda y: y[-1].sum(), schedule=schedule, **options
+        )
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size, found
+
+    whole, few = peak(None), peak(Checkpointed(20))
+    assert few[0] < 0.5 * whole[0]
+    assert np.allclose(few[1].params, whole[1].params, rtol=1e-12)
+    assert few[1].costates.shape == whole[1].costates.shape  # made now
+    assert np.allclose(few[1].t, whole[1].t, rtol=1e-12)
