@@ -12,8 +12,9 @@ from msgpass.errors import DataError
 
 SINGLE = "params"
 """Name of the only parameter where ``params`` is an array."""
-TAKEN = frozenset(
-    ["y", "y0", "t", "h", "theta", "saved", "loss", "step", "place", "before", "pick", "interpolate", "t_before", "h_around", "seed", "which", "seed0"]
+TAKEN = (
+    *("y", "y0", "t", "h", "theta", "saved", "loss", "step", "place", "before", "pick", "interpolate"),
+    *("t_before", "h_around", "seed", "which", "seed0"),
 )
 """Names that the graph has already."""
 
@@ -44,7 +45,7 @@ class Packing:
             if not isinstance(name, str) or not name or name in TAKEN:
                 raise DataError(
                     f"a parameter cannot be called {name!r}; names are strings, and the graph has "
-                    f"{', '.join(sorted(TAKEN))} already"
+                    f"{', '.join(TAKEN)} already"
                 )
         return cls(tuple(params), "dict")
 

@@ -68,13 +68,17 @@ class Problem:
 
     def potential(self) -> Step:
         """One step as a factor; kept by f and method, for what is compiled goes with it."""
-        key = self.step.f, self.step.tableau, self.packing.kind, self.packing.names
-        return _STEPS.of(key, lambda: self.step.potential(self.params))
+        return _STEPS.of(("step", *self.key), lambda: self.step.potential(self.params, self.y0))
 
     def within(self) -> Step:
         """A place within a step as a factor: (y, t, h, θ, *arrays) → y(t + θh)."""
-        key = "within", self.step.f, self.step.tableau, self.packing.kind, self.packing.names
-        return _STEPS.of(key, lambda: self.step.potential_within(self.params))
+        return _STEPS.of(("within", *self.key), lambda: self.step.potential_within(self.params, self.y0))
+
+    @property
+    def key(self) -> tuple:
+        """Problems with equal keys have equal steps."""
+        sizes = tuple((n, a.shape) for n, a in self.arrays.items())
+        return self.step.f, self.step.tableau, self.packing.kind, sizes, self.y0.shape, self.y0.dtype
 
     def values(self, grid: Grid) -> dict[str, np.ndarray]:
         """A run's values by name."""
@@ -127,8 +131,6 @@ class Problem:
 
     def kept(self, grid: Grid, key, attach: Callable[[FactorGraph], None] | None = None) -> FactorGraph:
         """The graph of this shape, with what ``attach`` adds for ``key``."""
-        sizes = tuple((n, a.shape) for n, a in self.arrays.items())
-        ours = self.step.f, self.step.tableau, self.packing.kind, sizes, self.y0.shape, self.y0.dtype
         theirs = grid.steps, len(grid.t), grid.dense, key
 
         def make():
@@ -137,7 +139,7 @@ class Problem:
                 attach(graph)
             return graph
 
-        return _GRAPHS.of((*ours, *theirs), make)
+        return _GRAPHS.of((*self.key, *theirs), make)
 
 
 def picking() -> Step:

@@ -26,6 +26,7 @@ from rnn.ode.implicit import reversed_step, solved_stages
 from rnn.ode.methods import METHODS
 from rnn.ode.parameters import Packing
 from rnn.ode.tableau import Tableau, combination
+from rnn.ode.together import at_once
 
 
 def tableau_of(method: str | Tableau) -> Tableau:
@@ -108,15 +109,16 @@ class SolverStep:
         """y at t + θh, from the start of the step."""
         return self.dense(y, self.stages(y, t, h, params)[1], h, theta)
 
-    def potential(self, params=None) -> Step:
-        """The step as a factor: ``Step`` of (y, t, h, *arrays), arrays in the order of params' names."""
+    def potential(self, params=None, like=None) -> Step:
+        """The step as a factor: ``Step`` of (y, t, h, *arrays), arrays in the order of params' names; with a
+        state ``like`` those that it will see, many instances at once where f allows that."""
         packing = Packing.of(params)
         field = Field.of(self.f, packing)
         if self.tableau.implicit or field.own:
             return reversed_step(self.tableau, field)
-        return as_step(explicit_function(self.tableau, field))
+        return as_step(explicit_function(self.tableau, field), like, packing.values(params), 2)
 
-    def potential_within(self, params=None) -> Step:
+    def potential_within(self, params=None, like=None) -> Step:
         """A place within the step as a factor: ``Step`` of (y, t, h, theta, *arrays)."""
         packing = Packing.of(params)
         field = Field.of(self.f, packing)
@@ -127,7 +129,7 @@ class SolverStep:
             ks = explicit_stages(self.tableau, lambda s, x: field(s, x, *arrays), y, t, h)
             return self.dense(y, ks, h, theta)
 
-        return as_step(within)
+        return as_step(within, like, packing.values(params), 3)
 
     def rate(self, params=None) -> Field:
         """f(t, y) with its parameters in it, counting its calls."""
@@ -140,9 +142,11 @@ class SolverStep:
         return f"SolverStep({name}, {self.tableau.name})"
 
 
-def as_step(function: Callable) -> Step:
-    """Where every step of this room is made: a function of arrays in straight-line NumPy."""
-    return Step(function)
+def as_step(function: Callable, like, arrays, numbers: int) -> Step:
+    """Where every explicit step of this room is made: a function of (y, numbers of time, *arrays) in
+    straight-line NumPy."""
+    many = None if like is None else at_once(function, like, arrays, numbers)
+    return Step(function) if many is None else Step(many, vectorized=True)
 
 
 def explicit_function(tableau: Tableau, field: Callable) -> Callable:
