@@ -62,6 +62,8 @@ def _last(function: Callable, numbers: int) -> Callable:
     """Instances as the last axis."""
 
     def many(y, *rest):
+        if len(y) == 1:
+            return function(y[0], *(v[0] for v in rest[:numbers]), *rest[numbers:])[None]
         return np.moveaxis(function(np.moveaxis(y, 0, -1), *rest), -1, 0)
 
     many.__name__ = function.__name__
@@ -72,6 +74,8 @@ def _first(function: Callable, numbers: int) -> Callable:
     """Instances as the first axis."""
 
     def many(y, *rest):
+        if len(y) == 1:
+            return function(y[0], *(v[0] for v in rest[:numbers]), *rest[numbers:])[None]
         ones = (1,) * (np.ndim(y) - 1)
         times = [np.reshape(v, (-1, *ones)) for v in rest[:numbers]]
         return function(y, *times, *rest[numbers:])
