@@ -76,7 +76,7 @@ def test_lotka_volterra_reference():
 def test_robertson_reference(method, gradient):
     """dy/dp₁ at t = 0.4 (SUNDIALS), all three rows, with the other two columns by differences."""
     start, rows = np.array([1.0, 0.0, 0.0]), []
-    options = {"rtol": 1e-7, "atol": 1e-11}
+    options = {"rtol": 1e-5 if method == "kvaerno3" else 1e-7, "atol": 1e-11}
     for seed in np.eye(3):
         found = odeint_gradient(
             robertson,
@@ -122,7 +122,7 @@ def test_the_gap_shrinks_with_the_tolerance(kind):
 
 
 @pytest.mark.parametrize(
-    "options", [{"step": 0.05}, {}, {"method": "kvaerno3"}, {"method": "rk4", "step": 0.1}]
+    "options", [{"step": 0.05}, {}, {"method": "kvaerno3", "rtol": 1e-5}, {"method": "rk4", "step": 0.1}]
 )
 def test_the_gap_is_that_of_the_method(options):
     found = gradient_gap(lotka_volterra, np.ones(2), T, LV, loss=loss, **({"rtol": 1e-7} | options))
@@ -291,9 +291,9 @@ def test_single_precision(method, kind):
     assert np.allclose(found.y0, 1 + np.exp(-2) + np.exp(-4), rtol=1e-3)
 
 
-@pytest.mark.parametrize("options", [{"step": 1e-3}, {"rtol": 1e-3, "max_step": 1e-3}])
+@pytest.mark.parametrize("options", [{"step": 2e-3}, {"rtol": 1e-3, "max_step": 2e-3}])
 def test_checkpoints_hold_few_states(options):
-    """800 steps of 4000 numbers are 25 MB; with checkpoints a stretch of them is held."""
+    """400 steps of 4000 numbers are 13 MB; with checkpoints a stretch of them is held."""
     y0, given = (
         np.linspace(1, 2, 4000),
         (lambda t, y, k: -k * y, "euler" if "step" in options else "midpoint"),
