@@ -17,6 +17,8 @@ RECURRENCES = {
     "gru": "msgpass.sweeps.gru",
     "lstm": "msgpass.sweeps.lstm",
 }
+TRACED = ("traced", "auto")
+"""Names for the sweep that is made from the step's own function, rather than written for it."""
 
 
 def recurrence_sweep(plan, k: int, block, values, keep: bool = True):
@@ -26,5 +28,7 @@ def recurrence_sweep(plan, k: int, block, values, keep: bool = True):
     if len(block.families) != 1 or block.families[0].potential.kernel is None:
         return None
     kernel = block.families[0].potential.kernel
+    if kernel in TRACED:
+        return None
     formula = import_module(RECURRENCES[kernel]).FORMULAS[kernel]
     return import_module("msgpass.sweeps.compiled_recurrence").make(formula, plan, k, block, values, keep)
