@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numba
@@ -12,6 +13,7 @@ from msgpass.tracing.sweep_source import HEADER
 FLAT = types.Array(types.float64, 1, "C")
 
 
+@lru_cache(maxsize=256)
 def compile_sweep(source: str, name: str, arrays: int) -> Any:
     """The compiled sweep ``name`` of (sequences, arrays…)."""
     namespace: dict[str, Any] = {"__name__": "msgpass.tracing.generated"}
