@@ -3,8 +3,8 @@
     exact     x⁺ = x where x > 0, else 0                 slope 1 where x > 0, else 0 (so 0 at the kink itself)
     smooth    x⁺ ≈ (x + √(x² + w²)) / 2                  above x⁺ by at most w/2, and by less than w²/(4|x|)
 
-Everything with a kink in :mod:`rnn.systems` is written with these, never with ``np.maximum``, whose derivative
-at a tie differs between differentiators. min(x, y) = x − (x − y)⁺, so at a tie the slope is all x's.
+Inventories and queues are written with these, never with ``np.maximum``, whose derivative at a tie differs
+between differentiators. min(x, y) = x − (x − y)⁺, so at a tie the slope is all x's.
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ def lay_out(demand, facilities) -> tuple[list[str], np.ndarray, bool]:
     if not isinstance(demand, dict):
         if len(facilities) > 1:
             raise DataError(
-                "several facilities: give demand as a dict from a facility's name to its (T,) or (samples, T) "
-                "array"
+                "several facilities: give demand as a dict from a facility's name to its (T,) or "
+                "(samples, T) array"
             )
         demand = {facilities[0].name: demand}
     if not demand:

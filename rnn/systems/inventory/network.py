@@ -151,8 +151,8 @@ class Network:
         for i, f in enumerate(self.facilities):
             if len(self.into[i]) > 1:
                 raise GraphError(
-                    f"{f.name!r} has {len(self.into[i])} suppliers, so that its stock belongs to no one echelon; "
-                    "use echelon=False"
+                    f"{f.name!r} has {len(self.into[i])} suppliers, so that its stock belongs to no one "
+                    "echelon; use echelon=False"
                 )
             seen, j = {i}, self.supplier[self.into[i][0]]
             while j is not None:

@@ -165,10 +165,9 @@ class Inventory:
 
         Notes
         -----
-        The cost is piecewise smooth. A path of demand that is given puts its kinks where the optimum lies, and
-        there no line search gets on; a mean over many samples is nearly smooth. Rounded kinks are within w/2
-        of the exact ones, so that the stages lead to the optimum. The plan returned is the best by its exact
-        cost.
+        The cost is piecewise smooth. One path of demand has its kinks just where the optimum lies, where no
+        line search gets on; a mean over many samples is nearly smooth. Rounded kinks are within w/2 of the
+        exact ones, so that the stages lead to the optimum. The plan returned is the best by its exact cost.
 
         Raises
         ------
@@ -201,9 +200,19 @@ class Inventory:
         totals = weight @ each
         start = np.broadcast_to(net.start, state.shape[1:])[None]
         stock = np.concatenate([start, state])[..., :F]
-        rows = [self._rows(x) for x in (stock, placed, on_order, lost, held, short, curved, ordering)]
-        names = tuple(f.name for f in self.facilities), tuple(s.label for s in self.supplies)
-        return Path(*names, *rows, totals if self.sampled else totals[0])
+        return Path(
+            tuple(f.name for f in self.facilities),
+            tuple(s.label for s in self.supplies),
+            stock=self._rows(stock),
+            orders=self._rows(placed),
+            on_order=self._rows(on_order),
+            lost=self._rows(lost),
+            holding=self._rows(held),
+            shortage=self._rows(short),
+            quadratic=self._rows(curved),
+            ordering=self._rows(ordering),
+            costs=totals if self.sampled else totals[0],
+        )
 
     def _gradient(self, m: Messages, plan: Plan) -> OrderGradient:
         F = len(self.facilities)

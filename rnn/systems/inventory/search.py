@@ -20,8 +20,8 @@ def optimise(problem, plan, smoothing, n_iter: int, tol: float) -> Optimum:
     free = not isinstance(plan, BaseStock)
     if free and any(s.fixed for s in problem.supplies):
         raise UnsupportedError(
-            "a cost that is fixed for each order jumps at x = 0 and is flat elsewhere, so that gradients of free "
-            "orders do not see it; optimise with fixed=0, or evaluate MinMax policies"
+            "a cost that is fixed for each order jumps at x = 0 and is flat elsewhere, so that gradients of "
+            "free orders do not see it; optimise with fixed=0, or evaluate MinMax policies"
         )
     widths = _widths(problem, smoothing)
     make, x, lower, upper, name = _free(problem, plan) if free else _levels(problem, plan)
