@@ -11,6 +11,9 @@ import numpy as np
 from rnn.systems.inventory.network import Network
 from rnn.systems.kinks import Kink
 
+ROUNDING = 1e-9
+"""A policy's order that is smaller is what sums leave of 0, and pays no fixed cost."""
+
 
 def _column(things, field) -> np.ndarray:
     return np.array([getattr(t, field) for t in things], float)
@@ -46,7 +49,7 @@ class Costs:
 
     def orders(self, placed):
         """Of each arc, (…, A)."""
-        return self.unit * placed + 0.5 * self.bend * placed**2 + self.fixed * (placed > 0)
+        return self.unit * placed + 0.5 * self.bend * placed**2 + self.fixed * (placed > ROUNDING)
 
     def stock_loss(self, state, weight, width=None):
         """Summed value and gradients, for a ``Loss``."""

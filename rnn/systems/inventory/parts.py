@@ -23,7 +23,7 @@ class Facility:
     holding : float
         h, a unit a period.
     backlog : float
-        b, a unit owed a period; a unit lost where ``lost_sales``.
+        b, a unit owed a period; where outside customers do not wait, a unit lost instead.
     quadratic, target : float
         q, and the stock around which it counts.
     stock : float
