@@ -22,7 +22,7 @@ def lay_out(network: Network, policy, demand: np.ndarray, weight: np.ndarray, sm
     ========== ==================== ================================================================
     start      (samples, columns)   parameter: the state before the first period
     orders     (T, samples, A)      observation: what is ordered, in addition to what the policy says
-    levels, …  (samples, F)         parameters of the policy, a row a sample
+    levels, …  ([T,] samples, F)    of the policy: parameters; observations where there is one a period
     placed     (T, samples, A)      what is ordered in all
     state      (T, samples, columns) at the end of each period
     ========== ==================== ================================================================
@@ -33,7 +33,11 @@ def lay_out(network: Network, policy, demand: np.ndarray, weight: np.ndarray, sm
     g = FactorGraph()
     start = g.parameter("start", np.broadcast_to(network.start, (S, network.width)))
     names = () if policy is None else policy.names
-    shared = [g.parameter(n, np.zeros((S, len(network.facilities)))) for n in names]
+    rows = S, len(network.facilities)
+    if policy is not None and policy.kind[-1]:
+        shared: list = [g.observe(n, np.zeros((T, *rows)))[:] for n in names]
+    else:
+        shared = [g.parameter(n, np.zeros(rows)) for n in names]
     extra = g.observe("orders", np.zeros((T, S, len(network.supplies))))
     wanted, weights = g.observe("demand", demand), g.observe("weight", weight)
     width = [g.observe("width", 0.0)] if smooth else []

@@ -40,8 +40,8 @@ class BaseStock:
 
     Parameters
     ----------
-    levels : float, (F,) array or dict by facility
-        S.
+    levels : float, (F,) or (T, F) array, or dict by facility of numbers or (T,) arrays
+        S, the same in all periods or one a period.
     echelon : bool
         Positions are those of the echelon: the facility's own, and of all that it supplies, near or far.
         Otherwise its own alone.
@@ -63,13 +63,13 @@ class BaseStock:
     @property
     def kind(self) -> tuple:
         """What changes the graph rather than its values."""
-        return "base stock", self.echelon
+        return "base stock", self.echelon, by_period(self.levels)
 
-    def arrays(self, network) -> tuple[np.ndarray, ...]:
-        """The levels of each facility, (F,)."""
+    def arrays(self, network, periods: int) -> tuple[np.ndarray, ...]:
+        """The levels of each facility, (F,) or (T, F)."""
         if self.echelon:
             network.check_echelons()
-        return (per_facility("levels", self.levels, network),)
+        return (per_facility("levels", self.levels, network, periods),)
 
     def orders(self, network, state, arrays, positive):
         """(…, A)."""
@@ -89,7 +89,7 @@ class MinMax:
 
     Parameters
     ----------
-    reorder, up_to : float, (F,) array or dict by facility
+    reorder, up_to : as the levels of a :class:`BaseStock`
         s and S, s ≤ S.
 
     Examples
@@ -102,11 +102,17 @@ class MinMax:
     up_to: float | np.ndarray | dict
     differentiable = False
     names = ("reorder", "up_to")
-    kind = ("min max",)
 
-    def arrays(self, network) -> tuple[np.ndarray, ...]:
+    @property
+    def kind(self) -> tuple:
+        """What changes the graph rather than its values."""
+        return "min max", by_period(self.reorder) or by_period(self.up_to)
+
+    def arrays(self, network, periods: int) -> tuple[np.ndarray, ...]:
         """s and S of each facility."""
-        low, high = (per_facility(n, getattr(self, n), network) for n in self.names)
+        low, high = (per_facility(n, getattr(self, n), network, periods) for n in self.names)
+        if low.ndim != high.ndim:
+            low, high = np.broadcast_arrays(low, high)
         if (low > high).any():
             raise DataError(f"a reorder point is above the level it is ordered up to: {low} and {high}")
         return low, high
@@ -119,16 +125,27 @@ class MinMax:
         return _placed(network, amounts, positive)
 
 
-def per_facility(what: str, value, network) -> np.ndarray:
-    """One number a facility."""
+def by_period(value) -> bool:
+    """Given for each period rather than once."""
+    return any(np.ndim(v) > 0 for v in value.values()) if isinstance(value, dict) else np.ndim(value) > 1
+
+
+def per_facility(what: str, value, network, periods: int) -> np.ndarray:
+    """One number a facility, (F,), or one a period and facility, (T, F)."""
+    count = len(network.facilities)
     if isinstance(value, dict):
         names = [f.name for f in network.facilities]
         if set(value) != set(names):
             raise DataError(f"{what} are given for {sorted(value)}, wanted {sorted(names)}")
-        value = [value[n] for n in names]
+        parts = [real_array(f"{what} of {n!r}", value[n], np.dtype(float)) for n in names]
+        if any(p.shape not in ((), (periods,)) for p in parts):
+            raise ShapeError(f"{what} of a facility are a number or ({periods},): {[p.shape for p in parts]}")
+        value = np.stack(np.broadcast_arrays(*parts), axis=-1)
     array = real_array(what, value, np.dtype(float))
-    if array.shape not in ((), (len(network.facilities),)):
-        raise ShapeError(f"{what} have shape {array.shape}, wanted ({len(network.facilities)},) or a number")
+    if array.shape not in ((), (count,), (periods, count)):
+        raise ShapeError(
+            f"{what} have shape {array.shape}, wanted ({count},) or ({periods}, {count}) or a number"
+        )
     if not np.isfinite(array).all():
         raise DataError(f"{what} hold NaN or an infinite value: {array}")
-    return np.broadcast_to(array, len(network.facilities)).copy()
+    return np.broadcast_to(array, (periods, count) if array.ndim == 2 else (count,)).copy()

@@ -105,9 +105,8 @@ class Inventory:
 
     def _values(self, plan: Plan) -> dict[str, np.ndarray]:
         if isinstance(plan, BaseStock | MinMax):
-            rows = (self.samples, len(self.facilities))
-            given = zip(plan.names, plan.arrays(self.network), strict=True)
-            return {n: np.broadcast_to(a, rows) for n, a in given}
+            given = zip(plan.names, plan.arrays(self.network, self.periods), strict=True)
+            return {n: np.repeat(a[..., None, :], self.samples, axis=-2) for n, a in given}
         orders = self.orders(plan)
         return {"orders": np.repeat(orders[:, None], self.samples, axis=1)}
 
@@ -217,7 +216,7 @@ class Inventory:
     def _gradient(self, m: Messages, plan: Plan) -> OrderGradient:
         F = len(self.facilities)
         names = plan.names if isinstance(plan, BaseStock) else ()
-        each = {n: m.parameters[n] for n in names}
+        each = {n: m.gradient[n] for n in names}
         return OrderGradient(
             tuple(s.label for s in self.supplies),
             float(m.total),
@@ -225,6 +224,6 @@ class Inventory:
             m.gradient["placed"].sum(axis=1),
             m.gradient["state"][..., :F].sum(axis=1),
             m,
-            {n: a.sum(axis=0) for n, a in each.items()},
-            {n: standard_error(a * self.samples, axis=0) for n, a in each.items()},
+            {n: a.sum(axis=-2) for n, a in each.items()},
+            {n: standard_error(a * self.samples, axis=-2) for n, a in each.items()},
         )

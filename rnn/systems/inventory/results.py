@@ -98,7 +98,7 @@ class OrderGradient:
     value : (T, F) array
         Co-states λ_t = ∂L/∂y_t, what one more unit of stock at the end of period t is worth, negated.
     policy : dict
-        ∂L/∂ each array of the policy, (F,); empty for free orders.
+        ∂L/∂ each array of the policy, (F,) or (T, F); empty for free orders.
     errors : dict
         Their standard errors over samples; NaN for one sample.
     messages : Messages

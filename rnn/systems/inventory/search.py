@@ -29,8 +29,7 @@ def optimise(problem, plan, smoothing, n_iter: int, tol: float) -> Optimum:
     def at(width):
         def value_and_slope(x):
             m = problem.messages(make(x), width)
-            slope = m.gradient[name] if free else m.parameters[name]
-            return float(m.total), slope.sum(axis=1 if free else 0)
+            return float(m.total), m.gradient[name].sum(axis=-2)
 
         return value_and_slope
 
@@ -71,5 +70,5 @@ def _free(problem, plan):
 
 
 def _levels(problem, plan):
-    (levels,) = plan.arrays(problem.network)
+    (levels,) = plan.arrays(problem.network, problem.periods)
     return lambda x: BaseStock(x, plan.echelon), levels, -np.inf, np.inf, "levels"

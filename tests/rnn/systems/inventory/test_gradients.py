@@ -176,3 +176,24 @@ def test_standard_errors_are_those_of_the_samples():
     assert np.isnan(
         Inventory(Facility("s"), Supply("s"), demand[0]).gradient(BaseStock(1.0)).errors["levels"][0]
     )
+
+
+def test_levels_of_each_period():
+    """The sum over periods is the slope of one level for all; each is what differences say."""
+    rng = np.random.default_rng(8)
+    problem = Inventory(
+        [Facility("depot", 0.5, stock=9.0), Facility("shop", 1.0, 9.0, stock=9.0)],
+        [Supply("depot", None, 2), Supply("shop", "depot", 1)],
+        {"shop": rng.gamma(2, 3, (4, 7))},
+    )
+    once, each = problem.gradient(BaseStock([22.0, 14.0])), np.tile([22.0, 14.0], (7, 1))
+    found = problem.gradient(BaseStock(each))
+    np.testing.assert_allclose(found.levels.sum(axis=0), once.levels, rtol=1e-12)
+    assert found.errors["levels"].shape == (7, 2)
+    moved = each + rng.normal(size=each.shape)
+    wanted = differences(lambda x: problem.cost(BaseStock(x)), moved)
+    away = np.isfinite(wanted)
+    np.testing.assert_allclose(problem.gradient(BaseStock(moved)).levels[away], wanted[away], atol=2e-4)
+    named = BaseStock({"shop": 14.0, "depot": each[:, 0]})
+    assert problem.cost(named) == problem.cost(BaseStock([22.0, 14.0]))
+    assert problem.optimize(BaseStock(each)).cost < problem.cost(BaseStock(each))
