@@ -116,9 +116,8 @@ print(f"one rate for all day {float(one):.2f}: {one_cost:.0f} a day; a rate for 
 assert staff_cost < 0.95 * one_cost
 slopes = plan.gradient(staff, price=3.0).rate
 inside = staff > 0
-print(
-    f"largest slope left {np.abs(slopes[inside]).max():.3f}, of {np.abs(plan.gradient(price=3.0).rate).max():.1f}"
-)
+first = np.abs(plan.gradient(price=3.0).rate).max()
+print(f"largest slope left {np.abs(slopes[inside]).max():.3f}, of {first:.1f}")
 assert np.abs(slopes[inside]).max() < 0.1
 
 # %% [markdown]

@@ -28,10 +28,11 @@ def descend(
     upper=np.inf,
     n_iter: int = 500,
     tol: float = 1e-8,
+    scale: float | None = None,
 ) -> Descent:
     """scipy's L-BFGS-B from ``start``, within bounds that broadcast to its shape.
 
-    ``tol`` is that of the projected gradient, relative to the largest slope at the start.
+    ``tol`` is that of the projected gradient, relative to ``scale``, by default the first slope.
     """
     from scipy.optimize import minimize
 
@@ -47,6 +48,7 @@ def descend(
     first = np.clip(start.ravel(), low, high)
     value, slope = call(first)
     values.append(value)
+    scale = np.abs(slope).max() if scale is None else scale
     found = minimize(
         call,
         first,
@@ -54,7 +56,7 @@ def descend(
         method="L-BFGS-B",
         bounds=np.stack([low, high], axis=1),
         callback=lambda intermediate_result: values.append(float(intermediate_result.fun)),
-        options={"maxiter": n_iter, "maxfun": 20 * n_iter, "gtol": tol * max(np.abs(slope).max(), 1e-300),
+        options={"maxiter": n_iter, "maxfun": 20 * n_iter, "gtol": tol * max(scale, 1e-300),
                  "ftol": 1e-14, "maxcor": 20},
     )  # fmt: skip
     return Descent(

@@ -160,7 +160,7 @@ class Inventory:
             Widths to which kinks are rounded, one stage each, largest first; 0 is not at all. By default 0.3,
             0.03 and 0.003 times the mean demand, then 0. With quadratic costs alone (0,) is enough.
         n_iter, tol : int, float
-            Of each stage; the tolerance is relative to the slope at the stage's start.
+            Of each stage; the tolerance is relative to the largest slope at the start.
 
         Notes
         -----

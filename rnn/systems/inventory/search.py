@@ -34,8 +34,11 @@ def optimise(problem, plan, smoothing, n_iter: int, tol: float) -> Optimum:
         return value_and_slope
 
     best, found = (problem.cost(make(x)), x), []
+    scale = np.abs(
+        at(widths[0])(x)[1]
+    ).max()  # of all stages: a later one may start where nothing is left to do
     for width in widths:
-        found.append(descend(at(width), best[1] if width == 0 else x, lower, upper, n_iter, tol))
+        found.append(descend(at(width), best[1] if width == 0 else x, lower, upper, n_iter, tol, scale))
         x = found[-1].x
         best = min(best, (problem.cost(make(x)), x), key=lambda pair: pair[0])
     last = next((f for f, w in zip(found[::-1], widths[::-1], strict=True) if w > 0), found[-1])

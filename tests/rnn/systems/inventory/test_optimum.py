@@ -166,3 +166,11 @@ def test_it_says_when_it_does_not_converge():
         found = newsvendor(500).optimize(BaseStock(10.0), n_iter=1)
     assert not found.converged
     assert found.cost <= newsvendor(500).cost(BaseStock(10.0))
+
+
+def test_where_nothing_is_worth_ordering_it_stops():
+    """One period, more stock than anybody wants: no level changes the cost from some level down."""
+    problem = Inventory(Facility("shop", 1.0, 9.0, stock=30.0), Supply("shop", cost=1.0), [[5.0], [6.0]])
+    found = problem.optimize(BaseStock(40.0))
+    assert found.converged and not found.path.orders.any()
+    assert np.abs(found.plan.levels).max() < 1000
