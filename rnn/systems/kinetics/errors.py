@@ -6,7 +6,7 @@ from msgpass.errors import DataError, NumericalError
 
 
 class ReactionSyntaxError(DataError):
-    """A text that is no reaction. ``text`` is the line, ``position`` the place in it, ``number`` which line."""
+    """A text that is no reaction: line ``number``, ``text``, at ``position``."""
 
     def __init__(self, message: str, text: str, position: int, number: int = 1):
         super().__init__(f"reaction {number}: {message}\n  {text}\n  {' ' * position}^")
@@ -23,3 +23,7 @@ class NegativeConcentrationError(NumericalError):
     def __init__(self, message: str, t: float, species: str):
         super().__init__(message)
         self.t, self.species = float(t), species
+
+
+class IdentifiabilityWarning(UserWarning):
+    """Data leave a combination of parameters open."""

@@ -1,6 +1,7 @@
 """``Reactor``: a network with rates, a start and times, run forward and differentiated.
 
-Every run is ``rnn.ode``'s chain of solver steps: concentrations are forward messages, λ = ∂J/∂c backward ones.
+Every run is ``rnn.ode``'s chain of solver steps: concentrations are its forward messages, λ = ∂J/∂c its
+backward ones.
 """
 
 from __future__ import annotations
@@ -180,8 +181,8 @@ class Reactor:
         Parameters
         ----------
         target : str, Yield, Selectivity, Concentration or callable
-            A species stands for its concentration at the end. A callable is ``target(network, first, last)`` →
-            (values (B,), ∂/∂first, ∂/∂last (B, S)). J is its mean over the batch.
+            A species stands for its concentration at the end. A callable is ``target(network, first,
+            last)`` → (values (B,), ∂/∂first, ∂/∂last (B, S)). J is its mean over the batch.
 
         Returns
         -------

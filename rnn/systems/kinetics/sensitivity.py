@@ -1,6 +1,6 @@
 """``Sensitivity``: which rate matters, and when.
 
-An elasticity is ∂ln J/∂ln k: by how many per cent J rises when k rises by one. Over time, rate r has the share
+An elasticity is ∂ln J/∂ln k: by how many per cent J rises when k rises by one. Over time, rate r has a share
 
     s_r(t) = λ(t)·N_r v_r(t),     k_r ∂J/∂k_r = ∫ s_r dt
 

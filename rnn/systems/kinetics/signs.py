@@ -30,9 +30,9 @@ def check_signs(reactor, times: np.ndarray, states: np.ndarray) -> None:
     way = "check orders below 1 and feeds; mass action with whole orders stays positive"
     if reactor.step is not None or tableau_of(reactor.method).implicit is False:
         way = (
-            f"the step h = {h:.3g} is too long for {reactor.method}: the fastest rate there is {fastest:.3g}, "
-            f"so h·rate = {h * fastest:.3g} (Euler overshoots above 1 and is unstable above 2). Shorten it, or "
-            "take method='kvaerno5' without step="
+            f"the step h = {h:.3g} is too long for {reactor.method}: the fastest rate there is "
+            f"{fastest:.3g}, so h·rate = {h * fastest:.3g} (Euler overshoots above 1, explodes above 2). "
+            "Shorten it, or take method='kvaerno5' without step="
         )
     sample = f" of reactor {int(place[1])}" if states.ndim == 3 else ""
     raise NegativeConcentrationError(
