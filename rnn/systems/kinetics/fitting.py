@@ -138,13 +138,15 @@ class _Problem:
             low, high = bounds.get(name, (None, None))
             ends = (at - REACH, at + REACH) if low is None else _logs(name, low, high)
             self.parameters.append(Parameter(name, "log", (r,), at, *ends))
+        self.energies = np.zeros(len(names))
         if self.warm:
             self.energies = network._vector(rates.E, names, network.rate_index, "E")
             for r, name in enumerate(names):
                 if name not in fixed:
                     p = Parameter(f"E({name})", "energy", (r,), float(self.energies[r]), -np.inf, np.inf)
                     self.parameters.append(p)
-        self.starts, self.data = [], []
+        self.starts: list[np.ndarray] = []
+        self.data: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for e, experiment in enumerate(experiments):
             start, unknown = experiment.beginning(network)
             self.starts.append(start)
@@ -162,11 +164,11 @@ class _Problem:
     def reactor(self, x: np.ndarray, e: int) -> Reactor:
         """Experiment e at θ."""
         k, start = self.base.copy(), self.starts[e].copy()
-        E = self.energies.copy() if self.warm else None
+        E = self.energies.copy()
         for value, p in zip(x, self.parameters, strict=True):
             if p.kind == "log":
                 k[p.place[0]] = np.exp(value)
-            elif p.kind == "energy" and E is not None:
+            elif p.kind == "energy":
                 E[p.place[0]] = value
             elif p.kind == "start" and p.place[0] == e:
                 start[p.place[1]] = value

@@ -154,8 +154,7 @@ class _Variable:
 
     def _now(self, reactor: Reactor):
         if self.kind == "rate":
-            p = reactor.params
-            return p.get("k", p.get("A"))[reactor.network.rate_index(self.name)]
+            return reactor.factors[reactor.network.rate_index(self.name)]
         if self.kind == "start":
             return reactor.y0[reactor.network.index(self.name)]
         return reactor.params["T"] if self.kind == "T" else reactor.times[-1]
@@ -199,9 +198,9 @@ def _kind(reactor: Reactor, name: str) -> str:
 
 def _changed(reactor: Reactor, parts, us) -> Reactor:
     """The reactor at a place."""
-    names, p = reactor.network.rate_names, reactor.params
-    rates = dict(zip(names, p.get("k", p.get("A")).tolist(), strict=True))
-    T = p.get("T")
+    names = reactor.network.rate_names
+    rates = dict(zip(names, reactor.factors.tolist(), strict=True))
+    T = reactor.params.get("T", np.zeros(0))
     y0, t = reactor.y0.copy(), reactor.t
     for part, u in zip(parts, us, strict=True):
         x = part.value(u)

@@ -50,8 +50,7 @@ class RateFit:
     @property
     def rates(self) -> dict[str, float]:
         """All rates by name, held ones included (A under Arrhenius)."""
-        p = self.reactors[0].params
-        return dict(zip(self.network.rate_names, p.get("k", p.get("A")).tolist(), strict=True))
+        return dict(zip(self.network.rate_names, self.reactors[0].factors.tolist(), strict=True))
 
     @property
     def energies(self) -> dict[str, float] | None:

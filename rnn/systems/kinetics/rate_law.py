@@ -76,6 +76,11 @@ class RateLaw:
         return self.law.jacobian(c, self.rates(t, dict(zip(self.names, arrays, strict=True))))
 
     @property
+    def factor(self) -> str:
+        """The parameter that rates are proportional to."""
+        return "k" if self.temperature is None else "A"
+
+    @property
     def knots(self) -> np.ndarray:
         """Times at which f has kinks."""
         parts = [h.times for h in (self.temperature, self.feed) if h is not None and len(h.times) > 1]

@@ -122,6 +122,11 @@ class Reactor:
             checked("feed", made["feed"].T, tuple(self.feed))
         return made
 
+    @property
+    def factors(self) -> np.ndarray:
+        """k, or A under Arrhenius, (R,)."""
+        return self.params[self.law.factor]
+
     @cached_property
     def _feed_knots(self) -> tuple[float, ...]:
         rows = [_as_profile(f"feed[{s!r}]", x) for s, x in (self.feed or {}).items()]

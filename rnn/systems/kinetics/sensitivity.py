@@ -54,19 +54,19 @@ class Sensitivity:
     @property
     def messages(self) -> Messages:
         """The run: ``messages.gradient["y"]`` is λ after each step, ``.parameters`` ∂J/∂parameters."""
+        assert self.ode.messages is not None  # the discrete gradient is a run
         return self.ode.messages
 
     @cached_property
     def rates(self) -> dict[str, float]:
         """∂J/∂k by rate; under Arrhenius ∂J/∂A."""
-        found = self.ode.params.get("k", self.ode.params.get("A"))
+        found = self.ode.params[self.reactor.law.factor]
         return dict(zip(self.reactor.network.rate_names, found.tolist(), strict=True))
 
     @cached_property
     def elasticities(self) -> dict[str, float]:
         """∂ln J/∂ln k by rate (also under Arrhenius, of a rate at all times)."""
-        p = self.reactor.params
-        k = p.get("k", p.get("A"))
+        k = self.reactor.factors
         return {n: g * x / self.value for (n, g), x in zip(self.rates.items(), k.tolist(), strict=True)}
 
     @property
@@ -120,7 +120,7 @@ class Sensitivity:
         """Rates, then concentrations at the start (of one reactor), energies and temperatures; each kind
         ranked by |elasticity|."""
         reactor, p, J = self.reactor, self.reactor.params, self.value
-        k = p.get("k", p.get("A")).tolist()
+        k = reactor.factors.tolist()
         kinds = [
             [
                 Row(n, "rate", x, g, self.elasticities[n])
