@@ -20,6 +20,9 @@ from rnn.systems.kinetics.profile import Hats
 GAS_CONSTANT = 8.314462618
 """R in J/(mol K)."""
 
+MANY = 2000
+"""Explicit steps from which on compiling them (about a second) costs less than it saves."""
+
 
 class RateLaw:
     """f of a network, with a temperature and a feed at knots, or None."""
@@ -86,12 +89,14 @@ class RateLaw:
         parts = [h.times for h in (self.temperature, self.feed) if h is not None and len(h.times) > 1]
         return np.unique(np.concatenate(parts)) if parts else np.zeros(0)
 
-    def field(self, method, batched: bool) -> Field:
-        """f as the solver takes it. The one place where that is decided."""
-        key = tableau_of(method).implicit, batched
+    def field(self, method, batched: bool, steps: float) -> Field:
+        """f as the solver takes it. The one place where that is decided: few steps, and implicit ones, have
+        the VJP here, and the engine compiles the function itself for many explicit ones."""
+        own = tableau_of(method).implicit or steps < MANY
+        key = own, batched
         if key not in self._fields:
             matrix = None if batched else self.matrix
-            self._fields[key] = Field(self.of_arrays, self.vjp, matrix)
+            self._fields[key] = Field(self.of_arrays, self.vjp if own else None, matrix)
         return self._fields[key]
 
     @property

@@ -150,7 +150,8 @@ class Reactor:
 
     @property
     def _options(self) -> dict[str, Any]:
-        field = self.law.field(self.method, self.y0.ndim == 2)
+        steps = 0.0 if self.step is None else float(self.times[-1] - self.times[0]) / self.step
+        field = self.law.field(self.method, self.y0.ndim == 2, steps)
         tolerance = {"rtol": self.rtol, "atol": self.atol, "max_steps": self.max_steps}
         return {"f": field, "y0": self.y0, "t": self.stops, "params": self.params, "method": self.method,
                 "step": self.step, **tolerance}  # fmt: skip
@@ -195,6 +196,7 @@ class Reactor:
         """
         target = as_target(target)
         values: list[np.ndarray] = []
+        direct: list[np.ndarray] = []
 
         def loss(saved):
             first, last = self._rows(saved[0]), self._rows(saved[-1])
@@ -202,6 +204,7 @@ class Reactor:
             values.append(np.asarray(found, float))
             bars = np.zeros_like(saved)
             bars[0] = (np.asarray(to_first) / len(first)).reshape(saved[0].shape)
+            direct.append(bars[0].copy())
             bars[-1] = bars[-1] + (np.asarray(to_last) / len(first)).reshape(saved[0].shape)
             return float(np.mean(values[-1])), bars
 
@@ -209,7 +212,7 @@ class Reactor:
         solution = found.solution
         check_signs(self, solution.grid.times, solution.states)
         per_sample = values[-1] if self.y0.ndim == 2 else values[-1][0]
-        return Sensitivity(self, str(target), float(found.loss), per_sample, found)
+        return Sensitivity(self, str(target), float(found.loss), per_sample, found, direct[-1])
 
     def optimize(self, target, bounds: Mapping[str, tuple[float, float]], **options):
         """Raise a target within bounds; see :func:`rnn.systems.kinetics.optimizing.optimize`."""

@@ -50,6 +50,7 @@ class Sensitivity:
     value: float
     values: np.ndarray
     ode: OdeGradient = field(repr=False)
+    direct: np.ndarray = field(repr=False)
 
     @property
     def messages(self) -> Messages:
@@ -101,10 +102,13 @@ class Sensitivity:
         """Ends of steps, (N + 1,)."""
         return self.ode.times
 
-    @property
+    @cached_property
     def costates(self) -> np.ndarray:
-        """λ = ∂J/∂c at ``times``, like the states."""
-        return self.ode.costates
+        """λ = ∂J/∂c at ``times``, like the states: what a change of c on the way is worth. ``start`` is λ of
+        the first plus what J says of the start by itself, such as a yield's reference."""
+        found = self.ode.costates.copy()
+        found[0] -= self.direct
+        return found
 
     @cached_property
     def through_time(self) -> np.ndarray:

@@ -120,10 +120,11 @@ def test_elasticities_and_their_share_of_time():
 
 def test_costates_are_the_backward_messages():
     """λ of a linear system: λ(t)·c(t) is J at all times."""
-    found = Reactor(CHAIN, RATES, {"A": 1.0}, 2.0).gradient("B")
-    along = (found.costates * found.ode.solution.states).sum(axis=1)
-    np.testing.assert_allclose(along, found.value, rtol=1e-7)
-    np.testing.assert_array_equal(found.messages.gradient["y"], found.costates[1:])
+    for target in ("B", Yield("B", "A")):  # the reference is no part of what happens on the way
+        found = Reactor(CHAIN, RATES, {"A": 1.0}, 2.0).gradient(target)
+        along = (found.costates * found.ode.solution.states).sum(axis=1)
+        np.testing.assert_allclose(along, found.value, rtol=1e-7)
+        np.testing.assert_array_equal(found.messages.gradient["y"], found.costates[1:])
 
 
 def test_a_batch_is_its_reactors():
