@@ -243,7 +243,19 @@ class Reactor:
                 return call(**self._options, **more)
         except NumericalError as failed:
             self._signs_before(failed)
+            self._roots_at_zero(failed)
             raise
+
+    def _roots_at_zero(self, failed: NumericalError) -> None:
+        """An order between 0 and 1 has an infinite derivative where its concentration is 0."""
+        orders = self.network.orders
+        root = ((orders > 0) & (orders < 1)).any(axis=0) & (self._rows(self.y0) == 0).any(axis=0)
+        if root.any():
+            species = self.network.species[int(np.argmax(root))]
+            raise NumericalError(
+                f"{species} starts at 0 and has an order below 1, which has no derivative there; start with a "
+                f"small positive concentration ({failed})"
+            ) from failed
 
     def _signs_before(self, failed: NumericalError) -> None:
         reached = getattr(failed, "t", None)

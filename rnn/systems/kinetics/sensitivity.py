@@ -58,6 +58,11 @@ class Sensitivity:
         assert self.ode.messages is not None  # the discrete gradient is a run
         return self.ode.messages
 
+    @property
+    def scale(self) -> float:
+        """What elasticities are relative to: J, NaN where that is 0 and has none."""
+        return self.value or np.nan
+
     @cached_property
     def rates(self) -> dict[str, float]:
         """∂J/∂k by rate; under Arrhenius ∂J/∂A."""
@@ -68,7 +73,7 @@ class Sensitivity:
     def elasticities(self) -> dict[str, float]:
         """∂ln J/∂ln k by rate (also under Arrhenius, of a rate at all times)."""
         k = self.reactor.factors
-        return {n: g * x / self.value for (n, g), x in zip(self.rates.items(), k.tolist(), strict=True)}
+        return {n: g * x / self.scale for (n, g), x in zip(self.rates.items(), k.tolist(), strict=True)}
 
     @property
     def energies(self) -> dict[str, float] | None:
@@ -118,12 +123,12 @@ class Sensitivity:
         k = np.array([law.rates(t, p) for t in self.times])
         k = k.reshape(len(k), *(1,) * (states.ndim - 2), -1)
         share = (self.costates @ law.law.stoichiometry) * k * law.law.monomials(states)
-        return share.reshape(len(k), -1, k.shape[-1]).sum(axis=1) / self.value
+        return share.reshape(len(k), -1, k.shape[-1]).sum(axis=1) / self.scale
 
     def table(self) -> list[Row]:
         """Rates, then concentrations at the start (of one reactor), energies and temperatures; each kind
         ranked by |elasticity|."""
-        reactor, p, J = self.reactor, self.reactor.params, self.value
+        reactor, p, J = self.reactor, self.reactor.params, self.scale
         k = reactor.factors.tolist()
         kinds = [
             [

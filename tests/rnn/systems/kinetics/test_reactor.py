@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from msgpass import Loss, run
-from msgpass.errors import DataError, ShapeError
+from msgpass.errors import DataError, NumericalError, ShapeError
 from rnn.ode import BlowUpError
 from rnn.systems.kinetics import (
     EXAMPLES,
@@ -217,6 +217,26 @@ def test_an_explosion_names_its_first_negative_concentration():
     with pytest.raises(NegativeConcentrationError) as caught:
         Reactor(network, [1.0], {"A": 3.0}, 40.0, method="euler", step=1.0).simulate()
     assert caught.value.t == 1.0
+
+
+def test_a_zero_order_goes_on_when_nothing_is_left():
+    network = ReactionNetwork("k1: A -> B", orders={"k1": {"A": 0}})
+    with pytest.raises(NegativeConcentrationError, match="goes on when nothing is left"):
+        Reactor(network, [1.0], {"A": 0.5}, 1.0).simulate()
+
+
+@pytest.mark.parametrize("method, step", [("kvaerno5", None), ("dopri5", None), ("rk4", 0.1)])
+def test_a_root_has_no_derivative_at_zero(method, step):
+    network = ReactionNetwork("k1: A + B -> 2 B", orders={"k1": {"B": 0.5}})
+    options = {"method": method, "step": step}
+    with pytest.raises(NumericalError, match="B starts at 0 and has an order below 1"):
+        Reactor(network, [1.0], {"A": 1.0}, 1.0, **options).gradient("B")
+    assert Reactor(network, [1.0], {"A": 1.0, "B": 1e-3}, 1.0, **options).gradient("B").rates["k1"] > 0
+
+
+def test_what_is_zero_has_no_elasticity():
+    found = Reactor(CHAIN, RATES, {}, 1.0).gradient("B")
+    assert found.value == 0 and np.isnan(found.elasticities["k1"])
 
 
 def test_a_true_explosion_blows_up():
