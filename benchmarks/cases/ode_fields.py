@@ -40,11 +40,15 @@ def written(field: str, np):
     return {"lotka-volterra": lotka_volterra, "mlp": mlp}[field]
 
 
-def msgpass_gradient(field: str, method: str, steps: int, dtype: str) -> Contender:
+def msgpass_gradient(field: str, method: str, steps: int, dtype: str, through_jax: bool = False) -> Contender:
+    from msgpass import Step
     from rnn import ode
 
     y0, params, end = data(field, dtype)
-    f = written(field, np)
+    f = plain = written(field, np)
+    if through_jax:
+        peers.jax_float64()
+        f = Step.from_jax(lambda t, y, *arrays: plain(t, y, dict(zip(params, arrays, strict=True))))
     solver = ode.Tableau("3/8", 4, **THREE_EIGHTHS) if method == "rk4" else method
 
     def loss(y):

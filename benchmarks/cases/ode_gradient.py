@@ -13,7 +13,8 @@ TITLE = "Gradient through the steps of a differential equation"
 ABOUT = (
     "Loss ½Σ y(T)² and its gradient with respect to y(0) and all parameters, through 1000 fixed steps. "
     "Lotka-Volterra is two numbers and four parameters; mlp is y @ W1 → tanh → @ W2 with 64 units on a batch "
-    "of 128 states of two numbers. msgpass runs rnn.ode.odeint_gradient on a function in plain NumPy; "
+    "of 128 states of two numbers. msgpass runs rnn.ode.odeint_gradient on a function in plain NumPy, that is "
+    "traced and compiled, and of mlp on the same function through Step.from_jax, as well as without; "
     "torchdiffeq odeint and autograd; diffrax diffeqsolve with its default adjoint and StepTo, compiled by "
     "jax.jit before it is timed: the first call is compilation. rk4 is what torchdiffeq means by "
     "it, Kutta's 3/8 rule; msgpass and diffrax are given its tableau."
@@ -32,10 +33,11 @@ def problems(effort: Effort) -> Iterator[Problem]:
                 yield Problem(
                     label=f"{field}, {method}, {steps} steps, {dtype}",
                     contenders={
-                        "msgpass": partial(msgpass_gradient, *arguments),
+                        "msgpass": partial(msgpass_gradient, *arguments, through_jax=field == "mlp"),
                         "torchdiffeq": partial(torchdiffeq_gradient, *arguments),
                         "diffrax": partial(diffrax_gradient, *arguments),
-                    },
+                    }
+                    | ({"msgpass, NumPy": partial(msgpass_gradient, *arguments)} if field == "mlp" else {}),
                     tolerance=TOLERANCE[dtype],
                     unit="ms",
                     per=1e3,

@@ -232,11 +232,14 @@ def autograd_contraction(f, inputs, wanted, source, units, rows):
 
 
 def jax_functions(f):
-    """(f, vjp, jvp, hvp) of a JAX function on NumPy arrays."""
+    """(f for JAX, f, vjp, jvp, hvp), the last four on NumPy arrays, of a function that JAX can trace."""
     try:
         import jax
     except ImportError:
         raise MissingDependencyError("Step.from_jax needs JAX: pip install jax") from None
+    from msgpass.interop.jax_boxes import for_jax
+
+    f = for_jax(f)
     to_numpy = lambda tree: jax.tree_util.tree_map(np.asarray, tree)  # noqa: E731
     call = jax.jit(f)
 
@@ -279,7 +282,7 @@ def jax_functions(f):
         found = to_numpy(curve(inputs, cotangent, moved))
         return tuple(found.get(k) for k in range(len(inputs)))
 
-    return lambda *inputs: to_numpy(call(*inputs)), vjp, jvp, hvp
+    return f, lambda *inputs: to_numpy(call(*inputs)), vjp, jvp, hvp
 
 
 def torch_functions(f):

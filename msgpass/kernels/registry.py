@@ -26,6 +26,8 @@ def recurrence_sweep(plan, k: int, block, values, keep: bool = True):
     messages backward.
     """
     names = {f.potential.kernel for f in block.families}
+    if block.families[0].potential.jax is not None:
+        return import_module("msgpass.sweeps.jax_recurrence").make(plan, k, block, values)
     if not names.isdisjoint(TRACED):
         return import_module("msgpass.sweeps.traced_recurrence").make(plan, k, block, values, keep)
     if len(block.families) != 1 or names == {None}:

@@ -78,6 +78,7 @@ class Step(Potential):
             vjp = _joined(*split)
         self.f, self.vjp, self.jvp, self.hvp = f, vjp, jvp, hvp
         self.vectorized, self.kernel = bool(vectorized), kernel
+        self.jax: Callable | None = None
         self.parts = {} if noise is None else {"noise": as_noise(noise)}
 
     @property
@@ -87,11 +88,15 @@ class Step(Potential):
 
     @classmethod
     def from_jax(cls, f: Callable, vectorized: bool = False, noise=None) -> Step:
-        """Local values and derivatives of a JAX function (``jax.vjp`` and ``jax.jvp`` of one step)."""
+        """Local values and derivatives of a function that JAX can trace, written with ``jax.numpy`` or with
+        plain ``numpy`` (``jax.vjp`` and ``jax.jvp`` of one step); a recurrence of it (not vectorised) runs as
+        one ``lax.scan`` each way."""
         from msgpass.interop.differentiators import jax_functions
 
-        function, vjp, jvp, hvp = jax_functions(f)
-        return cls(function, vjp, jvp, vectorized=vectorized, hvp=hvp, noise=noise)
+        f, function, vjp, jvp, hvp = jax_functions(f)
+        made = cls(function, vjp, jvp, vectorized=vectorized, hvp=hvp, noise=noise)
+        made.jax = f
+        return made
 
     @classmethod
     def from_torch(cls, f: Callable, vectorized: bool = False, noise=None) -> Step:

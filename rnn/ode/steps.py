@@ -114,6 +114,8 @@ class SolverStep:
         state ``like`` those that it will see, many instances at once where f allows that."""
         packing = Packing.of(params)
         field = Field.of(self.f, packing)
+        if isinstance(self.f, Step) and self.f.jax is not None and not self.tableau.implicit:
+            return Step.from_jax(explicit_function(self.tableau, self.f.jax))
         if self.tableau.implicit or field.own:
             return reversed_step(self.tableau, field)
         return as_step(explicit_function(self.tableau, field), like, packing.values(params), 2)
