@@ -9,7 +9,7 @@ from msgpass import FactorGraph, Loss, Step
 
 def step_of(f) -> Step:
     """The one place where functions become steps."""
-    return Step(f, vectorized=True)
+    return Step(f, vectorized=True, kernel="auto")
 
 
 def over_rate(unit, rate):
