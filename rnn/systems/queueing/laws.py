@@ -17,7 +17,7 @@ from rnn.validation import positive, real_array
 class Times(NamedTuple):
     """Times (N, samples) at a ``base`` rate, to be had at ``rate``; and whether samples were given.
 
-    The base is 1 of drawn times and their own rate of given ones, which at that rate stay as they are to the bit.
+    The base is 1 of drawn times, and their own rate of given ones, which there stay as they are to the bit.
     """
 
     at_base: np.ndarray
