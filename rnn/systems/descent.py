@@ -10,6 +10,9 @@ import numpy as np
 
 from msgpass.errors import ConvergenceWarning, NumericalError
 
+FLAT = 1e-4
+"""A line search that fails where the projected slope is this small beside the first one has met rounding."""
+
 
 class Descent(NamedTuple):
     """Where it ended and how: ``values`` are those at the start and after every iteration."""
@@ -59,9 +62,12 @@ def descend(
         options={"maxiter": n_iter, "maxfun": 20 * n_iter, "gtol": tol * max(scale, 1e-300),
                  "ftol": 1e-14, "maxcor": 20},
     )  # fmt: skip
-    return Descent(
-        found.x.reshape(start.shape), float(found.fun), np.array(values), bool(found.success), found.message
-    )
+    converged, reason = bool(found.success), str(found.message)
+    if not converged and found.status == 2:
+        move = np.abs(found.x - np.clip(found.x - found.jac, low, high)).max()
+        if converged := bool(move <= FLAT * scale):
+            reason = "what a step would gain is below rounding"
+    return Descent(found.x.reshape(start.shape), float(found.fun), np.array(values), converged, reason)
 
 
 def warn_unless(converged: bool, what: str, reason: str, way_out: str) -> None:

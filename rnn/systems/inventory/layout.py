@@ -13,7 +13,7 @@ from rnn.systems.kinks import EXACT, SMOOTH
 
 def step_of(f) -> Step:
     """The one place where functions become steps."""
-    return Step(f, vectorized=True)
+    return Step(f, vectorized=True, kernel="auto")
 
 
 def lay_out(network: Network, policy, demand: np.ndarray, weight: np.ndarray, smooth: bool) -> FactorGraph:

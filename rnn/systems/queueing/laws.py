@@ -1,4 +1,4 @@
-"""Interarrival and service times: given, or drawn by inverse transform, as unit-mean numbers over a rate.
+"""Interarrival and service times: given, or drawn by inverse transform, and scaled by a rate.
 
 times = Q(U) / (mean · rate)        U uniform, drawn once; so d(times)/d(rate) = −times / rate, on every path
 """
@@ -15,9 +15,13 @@ from rnn.validation import positive, real_array
 
 
 class Times(NamedTuple):
-    """Numbers (N, samples) that are divided by the rate, and whether samples were given."""
+    """Times (N, samples) at a ``base`` rate, to be had at ``rate``; and whether samples were given.
 
-    unit: np.ndarray
+    The base is 1 of drawn times, and their own rate of given ones, which there stay as they are to the bit.
+    """
+
+    at_base: np.ndarray
+    base: float
     rate: float
     sampled: bool
 
@@ -50,7 +54,7 @@ def times_of(what: str, law, rate, customers, samples, rng: np.random.Generator)
     uniform = rng.random((samples or 1, customers)).T
     unit = np.asarray(law.ppf(uniform), float) / _mean(what, law)
     _check(what, unit)
-    return Times(unit, positive(f"rate of {what}", own if rate is None else rate), samples is not None)
+    return Times(unit, 1.0, positive(f"rate of {what}", own if rate is None else rate), samples is not None)
 
 
 def _named(what: str, code: str):
@@ -92,8 +96,12 @@ def _given(what: str, law, rate) -> Times:
     own = 1 / array.mean() if array.any() else None
     if own is None:
         raise DataError(f"{what} are all 0, and have no rate")
-    rows = np.atleast_2d(array).T * own
-    return Times(rows, own if rate is None else positive(f"rate of {what}", rate), array.ndim == 2)
+    return Times(
+        np.atleast_2d(array).T,
+        own,
+        own if rate is None else positive(f"rate of {what}", rate),
+        array.ndim == 2,
+    )
 
 
 def _check(what: str, array) -> None:
@@ -106,14 +114,14 @@ def _check(what: str, array) -> None:
 
 def alike(first: Times, second: np.ndarray) -> int:
     """Samples of both, which must fit."""
-    if first.unit.shape[0] != second.shape[0]:
+    if first.at_base.shape[0] != second.shape[0]:
         raise ShapeError(
-            f"{first.unit.shape[0]} interarrival times but {second.shape[0]} service times; one of each a "
+            f"{first.at_base.shape[0]} interarrival times but {second.shape[0]} service times; one of each a "
             "customer"
         )
-    counts = {first.unit.shape[1], second.shape[1]} - {1}
+    counts = {first.at_base.shape[1], second.shape[1]} - {1}
     if len(counts) > 1:
         raise ShapeError(
-            f"interarrival times have {first.unit.shape[1]} samples, service times {second.shape[1]}"
+            f"interarrival times have {first.at_base.shape[1]} samples, service times {second.shape[1]}"
         )
     return counts.pop() if counts else 1

@@ -25,20 +25,21 @@ class Line:
         arrival_rate, service_rates = rates
         arrivals, services = laws
         gaps = times_of("interarrival times", arrivals, arrival_rate, customers, samples, rng)
-        customers = len(gaps.unit) if customers is None else customers
+        customers = len(gaps.at_base) if customers is None else customers
         served = [
             times_of(f"service times{where}", law, rate, customers, samples, rng)
             for where, law, rate in zip(_where(services), services, service_rates, strict=True)
         ]
-        stacked = np.stack(np.broadcast_arrays(*(s.unit for s in served)), axis=-1)
+        stacked = np.stack(np.broadcast_arrays(*(s.at_base for s in served)), axis=-1)
         count = alike(gaps, stacked)
         self.discipline, self.servers = discipline, servers
         self.measure = one_of("measure", measure, ("sojourn", "waiting"))
         self.arrival_rate, self.service_rates = gaps.rate, np.array([s.rate for s in served])
         self.sampled = gaps.sampled or any(s.sampled for s in served)
         N, K = len(stacked), stacked.shape[-1]
-        self.unit_gaps = np.broadcast_to(gaps.unit, (N, count))
-        self.unit_services = np.broadcast_to(stacked, (N, count, K))
+        self.base_gaps = np.broadcast_to(gaps.at_base, (N, count))
+        self.base_services = np.broadcast_to(stacked, (N, count, K))
+        self.base_rates = gaps.base, np.array([s.base for s in served])
         self.warm_up = whole("warm_up", warm_up, least=0)
         if self.warm_up >= N:
             raise ShapeError(f"warm_up leaves out {self.warm_up} of {N} customers; at least one must count")
@@ -48,7 +49,7 @@ class Line:
     @property
     def customers(self) -> int:
         """N."""
-        return len(self.unit_gaps)
+        return len(self.base_gaps)
 
     @property
     def rho(self) -> float:
@@ -64,7 +65,9 @@ class Line:
     def graph(self) -> FactorGraph:
         """The factor graph, made once; :meth:`messages` hands it rates."""
         if self._graph is None:
-            self._graph = lay_out(self.discipline, self.unit_gaps, self.unit_services, self.measure)
+            self._graph = lay_out(
+                self.discipline, self.base_gaps, self.base_services, self.base_rates, self.measure
+            )
         return self._graph
 
     def messages(
@@ -86,7 +89,7 @@ class Line:
         rate = (
             self.arrival_rate if arrival_rate is None else float(self._positive("arrival_rate", arrival_rate))
         )
-        N, S = self.unit_gaps.shape
+        N, S = self.base_gaps.shape
         if weight is None:
             weight = (np.arange(N) >= self.warm_up) / ((N - self.warm_up) * S)
         weight = real_array("weight", weight, np.dtype(float))
@@ -139,7 +142,7 @@ class Line:
         m = self.messages()
         path = self.simulate()
         each = path.sojourn if self.measure == "sojourn" else path.waiting
-        scale = (self.customers - self.warm_up) * self.unit_gaps.shape[1]
+        scale = (self.customers - self.warm_up) * self.base_gaps.shape[1]
         by_service = -m.gradient["service"] * m.forward["service"] / self.service_rates * scale
         by_gap = -m.gradient["gap"] * m.forward["gap"] / self.arrival_rate * scale
         times = each.T if each.ndim == 2 else each[:, None]
@@ -184,7 +187,7 @@ class Line:
         return array
 
     def _start(self, start) -> np.ndarray:
-        shape = self.unit_gaps.shape[1], self.discipline.width
+        shape = self.base_gaps.shape[1], self.discipline.width
         if start is None:
             return np.zeros(shape)
         return np.broadcast_to(self._started(real_array("start", start, np.dtype(float))), shape)

@@ -22,7 +22,7 @@ def tune(line, price, delay, lower, upper, n_iter: int, tol: float) -> Tuned:
         lower = line.arrival_rate / (0.999 * line.servers)
     if not (np.asarray(lower) > 0).all():
         raise DataError(f"lower must be > 0, got {lower!r}: a rate of 0 serves nobody")
-    N, S = line.unit_gaps.shape
+    N, S = line.base_gaps.shape
     weight = delay * (np.arange(N) >= line.warm_up) / ((N - line.warm_up) * S)
 
     def value_and_slope(rates):

@@ -110,10 +110,10 @@ def test_the_engines_own_check(name):
 
 def test_a_batch_is_a_loop_over_samples():
     line = LINES["samples"]()
-    gaps, services = line.unit_gaps.T / 0.8, line.unit_services[..., 0].T
+    gaps, services = line.base_gaps.T / 0.8, line.base_services[..., 0].T
     both = line.gradient()
     each = [Queue(0.8, 1.0, arrivals=g, services=s).gradient() for g, s in zip(gaps, services, strict=True)]
-    # A path that is given has its own rate, by which unit times were scaled.
+    # A path that is given has its own rate.
     for n, (g, s) in enumerate(zip(gaps, services, strict=True)):
         one = Queue(arrivals=g, services=s)
         np.testing.assert_allclose(one.simulate().waiting, line.simulate().waiting[n], atol=1e-12)
