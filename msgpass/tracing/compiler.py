@@ -1,7 +1,7 @@
 """Generated source → compiled code, which is kept on disk as Numba keeps that of files.
 
 Numba finds kept code by the file of a function. The source is therefore written to the user's cache folder,
-under a name that is a digest of it; a file is imported only if it holds to the byte what would be written.
+under a name that is a digest of it; it is never run from there.
 Where nothing can be written, code is compiled anew in each process.
 """
 
@@ -12,7 +12,6 @@ import os
 import sys
 import tempfile
 from functools import cache, lru_cache
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,10 @@ def compiled(source: str, name: str, signature) -> Any:
     path = _written(text)
     if path is not None:
         try:
-            return numba.njit(signature, cache=True, **OPTIONS)(_imported(path, text, name))
-        except (OSError, RuntimeError):  # a folder that has become unwritable
+            return numba.njit(signature, cache=True, **OPTIONS)(_made(text, str(path), name))
+        except Exception:  # a folder that has become unwritable, or code on disk that was cut short
             pass
-    namespace: dict[str, Any] = {"__name__": "msgpass.tracing.generated"}
-    exec(compile(text, f"<traced {name}>", "exec"), namespace)  # written by this package
-    return numba.njit(signature, **OPTIONS)(namespace[name])
+    return numba.njit(signature, **OPTIONS)(_made(text, f"<traced {name}>", name))
 
 
 def folder() -> Path:
@@ -76,11 +73,8 @@ def _written(text: str) -> Path | None:
     return path
 
 
-def _imported(path: Path, text: str, name: str):
-    """The function, from the text itself, with the file as its place."""
-    spec = spec_from_file_location(path.stem, path)
-    if spec is None:
-        raise OSError(f"{path} is no module")
-    module = module_from_spec(spec)
-    exec(compile(text, str(path), "exec"), module.__dict__)
-    return getattr(module, name)
+def _made(text: str, file: str, name: str):
+    """The function, of this module, for Numba looks its module up; its code's place is the file."""
+    namespace: dict[str, Any] = {"__name__": __name__}
+    exec(compile(text, file, "exec"), namespace)  # written by this package
+    return namespace[name]

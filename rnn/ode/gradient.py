@@ -17,7 +17,7 @@ from rnn.ode.grid import Grid
 from rnn.ode.integration import Plan
 from rnn.ode.losses import SavedLoss
 from rnn.ode.methods import METHODS
-from rnn.ode.problem import check_choice, seeds_loss, states_loss
+from rnn.ode.problem import LOSSES, check_choice, saved_loss, seeds_loss, states_loss
 from rnn.ode.result import OdeGradient
 from rnn.ode.scipy_methods import ScipyPlan, scipy_name, scipy_solution
 from rnn.ode.solution import Solution
@@ -144,23 +144,16 @@ def _at_once(plan: Plan, grid: Grid, loss: SavedLoss):
         return value, gradient
 
     def attach(graph):
+        number = graph.observe("number", 0.0)
         if grid.dense:
-            graph.factor(_dense_loss(function), graph["saved"][:], name="loss")
+            graph.factor(saved_loss(), graph["saved"][:], number, name="loss")
         else:
-            graph.factor(states_loss(grid.at, function), graph["y"][:], graph["y0"], name="loss")
+            graph.factor(states_loss(grid.at), graph["y"][:], graph["y0"], number, name="loss")
 
-    graph = plan.problem.build(grid)
-    attach(graph)
-    m = run(graph, values=plan.problem.values(grid))
+    graph = plan.problem.kept(grid, ("loss", grid.at.tobytes()), attach)
+    values = {**plan.problem.values(grid), "number": LOSSES.add(function)}
+    m = run(graph, values=values)
     return found[0], m
-
-
-def _dense_loss(function):
-    def value_and_grad(saved):
-        value, gradient = function(saved)
-        return value, (gradient,)
-
-    return Loss(value_and_grad, vectorized=True)
 
 
 def _stepwise(plan: Plan, grid: Grid, loss: SavedLoss, schedule, saved: np.ndarray):

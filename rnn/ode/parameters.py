@@ -14,7 +14,7 @@ SINGLE = "params"
 """Name of the only parameter where ``params`` is an array."""
 TAKEN = (
     *("y", "y0", "t", "h", "theta", "saved", "loss", "step", "place", "before", "pick", "interpolate"),
-    *("t_before", "h_around", "seed", "which", "seed0"),
+    *("t_before", "h_around", "seed", "which", "seed0", "number"),
 )
 """Names that the graph has already."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from msgpass import FactorGraph, ForwardOnly, Loss, Step, run
-from msgpass.errors import DataError, ShapeError
+from msgpass.errors import DataError, ShapeError, UnavailableError
 from rnn.ode.grid import Grid
 from rnn.ode.parameters import Packing, real
 from rnn.ode.steps import SolverStep
@@ -157,15 +157,49 @@ def picking() -> Step:
     return Step(pick, vjp, vectorized=True)
 
 
-def states_loss(rows: np.ndarray, function: Callable) -> Loss:
-    """A loss on the states ``rows`` of y0, y_1, …, y_N, all at once: ``function(saved)`` → (value, gradient
-    there)."""
+class Losses:
+    """The losses of the last runs of kept graphs, by number: a graph's loss factor reads the number of its
+    run, so that messages made later are those of the run's own loss."""
 
-    def value_and_grad(states, start):
-        value, gradient = function(np.concatenate([start[None], states])[rows])
+    def __init__(self) -> None:
+        self.functions: OrderedDict[int, Callable] = OrderedDict()
+        self.count = 0
+
+    def add(self, function: Callable) -> np.ndarray:
+        """Its number, as an observation holds it."""
+        self.count += 1
+        self.functions[self.count] = function
+        while len(self.functions) > KEPT:
+            self.functions.popitem(last=False)
+        return np.array(float(self.count))
+
+    def __call__(self, number, saved):
+        if int(number) not in self.functions:
+            raise UnavailableError(f"the loss of this run is gone; the last {KEPT} are kept. Run it again")
+        return self.functions[int(number)](saved)
+
+
+LOSSES = Losses()
+
+
+def states_loss(rows: np.ndarray) -> Loss:
+    """A loss on the states ``rows`` of y0, y_1, …, y_N, all at once, of (y, y0, number of the loss)."""
+
+    def value_and_grad(states, start, number):
+        value, gradient = LOSSES(number, np.concatenate([start[None], states])[rows])
         bars = np.zeros((len(states) + 1, *start.shape), states.dtype)
         np.add.at(bars, rows, gradient)
-        return value, (bars[1:], bars[0])
+        return value, (bars[1:], bars[0], None)
+
+    return Loss(value_and_grad, vectorized=True)
+
+
+def saved_loss() -> Loss:
+    """A loss on all saved states, of (saved, number of the loss)."""
+
+    def value_and_grad(saved, number):
+        value, gradient = LOSSES(number, saved)
+        return value, (gradient, None)
 
     return Loss(value_and_grad, vectorized=True)
 

@@ -146,7 +146,7 @@ def as_step(function: Callable, like, arrays, numbers: int) -> Step:
     """Where every explicit step of this room is made: a function of (y, numbers of time, *arrays) in
     straight-line NumPy."""
     many = None if like is None else at_once(function, like, arrays, numbers)
-    return Step(function) if many is None else Step(many, vectorized=True)
+    return Step(many or function, vectorized=many is not None, kernel="auto")
 
 
 def explicit_function(tableau: Tableau, field: Callable) -> Callable:
