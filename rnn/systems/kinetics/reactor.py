@@ -253,8 +253,8 @@ class Reactor:
         if root.any():
             species = self.network.species[int(np.argmax(root))]
             raise NumericalError(
-                f"{species} starts at 0 and has an order below 1, which has no derivative there; start with a "
-                f"small positive concentration ({failed})"
+                f"{species} starts at 0 and has an order below 1, which has no derivative there; start with "
+                f"a small positive concentration ({failed})"
             ) from failed
 
     def _signs_before(self, failed: NumericalError) -> None:
