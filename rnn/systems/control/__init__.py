@@ -9,9 +9,17 @@ plants, with control limits: :func:`ilqr`, :func:`ddp`. Ready-made plants are in
 
 from rnn.systems.control import plants
 from rnn.systems.control.costates import Costates, compare_costates
-from rnn.systems.control.costs import Cost, LeastSquares, QuadraticCost, SmoothCost
+from rnn.systems.control.costs import (
+    Cost,
+    Deviation,
+    Energy,
+    LeastSquares,
+    QuadraticCost,
+    SmoothAbs,
+    SmoothCost,
+)
 from rnn.systems.control.ddp import ddp
-from rnn.systems.control.finite import Regulator, Trajectory, lqr
+from rnn.systems.control.finite import Regulator, Rollout, lqr
 from rnn.systems.control.ilqr import ilqr
 from rnn.systems.control.lqg import Controller, lqg
 from rnn.systems.control.optimal import OptimalControl
@@ -19,8 +27,11 @@ from rnn.systems.control.plant import Plant
 from rnn.systems.control.policy import CostToGo, LinearPolicy
 from rnn.systems.control.problem import LinearQuadratic
 from rnn.systems.control.result import ControlResult, Iteration
+from rnn.systems.control.shooting import shooting
 from rnn.systems.control.stationary import StationaryRegulator, stationary_lqr
 from rnn.systems.control.stationary_lqg import StationaryController, stationary_lqg
+from rnn.systems.control.trajectory import Trajectory
+from rnn.systems.control.trajectory_gradient import TrajectoryGradient
 
 __all__ = [
     "ControlResult",
@@ -28,6 +39,8 @@ __all__ = [
     "Cost",
     "CostToGo",
     "Costates",
+    "Deviation",
+    "Energy",
     "Iteration",
     "LeastSquares",
     "LinearPolicy",
@@ -36,16 +49,20 @@ __all__ = [
     "Plant",
     "QuadraticCost",
     "Regulator",
+    "Rollout",
+    "SmoothAbs",
     "SmoothCost",
     "StationaryController",
     "StationaryRegulator",
     "Trajectory",
+    "TrajectoryGradient",
     "compare_costates",
     "ddp",
     "ilqr",
     "lqg",
     "lqr",
     "plants",
+    "shooting",
     "stationary_lqg",
     "stationary_lqr",
 ]

@@ -19,13 +19,14 @@ Rows = Callable[[np.ndarray], np.ndarray]  # (N, d) → (N, p), row by row
 
 
 def by_rows(function: Callable, vectorized: bool, timed: bool) -> Callable:
-    """``function`` as one of (N, n), (N, m), (N,) arrays: x, u and the step number."""
+    """``function`` as one of (N, n), (N, m), (N,) arrays: x, u and the step number; what else it takes has no
+    axis of rows."""
 
-    def call(x, u, t):
+    def call(x, u, t, *shared):
         arguments = (x, u, t) if timed else (x, u)
         if vectorized:
-            return function(*arguments)
-        rows = [function(*(a[i] for a in arguments)) for i in range(len(t))]
+            return function(*arguments, *shared)
+        rows = [function(*(a[i] for a in arguments), *shared) for i in range(len(t))]
         return np.stack(rows)
 
     return call
@@ -86,6 +87,16 @@ def gradient(name: str, f: Rows, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """(value (N,), ∂f/∂z (N, d)) of a function with one value a row."""
     pull, value = traced(name, f, z)
     return value, np.asarray(pull(np.ones_like(value)))
+
+
+def by_parameters(name: str, f: Callable, values, cotangent=None) -> list[np.ndarray]:
+    """(∂f/∂θ)ᵀ cotangent (of ones by default) for each of ``values`` = θ, f summed over its rows."""
+    autograd_box()
+    from autograd.builtins import tuple as boxed_tuple
+
+    point = boxed_tuple(tuple(np.asarray(v, float) for v in values))
+    pull, value = traced(name, lambda parts: f(*parts), point)
+    return [np.asarray(g) for g in pull(np.ones_like(value) if cotangent is None else cotangent)]
 
 
 def hessian(name: str, f: Rows, z: np.ndarray, copies: int = 1) -> np.ndarray:
