@@ -1,10 +1,10 @@
 """rnn.systems.control: optimal control, computed as messages.
 
-Exact where the problem is linear-quadratic: :func:`lqr`, :func:`stationary_lqr`, and, seen through noise,
-:func:`lqg`,
-:func:`stationary_lqg`. Local optima of nonlinear
-plants, with control limits: :func:`ilqr`, :func:`ddp`. Ready-made plants are in
-:mod:`rnn.systems.control.plants`.
+:class:`Trajectory` is dynamics and cost: the gradient with respect to every control, and the co-states. Exact
+optima where the problem is linear-quadratic: :func:`lqr`, :func:`stationary_lqr`, and, seen through noise,
+:func:`lqg`, :func:`stationary_lqg`. Local optima of nonlinear plants, with control limits: :func:`ilqr`,
+:func:`ddp`, and open loop :func:`shooting`. Ready-made plants are in :mod:`rnn.systems.control.plants`,
+learned ones come from :func:`learn_plant`.
 """
 
 from rnn.systems.control import plants
@@ -21,7 +21,9 @@ from rnn.systems.control.costs import (
 from rnn.systems.control.ddp import ddp
 from rnn.systems.control.finite import Regulator, Rollout, lqr
 from rnn.systems.control.ilqr import ilqr
+from rnn.systems.control.learned import LearnedPlant, learn_plant
 from rnn.systems.control.lqg import Controller, lqg
+from rnn.systems.control.motion import animate, strip
 from rnn.systems.control.optimal import OptimalControl
 from rnn.systems.control.plant import Plant
 from rnn.systems.control.policy import CostToGo, LinearPolicy
@@ -42,6 +44,7 @@ __all__ = [
     "Deviation",
     "Energy",
     "Iteration",
+    "LearnedPlant",
     "LeastSquares",
     "LinearPolicy",
     "LinearQuadratic",
@@ -56,13 +59,16 @@ __all__ = [
     "StationaryRegulator",
     "Trajectory",
     "TrajectoryGradient",
+    "animate",
     "compare_costates",
     "ddp",
     "ilqr",
+    "learn_plant",
     "lqg",
     "lqr",
     "plants",
     "shooting",
     "stationary_lqg",
     "stationary_lqr",
+    "strip",
 ]

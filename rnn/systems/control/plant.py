@@ -107,6 +107,38 @@ class Plant:
         settings.setdefault("name", getattr(rate, "__name__", "plant"))
         return cls(f, states, inputs, dt=dt, **settings)
 
+    @classmethod
+    def from_network(cls, net, readout=None, inputs: int | None = None, scale=None, **settings) -> Plant:
+        """A learned model as a plant, its weights the parameters.
+
+        Parameters
+        ----------
+        net : MLP or Recurrence
+            An MLP of (x, u) with its ``readout``: x_{t+1} = x_t + readout(net((x_t, u_t))). A
+            :class:`rnn.Recurrence` h_{t+1} = f(h_t, u_t, *weights), its state the plant's.
+        readout : Linear, optional
+        inputs : int, optional
+            Number of controls, to be checked; what the network takes beside the states.
+        scale : (low, wide, unit), optional
+            (n + m,), (n + m,), (n,): the MLP sees ((x, u) − low) / wide, and its step is in units.
+        **settings
+            ``dt``, ``name`` and ``pose``.
+
+        Examples
+        --------
+        >>> from rnn import MLP, Linear
+        >>> Plant.from_network(MLP(5, [8], random_state=0), Linear(8, 4, random_state=1))
+        Plant(network, 4 states, 1 controls)
+        """
+        from rnn.systems.control.learned import network_plant
+
+        return network_plant(net, readout, inputs, scale, **settings)
+
+    def drawn(self, x) -> list:
+        """Lines of the pose in state x (n,), with the plant's own parameters."""
+        assert self.pose is not None
+        return self.pose(x, *handed(self.given, self.parameters.values()))
+
     def with_parameters(self, **others) -> Plant:
         """The same plant with other values of some parameters.
 

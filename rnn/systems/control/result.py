@@ -133,6 +133,22 @@ class ControlResult:
             path = path[0][0], path[1][0]
         return Rollout(*path, problem.costs(*path))
 
+    def strip(self, frames: int = 8, together: bool = False, ax=None):
+        """Matplotlib figure of poses along the path; see :func:`strip`."""
+        from rnn.systems.control.motion import strip
+
+        return strip(self.problem.plant, self._one(), frames, together, ax)
+
+    def animate(self, path=None, seconds: float | None = None):
+        """The motion as an animation, and as a GIF at ``path``; see :func:`animate`."""
+        from rnn.systems.control.motion import animate
+
+        return animate(self.problem.plant, self._one(), path, seconds)
+
+    def _one(self) -> np.ndarray:
+        """The path, of several the first."""
+        return self.states if self.states.ndim == 2 else self.states[0]
+
     def plot(self):
         """Matplotlib figure: states, controls within their limits, the cost by iteration."""
         from rnn.systems.control.figures import plot_result
