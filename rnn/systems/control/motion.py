@@ -134,8 +134,6 @@ def _limits(poses) -> tuple[np.ndarray, np.ndarray]:
 def _draw(ax, lines, colour) -> None:
     for line in lines:
         ax.plot(line[:, 0], line[:, 1], color=colour, linewidth=1.6, solid_joinstyle="round")
-        if len(line) < 5:
-            ax.plot(*line[0], ".", color=colour, markersize=4)
 
 
 def _frame(ax, limits) -> None:
