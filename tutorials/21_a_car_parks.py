@@ -56,7 +56,7 @@ for t, k in ((30, 1), (5, 0), (90, 1)):
 # change, and a car with axles further apart would cost more or less by this much.
 
 # %%
-moved = start + [0, 0.01, 0, 0]
+moved = start + np.array([0, 0.01, 0, 0])
 print(f"a centimetre higher: {0.01 * found.costates[0, 1]:+.5f} expected, "
       f"{path.cost_of(moved, gentle) - found.cost:+.5f} true")  # fmt: skip
 assert np.isclose(path.cost_of(moved, gentle) - found.cost, 0.01 * found.costates[0, 1], rtol=0.05)

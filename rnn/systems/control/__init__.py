@@ -12,6 +12,7 @@ from rnn.systems.control.costates import Costates, compare_costates
 from rnn.systems.control.costs import (
     Cost,
     Deviation,
+    Discounted,
     Energy,
     LeastSquares,
     QuadraticCost,
@@ -42,6 +43,7 @@ __all__ = [
     "CostToGo",
     "Costates",
     "Deviation",
+    "Discounted",
     "Energy",
     "Iteration",
     "LearnedPlant",

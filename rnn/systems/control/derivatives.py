@@ -7,13 +7,12 @@ pull of a cotangent gives one row of every step's Jacobian.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 
 from msgpass.errors import MessagePassingError, ShapeError, UnsupportedError
-from msgpass.interop.differentiators import autograd_box
+from msgpass.interop.differentiators import UNTRACEABLE, autograd_box, quiet
 
 Rows = Callable[[np.ndarray], np.ndarray]  # (N, d) → (N, p), row by row
 
@@ -49,17 +48,12 @@ def guarded(name: str, function: Callable, *arguments):
 def traced(name: str, f: Rows, z: np.ndarray):
     """(pull, value) of f at z by autograd."""
     autograd_box()
-    from autograd.core import make_vjp
-
     try:
-        with warnings.catch_warnings():
-            # The gradient of what is linear or constant is independent of its input.
-            warnings.filterwarnings("ignore", "Output seems independent of input")
-            pull, value = make_vjp(f, z)
+        pull, value = quiet(f, z)
         if np.asarray(value).dtype.kind == "O":
             raise TypeError("np.array([…]) of traced numbers gives an array of objects; use np.stack([…])")
         return pull, np.asarray(value)
-    except (TypeError, AttributeError, ValueError, NotImplementedError) as problem:
+    except UNTRACEABLE as problem:
         guarded(name, f, z)
         raise UnsupportedError(
             f"autograd cannot differentiate {name} ({type(problem).__name__}: {problem}); write it with "

@@ -31,7 +31,8 @@ class Cost:
     whose second derivatives may be an approximation. Costs may be added.
 
     A cost that depends on parameters has them in ``parameters``, by name, reads them from there, and has
-    ``parameter_gradient(x, u, t)`` → their gradients by name, summed over rows.
+    ``parameter_gradient(x, u, t, weights)`` → their gradients by name, summed over rows, each row times its
+    weight.
     """
 
     parameters: Mapping[str, np.ndarray] = {}
@@ -48,8 +49,8 @@ class Cost:
         """First and second derivatives of each row."""
         raise TypeError(f"{type(self).__name__} is abstract; use QuadraticCost, SmoothCost or LeastSquares")
 
-    def parameter_gradient(self, x, u, t) -> dict[str, np.ndarray]:
-        """∂/∂θ of the sum of all rows, by parameter."""
+    def parameter_gradient(self, x, u, t, weights=1.0) -> dict[str, np.ndarray]:
+        """∂/∂θ of the weighted sum of all rows, by parameter; ``weights`` a number or (N,)."""
         return {}
 
     def with_parameters(self, others: Mapping) -> Cost:
@@ -98,9 +99,9 @@ class SumOfCosts(Cost):
         """Of all parts: "0.weight" is the weight of the first."""
         return {f"{k}.{name}": v for k, part in enumerate(self.parts) for name, v in part.parameters.items()}
 
-    def parameter_gradient(self, x, u, t):
+    def parameter_gradient(self, x, u, t, weights=1.0):
         """Of all parts."""
-        found = (part.parameter_gradient(x, u, t) for part in self.parts)
+        found = (part.parameter_gradient(x, u, t, weights) for part in self.parts)
         return {f"{k}.{name}": g for k, part in enumerate(found) for name, g in part.items()}
 
     def with_parameters(self, others):
@@ -122,8 +123,9 @@ def split(H: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return H[:, :n, :n], H[:, :n, n:], H[:, n:, n:]
 
 
-def summed(rows: np.ndarray, parameter: np.ndarray, axes: int, t) -> np.ndarray:
+def summed(rows: np.ndarray, parameter: np.ndarray, axes: int, t, weights=1.0) -> np.ndarray:
     """Gradients (N, …) of a parameter with so many axes, added up: by step where it has a step axis."""
+    rows = np.reshape(weights, (-1, *[1] * axes)) * rows
     if parameter.ndim == axes:
         return rows.sum(axis=0)
     found = np.zeros_like(parameter)

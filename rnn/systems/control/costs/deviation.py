@@ -86,12 +86,12 @@ class Deviation(Cost):
             pulled = np.einsum("tkj,tk->tj", self._jacobian(x, t), pulled)
         return pulled, np.zeros_like(u)
 
-    def parameter_gradient(self, x, u, t):
+    def parameter_gradient(self, x, u, t, weights=1.0):
         """−w ρ of the path and ½ρ² of the weight."""
         rho, weight = self._residual(x, t), self.parameters["weight"]
-        total = 0.5 * (rho**2).sum(axis=0)
+        total = 0.5 * (np.reshape(weights, (-1, 1)) * rho**2).sum(axis=0)
         return {
-            "path": summed(-weight * rho, self.parameters["path"], 1, t),
+            "path": summed(-weight * rho, self.parameters["path"], 1, t, weights),
             "weight": total if weight.ndim else total.sum(),
         }
 

@@ -44,9 +44,9 @@ class Energy(Cost):
         """0 and w u."""
         return np.zeros_like(x), self.parameters["weight"] * u
 
-    def parameter_gradient(self, x, u, t):
+    def parameter_gradient(self, x, u, t, weights=1.0):
         """½ u², added up."""
-        total = 0.5 * (u**2).sum(axis=0)
+        total = 0.5 * (np.reshape(weights, (-1, 1)) * u**2).sum(axis=0)
         return {"weight": total if self.parameters["weight"].ndim else total.sum()}
 
     def expansion(self, x, u, t):

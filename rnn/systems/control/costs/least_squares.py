@@ -63,9 +63,9 @@ class LeastSquares(Cost):
             H = np.swapaxes(J, 1, 2) @ J
         return Expansion(g[:, :n], g[:, n:], *split(H, n))
 
-    def parameter_gradient(self, x, u, t):
+    def parameter_gradient(self, x, u, t, weights=1.0):
         """(∂ρ/∂θ)ᵀρ by autograd."""
         if not self.parameters:
             return {}
-        rho = self.residual(x, u, t, self.parameters.values())
+        rho = np.reshape(weights, (-1, 1)) * self.residual(x, u, t, self.parameters.values())
         return self.residual.by_parameters(x, u, t, dict(self.parameters), rho)

@@ -101,7 +101,7 @@ class QuadraticCost(Cost):
         e, d = x - s, u - v
         return _times(Q, e) + _times(N, d) + q, _times(R, d) + _times(np.swapaxes(N, -1, -2), e) + r
 
-    def parameter_gradient(self, x, u, t):
+    def parameter_gradient(self, x, u, t, weights=1.0):
         """½eeᵀ, ½ddᵀ, edᵀ, −(Qe + Nd), −(Rd + Nᵀe), x and u; with a step axis where the parameter has one."""
         Q, R, N, s, v, _, _ = self._at(t)
         e, d = x - s, u - v
@@ -114,7 +114,9 @@ class QuadraticCost(Cost):
             "q": x,
             "r": u,
         }
-        return {name: summed(rows[name], self.parameters[name], axes, t) for name, axes in AXES.items()}
+        return {
+            name: summed(rows[name], self.parameters[name], axes, t, weights) for name, axes in AXES.items()
+        }
 
     def expansion(self, x, u, t):
         """Exact."""

@@ -62,6 +62,6 @@ class SmoothCost(Cost):
         rows = self.function.rows(n, t, self.parameters.values())
         return Expansion(slope_x, slope_u, *split(derivatives.hessian(self.function.name, rows, z), n))
 
-    def parameter_gradient(self, x, u, t):
+    def parameter_gradient(self, x, u, t, weights=1.0):
         """By autograd."""
-        return self.function.by_parameters(x, u, t, dict(self.parameters))
+        return self.function.by_parameters(x, u, t, dict(self.parameters), np.broadcast_to(weights, len(x)))

@@ -62,11 +62,11 @@ class SmoothAbs(Cost):
         w, _, e, root = self._parts(x)
         return w * e / root, np.zeros_like(u)
 
-    def parameter_gradient(self, x, u, t):
+    def parameter_gradient(self, x, u, t, weights=1.0):
         """Of weight, rounding and target."""
         w, p, e, root = self._parts(x)
         rows = {"weight": root - p, "rounding": w * (p / root - 1), "target": -w * e / root}
-        return {name: g.sum(axis=0) for name, g in rows.items()}
+        return {name: (np.reshape(weights, (-1, 1)) * g).sum(axis=0) for name, g in rows.items()}
 
     def expansion(self, x, u, t):
         """Exact: w p² / (e² + p²)^{3/2} on the diagonal."""

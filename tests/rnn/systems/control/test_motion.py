@@ -1,4 +1,4 @@
-"""Strips and animations: every ready-made plant has a pose, a GIF its frames; what cannot be drawn says so."""
+"""Strips and animations: every ready-made plant has a pose, a GIF its frames; what has none says so."""
 
 import numpy as np
 import pytest
