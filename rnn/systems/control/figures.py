@@ -21,7 +21,7 @@ def _lines(ax, t, rows, title: str) -> None:
             ax.plot(t, lane[:, k], color=colour, linewidth=1.3 if len(lanes) == 1 else 0.7, label=label)
     ax.set_title(title)
     if lanes.shape[-1] > 1:
-        ax.legend(loc="upper right", ncols=2, handlelength=1)
+        ax.legend(loc="best", ncols=2, handlelength=1)
 
 
 def _steps(ax, t, rows, title: str) -> None:
@@ -30,7 +30,7 @@ def _steps(ax, t, rows, title: str) -> None:
         ax.step(t, rows[:, k], where="post", color=colour, label=label)
     ax.set_title(title)
     if rows.shape[1] > 1:
-        ax.legend(loc="upper right", ncols=2, handlelength=1)
+        ax.legend(loc="best", ncols=2, handlelength=1)
 
 
 def plot_gradient(found):

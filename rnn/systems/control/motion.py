@@ -42,18 +42,19 @@ def strip(plant: Plant, states, frames: int = 8, together: bool = False, ax=None
     poses, rows = _poses(plant, states), np.asarray(states)
     shown = np.unique(np.linspace(0, len(rows) - 1, whole("frames", frames)).round().astype(int))
     limits = _limits(poses)
+    fixed = _pivot(poses)
     with style():
         if together or ax is not None:
             fig = figure(figsize=(5, 5), layout="constrained") if ax is None else ax.figure
             ax = fig.subplots() if ax is None else ax
             for colour, k in zip(shades(len(shown)), shown, strict=True):
-                _draw(ax, poses[k], colour)
+                _draw(ax, poses[k], colour, fixed)
             _frame(ax, limits)
             return fig
         fig = figure(figsize=(1.25 * len(shown), 1.6), layout="constrained")
         axes = fig.subplots(1, len(shown), squeeze=False)[0]
         for one, k in zip(axes, shown, strict=True):
-            _draw(one, poses[k], INK)
+            _draw(one, poses[k], INK, fixed)
             _frame(one, limits)
             one.set_title(f"{k * plant.dt:.2f} s" if plant.dt else f"step {k}")
     return fig
@@ -131,9 +132,17 @@ def _limits(poses) -> tuple[np.ndarray, np.ndarray]:
     return low - pad, high + pad
 
 
-def _draw(ax, lines, colour) -> None:
+def _pivot(poses) -> np.ndarray | None:
+    """The first point of all poses, where it never moves."""
+    first = np.array([lines[0][0] for lines in poses])
+    return first[0] if (first == first[0]).all() and len(first) > 1 else None
+
+
+def _draw(ax, lines, colour, fixed) -> None:
     for line in lines:
         ax.plot(line[:, 0], line[:, 1], color=colour, linewidth=1.6, solid_joinstyle="round")
+    if fixed is not None:
+        ax.plot(*fixed, "o", color=INK, markersize=3.5)
 
 
 def _frame(ax, limits) -> None:
