@@ -21,9 +21,10 @@ def plant_step(plant: Plant, lanes: int | None = None) -> Step:
         t = getattr(t, "_value", t)  # autograd boxes all that is real; step numbers are for looking up
         rows = in_rows(x, u, t, lanes)
         found = derivatives.guarded(name, plant.valued, *rows, *values)
-        if np.shape(found) != np.shape(rows[0]):
-            raise ShapeError(wrong_shape(plant, np.shape(found), np.shape(rows[0])))
-        return found if lanes is None else np.reshape(found, np.shape(x))
+        shape = getattr(found, "shape", ())  # np.shape would be traced
+        if shape != rows[0].shape:
+            raise ShapeError(wrong_shape(plant, shape, rows[0].shape))
+        return found if lanes is None else found.reshape(x.shape)
 
     def backward(inputs, cotangent):
         x, u, t, *values = inputs
@@ -39,7 +40,7 @@ def in_rows(x, u, t, lanes: int | None):
     """x (N·S, n), u (N·S, m), t (N·S,) with one row for every step and lane."""
     if lanes is None:
         return x, u, t
-    return np.reshape(x, (-1, np.shape(x)[-1])), np.repeat(u, lanes, axis=0), np.repeat(t, lanes)
+    return x.reshape(-1, x.shape[-1]), np.repeat(u, lanes, axis=0), np.repeat(t, lanes)
 
 
 def wrong_shape(plant: Plant, found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
