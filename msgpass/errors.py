@@ -30,6 +30,12 @@ class UnsupportedError(MessagePassingError, ValueError):
     """An algebra, a schedule and a variable that do not go together; the message names what does."""
 
 
+class TracingError(UnsupportedError):
+    """A function that cannot be traced into a straight-line program; the message names what it met and the
+    way round it.
+    """
+
+
 class UnavailableError(UnsupportedError, KeyError):
     """A result that was asked for is not there: an unknown name, or something that the schedule dropped."""
 

@@ -17,14 +17,19 @@ RECURRENCES = {
     "gru": "msgpass.sweeps.gru",
     "lstm": "msgpass.sweeps.lstm",
 }
+TRACED = ("traced", "auto")
+"""Names for the sweep that is made from the step's own function, rather than written for it."""
 
 
 def recurrence_sweep(plan, k: int, block, values, keep: bool = True):
     """The compiled sweep of a recurrence, or None for the reference; with ``keep`` false nobody will ask for
     messages backward.
     """
-    if len(block.families) != 1 or block.families[0].potential.kernel is None:
+    names = {f.potential.kernel for f in block.families}
+    if not names.isdisjoint(TRACED):
+        return import_module("msgpass.sweeps.traced_recurrence").make(plan, k, block, values, keep)
+    if len(block.families) != 1 or names == {None}:
         return None
-    kernel = block.families[0].potential.kernel
+    (kernel,) = names
     formula = import_module(RECURRENCES[kernel]).FORMULAS[kernel]
     return import_module("msgpass.sweeps.compiled_recurrence").make(formula, plan, k, block, values, keep)

@@ -70,7 +70,11 @@ class Plan:
         self.cache["start compiled"] = True
 
     def __repr__(self) -> str:
-        return "Plan\n" + "\n".join(f"  {k + 1}. {b!r}" for k, b in enumerate(self.blocks))
+        return "Plan\n" + "\n".join(f"  {k + 1}. {b!r}{self._how(k)}" for k, b in enumerate(self.blocks))
+
+    def _how(self, k: int) -> str:
+        """How a block runs, as far as a run has found out."""
+        return f" ({self.cache['how', k]})" if ("how", k) in self.cache else ""
 
 
 def make_plan(graph) -> Plan:

@@ -31,7 +31,7 @@ def check_noisy(factor) -> None:
     """One real output with one row an instance, and a noise that fits it."""
     name, potential = factor.name, factor.potential
     real_inputs(factor)
-    if potential.kernel is not None:
+    if potential.kernel not in (None, "auto"):
         raise UnsupportedError(
             f"factor {name!r}: a compiled sweep runs deterministic recurrences; leave kernel= or noise= out"
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msgpass.errors import GraphError, ShapeError, UnsupportedError
-from msgpass.kernels.registry import RECURRENCES
+from msgpass.kernels.registry import RECURRENCES, TRACED
 from msgpass.nodes import Observation, Parameter, Sequence, Variable
 from msgpass.potentials.base import Potential, real_inputs
 from msgpass.potentials.noisy_step import as_noise, check_noisy
@@ -70,10 +70,9 @@ class Step(Potential):
         for role, value in (("f", f), ("vjp", vjp), ("jvp", jvp), ("hvp", hvp), *parts):
             if not callable(value) and not (value is None and role != "f"):
                 raise GraphError(f"Step: {role} must be a function of arrays, got {type(value).__name__}")
-        if kernel is not None and kernel not in RECURRENCES:
-            raise UnsupportedError(
-                f"no compiled sweep is called {kernel!r}; there are {', '.join(sorted(RECURRENCES))}"
-            )
+        if kernel is not None and kernel not in (*RECURRENCES, *TRACED):
+            names = ", ".join([*TRACED, *sorted(RECURRENCES)])
+            raise UnsupportedError(f"no compiled sweep is called {kernel!r}; there are {names}")
         self.split = split
         if vjp is None and split is not None:
             vjp = _joined(*split)
