@@ -1,6 +1,7 @@
 """The plant as a step of a graph, δ(x_{t+1} − f(x_t, u_t, t, θ)): the one place where that step is made.
 
-Several starts under the same controls are a leading axis of the state, (S, n), and one step moves them all.
+Where the plant's function can be traced, forward and backward sweep are compiled once enough work has come
+by. Several starts under the same controls are a leading axis of the state, (S, n); one step moves them all.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def plant_step(plant: Plant, lanes: int | None = None) -> Step:
         at_u = pulled[:, n:] if lanes is None else pulled[:, n:].reshape(len(x), lanes, -1).sum(axis=1)
         return pulled[:, :n].reshape(np.shape(x)), at_u, None, *shared
 
-    return Step(forward, None if plant.vjp is None else backward, vectorized=True)
+    return Step(forward, None if plant.vjp is None else backward, vectorized=True, kernel="auto")
 
 
 def in_rows(x, u, t, lanes: int | None):

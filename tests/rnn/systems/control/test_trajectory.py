@@ -21,6 +21,8 @@ from rnn.systems.control import (
     lqr,
     plants,
 )
+from rnn.systems.control.plant_step import plant_step
+from rnn.systems.control.trajectory_graph import TrajectoryGraph
 from tests.rnn.systems.control.differences import jacobian
 from tests.rnn.systems.control.lq_models import problems
 
@@ -181,6 +183,24 @@ def test_checkpoints_change_nothing(rng):
     whole, few = path.messages([0.1, 0], inputs), path.messages([0.1, 0], inputs, Checkpointed(5))
     np.testing.assert_allclose(few.gradient["u"], whole.gradient["u"], rtol=1e-12)
     np.testing.assert_allclose(few.parameters["plant.length"], whole.parameters["plant.length"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("starts", [None, 3])
+def test_long_paths_are_compiled(starts, rng):
+    """Traced and compiled, the sweep says what the plain one says, also of parameters."""
+    plant, T = plants.car(0.01), 3000
+    start = 0.1 * rng.normal(size=(4,) if starts is None else (starts, 4))
+    inputs, cost = 0.1 * rng.normal(size=(T, 2)), SmoothAbs([1.0, 1.0, 0.1, 0.1]) + Energy(0.1)
+    step = plant_step(plant, starts)
+    plain = Step(step.f, vectorized=True)
+    m = TrajectoryGraph(plant, cost, None, start, inputs, parameters=True, step=plain).run(start, inputs)
+    path = Trajectory(plant, cost)
+    for found in (path.gradient(start, inputs), path.gradient(start, inputs)):
+        assert found.cost == pytest.approx(float(m.total), rel=1e-12)
+        np.testing.assert_allclose(found.gradient, m.gradient["u"][:-1], rtol=1e-8, atol=1e-10)
+        for name, got in found.parameters.items():
+            np.testing.assert_allclose(got, m.parameters[name], rtol=1e-6, atol=1e-8)
+    assert "traced" in str(found.messages.graph.plan())
 
 
 def test_a_graph_for_oneself():
