@@ -47,7 +47,7 @@ def shooting(
     *,
     n_iter: int = 1000,
     tol: float = 1e-6,
-    memory: int = 20,
+    memory: int = 10,
     restarts: int = 0,
     spread: float = 1.0,
     random_state=None,
