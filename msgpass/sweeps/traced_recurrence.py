@@ -113,7 +113,6 @@ class TracedSweep:
             values[name] = values[name].astype(np.float32)
         if not all(all_finite(values[out.name]) for out in family.outs):
             check_states(self.block, values)
-        self.step.verify(family, values)
 
     def tangent(self, tangents) -> None:
         """Tangents of the states, step by step."""
@@ -163,12 +162,12 @@ class TracedSweep:
                     add_edge(arg, target[arg.edge.name], message, np.arange(len(step.sequences)))
             return
         dtype = self.values[arg.name].dtype
-        shape = arg.slice.shape if per_instance(family, arg) or arg.slice.kind == "index" else None
         if per_instance(family, arg):
-            message = message.reshape(family.factor.n, *shape).astype(dtype, copy=False)
+            message = message.reshape(family.factor.n, *arg.slice.shape).astype(dtype, copy=False)
             deliver(family, arg, message if chosen is None else message[chosen], store, later, chosen)
         else:
-            message = message.reshape(self.values[arg.name].shape if shape is None else shape)
+            whole = arg.slice.kind != "index"
+            message = message.reshape(self.values[arg.name].shape if whole else arg.slice.shape)
             deliver(family, arg, message.astype(dtype, copy=False), store, later, chosen)
 
 

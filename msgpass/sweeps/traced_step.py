@@ -9,8 +9,8 @@ import numpy as np
 
 from msgpass.errors import TracingError
 from msgpass.plan import Recurrence
-from msgpass.sweeps.local import call_one
-from msgpass.sweeps.rows import per_instance, read
+from msgpass.sweeps.rows import edge_value, per_instance, read
+from msgpass.tracing.arrays import Traced
 from msgpass.tracing.lanes import rows_alike
 from msgpass.tracing.program import Program, call_traced, inputs_of, outputs_of, trace
 from msgpass.tracing.scopes import backward_of
@@ -38,7 +38,6 @@ class TracedStep:
         self.layout, self.program, self.wanted, self.shapes = layout, program, frozenset(wanted), shapes
         self.sequences, self.calls = sequences, program.tape.calls
         self.shared = [a.name for a in family.args if not a.slice.stepped]
-        self.verified = False
         self.scopes = layout.scopes(program.tape)
         self.made = backward_of(program, self.scopes, sorted(self.wanted), vjp)
         operations = needed_operations(layout, self.made)
@@ -83,41 +82,38 @@ class TracedStep:
         cut[:, 1] = np.clip(high, cut[:, 0], cut[:, 1])
         return cut
 
-    def verify(self, family, values) -> None:
-        """Raise where the compiled sweep does not give what the function gives on one instance, which it may
-        do if the function has a state of its own.
-        """
-        if self.verified or not family.factor.n:
-            return
-        self.verified = True
-        n = int(np.argmax(self.sequences[:, 1] > 0))
-        inputs, expected = [], []
-        for arg, given in zip(family.args, self.layout.inputs, strict=True):
-            if given.kind == "shared":
-                inputs.append(read(family, arg, values))
-                continue
-            one = read(family, arg, values, slice(*_first(self.sequences, n)))
-            inputs.append(one if family.potential.vectorized else one[0])
-        if family.potential.vectorized:
-            made = family.potential.f(*inputs)
-            made = made if isinstance(made, tuple | list) else (made,)
+
+def check_repeats(family, program: Program, inputs: list[Input], values) -> None:
+    """Raise where the function, called on numbers, gives something else than the program.
+
+    It then has a state of its own, or changes what it closes over.
+    """
+    if not family.factor.n:
+        return
+    given = []
+    for arg, what in zip(family.args, inputs, strict=True):
+        if what.kind == "state":
+            like = np.ones((1, *arg.slice.shape))
+            one = like if arg.edge is None else np.asarray(edge_value(family, arg, values)[:1], float)
+        elif what.kind == "rows":
+            one = read(family, arg, values, slice(0, 1))
         else:
-            made = call_one(family, inputs)
-        for out in family.outs:
-            expected.append(values[out.name][int(self.sequences[n, 3]) + out.first])
-        for out, own, compiled in zip(family.outs, made, expected, strict=True):
-            tolerance = 1e-9 if compiled.dtype == np.float64 else 1e-4
-            if not np.allclose(np.reshape(own, compiled.shape), compiled, tolerance, tolerance):
-                raise TracingError(
-                    f"step {family.name!r} gives other values for {out.name!r} when it is called again: a "
-                    "traced function depends on its arguments alone, and what it closes over stays as it is; "
-                    "leave kernel= out"
-                )
-
-
-def _first(sequences: np.ndarray, n: int) -> tuple[int, int]:
-    start = int(sequences[n, 2])
-    return start, start + 1
+            given.append(read(family, arg, values))
+            continue
+        given.append(one if family.potential.vectorized else one[0])
+    try:
+        made = family.potential.f(*[np.array(v) for v in given])
+    except Exception as problem:  # the reference will say it as the user knows it
+        raise TracingError(f"step {family.name!r} fails on numbers: {problem}") from problem
+    made = made if isinstance(made, tuple | list) else (made,)
+    traced = program(*given)
+    for own, again in zip(made, traced if program.several else (traced,), strict=True):
+        close = np.allclose(np.reshape(own, again.shape), again, 1e-4, 1e-4, equal_nan=True)
+        if not close:
+            raise TracingError(
+                f"step {family.name!r} gives other values when it is called again: a traced function depends "
+                "on its arguments alone, and what it closes over stays as it is; leave kernel= out"
+            )
 
 
 def trace_step(block: Recurrence, values) -> TracedStep:
@@ -151,6 +147,7 @@ def trace_step(block: Recurrence, values) -> TracedStep:
         o.size != int(np.prod(out.slice.shape)) for o, out in zip(program.outputs, family.outs, strict=False)
     ):
         raise TracingError(f"step {family.name!r} returns other shapes than its outputs have")
+    check_repeats(family, program, layout_inputs, values)
     outputs = tuple(Output(int(np.prod(o.slice.shape)), o.first) for o in family.outs)
     vjp = None if step.vjp is None else _own_vjp(family, program, wanted)
     rows = 1 if vjp is not None else _rows(family, program, layout_inputs, shapes)
@@ -169,7 +166,7 @@ def _check_slices(block: Recurrence, family) -> None:
     for arg in (*family.outs, *(a for a in family.args if a.name in block.nodes)):
         if not arg.slice.stepped or arg.clock.lengths != clock.lengths:
             raise TracingError(
-                f"step {family.name!r} reads {arg.slice.name}; a traced sweep reads earlier steps of the same "
+                f"step {family.name!r} reads {arg.slice.name}; a traced sweep reads earlier steps of its own "
                 "sequence"
             )
         if arg.edge is not None and arg.edge.name in block.nodes:
@@ -191,8 +188,6 @@ def _sequences(family) -> np.ndarray:
 def _own_vjp(family, program: Program, wanted: list[int]) -> Program:
     """The user's own rule, traced."""
     tape, n = program.tape, len(program.inputs)
-    from msgpass.tracing.arrays import Traced
-
     given = [Traced(tape, inputs_of(tape, n + k, o.shape)) for k, o in enumerate(program.outputs)]
     inputs = tuple(Traced(tape, i.copy()) for i in program.inputs)
     found = call_traced(tape, family.potential.vjp, inputs, tuple(given) if len(given) > 1 else given[0])
@@ -200,9 +195,7 @@ def _own_vjp(family, program: Program, wanted: list[int]) -> Program:
         raise TracingError(f"the vjp of step {family.name!r} does not return one cotangent an input")
     outputs = []
     for k in wanted:
-        ids = (
-            np.zeros(program.inputs[k].shape, np.int64) if found[k] is None else outputs_of(tape, found[k])
-        )
+        ids = np.zeros(program.inputs[k].shape, np.int64) if found[k] is None else outputs_of(tape, found[k])
         if ids.size != program.inputs[k].size:
             raise TracingError(f"the vjp of step {family.name!r} returns a cotangent of another shape")
         outputs.append(ids)
@@ -215,9 +208,7 @@ def _rows(family, program: Program, inputs: list[Input], shapes) -> int:
     if not shape or shape[0] < FEWEST_ROWS or any(o.slice.shape[:1] != shape[:1] for o in family.outs):
         return 1
     rows = shape[0]
-    outputs = tuple(
-        o.reshape(out.slice.shape) for o, out in zip(program.outputs, family.outs, strict=True)
-    )
+    outputs = tuple(o.reshape(out.slice.shape) for o, out in zip(program.outputs, family.outs, strict=True))
     shaped = Program(program.tape, program.inputs, outputs, program.several)
     lead = [
         k

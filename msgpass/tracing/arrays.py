@@ -34,7 +34,7 @@ def _logaddexp(x, y):
     return m + np.log(np.exp(x - m) + np.exp(y - m))
 
 
-COMPOSED = {
+COMPOSED: dict[str, Any] = {
     "square": lambda x: x * x,
     "reciprocal": lambda x: 1.0 / x,
     "positive": lambda x: x,

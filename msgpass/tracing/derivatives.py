@@ -152,6 +152,6 @@ RULES = {
     "where": lambda t, g, k, c, a, b: (None, t.op("where", c, g, 0), t.op("where", c, 0, g)),
     "as_if": lambda t, g, k, value, formula: (None, g),
 }
-"""Operation → cotangents of its arguments, from (tape, cotangent, the node, its arguments). What is absent has
-no slope.
+"""Operation → cotangents of its arguments, from (tape, cotangent, the node, its arguments). What is
+absent has no slope.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -171,10 +172,10 @@ def over_numbers(tape: Tape, function, args, kwargs):
     return Traced(tape, np.array(flat, np.int64).reshape(array.shape))
 
 
-def _lines(ids: np.ndarray, axis, keep: bool) -> tuple[np.ndarray, tuple[int, ...]]:
+def _lines(ids: np.ndarray, axis: Any, keep: bool) -> tuple[np.ndarray, tuple[int, ...]]:
     """(rows that are reduced, shape of the result)."""
-    axes = range(ids.ndim) if axis is None else np.atleast_1d(axis)
-    axes = sorted({int(a) % max(ids.ndim, 1) for a in axes})
+    given = range(ids.ndim) if axis is None else np.atleast_1d(axis).tolist()
+    axes = sorted({int(a) % max(ids.ndim, 1) for a in given})
     rest = [a for a in range(ids.ndim) if a not in axes]
     shape = [ids.shape[a] for a in rest]
     rows = ids.transpose(*rest, *axes).reshape(int(np.prod(shape)), -1)
@@ -189,7 +190,7 @@ def extreme(tape: Tape, name: str, x, axis, keep=False) -> Traced:
         if not row:
             raise ValueError(f"zero-size array to reduction operation {name} which has no identity")
         value = reduce(lambda a, b: tape.op(name, a, b), row)
-        if len(set(row)) > 2:
+        if len(row) > 2:
             hits = [tape.op("where", tape.op("eq", k, value), one, 0) for k in row]
             total = reduce(
                 lambda a, b: tape.op("add", a, b),
@@ -219,7 +220,7 @@ def _where(tape: Tape, condition, *choices):
 def _clip(tape: Tape, x, a_min=None, a_max=None, out=None, *, min=None, max=None, **_options):
     low, high = (min if a_min is None else a_min), (max if a_max is None else a_max)
     x = clipped = _traced(tape, x)
-    inside = None
+    inside: Any = None
     for bound, better in ((low, np.maximum), (high, np.minimum)):
         if bound is not None:
             clipped = better(clipped, bound)
@@ -229,7 +230,7 @@ def _clip(tape: Tape, x, a_min=None, a_max=None, out=None, *, min=None, max=None
             inside = off if inside is None else np.logical_and(inside, off)
     if inside is None:
         return x
-    return Traced(tape, elementwise(tape, "as_if", clipped.ids, np.where(inside, x, 0.0).ids))
+    return Traced(tape, elementwise(tape, "as_if", clipped.ids, _where(tape, inside, x, 0.0).ids))
 
 
 def _like(value):
@@ -276,6 +277,6 @@ OWN |= {"amax": OWN["max"], "amin": OWN["min"], "around": OWN["round"]}
 
 
 def _trapezoid(tape: Tape, y, x, dx, axis):
-    y = np.moveaxis(_traced(tape, y), axis, -1)
+    y = np.moveaxis(y, axis, -1)
     width = dx if x is None else np.diff(_traced(tape, x))
     return np.sum(width * (y[..., 1:] + y[..., :-1]), axis=-1) / 2.0

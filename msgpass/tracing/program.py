@@ -13,6 +13,7 @@ from msgpass.tracing.derivatives import ancestors, pull_back
 from msgpass.tracing.scalar import FUNCTIONS
 from msgpass.tracing.tape import Tape
 
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """Inputs of fixed shapes → outputs, as nodes of a tape.
@@ -124,12 +125,23 @@ def call_traced(tape: Tape, f: Callable, *args):
         result = f(*args)
     except TracingError as problem:
         raise TracingError(f"{name!r} cannot be traced: {problem}") from None
-    except Exception as problem:  # whatever foreign code raises on symbols
+    except ValueError as problem:
+        if "setting an array element" not in str(problem):
+            raise _failed(name, problem) from problem
         raise TracingError(
-            f"{name!r} cannot be traced: {type(problem).__name__}: {problem}. It has to be plain NumPy code on "
-            "its arguments; leave kernel= out to run it as it is"
-        ) from problem
+            f"{name!r} cannot be traced: it assigns values that it computes into an ordinary array; begin "
+            "with np.zeros_like(h), or build the result with np.stack([…])"
+        ) from None
+    except Exception as problem:  # whatever foreign code raises on symbols
+        raise _failed(name, problem) from problem
     return result
+
+
+def _failed(name: str, problem: Exception) -> TracingError:
+    return TracingError(
+        f"{name!r} cannot be traced: {type(problem).__name__}: {problem}. It has to be plain NumPy code on "
+        "its arguments; leave kernel= out to run it as it is"
+    )
 
 
 def evaluate(tape: Tape, values, outputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:

@@ -5,6 +5,8 @@ Minimum and maximum hand NaN on, as NumPy's do.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
@@ -24,7 +26,7 @@ def _call(name):
     return lambda *args: f"{name}({', '.join(args)})"
 
 
-OPERATIONS = {
+OPERATIONS: dict[str, tuple[Any, Any]] = {
     "add": (np.add, _infix("+")),
     "sub": (np.subtract, _infix("-")),
     "mul": (np.multiply, _infix("*")),
@@ -82,5 +84,5 @@ OPERATIONS = {
 of the other.
 """
 
-FUNCTIONS = {name: function for name, (function, _) in OPERATIONS.items()}
-EXPRESSIONS = {name: expression for name, (_, expression) in OPERATIONS.items()}
+FUNCTIONS: dict[str, Any] = {name: function for name, (function, _) in OPERATIONS.items()}
+EXPRESSIONS: dict[str, Any] = {name: expression for name, (_, expression) in OPERATIONS.items()}

@@ -113,7 +113,7 @@ def backward_of(program: Program, scopes: Scopes, wanted: list[int], vjp: Progra
             now = [k for k in pending if scopes.scope(k) == scope]
             cotangents = {k: reduce(lambda a, b: tape.op("add", a, b), pending.pop(k)) for k in now}
         inside = ancestors(tape, cotangents, ends)
-        own = {k for k in inside & ends if scopes.scope(k) == scope}
+        here = {k for k in inside & ends if scopes.scope(k) == scope}
         uses = {
             a
             for k in inside
@@ -122,8 +122,8 @@ def backward_of(program: Program, scopes: Scopes, wanted: list[int], vjp: Progra
         }
         lower = {k for k in uses | set(cotangents) if scopes.scope(k) < scope and k not in tape.values}
         lower = {k for k in lower if not ends.isdisjoint(ancestors(tape, [k], ends))}
-        found = pull_back(tape, cotangents, own | lower)
-        leaves[scope] = [(k, found[k]) for k in sorted(own) if k in found]
+        found = pull_back(tape, cotangents, here | lower)
+        leaves[scope] = [(k, found[k]) for k in sorted(here) if k in found]
         for k in sorted(lower):
             if k in found:
                 pending.setdefault(k, []).append(added_up(k, found[k], scope))

@@ -1,8 +1,8 @@
 """The source of a recurrence's two sweeps: a loop over sequences, steps and (of a batch) rows around the
 traced program, all of whose numbers are locals.
 
-Arrays come flat. ``sequences`` holds (first, last, instance of step 0, row of step 0, length) of each sequence;
-its steps are those from first to last. A state that is read before its sequence starts (or behind its end) is
+Arrays come flat. ``sequences`` holds (first, last, instance of step 0, row of step 0, length) of each
+sequence; its steps are those from first to last. A state that is read before its sequence starts (or behind its end) is
 read from its edge; the two arrays are chosen by the step and not copied together.
 """
 
@@ -15,8 +15,6 @@ from msgpass.tracing.derivatives import ancestors
 from msgpass.tracing.program import Program
 from msgpass.tracing.scalar import EXPRESSIONS
 from msgpass.tracing.scopes import ROW, SHARED, STEP, SUM, Backward, Place, Scopes
-
-HEADER = "import math\nimport numpy as np\nfrom msgpass.tracing.select import select\n\n\n"
 
 
 @dataclass(frozen=True)

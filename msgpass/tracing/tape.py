@@ -1,7 +1,7 @@
 """Straight-line programs of numbers: each operation once, constants folded, in the order of evaluation.
 
-A node is ``(operation, *numbers of its arguments)``; leaves are ``("in", k, i)``, number i of input k laid out
-flat, and ``("const", hex)``. Equal nodes are one node. Node 0 is the constant 0.0, so that NumPy's own
+A node is ``(operation, *numbers of its arguments)``; leaves are ``("in", k, i)``, number i of input k laid
+out flat, and ``("const", hex)``. Equal nodes are one node. Node 0 is the constant 0.0, so that NumPy's own
 functions that fill with zeros do the right thing on arrays of node numbers.
 """
 
