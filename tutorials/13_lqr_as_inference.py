@@ -141,7 +141,7 @@ parts = controller.expected_cost
 for name, value in zip(parts._fields, parts, strict=True):
     print(f"{name:<13}{value:>7.3f}")
 seen = controller.simulate(np.random.default_rng(0), 1000)
-paid = seen.trajectory.costs.sum(axis=1)
+paid = seen.rollout.costs.sum(axis=1)
 print(f"{'together':<13}{parts.total:>7.3f}, simulated {paid.mean():.3f} ± {paid.std() / 1000**0.5:.3f}")
 assert abs(paid.mean() - parts.total) < 3 * paid.std() / 1000**0.5
 
@@ -176,7 +176,7 @@ axes[1].set_title("The future acts on the present", loc="left", fontsize=11)
 axes[1].legend(frameon=False)
 axes[2].plot(seen.measurements[0, :, 0], ".", color=GREY, ms=6, label="measured")
 axes[2].plot(seen.estimates[0, :, 0], color=ORANGE, label="estimate")
-axes[2].plot(seen.trajectory.states[0, :, 0], color=BLUE, label="position")
+axes[2].plot(seen.rollout.states[0, :, 0], color=BLUE, label="position")
 axes[2].set_title("Filter forward, regulator backward", loc="left", fontsize=11)
 axes[2].legend(frameon=False)
 for ax in axes:

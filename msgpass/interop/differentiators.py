@@ -14,6 +14,9 @@ import numpy as np
 
 from msgpass.errors import MissingDependencyError, UnsupportedError
 
+UNTRACEABLE = (TypeError, AttributeError, ValueError, NotImplementedError)
+"""What autograd raises of a function that it cannot see through."""
+
 
 @cache
 def autograd_box():
@@ -74,7 +77,7 @@ def autograd_vjp(f, inputs, wanted):
 
     try:
         pull, output = make_vjp(of_wanted, boxed_tuple(tuple(_as_float(inputs[k]) for k in wanted)))
-    except (TypeError, AttributeError, ValueError, NotImplementedError) as problem:
+    except UNTRACEABLE as problem:
         f(*[v if not hasattr(v, "_value") else v._value for v in inputs])
         raise UnsupportedError(
             f"autograd cannot take the local derivative of step {getattr(f, '__name__', f)!r} "
@@ -172,14 +175,7 @@ def autograd_hvp(gradient, inputs, tangents, what: str):
         else:
             moved = tuple(z if tangents[k] is None else tangents[k] for k, z in zip(given, zero, strict=True))
             found = dict(zip(wanted, pull(moved), strict=True))
-    except (
-        TypeError,
-        AttributeError,
-        ValueError,
-        IndexError,
-        NotImplementedError,
-        UnsupportedError,
-    ) as problem:
+    except (*UNTRACEABLE, IndexError, UnsupportedError) as problem:
         raise UnsupportedError(
             f"second derivatives: autograd cannot differentiate the {what} "
             f"({type(problem).__name__}: {problem}); write it with numpy functions and without assignment "
@@ -224,7 +220,7 @@ def autograd_contraction(f, inputs, wanted, source, units, rows):
     try:
         pull, value = make_vjp(total, boxed_tuple(tuple(_as_float(inputs[k]) for k in wanted)))
         return list(pull(np.ones_like(value)))
-    except (TypeError, AttributeError, ValueError, NotImplementedError) as problem:
+    except UNTRACEABLE as problem:
         raise UnsupportedError(
             f"autograd cannot take the second derivative of step {getattr(f, '__name__', f)!r} "
             f"({type(problem).__name__}: {problem})"

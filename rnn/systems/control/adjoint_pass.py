@@ -1,19 +1,14 @@
-"""One run of the plant under ``Adjoint``: path and cost forward, co-states and gradient backward.
-
-x_{t+1} = f(x_t, u_t)        λ_t = ∂cost/∂x_t + (∂f/∂x)ᵀλ_{t+1}        ∂J/∂u_t = ∂cost/∂u_t +
-(∂f/∂u)ᵀλ_{t+1}
-"""
+"""One run of the plant under ``Adjoint``, with the Jacobians that second-order solvers read beside it."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from msgpass import FactorGraph, ForwardOnly, Loss, Messages, Step, run
-from rnn.systems.control.costs.base import Cost
+from msgpass import ForwardOnly, Messages, Step
 from rnn.systems.control.optimal import OptimalControl
+from rnn.systems.control.trajectory_graph import TrajectoryGraph
 
 
 class Evaluated(NamedTuple):
@@ -36,22 +31,16 @@ class AdjointPass:
     """
 
     def __init__(self, problem: OptimalControl):
-        self.problem, plant, T = problem, problem.plant, problem.horizon
+        self.problem, plant = problem, problem.plant
         self.linear: tuple | None = None
-        self.graph = g = FactorGraph()
-        x = g.sequence("x", length=T + 1, shape=(plant.states,))
-        # The last state has no successor, so that the last row acts on nothing.
-        u = g.observe("u", np.zeros((T + 1, plant.inputs)))
-        t = g.observe("t", np.arange(T + 1.0))
-        g.factor(Step(lambda start: start, lambda _, c: (c,)), g.parameter("start", problem.start), out=x[0])
-        g.factor(Step(plant, self._pull, vectorized=True), x[:-1], u[:-1], t[:-1], out=x[1:], name="plant")
-        g.factor(Loss(self._cost, vectorized=True), x[:-1], u[:-1], t[:-1], name="cost")
-        if problem.terminal is not None:
-            g.factor(Loss(partial(self._terminal, problem.terminal)), x[T], name="terminal cost")
+        self.graph = TrajectoryGraph(
+            plant, problem.cost, problem.terminal, problem.start, problem.controls(None),
+            step=Step(plant, self._pull, vectorized=True),
+        )  # fmt: skip
 
     def __call__(self, inputs: np.ndarray) -> Evaluated:
         """Path, cost, co-states and gradient of (T, m) controls."""
-        m = run(self.graph, values={"u": np.vstack([inputs, np.zeros_like(inputs[:1])])})
+        m = self.graph.run(self.problem.start, inputs)
         states = m.forward["x"]
         costates, gradient = m.gradient["x"], m.gradient["u"][:-1]
         A, B = self._jacobians(states[:-1], inputs, np.arange(len(inputs), dtype=float))
@@ -59,8 +48,7 @@ class AdjointPass:
 
     def total(self, inputs: np.ndarray) -> float:
         """The cost alone."""
-        values = {"u": np.vstack([inputs, np.zeros_like(inputs[:1])])}
-        return float(run(self.graph, schedule=ForwardOnly(), values=values).total)
+        return float(self.graph.run(self.problem.start, inputs, ForwardOnly()).total)
 
     def _jacobians(self, x, u, t):
         if self.linear is None or not (
@@ -73,11 +61,3 @@ class AdjointPass:
         A, B = self._jacobians(*arguments)
         back = cotangent[:, None, :]
         return (back @ A)[:, 0], (back @ B)[:, 0], None
-
-    def _cost(self, x, u, t):
-        cost = self.problem.cost
-        return float(np.sum(cost.value(x, u, t))), (*cost.gradient(x, u, t), None)
-
-    def _terminal(self, terminal: Cost, x):
-        last = x[None], np.zeros((1, 0)), np.array([float(self.problem.horizon)])
-        return float(terminal.value(*last)[0]), (terminal.gradient(*last)[0][0],)

@@ -7,25 +7,25 @@ pull of a cotangent gives one row of every step's Jacobian.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 
 from msgpass.errors import MessagePassingError, ShapeError, UnsupportedError
-from msgpass.interop.differentiators import autograd_box
+from msgpass.interop.differentiators import UNTRACEABLE, autograd_box, quiet
 
 Rows = Callable[[np.ndarray], np.ndarray]  # (N, d) → (N, p), row by row
 
 
 def by_rows(function: Callable, vectorized: bool, timed: bool) -> Callable:
-    """``function`` as one of (N, n), (N, m), (N,) arrays: x, u and the step number."""
+    """``function`` as one of (N, n), (N, m), (N,) arrays: x, u and the step number; what else it takes has no
+    axis of rows."""
 
-    def call(x, u, t):
+    def call(x, u, t, *shared):
         arguments = (x, u, t) if timed else (x, u)
         if vectorized:
-            return function(*arguments)
-        rows = [function(*(a[i] for a in arguments)) for i in range(len(t))]
+            return function(*arguments, *shared)
+        rows = [function(*(a[i] for a in arguments), *shared) for i in range(len(t))]
         return np.stack(rows)
 
     return call
@@ -48,17 +48,12 @@ def guarded(name: str, function: Callable, *arguments):
 def traced(name: str, f: Rows, z: np.ndarray):
     """(pull, value) of f at z by autograd."""
     autograd_box()
-    from autograd.core import make_vjp
-
     try:
-        with warnings.catch_warnings():
-            # The gradient of what is linear or constant is independent of its input.
-            warnings.filterwarnings("ignore", "Output seems independent of input")
-            pull, value = make_vjp(f, z)
+        pull, value = quiet(f, z)
         if np.asarray(value).dtype.kind == "O":
             raise TypeError("np.array([…]) of traced numbers gives an array of objects; use np.stack([…])")
         return pull, np.asarray(value)
-    except (TypeError, AttributeError, ValueError, NotImplementedError) as problem:
+    except UNTRACEABLE as problem:
         guarded(name, f, z)
         raise UnsupportedError(
             f"autograd cannot differentiate {name} ({type(problem).__name__}: {problem}); write it with "
@@ -86,6 +81,16 @@ def gradient(name: str, f: Rows, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """(value (N,), ∂f/∂z (N, d)) of a function with one value a row."""
     pull, value = traced(name, f, z)
     return value, np.asarray(pull(np.ones_like(value)))
+
+
+def by_parameters(name: str, f: Callable, values, cotangent=None) -> list[np.ndarray]:
+    """(∂f/∂θ)ᵀ cotangent (of ones by default) for each of ``values`` = θ, f summed over its rows."""
+    autograd_box()
+    from autograd.builtins import tuple as boxed_tuple
+
+    point = boxed_tuple(tuple(np.asarray(v, float) for v in values))
+    pull, value = traced(name, lambda parts: f(*parts), point)
+    return [np.asarray(g) for g in pull(np.ones_like(value) if cotangent is None else cotangent)]
 
 
 def hessian(name: str, f: Rows, z: np.ndarray, copies: int = 1) -> np.ndarray:

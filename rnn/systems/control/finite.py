@@ -16,7 +16,7 @@ from rnn.systems.control.policy import CostToGo, LinearPolicy, policy_of
 from rnn.systems.control.problem import LinearQuadratic, Stages
 
 
-class Trajectory(NamedTuple):
+class Rollout(NamedTuple):
     """A path and what it cost: states (T + 1, n), inputs (T, m), the cost of every step (T + 1,)."""
 
     states: np.ndarray
@@ -56,7 +56,7 @@ class Regulator:
         """Of the whole chain."""
         return ControlChain.of(self.stages).run(self.stages, self.start)[0]
 
-    def rollout(self, start, disturbances=None) -> Trajectory:
+    def rollout(self, start, disturbances=None) -> Rollout:
         """The plant under the policy, from ``start``, with (T, n) ``disturbances`` added to the states."""
         s = self.stages
         x = vector("start", start, s.A.shape[-1])
@@ -67,7 +67,7 @@ class Regulator:
             inputs.append(self.policy(t, states[-1]))
             states.append(A[t] @ states[-1] + B[t] @ inputs[-1] + b[t] + noise[t])
         path = np.array(states), np.array(inputs)
-        return Trajectory(*path, s.cost(*path))
+        return Rollout(*path, s.cost(*path))
 
 
 def lqr(problem: LinearQuadratic, horizon: int | None = None, start=None) -> Regulator:

@@ -9,6 +9,8 @@ run of the chain.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from rnn.systems.control.adjoint_pass import Evaluated
@@ -16,17 +18,27 @@ from rnn.systems.control.local_chain import Held, LocalChain, NewtonStep, slope_
 from rnn.systems.control.optimal import OptimalControl
 from rnn.systems.control.problem import Stages
 
+
+class Point(Protocol):
+    """Controls and the gradient there."""
+
+    @property
+    def inputs(self) -> np.ndarray: ...
+    @property
+    def gradient(self) -> np.ndarray: ...
+
+
 PASSES = 8  # more change few controls; the next iteration goes on from there
 
 
-def free_controls(problem: OptimalControl, at: Evaluated) -> np.ndarray:
+def free_controls(problem: OptimalControl, at: Point) -> np.ndarray:
     """(T, m) booleans: not clamped."""
     low = (at.inputs <= problem.lower) & (at.gradient > 0)
     high = (at.inputs >= problem.upper) & (at.gradient < 0)
     return ~(low | high)
 
 
-def kkt_residual(problem: OptimalControl, at: Evaluated) -> float:
+def kkt_residual(problem: OptimalControl, at: Point) -> float:
     """max |u − clip(u − ∂J/∂u)|; without limits the largest gradient."""
     # Not by differences of u, which would round a small gradient away.
     g = at.gradient

@@ -22,7 +22,7 @@ import numpy as np
 from msgpass import Messages
 from msgpass.errors import DataError, NumericalError, ShapeError
 from rnn.systems.control.checks import covariance, matrix, real, vector, whole
-from rnn.systems.control.finite import Regulator, Trajectory, lqr
+from rnn.systems.control.finite import Regulator, Rollout, lqr
 from rnn.systems.control.kalman import FilterGains, Observer, filter_gains, filtered_states
 from rnn.systems.control.problem import LinearQuadratic
 
@@ -43,9 +43,9 @@ class NoiseCosts(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A path and what was seen of it: the trajectory, measurements (T, p), estimates (T, n)."""
+    """A path and what was seen of it: the rollout, measurements (T, p), estimates (T, n)."""
 
-    trajectory: Trajectory
+    rollout: Rollout
     measurements: np.ndarray
     estimates: np.ndarray
 
@@ -133,7 +133,7 @@ class Controller:
             estimates.append(estimate)
         parts = [np.stack(part, axis=1) for part in (states, inputs, measured, estimates)]
         X, U, Y, E = parts if count is not None else [part[0] for part in parts]
-        return Seen(Trajectory(X, U, s.cost(X, U)), Y, E)
+        return Seen(Rollout(X, U, s.cost(X, U)), Y, E)
 
     @property
     def expected_cost(self) -> NoiseCosts:

@@ -1,5 +1,4 @@
-"""``OptimalControl``: a plant, what its path costs, where it starts and how far its controls may go, as one
-value."""
+"""``OptimalControl``: a :class:`Trajectory` with a start, a horizon and limits of the controls."""
 
 from __future__ import annotations
 
@@ -8,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from msgpass.errors import DataError, ShapeError
-from rnn.systems.control.checks import matrix, real, vector, whole
-from rnn.systems.control.costs import Cost, QuadraticCost, SmoothCost
+from rnn.systems.control.checks import matrix, real, whole
+from rnn.systems.control.costs import Cost, QuadraticCost
 from rnn.systems.control.plant import Plant
 from rnn.systems.control.problem import LinearQuadratic
+from rnn.systems.control.trajectory import Trajectory
 
 
 class OptimalControl:
@@ -25,7 +25,7 @@ class OptimalControl:
     terminal : Cost or callable, optional
         Of the last state; nothing by default. A function ``terminal(x)`` likewise.
     start : (n,) array
-        x_0.
+        x_0. Or several, (S, n), under the same controls, their mean cost minimised: for :func:`shooting`.
     horizon : int
         Number of steps T.
     lower, upper : number, (m,) or (T, m) array, optional
@@ -55,13 +55,10 @@ class OptimalControl:
             raise DataError(
                 f"plant must be a Plant, got {type(plant).__name__}; wrap it: Plant(f, states, inputs)"
             )
-        self.plant, self.cost = plant, _as_cost("cost", cost, terminal=False)
-        self.terminal = None if terminal is None else _as_cost("terminal", terminal, terminal=True)
-        self.cost.check("cost", plant.states, plant.inputs)
-        if self.terminal is not None:
-            self.terminal.check("terminal", plant.states, 0)
+        self.trajectory = Trajectory(plant, cost, terminal)
+        self.plant, self.cost, self.terminal = plant, self.trajectory.cost, self.trajectory.terminal
         self.horizon = whole("horizon", horizon)
-        self.start = vector("start", start, plant.states)
+        self.start = self.trajectory.started(start)
         self.lower, self.upper = self._limit("lower", lower, -np.inf), self._limit("upper", upper, np.inf)
         wrong = self.lower > self.upper
         if wrong.any():
@@ -142,33 +139,11 @@ class OptimalControl:
 
     def costs(self, states: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """(…, T + 1): what every step of paths (…, T + 1, n), (…, T, m) costs, the terminal cost last."""
-        lead, T = states.shape[:-2], self.horizon
-        x = states[..., :-1, :].reshape(-1, states.shape[-1])
-        u = inputs.reshape(-1, inputs.shape[-1])
-        steps = np.broadcast_to(np.arange(T, dtype=float), (*lead, T)).reshape(-1)
-        running = np.reshape(self.cost.value(x, u, steps), (*lead, T))
-        last = states[..., -1, :].reshape(-1, states.shape[-1])
-        end = np.zeros(len(last))
-        if self.terminal is not None:
-            end = self.terminal.value(last, np.zeros((len(last), 0)), np.full(len(last), float(T)))
-        return np.concatenate([running, np.reshape(end, (*lead, 1))], axis=-1)
+        return self.trajectory.costs(states, inputs)
 
     def cost_of(self, inputs) -> float:
-        """What these controls cost."""
-        from rnn.systems.control.adjoint_pass import AdjointPass
-
-        return AdjointPass(self).total(self.controls(inputs))
-
-
-def _as_cost(name: str, value, terminal: bool) -> Cost:
-    if isinstance(value, Cost):
-        return value
-    if callable(value):
-        return SmoothCost(value, terminal=terminal)
-    raise DataError(
-        f"{name} must be a QuadraticCost, SmoothCost, LeastSquares, a sum of them or a function, got "
-        f"{type(value).__name__}"
-    )
+        """What these controls cost, within their limits."""
+        return self.trajectory.cost_of(self.start, self.controls(inputs))
 
 
 def _of_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

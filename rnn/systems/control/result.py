@@ -1,4 +1,4 @@
-"""What :func:`ilqr` and :func:`ddp` return, and what they tell of each iteration."""
+"""What :func:`ilqr`, :func:`ddp` and :func:`shooting` return, and what they tell of each iteration."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from msgpass import Messages
-from rnn.systems.control.checks import step_and_state
+from msgpass.errors import DataError
+from rnn.systems.control.checks import noises, step_and_state
+from rnn.systems.control.finite import Rollout
 from rnn.systems.control.optimal import OptimalControl
+from rnn.systems.control.plant import Plant
 from rnn.systems.control.policy import CostToGo, LinearPolicy
 
 
@@ -25,7 +28,8 @@ class Iteration(NamedTuple):
 
 @dataclass(repr=False)
 class ControlResult:
-    """A locally optimal path.
+    """A locally optimal path. With S starts, states and costates have an axis of starts in front, and there
+    is no feedback: gains are zero.
 
     Attributes
     ----------
@@ -47,6 +51,8 @@ class ControlResult:
     residual : float
         max |u − clip(u − ∂J/∂u)|.
     iterations : list of Iteration
+    tries : (restarts + 1,) array
+        Final cost of every try of :func:`shooting`.
     messages, adjoint : Messages
         Of the Gaussian chain, of deviations, that gains and cost-to-go were read from, and of the plant at
         the path.
@@ -70,6 +76,7 @@ class ControlResult:
     messages: Messages | None
     adjoint: Messages
     iterations: list[Iteration] = field(default_factory=list)
+    tries: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def __repr__(self) -> str:
         what = f"{self.method}, {len(self.iterations)} iterations, cost {self.costs[0]:.6g} → {self.cost:.6g}"
@@ -77,7 +84,9 @@ class ControlResult:
 
     def policy(self, t: int, x) -> np.ndarray:
         """The control at step t in state x: the path's own with feedback, within the limits."""
-        t, x = step_and_state(t, len(self.inputs), x, self.states.shape[1])
+        t, x = step_and_state(t, len(self.inputs), x, self.states.shape[-1])
+        if self.states.ndim == 3:
+            return self.inputs[t].copy()
         u = self.inputs[t] - self.gain[t] @ (x - self.states[t])
         return np.clip(u, self.problem.lower[t], self.problem.upper[t])
 
@@ -86,24 +95,62 @@ class ControlResult:
         """u_t = −K_t x + k_t, without the limits."""
         return LinearPolicy(self.gain, self.inputs + np.einsum("tij,tj->ti", self.gain, self.states[:-1]))
 
-    def simulate(self, start=None, disturbances=None):
+    def simulate(self, start=None, disturbances=None, plant: Plant | None = None, feedback: bool = True):
         """The plant under :meth:`policy` from another start, with (T, n) ``disturbances`` added to the
         states.
 
+        Parameters
+        ----------
+        start : (n,) array, or (S, n), optional
+        disturbances : (T, n) array, optional
+        plant : Plant, optional
+            Another one, such as the true plant where the controls were found on a learned model.
+        feedback : bool
+            False: the controls alone, open loop.
+
         Returns
         -------
-        Trajectory
+        Rollout
         """
-        from rnn.systems.control.checks import noises, vector
-        from rnn.systems.control.finite import Trajectory
-
-        problem, n = self.problem, self.problem.plant.states
-        x = problem.start if start is None else vector("start", start, n)
-        noise = noises(disturbances, (problem.horizon, n))
-        states, inputs = [x], []
+        problem, plant = self.problem, plant or self.problem.plant
+        if not isinstance(plant, Plant) or (plant.states, plant.inputs) != (
+            problem.plant.states,
+            problem.plant.inputs,
+        ):
+            raise DataError(f"plant must be a Plant of the problem's sizes, {problem.plant!r}; got {plant!r}")
+        x = problem.start if start is None else problem.trajectory.started(start)
+        lanes, noise = np.atleast_2d(x), noises(disturbances, (problem.horizon, plant.states))
+        states, inputs = [lanes], []
         for t in range(problem.horizon):
-            inputs.append(self.policy(t, states[-1]))
-            after = problem.plant(states[-1][None], inputs[-1][None], np.array([float(t)]))[0]
-            states.append(after + noise[t])
-        path = np.array(states), np.array(inputs)
-        return Trajectory(*path, problem.costs(*path))
+            if feedback:
+                u = np.array([self.policy(t, row) for row in states[-1]])
+            else:
+                u = np.tile(self.inputs[t], (len(lanes), 1))
+            inputs.append(u)
+            states.append(plant(states[-1], u, np.full(len(lanes), float(t))) + noise[t])
+        path = np.stack(states, axis=1), np.stack(inputs, axis=1)
+        if x.ndim == 1:
+            path = path[0][0], path[1][0]
+        return Rollout(*path, problem.costs(*path))
+
+    def strip(self, frames: int = 8, together: bool = False, ax=None):
+        """Matplotlib figure of poses along the path; see :func:`strip`."""
+        from rnn.systems.control.motion import strip
+
+        return strip(self.problem.plant, self._one(), frames, together, ax)
+
+    def animate(self, path=None, seconds: float | None = None):
+        """The motion as an animation, and as a GIF at ``path``; see :func:`animate`."""
+        from rnn.systems.control.motion import animate
+
+        return animate(self.problem.plant, self._one(), path, seconds)
+
+    def _one(self) -> np.ndarray:
+        """The path, of several the first."""
+        return self.states if self.states.ndim == 2 else self.states[0]
+
+    def plot(self):
+        """Matplotlib figure: states, controls within their limits, the cost by iteration."""
+        from rnn.systems.control.figures import plot_result
+
+        return plot_result(self)

@@ -12,7 +12,7 @@ from time import perf_counter
 
 import numpy as np
 
-from msgpass.errors import ConvergenceWarning, DataError, NumericalError
+from msgpass.errors import ConvergenceWarning, DataError, NumericalError, UnsupportedError
 from rnn.systems.control.adjoint_pass import AdjointPass, Evaluated
 from rnn.systems.control.checks import positive, whole
 from rnn.systems.control.limits import free_controls, kkt_residual, limited_step
@@ -56,6 +56,11 @@ class Solver:
     def __init__(self, problem: OptimalControl, second_order: bool, damping: float):
         if not isinstance(problem, OptimalControl):
             raise DataError(f"expected an OptimalControl, got {type(problem).__name__}")
+        if problem.start.ndim == 2:
+            raise UnsupportedError(
+                f"a policy starts from one state, and this problem has {len(problem.start)}; shooting() "
+                "finds controls that serve all of them"
+            )
         self.problem, self.second_order = problem, second_order
         self.adjoint, self.chain = AdjointPass(problem), LocalChain(problem)
         self.search = SearchPass(problem, LENGTHS)
@@ -73,9 +78,8 @@ class Solver:
             return at
         except NumericalError as problem:
             raise NumericalError(
-                f"the first controls cannot be followed: {problem}. If the path diverges, start from others "
-                "(inputs=), or take shorter steps or a better integrator; if a derivative fails, smooth the "
-                "function"
+                f"the first controls cannot be followed: {problem}. Start from others (inputs=); if a "
+                "derivative fails, smooth the function"
             ) from problem
 
     def _check_rows(self, at: Evaluated) -> None:
@@ -236,16 +240,42 @@ def solve(
             ConvergenceWarning,
             stacklevel=3,
         )
-    return _result(solver, at, method, converged, reason, np.array(costs), done, perf_counter() - began)
+    seconds = perf_counter() - began
+    return result_of(problem, at, method, converged, reason, np.array(costs), done, seconds, solver.model(at))
 
 
-def _result(solver, at, method, converged, reason, costs, done, seconds) -> ControlResult:
-    problem, step = solver.problem, solver.model(at)
+def model_at(problem: OptimalControl, inputs: np.ndarray) -> NewtonStep | None:
+    """Gains and cost-to-go around the path of some controls; None where no model is convex."""
+    solver = Solver(problem, True, 0.0)
+    return solver.model(solver.adjoint(inputs))
+
+
+def exhausted(problem: OptimalControl, inputs: np.ndarray) -> bool:
+    """What Newton's step from some controls promises is lost in the cost's rounding; False of several starts,
+    which have no model."""
+    if problem.start.ndim == 2:
+        return False
+    solver = Solver(problem, True, 0.0)
+    return solver.exhausted(solver.adjoint(inputs))
+
+
+def result_of(
+    problem: OptimalControl,
+    at,
+    method: str,
+    converged: bool,
+    reason: str,
+    costs: np.ndarray,
+    done: list[Iteration],
+    seconds: float,
+    step: NewtonStep | None,
+) -> ControlResult:
+    """The result at a path, with the feedback of a model around it."""
     T, n, m = problem.horizon, problem.plant.states, problem.plant.inputs
     gain, messages = np.zeros((T, m, n)), None
     value = CostToGo(np.zeros((T + 1, n, n)), np.zeros((T + 1, n)), np.zeros(T + 1))
-    spent = problem.costs(at.states, at.inputs)
     if step is not None:
+        spent = problem.costs(at.states, at.inputs)
         gain, messages = step.policy.gain, step.messages
         value = CostToGo(step.value.P, step.value.p, np.cumsum(spent[::-1])[::-1])
     return ControlResult(

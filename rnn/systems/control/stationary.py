@@ -24,7 +24,7 @@ from msgpass import FactorGraph, Gaussian, Quadratic, run
 from msgpass.errors import ConvergenceWarning, DataError, NumericalError, ShapeError
 from rnn.systems.control.chain import reduce
 from rnn.systems.control.checks import covariance, single, whole
-from rnn.systems.control.finite import Regulator, Trajectory, solve_stages
+from rnn.systems.control.finite import Regulator, Rollout, solve_stages
 from rnn.systems.control.problem import LinearQuadratic
 from rnn.systems.control.structure import root, stuck_modes
 
@@ -73,7 +73,7 @@ class StationaryRegulator(NamedTuple):
         """The same policy over a finite horizon with the stationary cost-to-go at its end."""
         return _with_end(self.problem, self.P, self.p, whole("horizon", horizon))
 
-    def rollout(self, start, horizon: int, disturbances=None) -> Trajectory:
+    def rollout(self, start, horizon: int, disturbances=None) -> Rollout:
         """The plant under the policy; the last cost is the cost-to-go."""
         return self.over(horizon).rollout(start, disturbances)
 

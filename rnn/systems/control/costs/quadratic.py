@@ -7,7 +7,7 @@ import numpy as np
 
 from msgpass.errors import ShapeError
 from rnn.systems.control.checks import matrix, real, symmetric
-from rnn.systems.control.costs.base import Cost, Expansion
+from rnn.systems.control.costs.base import Cost, Expansion, summed
 
 AXES = {"Q": 2, "R": 2, "N": 2, "target": 1, "input_target": 1, "q": 1, "r": 1}
 
@@ -45,19 +45,22 @@ class QuadraticCost(Cost):
         n = Q.shape[-1] if Q.ndim else 1
         R = np.zeros((0, 0)) if R is None else real("R", R)
         m = R.shape[-1] if R.ndim else 1
-        self.Q, self.R = symmetric("Q", matrix("Q", Q, (n, n))), symmetric("R", matrix("R", R, (m, m)))
-        self.N = matrix("N", np.zeros((n, m)) if N is None else N, (n, m))
+        self.parameters = {
+            "Q": symmetric("Q", matrix("Q", Q, (n, n))),
+            "R": symmetric("R", matrix("R", R, (m, m))),
+            "N": matrix("N", np.zeros((n, m)) if N is None else N, (n, m)),
+        }
         for name, value, size in (
             ("target", target, n),
             ("input_target", input_target, m),
             ("q", q, n),
             ("r", r, m),
         ):
-            setattr(self, name, matrix(name, np.zeros(size) if value is None else value, (size,)))
+            self.parameters[name] = matrix(name, np.zeros(size) if value is None else value, (size,))
 
     def check(self, name, states, inputs):
         """Sizes of Q and R."""
-        n, m = self.N.shape[-2:]
+        n, m = self.parameters["N"].shape[-2:]
         if n != states:
             raise ShapeError(f"{name}: Q is {n} × {n}, but the plant has {states} states")
         if m != inputs and inputs:
@@ -74,7 +77,7 @@ class QuadraticCost(Cost):
         index = np.asarray(t).astype(int)
         arrays = []
         for name, axes in AXES.items():
-            array = getattr(self, name)
+            array = self.parameters[name]
             if array.ndim == axes:
                 arrays.append(array[None])
             elif index.max(initial=0) < len(array):
@@ -97,6 +100,23 @@ class QuadraticCost(Cost):
         Q, R, N, s, v, q, r = self._at(t)
         e, d = x - s, u - v
         return _times(Q, e) + _times(N, d) + q, _times(R, d) + _times(np.swapaxes(N, -1, -2), e) + r
+
+    def parameter_gradient(self, x, u, t, weights=1.0):
+        """½eeᵀ, ½ddᵀ, edᵀ, −(Qe + Nd), −(Rd + Nᵀe), x and u; with a step axis where the parameter has one."""
+        Q, R, N, s, v, _, _ = self._at(t)
+        e, d = x - s, u - v
+        rows = {
+            "Q": 0.5 * e[:, :, None] * e[:, None, :],
+            "R": 0.5 * d[:, :, None] * d[:, None, :],
+            "N": e[:, :, None] * d[:, None, :],
+            "target": -_times(Q, e) - _times(N, d),
+            "input_target": -_times(R, d) - _times(np.swapaxes(N, -1, -2), e),
+            "q": x,
+            "r": u,
+        }
+        return {
+            name: summed(rows[name], self.parameters[name], axes, t, weights) for name, axes in AXES.items()
+        }
 
     def expansion(self, x, u, t):
         """Exact."""

@@ -1,14 +1,10 @@
-"""Two links, a motor at the elbow alone (Spong 1995; Tedrake, Underactuated Robotics, ch. 3).
-
-M(q) q̈ = (0, u) − C(q, q̇) − G(q) − d q̇
-"""
+"""Two links, a motor at the elbow alone: τ = (0, u)."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from rnn.systems.control.checks import positive, real
+from rnn.systems.control.checks import positive
 from rnn.systems.control.plant import Plant
+from rnn.systems.control.plants.two_links import accelerations, parameters, pose
 
 
 def acrobot(
@@ -36,25 +32,16 @@ def acrobot(
 
     Examples
     --------
+    >>> import numpy as np
     >>> plant = acrobot()
     >>> plant(np.zeros((1, 4)), np.zeros((1, 1)), np.zeros(1))
     array([[0., 0., 0., 0.]])
     """
-    m1, m2 = (positive("masses", m) for m in masses)
-    l1, l2 = (positive("lengths", l) for l in lengths)
-    g, d = float(real("gravity", gravity)), float(real("damping", damping))
-    # Rods: centres half-way, moments of inertia about the joints.
-    c1, c2, i1, i2 = l1 / 2, l2 / 2, m1 * l1**2 / 3, m2 * l2**2 / 3
 
-    def rate(x, u):
-        q1, q2, v1, v2 = (x[..., k] for k in range(4))
-        s2, cos2, bend = np.sin(q2), np.cos(q2), m2 * l1 * c2
-        a, b, c = i1 + i2 + m2 * l1**2 + 2 * bend * cos2, i2 + bend * cos2, i2
-        pull2 = m2 * g * c2 * np.sin(q1 + q2)
-        pull1 = (m1 * c1 + m2 * l1) * g * np.sin(q1) + pull2
-        f1 = bend * s2 * (2 * v1 * v2 + v2**2) - pull1 - d * v1
-        f2 = u[..., 0] - bend * s2 * v1**2 - pull2 - d * v2
-        det = a * c - b**2
-        return np.stack([v1, v2, (c * f1 - b * f2) / det, (a * f2 - b * f1) / det], axis=-1)
+    def rate(x, u, p):
+        return accelerations(x, 0.0, u[..., 0], p)
 
-    return Plant.from_ode(rate, 4, 1, positive("dt", dt), method, substeps, vectorized=True, name="acrobot")
+    return Plant.from_ode(
+        rate, 4, 1, positive("dt", dt), method, substeps, vectorized=True, name="acrobot",
+        params=parameters(masses, lengths, damping, gravity), pose=pose,
+    )  # fmt: skip

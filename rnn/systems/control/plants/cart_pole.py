@@ -34,15 +34,31 @@ def cart_pole(
     >>> cart_pole().linearise(np.zeros((1, 4)), np.zeros((1, 1)), np.zeros(1))[1].shape
     (1, 4, 1)
     """
-    M, m, l = positive("cart", cart), positive("pole", pole), positive("length", length)
-    g = float(real("gravity", gravity))
+    params = {
+        "cart": positive("cart", cart),
+        "pole": positive("pole", pole),
+        "length": positive("length", length),
+        "gravity": real("gravity", gravity),
+    }
 
-    def rate(x, u):
+    def rate(x, u, p):
         angle, speed, spin = x[..., 1], x[..., 2], x[..., 3]
+        M, m, l, g = p["cart"], p["pole"], p["length"], p["gravity"]
         s, c, force = np.sin(angle), np.cos(angle), u[..., 0]
         inertia = M + m * s**2
         push = (force + m * s * (l * spin**2 + g * c)) / inertia
         turn = -(force * c + m * l * spin**2 * c * s + (M + m) * g * s) / (l * inertia)
         return np.stack([speed, spin, push, turn], axis=-1)
 
-    return Plant.from_ode(rate, 4, 1, positive("dt", dt), method, substeps, vectorized=True, name="cart-pole")
+    return Plant.from_ode(
+        rate, 4, 1, positive("dt", dt), method, substeps, vectorized=True, name="cart-pole", params=params,
+        pose=pose,
+    )  # fmt: skip
+
+
+def pose(x, p) -> list[np.ndarray]:
+    """The cart as a box a third of the pole wide, and the pole."""
+    w, h = p["length"] / 3, p["length"] / 6
+    box = np.array([[-w, -h], [w, -h], [w, h], [-w, h], [-w, -h]]) + np.array([x[0], 0.0])
+    tip = [x[0] + p["length"] * np.sin(x[1]), -p["length"] * np.cos(x[1])]
+    return [box, np.array([[x[0], 0.0], tip])]

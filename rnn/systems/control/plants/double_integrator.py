@@ -24,4 +24,11 @@ def double_integrator(dt: float = 0.1) -> Plant:
     """
     dt = positive("dt", dt)
     A, B = np.array([[1.0, dt], [0.0, 1.0]]), np.array([[dt**2 / 2], [dt]])
-    return Plant(lambda x, u: x @ A.T + u @ B.T, 2, 1, vectorized=True, name="double integrator", dt=dt)
+    return Plant(lambda x, u: x @ A.T + u @ B.T, 2, 1, vectorized=True, name="double integrator", dt=dt,
+                 pose=pose)  # fmt: skip
+
+
+def pose(x) -> list[np.ndarray]:
+    """A box on the line."""
+    corners = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    return [0.1 * corners + np.array([x[0], 0.0])]

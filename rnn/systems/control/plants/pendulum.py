@@ -31,11 +31,25 @@ def pendulum(
     >>> plant(np.array([[np.pi, 0.0]]), np.zeros((1, 1)), np.zeros(1)).round(6)
     array([[ 3.141593, -0.      ]])
     """
-    m, l, g = positive("mass", mass), positive("length", length), float(real("gravity", gravity))
-    d = float(real("damping", damping))
+    params = {
+        "mass": positive("mass", mass),
+        "length": positive("length", length),
+        "damping": real("damping", damping),
+        "gravity": real("gravity", gravity),
+    }
 
-    def rate(x, u):
+    def rate(x, u, p):
         angle, speed = x[..., 0], x[..., 1]
-        return np.stack([speed, (u[..., 0] - d * speed) / (m * l**2) - g / l * np.sin(angle)], axis=-1)
+        l = p["length"]
+        pull = (u[..., 0] - p["damping"] * speed) / (p["mass"] * l**2)
+        return np.stack([speed, pull - p["gravity"] / l * np.sin(angle)], axis=-1)
 
-    return Plant.from_ode(rate, 2, 1, positive("dt", dt), method, substeps, vectorized=True, name="pendulum")
+    return Plant.from_ode(
+        rate, 2, 1, positive("dt", dt), method, substeps, vectorized=True, name="pendulum", params=params,
+        pose=pose,
+    )  # fmt: skip
+
+
+def pose(x, p) -> list[np.ndarray]:
+    """The rod, from the pivot at (0, 0)."""
+    return [p["length"] * np.array([[0.0, 0.0], [np.sin(x[0]), -np.cos(x[0])]])]

@@ -40,13 +40,30 @@ def quadrotor(
     >>> quadrotor()(np.zeros((1, 6)), hover, np.zeros(1)).round(12) + 0.0
     array([[0., 0., 0., 0., 0., 0.]])
     """
-    m, r, i = positive("mass", mass), positive("arm", arm), positive("inertia", inertia)
-    g = float(real("gravity", gravity))
+    params = {
+        "mass": positive("mass", mass),
+        "arm": positive("arm", arm),
+        "inertia": positive("inertia", inertia),
+        "gravity": real("gravity", gravity),
+    }
 
-    def rate(x, u):
+    def rate(x, u, p):
         angle, lift, twist = x[..., 2], u[..., 0] + u[..., 1], u[..., 0] - u[..., 1]
+        m, turn = p["mass"], p["arm"] / p["inertia"]
         speeds = [x[..., k] for k in (3, 4, 5)]
-        forces = [-lift * np.sin(angle) / m, lift * np.cos(angle) / m - g, r * twist / i]
+        forces = [-lift * np.sin(angle) / m, lift * np.cos(angle) / m - p["gravity"], turn * twist]
         return np.stack([*speeds, *forces], axis=-1)
 
-    return Plant.from_ode(rate, 6, 2, positive("dt", dt), method, substeps, vectorized=True, name="quadrotor")
+    return Plant.from_ode(
+        rate, 6, 2, positive("dt", dt), method, substeps, vectorized=True, name="quadrotor", params=params,
+        pose=pose,
+    )  # fmt: skip
+
+
+def pose(x, p) -> list[np.ndarray]:
+    """The bar and a rotor at each end."""
+    r, c, s = p["arm"], np.cos(x[2]), np.sin(x[2])
+    turned = np.array([[c, s], [-s, c]])
+    shapes = [[[-r, 0], [r, 0]], *([[a, 0], [a, r / 3]] for a in (-r, r))]
+    shapes += [[[a - r / 3, r / 3], [a + r / 3, r / 3]] for a in (-r, r)]
+    return [np.array(shape) @ turned + x[:2] for shape in shapes]

@@ -98,7 +98,7 @@ def test_estimates_step_by_step_are_messages_over_the_record(case):
     problem, horizon, *rest = case
     controller = lqg(problem, *rest, horizon=horizon)
     found = controller.simulate(np.random.default_rng(1))
-    m = controller.filter(found.measurements, found.trajectory.inputs)
+    m = controller.filter(found.measurements, found.rollout.inputs)
     np.testing.assert_allclose(found.estimates, m.forward["x"].mean, rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(controller.estimator.filtered, m.forward["x"].cov, rtol=1e-6, atol=1e-8)
 
@@ -109,7 +109,7 @@ def double_integrator():
 
 def test_simulations_cost_what_is_expected(rng):
     controller = lqg(double_integrator(), [1, 0], 0.01 * np.eye(2), 0.04, [1, 0], 0.1 * np.eye(2), horizon=30)
-    costs = controller.simulate(rng, 4000).trajectory.costs.sum(axis=1)
+    costs = controller.simulate(rng, 4000).rollout.costs.sum(axis=1)
     error = costs.std() / np.sqrt(len(costs))
     assert abs(costs.mean() - controller.expected_cost.total) < 4 * error
 
@@ -174,6 +174,6 @@ def test_sizes_and_seeds():
     with pytest.raises(ShapeError, match="count must be"):
         controller.simulate(0, 0)
     one, other = controller.simulate(3), controller.simulate(np.random.default_rng(3))
-    np.testing.assert_array_equal(one.trajectory.states, other.trajectory.states)
+    np.testing.assert_array_equal(one.rollout.states, other.rollout.states)
     with pytest.raises(ShapeError, match="may not change with time"):
         stationary_lqg(problem, [1, 0], np.tile(np.eye(2), (5, 1, 1)), 0.1)

@@ -35,9 +35,14 @@ def quadrotor_energy(x):
     return 0.5 * 0.486 * (x[3] ** 2 + x[4] ** 2) + 0.5 * 0.00383 * x[5] ** 2 + 0.486 * G * x[1]
 
 
+def arm_energy(x):
+    return acrobot_energy(x, (1.0, 0.5), (1.0, 0.8))
+
+
 CASES = {
     "pendulum": (plants.pendulum(1e-3, mass=2.0, length=0.7), pendulum_energy, [1]),
     "cart-pole": (plants.cart_pole(1e-3), cart_pole_energy, [2]),
+    "arm": (plants.arm(1e-3, (1.0, 0.5), (1.0, 0.8), gravity=G), arm_energy, [2, 3]),
     "acrobot": (plants.acrobot(1e-3, masses=(1.0, 0.5), lengths=(1.0, 0.8)), acrobot_energy, [3]),
 }
 
@@ -47,7 +52,7 @@ def test_work_is_energy(name, rng):
     """dE/dt = control · speed of what it drives; without control the energy stays."""
     plant, energy, driven = CASES[name]
     x = rng.normal(size=plant.states)
-    for u in (np.zeros(1), np.array([1.7])):
+    for u in (np.zeros(plant.inputs), np.array([1.7, -0.6])[: plant.inputs]):
         after = plant(x[None], u[None], np.zeros(1))[0]
         speed = (x[driven] + after[driven]) / 2
         assert energy(after) - energy(x) == pytest.approx(1e-3 * float(u @ speed), abs=2e-8)
@@ -88,6 +93,29 @@ def test_hanging_and_upright_are_rest(make):
     assert hanging < 1.001 < upright
 
 
+def test_an_arm_without_a_motor_at_the_shoulder_is_an_acrobot(rng):
+    x, u = rng.normal(size=(5, 4)), rng.normal(size=(5, 1))
+    both = plants.arm(gravity=G)(x, np.hstack([0 * u, u]), np.zeros(5)), plants.acrobot()(x, u, np.zeros(5))
+    np.testing.assert_array_equal(*both)
+
+
+def test_a_car_turns_on_a_circle():
+    """Front wheels held at w: the rear axle runs on a circle of radius axles / tan w, up to the step."""
+    plant, w = plants.car(0.001), 0.3
+    x, path = np.array([[0.0, 0.0, 0.0, 3.0]]), []
+    for _ in range(9000):
+        x = plant(x, np.array([[w, 0.0]]), np.zeros(1))
+        path.append(x[0])
+    path = np.array(path)
+    radius = 2.0 / np.tan(w)
+    off = np.hypot(path[:, 0], path[:, 1] - radius)
+    np.testing.assert_allclose(off, radius, rtol=1e-3)
+    rolled = plant(x, np.array([[0.0, 1.0]]), np.zeros(1))
+    assert rolled[0, 3] == pytest.approx(3.001)
+    back = plant(x * [1, 1, 1, -1], np.array([[0.0, 0.0]]), np.zeros(1))[0, :2] - x[0, :2]
+    np.testing.assert_allclose(back, -0.003 * np.array([np.cos(x[0, 2]), np.sin(x[0, 2])]), rtol=1e-9)
+
+
 def test_friction_takes_energy():
     plant = plants.pendulum(1e-3, damping=0.5)
     after = plant(np.array([[0.3, 2.0]]), np.zeros((1, 1)), np.zeros(1))[0]
@@ -102,6 +130,8 @@ def test_parameters_are_checked():
         plants.acrobot,
         plants.quadrotor,
         plants.double_integrator,
+        plants.arm,
+        plants.car,
     ):
         with pytest.raises(DataError, match="dt must be"):
             make(dt=0.0)
