@@ -3,8 +3,8 @@
     forward    h_t = f(h_{t−1}, x_t, θ)
     backward   λ_t = local_t + (∂h_{t+1}/∂h_t)ᵀ λ_{t+1};      x̄_t, θ̄ = Σ_t (∂f_t/∂(x_t, θ))ᵀ λ_t
 
-The VJP of a step is taken anew where it is needed, so that states are all that is kept. Compiling takes about
-a second; until that much work has come by on a graph, steps are called one by one.
+The VJP of a step is taken anew where it is needed, so that states are all that is kept. Compiling takes a
+third of a second and more; until such work has come by on a graph, steps are called one by one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from msgpass.sweeps.real import Store, deliver
 from msgpass.sweeps.recurrence import Sweep
 from msgpass.sweeps.rows import add_edge, edge_value, per_instance, read
 
-PATIENCE = 0.5
+PATIENCE = 0.15
 """Seconds of reference work (estimated) that a graph runs before its sweep is compiled."""
 
-CALL = 1e-4
-"""Seconds of one step in the reference, forward and backward: two calls of compiled functions."""
+CALL = 2e-4
+"""Seconds of one step in the reference, forward and backward: two calls of compiled functions, 0.5 to 3e-4."""
 
 _COMPILED: WeakKeyDictionary = WeakKeyDictionary()
 
@@ -136,7 +136,7 @@ class JaxSweep:
 
 
 def _scans(f, kinds, outs: int):
-    """The two compiled functions."""
+    """The two compiled functions, 0.5 to 3e-4."""
     import jax
     from jax import numpy as jnp
 
