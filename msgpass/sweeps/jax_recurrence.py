@@ -24,7 +24,7 @@ PATIENCE = 0.15
 """Seconds of reference work (estimated) that a graph runs before its sweep is compiled."""
 
 CALL = 2e-4
-"""Seconds of one step in the reference, forward and backward: two calls of compiled functions, 0.5 to 3e-4."""
+"""Seconds of one step in the reference, forward and backward: two compiled calls, 0.5 to 3e-4."""
 
 _COMPILED: WeakKeyDictionary = WeakKeyDictionary()
 
