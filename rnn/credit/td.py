@@ -102,15 +102,10 @@ def td_graph(visits: Visits, lambda_, alpha, start: np.ndarray, trace: str, upda
 def run_learning(graph: FactorGraph, rows: Rows, values: dict | None = None) -> Messages:
     """Forward; weights that are not finite are an error with its place."""
     try:
-        m = run(graph, schedule=ForwardOnly(), values=values)
-        bad = ~np.isfinite(m.forward["w"].reshape(rows.steps, -1)).all(axis=1)
+        return run(graph, schedule=ForwardOnly(), values=values)
     except NumericalError as problem:
-        raise NumericalError(f"the weights became NaN or infinite ({problem}); {DIVERGED}") from problem
-    if bad.any():
-        raise NumericalError(
-            f"the weights became NaN or infinite at {rows.place(int(np.argmax(bad)))}; {DIVERGED}"
-        )
-    return m
+        where = "" if problem.step is None else f" at {rows.place(problem.step)}"
+        raise NumericalError(f"the weights became NaN or infinite{where}; {DIVERGED}", problem.step) from problem
 
 
 DIVERGED = "take a smaller step_size (about 1 / ‖x‖² over 1 − γλ), or features of about that size"

@@ -44,10 +44,12 @@ def eligibility_traces(
     >>> eligibility_traces([0, 1, 0], 1.0, 0.5, "replacing", n_states=2)[-1]
     array([1. , 0.5])
     """
-    parts = features if isinstance(features, list | tuple) and np.ndim(features[0]) else [features]
-    ragged = parts is features
-    rewards = [np.zeros(np.shape(part)[:1]) for part in parts]
-    visits = Visits.of(features, rewards if ragged else rewards[0], discounts, lambda_, n_states)
+    rows = 2 if n_states is None else 1  # axes of one episode
+    if isinstance(features, list | tuple) and len(features) and np.ndim(features[0]) == rows:
+        silence: list | np.ndarray = [np.zeros(len(part)) for part in features]
+    else:
+        silence = np.zeros(np.shape(features)[:1])
+    visits = Visits.of(features, silence, discounts, lambda_, n_states)
     check_kind(kind, visits.x, visits.rows)
     alpha = None
     if kind == "dutch":

@@ -38,7 +38,9 @@ def test_n_step_returns(e, n):
 @given(episodes())
 def test_the_ends_of_the_spectrum(e):
     v, T = e.x @ e.w, len(e.r)
-    np.testing.assert_allclose(lambda_returns(e.r, v, e.gamma, 0.0), n_step_returns(e.r, v, 1, e.gamma), rtol=1e-13)
+    np.testing.assert_allclose(
+        lambda_returns(e.r, v, e.gamma, 0.0), n_step_returns(e.r, v, 1, e.gamma), rtol=1e-13
+    )
     last = monte_carlo_returns(e.r, e.gamma, bootstrap=v[-1])
     np.testing.assert_allclose(lambda_returns(e.r, v, e.gamma, 1.0), last, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(n_step_returns(e.r, v, T, e.gamma), last, rtol=1e-12, atol=1e-13)
@@ -69,7 +71,12 @@ EVERY = {
 @pytest.mark.parametrize("name", EVERY)
 def test_batches_and_ragged_episodes_are_episodes_by_themselves(name, rng):
     f, (T, B) = EVERY[name], (6, 3)
-    r, v, g, lam = rng.normal(size=(T, B)), rng.normal(size=(T + 1, B)), rng.random((T, B)), rng.random((T, B))
+    r, v, g, lam = (
+        rng.normal(size=(T, B)),
+        rng.normal(size=(T + 1, B)),
+        rng.random((T, B)),
+        rng.random((T, B)),
+    )
     alone = [f(r[:, b], v[:, b], g[:, b], lam[:, b]) for b in range(B)]
     np.testing.assert_array_equal(f(r, v, g, lam), np.stack(alone, axis=1))
     lengths = (6, 1, 4)
@@ -108,28 +115,60 @@ def test_long_episodes():
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        (lambda: lambda_returns([1.0, 2.0], [0.0, 0, 0], 1.0, 1.5), DataError, r"lambda_ must be from 0 to 1, got 1.5"),
+        (
+            lambda: lambda_returns([1.0, 2.0], [0.0, 0, 0], 1.0, 1.5),
+            DataError,
+            r"lambda_ must be from 0 to 1, got 1.5",
+        ),
         (lambda: lambda_returns([1.0, 2.0], [0.0, 0, 0], 1.0, [0.5, -0.1]), DataError, r"got -0.1 at t=1"),
         (
             lambda: lambda_returns([[1.0], [1.0, 2.0]], [[0.0], [0, 0]], 1.0, [[0.5], [0.5, 2.0]]),
             DataError,
             r"lambda_ .* got 2 at t=1 of episode 1",
         ),
-        (lambda: lambda_returns([1.0, 2.0], [0.0, 0, 0], 1.0, [1.0, 1, 1]), ShapeError, r"lambda_ has 3 steps.*t=1"),
-        (lambda: lambda_returns([1.0, np.nan], [0.0, 0, 0]), DataError, r"rewards must be finite, got nan at t=1"),
+        (
+            lambda: lambda_returns([1.0, 2.0], [0.0, 0, 0], 1.0, [1.0, 1, 1]),
+            ShapeError,
+            r"lambda_ has 3 steps.*t=1",
+        ),
+        (
+            lambda: lambda_returns([1.0, np.nan], [0.0, 0, 0]),
+            DataError,
+            r"rewards must be finite, got nan at t=1",
+        ),
         (lambda: lambda_returns([[1.0], [np.inf]], [[0.0], [0]]), DataError, r"inf at t=0 of episode 1"),
-        (lambda: lambda_returns([1.0, 2.0], [0.0]), ShapeError, r"values has 1 rows for 2 rewards; wanted 2.*or 3"),
+        (
+            lambda: lambda_returns([1.0, 2.0], [0.0]),
+            ShapeError,
+            r"values has 1 rows for 2 rewards; wanted 2.*or 3",
+        ),
         (lambda: lambda_returns([1.0], [0.0, 0], bootstrap=1.0), ShapeError, r"give one of them"),
-        (lambda: lambda_returns([1.0], [0.0], bootstrap=[1.0, 2.0]), ShapeError, r"bootstrap has shape \(2,\)"),
+        (
+            lambda: lambda_returns([1.0], [0.0], bootstrap=[1.0, 2.0]),
+            ShapeError,
+            r"bootstrap has shape \(2,\)",
+        ),
         (lambda: lambda_returns([], []), ShapeError, r"T ≥ 1"),
         (lambda: lambda_returns(3.0, [1.0]), ShapeError, r"wanted \(T,\)"),
         (lambda: lambda_returns(["a"], [1.0]), DataError, r"real numbers|array of numbers"),
-        (lambda: lambda_returns([[1.0], [1.0]], [0.0, 0.0]), ShapeError, r"values must be a list of 2 arrays"),
-        (lambda: gae([1.0, 2], [0.0, 0], [1.0, 1.1]), DataError, r"discounts must be from 0 to 1, got 1.1 at t=1"),
+        (
+            lambda: lambda_returns([[1.0], [1.0]], [0.0, 0.0]),
+            ShapeError,
+            r"values must be a list of 2 arrays",
+        ),
+        (
+            lambda: gae([1.0, 2], [0.0, 0], [1.0, 1.1]),
+            DataError,
+            r"discounts must be from 0 to 1, got 1.1 at t=1",
+        ),
         (lambda: n_step_returns([1.0], [0.0], 0), ShapeError, r"n must be a whole number ≥ 1"),
         (lambda: lambda_returns(np.ones((2, 3)), np.ones((2, 4))), ShapeError, r"does not fit"),
         (lambda: lambda_returns([[1.0], [[1.0]]], [[0.0], [0]]), ShapeError, r"rows of shape"),
-        (lambda: lambda_returns([[1.0], [1.0]], [[0.0], [0]], [[1.0]]), ShapeError, r"discounts has 1 episodes"),
+        (
+            lambda: lambda_returns([[1.0], [1.0]], [[0.0], [0]], [[1.0]]),
+            ShapeError,
+            r"discounts has 1 episodes",
+        ),
     ],
 )
 def test_what_does_not_fit_says_where(call, error, says):
