@@ -105,7 +105,9 @@ def run_learning(graph: FactorGraph, rows: Rows, values: dict | None = None) -> 
         return run(graph, schedule=ForwardOnly(), values=values)
     except NumericalError as problem:
         where = "" if problem.step is None else f" at {rows.place(problem.step)}"
-        raise NumericalError(f"the weights became NaN or infinite{where}; {DIVERGED}", problem.step) from problem
+        raise NumericalError(
+            f"the weights became NaN or infinite{where}; {DIVERGED}", problem.step
+        ) from problem
 
 
 DIVERGED = "take a smaller step_size (about 1 / ‖x‖² over 1 − γλ), or features of about that size"
