@@ -44,7 +44,8 @@ def random_episode(seed=0, length: int = 20, features: int = 4) -> Episode:
     """Normal features and rewards; γ and λ change from step to step."""
     rng = np.random.default_rng(seed)
     x, rewards = rng.normal(size=(length + 1, features)), rng.normal(size=length)
-    return Episode(x, rewards, *rng.uniform(0.5, 1, size=(2, length)), rng.normal(size=features))
+    discounts, lambdas = rng.uniform(0.5, 1, size=(2, length))
+    return Episode(x, rewards, discounts, lambdas, rng.normal(size=features))
 
 
 def td_views_agree(episode: Episode | None = None, *, seed=0, windows=(1, 2, 4, 8)) -> Identity:

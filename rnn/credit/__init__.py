@@ -11,7 +11,7 @@ from rnn.credit.features import one_hot
 from rnn.credit.processes import Episodes, MarkovRewardProcess, random_walk
 from rnn.credit.returns import lambda_returns, monte_carlo_returns, n_step_returns
 from rnn.credit.sweep import Sweep, error_curves
-from rnn.credit.td import TDRun, td_lambda
+from rnn.credit.td import TDRun, td_graph, td_lambda
 from rnn.credit.traces import eligibility_traces
 from rnn.credit.truncation import kept_weight, truncation_for
 from rnn.credit.views import SemiGradient, Views, compare_views, semi_gradient
@@ -36,6 +36,7 @@ __all__ = [
     "random_walk",
     "semi_gradient",
     "td_errors",
+    "td_graph",
     "td_lambda",
     "truncation_for",
 ]

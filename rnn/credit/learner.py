@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from msgpass.errors import ConvergenceWarning, NotFittedError, ShapeError
 from rnn.credit.features import Visits, coded, step_sizes
-from rnn.credit.td import first_weights, run_learning, td_graph
+from rnn.credit.td import course, first_weights, run_learning
 from rnn.validation import not_negative, whole
 
 
@@ -91,7 +91,7 @@ class TDLearner(BaseEstimator):
         visits = Visits.of(features, rewards, self.discount, self.lambda_, self.n_states)
         w = first_weights(weights, visits.x.shape[1])
         alpha = step_sizes(visits.rows, self.step_size)
-        graph = td_graph(visits, self.lambda_, alpha, w, self.trace, self.update)
+        graph = course(visits, self.lambda_, alpha, w, self.trace, self.update)
         moved, made = np.inf, 0
         while made < n_epochs and moved > tol:
             with np.errstate(over="ignore", invalid="ignore"):

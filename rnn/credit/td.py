@@ -73,15 +73,49 @@ def td_lambda(
     visits = Visits.of(features, rewards, discounts, lambda_, n_states)
     start = first_weights(weights, visits.x.shape[1])
     alpha = step_sizes(visits.rows, step_size)
-    graph = td_graph(visits, lambda_, alpha, start, trace, update)
+    graph = course(visits, lambda_, alpha, start, trace, update)
     with np.errstate(over="ignore", invalid="ignore"):
         m = run_learning(graph, visits.rows)
     return TDRun(visits.rows, m.forward["w"], m.forward["e"], m.forward["delta"][:, 0], start, n_states, m)
 
 
-def td_graph(visits: Visits, lambda_, alpha, start: np.ndarray, trace: str, update: str) -> FactorGraph:
-    """The graph of :func:`td_lambda`: sequences w, e, delta; parameters w0, and lambda and step_size where
-    they are one number."""
+def td_graph(
+    features,
+    rewards,
+    discounts=1.0,
+    lambda_=0.9,
+    step_size=0.1,
+    *,
+    trace: str = "accumulating",
+    update: str = "online",
+    weights=None,
+    n_states: int | None = None,
+) -> FactorGraph:
+    """The graph of :func:`td_lambda`, to which losses of the weights may be added.
+
+    Sequences w, e and delta, all episodes end to end; parameters w0, and lambda and step_size where they are
+    one number, so that a loss of the weights learned has gradients there.
+
+    Parameters
+    ----------
+    features, rewards, discounts, lambda_, step_size, trace, update, weights, n_states
+        As for :func:`td_lambda`.
+
+    Examples
+    --------
+    >>> from msgpass import Loss, run
+    >>> g = td_graph([0, 1, 0], [0.0, 0.0, 1.0], n_states=2, step_size=0.5)
+    >>> _ = g.factor(Loss(lambda w: (0.5 * float((w - 1) @ (w - 1)), (w - 1,))), g["w"][-1])
+    >>> bool(run(g).parameters["step_size"] < 0)  # a larger one would have been better
+    True
+    """
+    visits = Visits.of(features, rewards, discounts, lambda_, n_states)
+    start = first_weights(weights, visits.x.shape[1])
+    return course(visits, lambda_, step_sizes(visits.rows, step_size), start, trace, update)
+
+
+def course(visits: Visits, lambda_, alpha, start: np.ndarray, trace: str, update: str) -> FactorGraph:
+    """The graph of episodes that have been read."""
     one_of("trace", trace, tuple(TRACES))
     one_of("update", update, UPDATES)
     if trace == "dutch" and update != "online":

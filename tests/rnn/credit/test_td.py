@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from msgpass import Loss, run
 from msgpass.errors import DataError, NumericalError, ShapeError, UnsupportedError
 from msgpass.gradient_check import check_gradients
-from rnn.credit import eligibility_traces, lambda_returns, one_hot, random_walk, td_lambda
-from rnn.credit.features import Visits
-from rnn.credit.td import td_graph
+from rnn.credit import eligibility_traces, lambda_returns, one_hot, random_walk, td_graph, td_lambda
 from tests.rnn.credit.td_oracles import episodes, online_lambda_return, online_td
 
 ALPHA = st.sampled_from([0.01, 0.1, 0.5])
@@ -129,9 +127,9 @@ def test_a_lambda_that_looks_ahead_is_found(length):
 @pytest.mark.parametrize("trace", ["accumulating", "dutch"])
 def test_what_the_course_says_of_its_settings(trace, rng):
     """λ, step size and first weights are parameters: a loss of the last weights has gradients there."""
-    visits = Visits.of(rng.normal(size=(7, 3)), rng.normal(size=6), 0.9, 0.7)
-    graph = td_graph(visits, 0.7, 0.05, rng.normal(size=3), trace, "online")
-    graph.factor(Loss(lambda w: (0.5 * float(w @ w), (w,))), graph.nodes["w"][-1])
+    x, r = rng.normal(size=(7, 3)), rng.normal(size=6)
+    graph = td_graph(x, r, 0.9, 0.7, 0.05, trace=trace, weights=rng.normal(size=3))
+    graph.factor(Loss(lambda w: (0.5 * float(w @ w), (w,))), graph["w"][-1])
     assert {"lambda", "step_size", "w0"} <= set(run(graph).parameters)
     check_gradients(graph)
 
