@@ -29,7 +29,9 @@ class Experience(NamedTuple):
     now: np.ndarray
 
 
-def learning_graph(data: Experience, lam, alpha, start: np.ndarray, trace: str, update: str) -> FactorGraph:
+def learning_graph(
+    data: Experience, lam, alpha, start: np.ndarray, trace: str, update: str, limit: float | None = None
+) -> FactorGraph:
     """Sequences w, e and delta; parameters w0, lambda and step_size (observations where they change with
     time).
 
@@ -42,6 +44,8 @@ def learning_graph(data: Experience, lam, alpha, start: np.ndarray, trace: str, 
         First weights.
     trace, update : str
         Of ``TRACES`` and ``UPDATES``.
+    limit : float, optional
+        Where weights are held that grow beyond all bounds, so that others in the same run go on.
     """
     N, shape = len(data.x), start.shape
     number = (*shape[:-1], 1)
@@ -61,8 +65,18 @@ def learning_graph(data: Experience, lam, alpha, start: np.ndarray, trace: str, 
     if update != "online":
         settings.append(g.observe("now", data.now)[:])
     f = getattr(steps, TRACES[trace] + ("" if update == "online" else "_later"))
-    g.factor(step(f), *states, *given, *settings, out=(*out, delta[:]), name="td")
+    g.factor(step(f if limit is None else held(f, limit)), *states, *given, *settings, out=(*out, delta[:]), name="td")
     return g
+
+
+def held(f, limit: float):
+    """f, with its first output kept within ±limit."""
+
+    def within(*inputs):
+        w, *others = f(*inputs)
+        return (np.clip(w, -limit, limit), *others)
+
+    return within
 
 
 def step(f) -> Step:

@@ -20,6 +20,9 @@ from rnn.validation import one_of
 ROOM = 1 << 25
 """Numbers of weights and traces that one recurrence may hold, 256 MB."""
 
+LIMIT = 1e100
+"""Weights of one pair of λ and step size that get there stay there; their error is ∞."""
+
 
 @dataclass(frozen=True, repr=False)
 class Sweep:
@@ -166,6 +169,7 @@ def _errors(visits, lams, alphas, start, trace, update, x, truth) -> list[np.nda
         np.broadcast_to(start, shape).copy(),
         trace,
         update,
+        LIMIT,
     )
     with np.errstate(over="ignore", invalid="ignore"):
         path = run(graph, schedule=ForwardOnly()).forward["w"]
@@ -173,7 +177,7 @@ def _errors(visits, lams, alphas, start, trace, update, x, truth) -> list[np.nda
         for k, v in enumerate(visits):
             w = np.concatenate([np.broadcast_to(start, (1, *shape[1:])), path[v.rows.last, k]])
             error = np.sqrt(np.nanmean((w @ x.T - truth) ** 2, axis=-1))
-            found.append(np.moveaxis(np.where(np.isfinite(error), error, np.inf), 0, -1))
+            found.append(np.moveaxis(np.where(error < np.sqrt(LIMIT), error, np.inf), 0, -1))
     return found
 
 

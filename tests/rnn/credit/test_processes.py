@@ -162,6 +162,16 @@ def test_error_curves_are_runs_one_by_one(trace, update):
     assert found.best_step_sizes.shape == (3,) and "Sweep" in repr(found)
 
 
+def test_what_diverges_leaves_the_others_alone():
+    walk = random_walk(19)
+    runs = [walk.sample(10, random_state=k) for k in range(2)]
+    truth = np.where(walk.terminal, np.nan, walk.values())
+    found = error_curves(runs, truth, [0.0, 1.0], [0.1, 1.9], n_states=21)
+    assert found.errors[1, 1] == np.inf and np.isfinite(found.errors[0]).all()
+    alone = error_curves(runs, truth, [0.0, 1.0], [0.1], n_states=21)
+    np.testing.assert_array_equal(found.errors[:, :1], alone.errors)
+
+
 def test_error_curves_in_pieces(monkeypatch):
     from rnn.credit import sweep
 
