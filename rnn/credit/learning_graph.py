@@ -65,7 +65,14 @@ def learning_graph(
     if update != "online":
         settings.append(g.observe("now", data.now)[:])
     f = getattr(steps, TRACES[trace] + ("" if update == "online" else "_later"))
-    g.factor(step(f if limit is None else held(f, limit)), *states, *given, *settings, out=(*out, delta[:]), name="td")
+    g.factor(
+        step(f if limit is None else held(f, limit)),
+        *states,
+        *given,
+        *settings,
+        out=(*out, delta[:]),
+        name="td",
+    )
     return g
 
 
