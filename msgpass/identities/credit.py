@@ -138,7 +138,7 @@ def _share(lam: float, window: int, length: int) -> float:
 def _checked(episode: Episode) -> Episode:
     if not isinstance(episode, Episode):
         raise ShapeError(
-            f"td_views_agree takes an Episode (x, rewards, discounts, lambdas, w), got "
+            "td_views_agree takes an Episode (x, rewards, discounts, lambdas, w), got "
             f"{type(episode).__name__}"
         )
     found = Episode(*(np.asarray(part, float) for part in episode))

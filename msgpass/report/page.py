@@ -136,9 +136,8 @@ def _identities(study: Study) -> str:
         f'class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div><p '
         'class="note">Left and right are one of the numbers compared, as either route has it; the '
         "gap is the largest absolute difference over all of them. Identities 5 and 6 are about "
-        "linear-Gaussian chains and 11 is about an episode of rewards; they use random ones, the others "
-        "the two "
-        "models above on the first steps of the series.</p>"
+        "linear-Gaussian chains and 11 is about an episode of rewards; they use random ones, the others the "
+        "two models above on the first steps of the series.</p>"
     )
 
 

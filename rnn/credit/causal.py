@@ -35,10 +35,8 @@ def state_lambda(function: Callable, states, steps: int, k: int, ragged: bool) -
             t = int(np.argmax(moved))
             raise DataError(
                 f"lambda_ is not causal: λ of the state at t={t}{where} is {full[t]:g} with the whole "
-                "episode, and "
-                f"{alone[t]:g} when the states behind t={n - 1} are not there yet. A trace cannot know "
-                "what comes; "
-                "compute λ from the state, or from what lies before it"
+                f"episode, and {alone[t]:g} when the states behind t={n - 1} are not there yet. A trace "
+                "cannot know what comes; compute λ from the state, or from what lies before it"
             )
     found = np.ones(steps)
     found[: len(full) - 1] = full[1 : steps + 1]
@@ -50,7 +48,6 @@ def _called(function: Callable, states: np.ndarray, where: str) -> np.ndarray:
     if found.shape != (len(states),):
         raise ShapeError(
             f"lambda_(states){where} has shape {found.shape} for {len(states)} states; wanted "
-            f"{(len(states),)}, one λ "
-            "a state: one more would look ahead"
+            f"{(len(states),)}, one λ a state: one more would look ahead"
         )
     return found

@@ -57,9 +57,8 @@ class Visits:
             where = of_episode(k, rows.ragged)
             if len(part) not in (T, T + 1):
                 raise ShapeError(
-                    f"features{where} have {len(part)} rows for {T} rewards; wanted {T} where the "
-                    "episode ended "
-                    f"behind the last reward, or {T + 1}, with the state in which it was cut off"
+                    f"features{where} have {len(part)} rows for {T} rewards; wanted {T} where the episode "
+                    f"ended behind the last reward, or {T + 1}, with the state in which it was cut off"
                 )
             if part.shape[1] != width:
                 raise ShapeError(

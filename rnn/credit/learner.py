@@ -105,9 +105,8 @@ class TDLearner(BaseEstimator):
         self.td_errors_ = visits.rows.split(m.forward["delta"][:, 0])
         if tol and moved > tol and n_epochs > 1:
             warnings.warn(
-                f"after {n_epochs} passes weights still move by {moved:.3g} a pass, more than "
-                f"tol={tol:g}; raise "
-                "n_epochs, or loosen tol",
+                f"after {n_epochs} passes weights still move by {moved:.3g} a pass, more than tol={tol:g}; "
+                "raise n_epochs, or loosen tol",
                 ConvergenceWarning,
                 stacklevel=3,
             )

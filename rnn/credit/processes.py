@@ -86,9 +86,8 @@ class MarkovRewardProcess:
         P = self.transition[np.ix_(inside, inside)]
         if self.discount == 1 and not _ends(self.transition, self.terminal):
             raise DataError(
-                "with discount=1 the values are sums without end: some state never reaches a terminal "
-                "one; take a "
-                "discount below 1"
+                "with discount=1 the values are sums without end: some state never reaches a terminal one; "
+                "take a discount below 1"
             )
         pay = (self.transition * self.rewards).sum(axis=1)[inside]
         V = np.zeros(self.n_states)

@@ -46,9 +46,8 @@ class Rows:
         for k, part in enumerate(parts):
             if part.ndim == 0 or len(part) == 0:
                 raise ShapeError(
-                    f"rewards{of_episode(k, ragged)} have shape {part.shape}; wanted (T,), or (T, B) for "
-                    "a batch, "
-                    "with T ≥ 1 steps, or a list of arrays for episodes of several lengths"
+                    f"rewards{of_episode(k, ragged)} have shape {part.shape}; wanted (T,), or (T, B) for a "
+                    "batch, with T ≥ 1 steps, or a list of arrays for episodes of several lengths"
                 )
             if part.shape[1:] != parts[0].shape[1:]:
                 raise ShapeError(
@@ -119,10 +118,10 @@ class Rows:
         for k, (part, T) in enumerate(zip(parts, self.lengths, strict=True)):
             array = numbers(name, part, k, self.ragged)
             if array.ndim and len(array) != T:
+                ahead = f"; that of t={T} would look ahead" if len(array) > T else ""
                 raise ShapeError(
                     f"{name}{of_episode(k, self.ragged)} has {len(array)} steps, rewards have {T}: one "
-                    "number a "
-                    f"transition, t=0 to t={T - 1}"
+                    f"number a transition, t=0 to t={T - 1}{ahead}"
                 )
             arrays.append(fitted(name, array, (T, *self.batch), k, self.ragged))
         return np.concatenate(arrays)
@@ -176,8 +175,7 @@ def numbers(name: str, value, k: int, ragged: bool) -> np.ndarray:
         where = np.argwhere(bad)[0]
         at = f" at t={where[0]}" if len(where) else ""
         raise DataError(
-            f"{name} must be finite, got {array[bad].flat[0]}{at}{of_episode(k, ragged)}; leave such "
-            "steps out, or "
-            "end the episode before them"
+            f"{name} must be finite, got {array[bad].flat[0]}{at}{of_episode(k, ragged)}; leave such steps "
+            "out, or end the episode before them"
         )
     return array

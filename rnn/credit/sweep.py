@@ -58,8 +58,7 @@ class Sweep:
         i, j = np.unravel_index(int(self.errors.argmin()), self.errors.shape)
         return (
             f"<Sweep: {len(self.lambdas)} λ × {len(self.step_sizes)} step sizes, least error "
-            f"{self.errors[i, j]:.4g} at "
-            f"λ={self.lambdas[i]:g}, α={self.step_sizes[j]:g}>"
+            f"{self.errors[i, j]:.4g} at λ={self.lambdas[i]:g}, α={self.step_sizes[j]:g}>"
         )
 
     def to_frame(self):

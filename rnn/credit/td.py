@@ -233,6 +233,5 @@ class TDRun:
     def __repr__(self) -> str:
         return (
             f"<TDRun: {len(self.rows.lengths)} episodes, {self.rows.steps} steps, {len(self.start)} "
-            "weights, last δ "
-            f"{self.error_path[-1]:.3g}>"
+            f"weights, last δ {self.error_path[-1]:.3g}>"
         )

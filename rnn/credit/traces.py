@@ -90,7 +90,7 @@ def check_kind(kind: str, x: np.ndarray, rows: Rows) -> None:
     wrong = ((x != 0) & (x != 1)).any(axis=1)
     if wrong.any():
         raise DataError(
-            f"replacing traces are for features of 0 and 1, got others at "
-            f"{rows.place(int(np.argmax(wrong)))}; take "
-            "'accumulating', or true online TD(λ), whose traces suit any features"
+            "replacing traces are for features of 0 and 1, got others at "
+            f"{rows.place(int(np.argmax(wrong)))}; take 'accumulating', or true online TD(λ), whose traces "
+            "suit any features"
         )

@@ -69,8 +69,9 @@ def truncation_for(lambda_: float, keep: float, discount: float = 1.0) -> int:
     decay = lam * gamma
     if decay == 1:
         raise DataError(
-            "with λ = 1 (Monte Carlo) 1 − λᴷ is 0 for every K: the weight is all on the return of the whole "
-            "episode, and no window keeps a part of it. Take λ below 1, discount= below 1, or do not truncate"
+            "with λ = 1 (Monte Carlo) 1 − λᴷ is 0 for every K: the weight is all on the return of the "
+            "whole episode, and no window keeps a part of it. Take λ below 1, discount= below 1, or do not "
+            "truncate"
         )
     if decay == 0:
         return 1

@@ -42,16 +42,14 @@ class Values:
             found = len(array) if array.ndim else 0
             if found not in (T, T + 1):
                 raise ShapeError(
-                    f"values{where} has {found} rows for {T} rewards; wanted {T}, those of the states "
-                    "that the "
-                    f"steps leave, or {T + 1}, with the value of the state behind the last step"
+                    f"values{where} has {found} rows for {T} rewards; wanted {T}, those of the states that "
+                    f"the steps leave, or {T + 1}, with the value of the state behind the last step"
                 )
             array = fitted("values", array, (found, *rows.batch), k, ragged)
             if found > T and bootstrap is not None:
                 raise ShapeError(
-                    f"values{where} has {T + 1} rows, whose last is V(s_T), and bootstrap= is that "
-                    "value, too; "
-                    "give one of them"
+                    f"values{where} has {T + 1} rows, whose last is V(s_T), and bootstrap= is that value, "
+                    "too; give one of them"
                 )
             here.append(array[:T])
             last.append(array[T:])

@@ -157,8 +157,7 @@ class Views:
         return (
             f"Σ (G_t − V) x_t by λ-returns {self.forward[place]:.12g}, Σ δ_t e_t by traces "
             f"{self.backward[place]:.12g}, −∂L/∂w by BPTT {self.adjoint[place]:.12g} (weight {place}); "
-            "largest "
-            f"relative gap {self.gap:.1e}"
+            f"largest relative gap {self.gap:.1e}"
         )
 
     def plot(self, episode: int = 0, figure=None):

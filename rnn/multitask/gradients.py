@@ -163,9 +163,8 @@ def _groups(groups, names) -> dict[str, tuple[str, ...]]:
         wrong = [key for key in keys if key not in names]
         if wrong or not keys or group == ALL:
             raise DataError(
-                f"group {group!r} must be a list of shared weights ({', '.join(names)}) and not be "
-                "called 'all', got "
-                f"{keys}"
+                f"group {group!r} must be a list of shared weights ({', '.join(names)}) and not be called "
+                f"'all', got {keys}"
             )
         found[group] = keys
     return found

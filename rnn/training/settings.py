@@ -114,9 +114,8 @@ class Settings:
         tasks = [one.task for one in getattr(loss, "losses", [loss])]
         if all(task is None for task in tasks):
             raise UnsupportedError(
-                f"surgery={self.surgery!r} is for the gradients of several tasks, and "
-                f"{type(loss).__name__} names "
-                "none; give Several(SquaredError(…, task='level'), CrossEntropy(…, task='kind'))"
+                f"surgery={self.surgery!r} is for the gradients of several tasks, and {type(loss).__name__} "
+                "names none; give Several(SquaredError(…, task='level'), CrossEntropy(…, task='kind'))"
             )
 
     def clipped(self, gradient: np.ndarray) -> np.ndarray:

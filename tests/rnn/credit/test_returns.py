@@ -129,7 +129,7 @@ def test_long_episodes():
         (
             lambda: lambda_returns([1.0, 2.0], [0.0, 0, 0], 1.0, [1.0, 1, 1]),
             ShapeError,
-            r"lambda_ has 3 steps.*t=1",
+            r"lambda_ has 3 steps.*t=2 would look ahead",
         ),
         (
             lambda: lambda_returns([1.0, np.nan], [0.0, 0, 0]),

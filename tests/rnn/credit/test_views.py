@@ -38,6 +38,18 @@ def test_over_ragged_episodes(rng):
     assert "by traces" in repr(found)
 
 
+def test_windows_over_ragged_episodes(rng):
+    x = [rng.normal(size=(n, 2)) for n in (4, 1, 6)]
+    r = [rng.normal(size=len(part)) for part in x]
+    w, window = rng.normal(size=2), Truncated(1, 3)
+    together = semi_gradient(x, r, w, 0.9, 0.8, schedule=window)
+    alone = [semi_gradient(a, b, w, 0.9, 0.8, schedule=window) for a, b in zip(x, r, strict=True)]
+    np.testing.assert_allclose(together.direction, sum(one.direction for one in alone), rtol=1e-12)
+    for part, one in zip(together.advantages, alone, strict=True):
+        np.testing.assert_allclose(part, one.advantages, rtol=1e-12)
+    assert "2 weights" in repr(together)
+
+
 def test_a_gap_is_seen(rng):
     from dataclasses import replace
 
