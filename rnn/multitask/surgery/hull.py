@@ -30,22 +30,28 @@ def nearest(gradients: np.ndarray, point: np.ndarray | None = None) -> np.ndarra
     >>> nearest(np.array([[1.0, 0.0], [0.0, 1.0]]))
     array([0.5, 0.5])
     """
-    from scipy.optimize import nnls
-
     a = gradients if point is None else gradients - point
     size = np.linalg.norm(a, axis=1).max()
     if not size:
         return np.full(len(a), 1 / len(a))
     a = a / size
-    try:
-        u, _ = nnls(np.vstack([a.T, np.ones(len(a))]), np.append(np.zeros(a.shape[1]), 1.0))
-    except RuntimeError as problem:
-        raise NumericalError(f"no point of the gradients' hull was found nearest: {problem}") from problem
+    u = _least_squares(np.vstack([a.T, np.ones(len(a))]), np.append(np.zeros(a.shape[1]), 1.0))
     alpha = u / u.sum()
     gap = optimality_gap(a, alpha)
     if gap > TOLERANCE:
         raise NumericalError(f"no point of the gradients' hull was found nearest: it misses by {gap:.1e}")
     return alpha
+
+
+def _least_squares(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """u ≥ 0 that minimises ‖A u − b‖."""
+    from scipy import optimize
+
+    try:
+        return optimize.nnls(A, b)[0]
+    except RuntimeError:  # where columns depend on each other it may go in circles
+        found = optimize.lsq_linear(A, b, bounds=(0, np.inf), method="bvls", tol=1e-14, max_iter=1000).x
+        return np.maximum(found, 0)
 
 
 def optimality_gap(a: np.ndarray, alpha: np.ndarray) -> float:

@@ -113,20 +113,27 @@ def test_mgda_of_unit_vectors(G):
 
 @given(gradients(), st.sampled_from([0.05, 0.4, 0.9, 1.5, 10.0]))
 def test_cagrad_does_most_for_the_worst_off(G, c):
-    """No direction of the ball does more: a dual solution proves it."""
-    g0 = G.mean(axis=0)
-    d = CAGrad(c)(G).direction
-    size, radius = np.linalg.norm(G, axis=1).max(), c * np.linalg.norm(g0)
-    assert np.linalg.norm(d - g0) <= radius * (1 + 1e-6) + 1e-9 * size
-
-    def dual(w):
-        return (w @ G @ g0 + radius * np.linalg.norm(w @ G)) / size**2
-
-    K = len(G)
-    starts = [np.full(K, 1 / K), *(np.eye(K) * 0.9 + 0.1 / K)]
-    rule = {"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like}
-    least = min(minimize(dual, w, method="SLSQP", bounds=[(0, 1)] * K, constraints=rule).fun for w in starts)
-    assert (G @ d).min() / size**2 >= least - 1e-5
+    """No direction of the ball that SLSQP finds does more, and no dual value is less."""
+    G = G / np.linalg.norm(G, axis=1).max()
+    g0, d = G.mean(axis=0), CAGrad(c)(G).direction
+    radius, worst = c * np.linalg.norm(g0), (G @ d).min()
+    assert np.linalg.norm(d - g0) <= radius * (1 + 1e-6) + 1e-9
+    rng = np.random.default_rng(0)
+    for w in (*rng.dirichlet(np.ones(len(G)), size=50), *np.eye(len(G))):
+        assert worst <= w @ G @ g0 + radius * np.linalg.norm(w @ G) + 1e-6 * max(1, radius)
+    rules = [
+        {"type": "ineq", "fun": lambda z: G @ z[1:] - z[0], "jac": lambda z: np.c_[-np.ones(len(G)), G]},
+        {
+            "type": "ineq",
+            "fun": lambda z: radius**2 - (z[1:] - g0) @ (z[1:] - g0),
+            "jac": lambda z: np.append(0.0, -2 * (z[1:] - g0)),
+        },
+    ]
+    start = np.append((G @ g0).min(), g0)
+    slope = np.append(-1.0, np.zeros(len(g0)))
+    z = minimize(lambda z: -z[0], start, jac=lambda z: slope, method="SLSQP", constraints=rules).x
+    other = g0 + (z[1:] - g0) * min(1, radius / max(np.linalg.norm(z[1:] - g0), 1e-300))
+    assert worst >= (G @ other).min() - 1e-6 * max(1, radius)
 
 
 @given(gradients())
