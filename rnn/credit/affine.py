@@ -22,6 +22,11 @@ def affine_vjp(inputs, cotangent):
     return a * cotangent, y * cotangent, cotangent
 
 
+def step(f, vjp=None, vectorized: bool = True) -> Step:
+    """How the engine takes the steps of this room."""
+    return Step(f, vjp, vectorized=vectorized)
+
+
 def affine_graph(rows: Rows, name: str, a: np.ndarray, b: np.ndarray, edge, against: bool) -> FactorGraph:
     """One affine recurrence over all episodes.
 
@@ -40,8 +45,8 @@ def affine_graph(rows: Rows, name: str, a: np.ndarray, b: np.ndarray, edge, agai
     y = g.sequence(name, length=rows.length, shape=b.shape[1:])
     decay, gain = g.observe("decay", a), g.observe("gain", b)
     outer = g.parameter("end" if against else "start", edge)
-    step = Step(affine, affine_vjp, vectorized=True)
-    g.factor(step, y.before(outer) if against else y.after(outer), decay[:], gain[:], out=y[:], name="step")
+    state = y.before(outer) if against else y.after(outer)
+    g.factor(step(affine, affine_vjp), state, decay[:], gain[:], out=y[:], name="step")
     return g
 
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from msgpass import FactorGraph, Step
+from msgpass import FactorGraph
 from rnn.credit import steps
+from rnn.credit.affine import step
 
 TRACES = {"accumulating": "accumulating", "replacing": "replacing", "dutch": "true_online"}
 UPDATES = ("online", "episode", "batch")
@@ -84,11 +85,6 @@ def held(f, limit: float):
         return (np.clip(w, -limit, limit), *others)
 
     return within
-
-
-def step(f) -> Step:
-    """How the engine takes a step of this room."""
-    return Step(f, vectorized=True)
 
 
 def _setting(g: FactorGraph, name: str, value: np.ndarray, number: tuple[int, ...]):

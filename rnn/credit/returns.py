@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from msgpass import FactorGraph, ForwardOnly, Step, run
-from rnn.credit.affine import swept
+from msgpass import FactorGraph, ForwardOnly, run
+from rnn.credit.affine import step, swept
 from rnn.credit.rows import Rows
 from rnn.credit.values import Values
 from rnn.validation import whole
@@ -102,7 +102,7 @@ def n_step_returns(rewards, values, n: int, discounts=1.0, *, bootstrap=None):
     S = g.sequence("S", length=rows.length, shape=(n + 1, *rows.batch))
     end = g.parameter("end", _edge(rows, np.stack([v.end] * (n + 1), axis=1)))
     data = (g.observe(name, array[:, None]) for name, array in (("r", r), ("gamma", gamma), ("V", v.here)))
-    g.factor(Step(_shifted), S.before(end), *(o[:] for o in data), out=S[:], name="step")
+    g.factor(step(_shifted, vectorized=False), S.before(end), *(o[:] for o in data), out=S[:], name="step")
     return rows.split(run(g, schedule=ForwardOnly()).forward["S"][:, n])
 
 

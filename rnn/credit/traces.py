@@ -8,8 +8,8 @@ import numpy as np
 from msgpass import FactorGraph, ForwardOnly, Messages, run
 from msgpass.errors import DataError, UnsupportedError
 from rnn.credit import steps
+from rnn.credit.affine import step
 from rnn.credit.features import Visits, step_sizes
-from rnn.credit.learning_graph import step
 from rnn.credit.rows import Rows
 
 KINDS = {"accumulating": steps.accumulated, "replacing": steps.replaced, "dutch": steps.dutch}

@@ -18,7 +18,7 @@ import numpy as np
 
 from msgpass import FactorGraph, Loss, Messages, Step, Tangent, run
 from msgpass.schedule.base import Schedule
-from rnn.credit.affine import affine, affine_vjp
+from rnn.credit.affine import affine, affine_vjp, step
 from rnn.credit.features import Visits
 from rnn.credit.returns import lambda_returns
 from rnn.credit.rows import Rows
@@ -35,14 +35,8 @@ def credit_graph(visits: Visits, weights: np.ndarray) -> FactorGraph:
     decay, delta = g.observe("decay", visits.decay), g.observe("delta", td_errors_of(visits, weights))
     value = Step(lambda x, w: x @ w, lambda i, c: (None, c @ i[0]), jvp=_value_jvp, vectorized=True)
     g.factor(value, x[:], w, out=v[:], name="value")
-    g.factor(
-        Step(affine, affine_vjp, vectorized=True),
-        u.after(g.parameter("u0", 0.0)),
-        decay[:],
-        v[:],
-        out=u[:],
-        name="trace",
-    )
+    u0 = g.parameter("u0", 0.0)
+    g.factor(step(affine, affine_vjp), u.after(u0), decay[:], v[:], out=u[:], name="trace")
     loss = Loss(lambda u, d: (-float((u * d).sum()), (-d, None)), vectorized=True)
     g.factor(loss, u[:], delta[:], name="credit")
     return g
