@@ -126,7 +126,7 @@ def compare(
     """Fit an HMM and a recurrent net to one series and show them side by side.
 
     Baum-Welch and back-propagation through time run through the same engine. Shown are the fit, what the
-    states stand for, forward and backward messages, how far each looks back, and both sides of nine
+    states stand for, forward and backward messages, how far each looks back, and both sides of ten
     identities of the theory with the measured gap. Missing values are allowed.
     """
     from rich.console import Console
@@ -176,7 +176,7 @@ def identities(
         bool, typer.Option("--verbose", "-v", help="Say how either side was computed, and the source.")
     ] = False,
 ) -> None:
-    """Compute both sides of identities 1-9 on random models and print the measured gaps.
+    """Compute both sides of identities 1-9 and 11 on random models and print the measured gaps.
 
     Exits with 1 if one does not hold.
     """

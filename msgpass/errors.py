@@ -54,7 +54,13 @@ class ImpossibleEvidenceError(MessagePassingError, ValueError):
 
 
 class NumericalError(MessagePassingError, ArithmeticError):
-    """A value became NaN or infinite where a finite one is needed."""
+    """A value became NaN or infinite where a finite one is needed. ``step`` is the time step, where there is
+    one.
+    """
+
+    def __init__(self, message: str, step: int | None = None):
+        super().__init__(message)
+        self.step = step
 
 
 class GradientError(MessagePassingError, AssertionError):

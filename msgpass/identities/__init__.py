@@ -13,6 +13,7 @@ runs them on random models; what it returns prints as a table.
     7  fixed-lag smoothing = truncated BPTT                fixed_lag_is_truncation
     8  schedules and unrolling change nothing              schedules_agree
     9  T log Z(θ/T) → best score                           max_is_cold_sum
+    11 Σ δ_t e_t = Σ (G_t − V) x_t; K steps keep 1 − λ^K   td_views_agree
 
 `message_influence` and `adjoint_influence` are the two curves of the thirteenth: how fast an HMM forgets and
 how fast the adjoints of a recurrent net vanish, each under its bound.
@@ -20,6 +21,7 @@ how fast the adjoints of a recurrent net vanish, each under its bound.
 
 from __future__ import annotations
 
+from msgpass.identities.credit import Episode, td_views_agree
 from msgpass.identities.discrete import (
     backward_is_adjoint,
     expected_counts_are_gradients,
@@ -34,6 +36,7 @@ from msgpass.identities.schedules import fixed_lag_is_truncation, schedules_agre
 
 __all__ = [
     "Control",
+    "Episode",
     "Identity",
     "IdentityTable",
     "Influence",
@@ -52,6 +55,7 @@ __all__ = [
     "schedules_agree",
     "smoothing_is_optimising",
     "table",
+    "td_views_agree",
 ]
 
 FUNCTIONS = (
@@ -64,6 +68,7 @@ FUNCTIONS = (
     fixed_lag_is_truncation,
     schedules_agree,
     max_is_cold_sum,
+    td_views_agree,
 )
 
 
@@ -82,7 +87,7 @@ def all(seed: int = 0) -> IdentityTable:
     Examples
     --------
     >>> [one.number for one in all(seed=3) if one.holds]
-    [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 11]
     """
     return IdentityTable(function(seed=seed) for function in FUNCTIONS)
 
@@ -90,7 +95,8 @@ def all(seed: int = 0) -> IdentityTable:
 def table(
     log_init, log_transition, log_evidence, network: Network | None = None, *, seed: int = 0
 ) -> IdentityTable:
-    """Every identity on the caller's chain and network; those of linear-Gaussian chains stay random.
+    """Every identity on the caller's chain and network; those of linear-Gaussian chains and of an episode
+    stay random.
 
     Parameters
     ----------
@@ -124,5 +130,6 @@ def table(
             fixed_lag_is_truncation(*chain),
             schedules_agree(*chain, network=network, seed=seed),
             max_is_cold_sum(*chain),
+            td_views_agree(seed=seed),
         )
     )

@@ -85,7 +85,7 @@ def _opening(study: Study) -> str:
         "∂Z/∂α<sub>t</sub>, of the forward recursion. What arrives at a parameter is in either model the "
         "derivative of the total: expected counts for Baum-Welch, the gradient for descent.</p><p>Read the "
         "figures with three questions. What does each model know before a value comes? What does the future "
-        "add? And from how far does it still speak? The table at the end computes both sides of nine "
+        "add? And from how far does it still speak? The table at the end computes both sides of ten "
         f"statements of the theory by different routes, on these very models. {verdict}; the largest "
         f"relative gap is {largest}.</p>"
     )
@@ -136,8 +136,8 @@ def _identities(study: Study) -> str:
         f'class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div><p '
         'class="note">Left and right are one of the numbers compared, as either route has it; the '
         "gap is the largest absolute difference over all of them. Identities 5 and 6 are about "
-        "linear-Gaussian chains and use random ones; the others use the two models above on the first steps "
-        "of the series.</p>"
+        "linear-Gaussian chains and 11 is about an episode of rewards; they use random ones, the others the "
+        "two models above on the first steps of the series.</p>"
     )
 
 

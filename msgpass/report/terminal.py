@@ -90,7 +90,7 @@ def _shares(row) -> str:
 
 
 def _identities(console: Console, study: Study) -> None:
-    table = _table("The identities, on these models (5 and 6 on random linear-Gaussian chains)")
+    table = _table("The identities, on these models (5, 6 and 11 on random ones)")
     table.add_column("", justify="right")
     table.add_column("identity")
     table.add_column("left", justify="right")

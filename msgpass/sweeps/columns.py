@@ -130,10 +130,10 @@ class Column(Store):
         return self[name]
 
     def __getitem__(self, name):
-        return self.whole.stacked(name)[self.c]
+        return self.whole.stacked(name)[self.c, ...]  # an array of a single number, too
 
     def __setitem__(self, name, value) -> None:
-        own = self.whole.stacked(name)[self.c]
+        own = self[name]
         if not _same(value, own):
             own[...] = value
 

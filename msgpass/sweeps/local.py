@@ -189,13 +189,14 @@ def check_finite(name: str, array: np.ndarray, family: Family, clock, direction:
     """No NaN leaves silently: name the variable and the step where it is met first, in the sweep's order."""
     if np.isfinite(array).all():
         return
-    where = ""
+    where, step = "", None
     if clock is not None:
         _, step, sequence = first_broken(array, clock, direction)
         where = f" at step {step}" + (f" of sequence {sequence}" if clock.ragged else "")
     raise NumericalError(
         f"{name!r} became NaN or infinite{where}, computed by {family.name!r}; missing inputs "
-        "(NaN) must be filled in before a step reads them, and parameters kept in range"
+        "(NaN) must be filled in before a step reads them, and parameters kept in range",
+        step,
     )
 
 

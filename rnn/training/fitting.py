@@ -15,6 +15,7 @@ from rnn.training.data import Data, with_validation
 from rnn.training.history import History
 from rnn.training.session import Callback, Session, digest_of
 from rnn.training.settings import Seeds, Settings
+from rnn.training.surgery import Surgery
 from rnn.validation import flag
 
 
@@ -34,6 +35,7 @@ def fit(
     clip_norm: float | None = None,
     clip_value: float | None = None,
     schedule: Schedule | None = None,
+    surgery: Surgery | None = None,
     h0=None,
     progress: bool = True,
     callbacks: Callback | list[Callback] | tuple[Callback, ...] = (),
@@ -77,6 +79,9 @@ def fit(
         Bounds of the gradient: its length over all weights, and each number of it.
     schedule : schedule, optional
         As for :func:`bptt`; a truncated one not with L-BFGS, which needs the gradient of the loss itself.
+    surgery : rnn.multitask.PCGrad, MGDA, CAGrad or another Surgery, optional
+        What is made of the tasks' gradients at the weights that several of them reach, for a loss
+        ``Several(…)`` of named tasks; not with L-BFGS. The losses reported stay their sum.
     progress : bool
         A bar on stderr, on a terminal, for what takes longer than a second.
     callbacks : callable or list of them
@@ -133,12 +138,14 @@ def fit(
         clip_norm=clip_norm,
         clip_value=clip_value,
         schedule=schedule,
+        surgery=surgery,
     )
     progress = flag("progress", progress)
     hooks = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
     if not isinstance(net, Network) or not isinstance(loss, OutputLoss):
         raise DataError(f"fit takes a network and a loss, got {type(net).__name__} and {type(loss).__name__}")
     settings.check_lbfgs(net, checkpoint)
+    settings.check_tasks(loss)
     everything = Data.of(net, x, loss, data | {"h0": h0})
     trained, tried = with_validation(net, everything, validation, seeds.order)
     kept = None

@@ -92,7 +92,7 @@ class Loop:
 
     def _iteration(self) -> None:
         state = self.state
-        found = self.objective(state.weights, self.batches.data, self._chance())
+        found = self.objective(state.weights, self.batches.data, self._chance(), state.updates)
         if state.noted == state.epoch:
             self._note(found.loss)
             if self.outcome() is not None:
@@ -104,7 +104,7 @@ class Loop:
         while self.state.batch < len(order):
             state = self.state
             data = self.batches.part(order[state.batch])
-            found = self.objective(state.weights, data, self._chance())
+            found = self.objective(state.weights, data, self._chance(), state.updates)
             total, weight = state.running
             running = total + found.loss * found.weight, weight + found.weight
             self._step(found.gradient, batch=state.batch + 1, running=running)

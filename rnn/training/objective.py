@@ -12,6 +12,7 @@ from msgpass.schedule.base import Schedule
 from rnn.losses import OutputLoss
 from rnn.networks import Call, Network
 from rnn.training.data import Data
+from rnn.training.surgery import Surgery, operated
 from rnn.training.vector import Vector
 
 
@@ -30,8 +31,14 @@ class Objective:
     computes depends neither on what the network has done before nor on where the fit was resumed.
     """
 
-    def __init__(self, net: Network, loss: OutputLoss, schedule: Schedule | None = None):
-        self.net, self.schedule = net, schedule
+    def __init__(
+        self,
+        net: Network,
+        loss: OutputLoss,
+        schedule: Schedule | None = None,
+        surgery: Surgery | None = None,
+    ):
+        self.net, self.schedule, self.surgery = net, schedule, surgery
         self.initial = {**net.weights, **loss.weights}
         self.vector = Vector(self.initial)
         self._graphs: dict[tuple, FactorGraph] = {}
@@ -54,8 +61,10 @@ class Objective:
         weights = self.vector.views(theta.astype(self.net.dtype, copy=False))
         return call, self._graph(call), {**weights, **call.arrays}
 
-    def __call__(self, theta: np.ndarray, data: Data, rng: np.random.Generator | None = None) -> Evaluation:
-        """Loss and gradient; ``rng`` draws what is dropped out.
+    def __call__(
+        self, theta: np.ndarray, data: Data, rng: np.random.Generator | None = None, count: int = 0
+    ) -> Evaluation:
+        """Loss and gradient; ``rng`` draws what is dropped out, ``count`` is the number of the update.
 
         Raises
         ------
@@ -74,6 +83,8 @@ class Objective:
         bad = self.vector.first_bad(gradient)
         if bad is not None:
             raise NumericalError(f"the gradient of {bad} became NaN or infinite")
+        if self.surgery is not None:
+            gradient = operated(self.surgery, m, gradient, self.vector, count)
         return Evaluation(total, data.loss.number(call.arrays), gradient)
 
     def _blame(self, theta: np.ndarray) -> str | None:

@@ -61,7 +61,7 @@ class Session:
         self.net, self.loss, self.settings, self.callbacks = net, loss, settings, callbacks
         self.checkpoint = checkpoint
         size, method = settings.batch_size, settings.method
-        self.objective = Objective(net, loss, settings.schedule)
+        self.objective = Objective(net, loss, settings.schedule, settings.surgery)
         batches, start = Batches(data, size, settings.seed, settings.shuffle), self.objective.start
         parts = [] if tried is None else Batches(tried, size, shuffle=False).all()
         fresh = State({"weights": start} if isinstance(method, LBFGS) else method.start(start), start)

@@ -11,8 +11,10 @@ from msgpass import Sequential
 from msgpass.errors import UnsupportedError
 from msgpass.schedule.base import Schedule
 from rnn.learning_rates import Constant, LearningRate
+from rnn.losses import OutputLoss
 from rnn.networks import Network
 from rnn.optimizers import LBFGS, OPTIMIZERS, Optimizer, clip_by_norm, clip_by_value
+from rnn.training.surgery import Surgery, checked_surgery
 from rnn.validation import flag, generator, one_of, positive, whole
 
 FIRST_ORDER = "use optimizer='adam', or another one that takes steps along gradients"
@@ -57,6 +59,7 @@ class Settings:
     clip_norm: float | None
     clip_value: float | None
     schedule: Schedule | None
+    surgery: Surgery | None
     seed: int
 
     @classmethod
@@ -75,6 +78,7 @@ class Settings:
             optional(positive, "clip_norm", given["clip_norm"]),
             optional(positive, "clip_value", given["clip_value"]),
             given["schedule"],
+            checked_surgery(given["surgery"]),
             seed,
         )
 
@@ -88,6 +92,7 @@ class Settings:
             )
         wanted = {name: getattr(self, name) for name in ("batch_size", "clip_norm", "clip_value")}
         wanted |= {"checkpoint": checkpoint}
+        wanted |= {"surgery": self.surgery}
         given = [name for name, value in wanted.items() if value is not None]
         if not isinstance(self.rate, Constant):
             given.append("a schedule of learning rates")
@@ -100,6 +105,17 @@ class Settings:
             raise UnsupportedError(
                 f"with dropout={net.dropout} the loss is one of chance, which L-BFGS cannot search; "
                 f"{FIRST_ORDER}"
+            )
+
+    def check_tasks(self, loss: OutputLoss) -> None:
+        """Surgery is for tasks."""
+        if self.surgery is None:
+            return
+        tasks = [one.task for one in getattr(loss, "losses", [loss])]
+        if all(task is None for task in tasks):
+            raise UnsupportedError(
+                f"surgery={self.surgery!r} is for the gradients of several tasks, and {type(loss).__name__} "
+                "names none; give Several(SquaredError(…, task='level'), CrossEntropy(…, task='kind'))"
             )
 
     def clipped(self, gradient: np.ndarray) -> np.ndarray:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msgpass import SumProduct, Truncated, identities, run
-from msgpass.errors import ShapeError
-from msgpass.identities import discrete, influence, linear, networks, schedules
+from msgpass.errors import DataError, ShapeError
+from msgpass.identities import credit, discrete, influence, linear, networks, schedules
 from msgpass.identities.chains import Chain, random_chain, table_graph
 from msgpass.identities.record import Identity
 
@@ -116,6 +116,40 @@ def test_9_max_product_is_the_cold_limit(chain):
     assert free[-1] > found.details["best score"] - 1e-9
 
 
+@FEW
+@given(SEEDS, st.integers(1, 15), st.integers(1, 3), st.booleans())
+def test_11_traces_are_lambda_returns(seed, length, features, ended):
+    episode = credit.random_episode(seed, length, features)
+    rng = np.random.default_rng(seed)
+    episode.lambdas[rng.random(length) < 0.2] = rng.integers(0, 2)
+    episode.discounts[rng.random(length) < 0.2] = rng.integers(0, 2)
+    if ended:
+        episode.x[-1] = 0.0
+    found = identities.td_views_agree(episode)
+    assert found.relative < 1e-11
+    # By hand: λ-returns from the last step on.
+    v, wanted = episode.x @ episode.w, np.zeros(features)
+    G = v[-1]
+    for t in reversed(range(length)):
+        lam = episode.lambdas[t]
+        G = episode.rewards[t] + episode.discounts[t] * ((1 - lam) * v[t + 1] + lam * G)
+        wanted += (G - v[t]) * episode.x[t]
+    np.testing.assert_allclose(found.left[:features], wanted, rtol=1e-9, atol=1e-9)
+    assert all(0 <= share <= 1 + 1e-12 for share in found.details.values())
+
+
+def test_11_refuses_what_is_no_episode():
+    episode = credit.random_episode(0, length=3)
+    with pytest.raises(ShapeError, match="takes an Episode"):
+        identities.td_views_agree(np.zeros(2))
+    with pytest.raises(ShapeError, match=r"lambdas of the episode has shape \(4,\), wanted \(3,\)"):
+        identities.td_views_agree(episode._replace(lambdas=np.ones(4)))
+    with pytest.raises(DataError, match=r"lambdas of the episode is 1.5 at t=1"):
+        identities.td_views_agree(episode._replace(lambdas=[0.5, 1.5, 0.5]))
+    with pytest.raises(DataError, match="rewards of the episode is nan at t=2"):
+        identities.td_views_agree(episode._replace(rewards=[0.5, 1.5, np.nan]))
+
+
 def bend(make):
     """The same graph with a parameter a thousandth off."""
 
@@ -130,6 +164,13 @@ def bend(make):
 
 def bend_control(make):
     return lambda control: make(control._replace(A=control.A + 1e-3))
+
+
+def bend_episode(make):
+    """Features or rewards a thousandth off."""
+    return lambda first, *rest: make(
+        first._replace(rewards=first.rewards + 1e-3) if hasattr(first, "rewards") else first + 1e-3, *rest
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,6 +191,10 @@ def bend_control(make):
         ),
         (identities.schedules_agree, schedules, "ParallelScan", lambda make: lambda: Truncated(1, 2)),
         (identities.max_is_cold_sum, discrete, "maximising_recursion", None),
+        (identities.td_views_agree, credit, "trace_graph", bend_episode),
+        (identities.td_views_agree, credit, "return_graph", bend_episode),
+        (identities.td_views_agree, credit, "value_trace_graph", bend_episode),
+        (identities.td_views_agree, credit, "Truncated", lambda make: lambda k1, k2: make(k1, k2 + 1)),
     ],
 )
 def test_each_fails_when_one_side_is_bent(function, module, name, bent, monkeypatch):
@@ -166,11 +211,11 @@ def test_each_fails_when_one_side_is_bent(function, module, name, bent, monkeypa
 
 def test_all_hold_and_print_as_a_table():
     found = identities.all(seed=1)
-    assert [one.number for one in found] == list(range(1, 10))
+    assert [one.number for one in found] == [*range(1, 10), 11]
     assert found.holds
-    assert len(repr(found).splitlines()) == 10
-    assert found._repr_html_().count("<tr>") == 10
-    assert list(found.to_frame().number) == list(range(1, 10))
+    assert len(repr(found).splitlines()) == 11
+    assert found._repr_html_().count("<tr>") == 11
+    assert list(found.to_frame().number) == [*range(1, 10), 11]
 
 
 def test_the_same_seed_gives_the_same_numbers():

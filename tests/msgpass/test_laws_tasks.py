@@ -64,6 +64,15 @@ def test_rules_and_windows_act_on_each_task(graph):
     np.testing.assert_allclose(whole.tasks["last"].parameters["W"], m.tasks["last"].parameters["W"], **EXACT)
 
 
+def test_parameters_of_a_single_number():
+    g = FactorGraph()
+    w = g.parameter("w", 3.0)
+    g.factor(Loss(lambda w: (2 * w, 2.0), task="a"), w)
+    g.factor(Loss(lambda w: (w * w, 2 * w), task="b"), w)
+    m = run(g)
+    assert m.tasks["a"].parameters["w"] == 2 and m.tasks["b"].parameters["w"] == 6 and m.parameters["w"] == 8
+
+
 def wide(tasks: int, T=5, B=4, H=20, seed=0, kernel=None):
     """A state too large to be linearised, with a loss a task."""
     rng = np.random.default_rng(seed)
