@@ -39,8 +39,11 @@ class Step(Potential):
         input's cotangent comes from one of them. Within a recurrence ``early`` is called at every step and
         ``late`` once for all steps, so ``late`` is for what the recurrence does not need to go on: the
         cotangents of inputs that all steps share, such as weights. ``vjp`` is then not needed.
-    kernel : {"tanh", "relu", "gru", "lstm"}, optional
-        A compiled sweep for h ← act(W h + U x + b), for a GRU, or for an LSTM's (h, c); f must compute the
+    kernel : {"auto", "traced", "tanh", "relu", "gru", "lstm"}, optional
+        ``"auto"``: a recurrence of f runs as one compiled loop over all steps, made from f itself (and from
+        ``vjp``, if it is given), where f is plain NumPy code that can be traced; what cannot be traced runs
+        as it is, and ``print(g.plan())`` says why. ``"traced"`` makes that an error. A name of a cell stands
+        for a sweep written for it: h ← act(W h + U x + b), a GRU, or an LSTM's (h, c); f must compute the
         same, which is verified.
     noise : (m, m) array or Parameter, optional
         Covariance of additive Gaussian noise, also with a step axis in front; m numbers an output. The

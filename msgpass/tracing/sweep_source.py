@@ -2,8 +2,8 @@
 traced program, all of whose numbers are locals.
 
 Arrays come flat. ``sequences`` holds (first, last, instance of step 0, row of step 0, length) of each
-sequence; its steps are those from first to last. A state that is read before its sequence starts (or behind its end) is
-read from its edge; the two arrays are chosen by the step and not copied together.
+sequence; its steps are those from first to last. A state that is read before its sequence starts
+(or behind its end) is read from its edge; the two arrays are chosen by the step and not copied together.
 """
 
 from __future__ import annotations

@@ -122,4 +122,4 @@ with style():
     curve.plot(axes[0, 1])
     plot_fades(forgets, vanishes, axes[1])
     if len(sys.argv) > 1:
-        figure.savefig(Path(sys.argv[1]) / "30_network_as_hmm.png", dpi=150)
+        figure.savefig(Path(sys.argv[1]) / "28_network_as_hmm.png", dpi=150)

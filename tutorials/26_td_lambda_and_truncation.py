@@ -205,5 +205,5 @@ for axes in (middle, right):
     axes.minorticks_off()
 
 # %%
-if __name__ == "__main__" and len(sys.argv) == 2:  # python tutorials/28_td_lambda_and_truncation.py FOLDER
-    figure.savefig(Path(sys.argv[1]) / "28_td_lambda.png", dpi=150)
+if __name__ == "__main__" and len(sys.argv) == 2:  # python tutorials/26_td_lambda_and_truncation.py FOLDER
+    figure.savefig(Path(sys.argv[1]) / "26_td_lambda.png", dpi=150)

@@ -157,5 +157,5 @@ for axes in (left, middle, right):
     axes.spines[["top", "right"]].set_visible(False)
 
 # %%
-if __name__ == "__main__" and len(sys.argv) == 2:  # python tutorials/29_two_tasks_in_one_network.py FOLDER
-    figure.savefig(Path(sys.argv[1]) / "29_two_tasks.png", dpi=150)
+if __name__ == "__main__" and len(sys.argv) == 2:  # python tutorials/27_two_tasks_in_one_network.py FOLDER
+    figure.savefig(Path(sys.argv[1]) / "27_two_tasks.png", dpi=150)
