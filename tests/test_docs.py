@@ -1,4 +1,4 @@
-"""The pages in docs/ are true: their Python runs from top to bottom, what they link to and name is there."""
+"""The README and the pages in docs/ are true: their Python runs, what they link to and name is there."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ADDED_BY_THE_READER = {
     "msgpass/algebra/tempered.py",
     "msgpass/schedule/episodes.py",
@@ -29,8 +29,9 @@ def test_the_pages_are_there():
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
-def test_code_runs(page):
+def test_code_runs(page, monkeypatch):
     names = {"__name__": f"docs.{page.stem}"}
+    monkeypatch.setenv("MPLBACKEND", "agg")
     for line, code in blocks(page):
         exec(compile("\n" * line + code, str(page), "exec"), names)  # line numbers are those of the page
 
