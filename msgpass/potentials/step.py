@@ -42,7 +42,8 @@ class Step(Potential):
     kernel : {"auto", "traced", "tanh", "relu", "gru", "lstm"}, optional
         ``"auto"``: a recurrence of f runs as one compiled loop over all steps, made from f itself (and from
         ``vjp``, if it is given), where f is plain NumPy code that can be traced; what cannot be traced runs
-        as it is, and ``print(g.plan())`` says why. ``"traced"`` makes that an error. A name of a cell stands
+        as it is, and ``print(g.plan())`` says why. ``"traced"`` makes that an error. What f closes over may
+        change between runs: it is watched, and f is traced anew. A name of a cell stands
         for a sweep written for it: h ← act(W h + U x + b), a GRU, or an LSTM's (h, c); f must compute the
         same, which is verified.
     noise : (m, m) array or Parameter, optional

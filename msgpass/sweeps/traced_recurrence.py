@@ -47,6 +47,12 @@ def make(plan, k: int, block: Recurrence, values, keep: bool = True):
     if shapes != found.shapes:
         del plan.cache[key]
         return make(plan, k, block, values, keep)
+    if found.captured.changed():
+        plan.cache[key] = _anew(found, block, values)
+        if plan.cache[key] is not found:
+            plan.cache.pop((key, "spent"), None)
+            plan.cache["how", k] = str(plan.cache[key])
+        return make(plan, k, block, values, keep)
     spent = plan.cache.get((key, "spent"), 0.0)
     if spent <= PATIENCE and plan.cache.get("start compiled"):
         spent = plan.cache[key, "spent"] = np.inf
@@ -66,6 +72,16 @@ def _traced(block: Recurrence, values) -> TracedStep | TracingError:
     except TracingError as problem:
         logger.debug("step %r runs as it is: %s", block.families[0].name, problem)
         return problem
+
+
+def _anew(found: TracedStep, block: Recurrence, values) -> TracedStep | TracingError:
+    """Traced again, for something that the step reads has changed; ``found`` itself where that is the same
+    program."""
+    made = _traced(block, values)
+    if isinstance(made, TracedStep) and made.same_program(found):
+        found.captured.forgive()
+        return found
+    return made
 
 
 class TracedSweep:

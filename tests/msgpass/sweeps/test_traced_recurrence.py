@@ -198,6 +198,32 @@ def test_a_function_with_a_state_of_its_own():
     assert sweeps(run(scalar(f))) == [Sweep]
 
 
+@pytest.mark.parametrize("kernel", ["auto", "traced"])
+def test_what_a_function_closes_over_may_change_between_runs(kernel):
+    rates = np.array([0.5, 2.0])
+
+    def f(h, p):
+        return np.tanh(rates[0] * h + p) * np.where(h > rates[1], 3.0, 1.0)
+
+    g = scalar(f, kernel)
+    for change in (rates[:0], [0.75], [0.75, 0.1]):
+        rates[: len(change)] = change
+        m = run(g)
+        assert sweeps(m) == [TracedSweep]
+        same_messages(m, run(scalar(f, None)))
+
+
+def test_a_change_waits_for_its_compilation_as_the_first_function_did(monkeypatch):
+    monkeypatch.setattr(traced_recurrence, "PATIENCE", 1.5 * 4 * 2 * traced_recurrence.CALL)
+    rates, calls = {"rate": 1.0}, []
+    g = scalar(lambda h, p: (h * p * rates["rate"], calls.append(0))[0])
+    kinds = []
+    for k in range(4):
+        rates["rate"] = 1.0 if k < 2 else 2.0
+        kinds.append(sweeps(run(g))[0])
+    assert kinds == [Sweep, TracedSweep, Sweep, TracedSweep]
+
+
 def test_parameters_of_another_shape_are_traced_anew():
     g = FactorGraph()
     h, w = g.sequence("h", length=3, shape=()), g.parameter("w", np.ones(2))

@@ -8,6 +8,7 @@ import pytest
 
 from msgpass import Checkpointed, Step, Truncated
 from msgpass.errors import DataError, ShapeError, UnsupportedError
+from msgpass.sweeps import traced_recurrence
 from rnn.ode import METHODS, BlowUpError, IntegrationError, gradient_gap, odeint, odeint_gradient
 from tests.rnn.ode.fields import (
     LV,
@@ -315,3 +316,17 @@ def test_checkpoints_hold_few_states(options):
     assert np.allclose(few[1].params, whole[1].params, rtol=1e-12)
     assert few[1].costates.shape == whole[1].costates.shape  # made now
     assert np.allclose(few[1].t, whole[1].t, rtol=1e-12)
+
+
+def test_what_f_reads_may_change_between_runs(monkeypatch):
+    monkeypatch.setattr(traced_recurrence, "PATIENCE", 0.0)
+    settings = {"rate": 1.0, "from": 5.0}
+
+    def decay(t, y, k):
+        return -settings["rate"] * k * y + np.where(t > settings["from"], 1.0, 0.0)
+
+    t = np.linspace(0, 1, 101)
+    for settings["rate"], settings["from"], end in ((1, 5, np.exp(-1)), (2, 5, np.exp(-2)), (0, 0.5, 1.5)):
+        found = odeint_gradient(decay, 1.0, t, 1.0, "rk4", loss=lambda y: y[-1])
+        assert found.loss == pytest.approx(end, rel=1e-2)
+        assert found.loss == pytest.approx(odeint(decay, 1.0, t, 1.0, "rk4").y[-1], rel=1e-12)
