@@ -73,7 +73,7 @@ def autograd_vjp(f, inputs, wanted):
             inputs[k] = part
         result = f(*inputs)
         several = isinstance(result, tuple | list)
-        return boxed_tuple(tuple(result)) if several else result
+        return boxed_tuple(tuple(map(_stacked, result))) if several else _stacked(result)
 
     try:
         pull, output = make_vjp(of_wanted, boxed_tuple(tuple(_as_float(inputs[k]) for k in wanted)))
@@ -85,6 +85,20 @@ def autograd_vjp(f, inputs, wanted):
             "assignment, or give Step(f, vjp=…), Step.from_jax or Step.from_torch"
         ) from problem
     return output, lambda cotangent: list(pull(tuple(cotangent) if several else cotangent))
+
+
+def _stacked(result):
+    """An output; the array of objects that ``np.array([…])`` makes of traced numbers as one traced array."""
+    if isinstance(result, np.ndarray) and result.dtype == object:
+        import autograd.numpy as anp
+
+        return anp.reshape(anp.array(result.ravel().tolist()), result.shape)
+    value = result
+    while hasattr(value, "_value"):
+        value = value._value
+    if getattr(getattr(value, "dtype", None), "kind", "") == "O":
+        raise TypeError("np.array([…]) of traced numbers that is computed with; build it with np.stack([…])")
+    return result
 
 
 def _as_float(value):

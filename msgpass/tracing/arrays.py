@@ -6,6 +6,7 @@ ufuncs make a node an element; sums and products run over `Number` objects with 
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class Number:
         self.tape, self.node = tape, node
 
     def _op(self, name: str, *others, back: bool = False) -> Number:
-        nodes = [o.node if isinstance(o, Number) else self.tape.constant(o) for o in others]
+        nodes = [node_of(self.tape, o) for o in others]
         args = (*nodes, self.node) if back else (self.node, *nodes)
         return Number(self.tape, self.tape.op(name, *args))
 
@@ -94,10 +95,6 @@ class Number:
     def __abs__(self):
         return self._op("abs")
 
-    def sqrt(self):
-        """Called by ``np.sqrt`` of objects."""
-        return self._op("sqrt")
-
     def conjugate(self):
         """Itself: all numbers are real."""
         return self
@@ -105,11 +102,37 @@ class Number:
     def __bool__(self):
         raise TracingError(BRANCH)
 
+    def __float__(self):
+        raise TracingError(FLOAT)
+
+
+OF_OBJECTS = (
+    "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh",
+    "tanh", "floor", "ceil", "rint",
+)  # fmt: skip
+"""What NumPy calls as a method on each object of an array."""
+for _name in OF_OBJECTS:
+    setattr(Number, _name, lambda self, _name=_name: self._op(UFUNCS[_name]))
+
+
+def numbers(tape: Tape, ids: np.ndarray) -> np.ndarray:
+    """Nodes as an array of objects."""
+    found = np.empty(ids.size, object)
+    found[:] = [Number(tape, k) for k in ids.ravel().tolist()]
+    return found.reshape(ids.shape)
+
 
 BRANCH = (
     "the function decides by a value that it computes (if, while, and, or, not, max, min or sorted of an "
     "array that depends on its inputs); a traced step is one straight line: write np.where(condition, a, b), "
     "np.maximum, np.minimum or np.logical_and, or leave kernel= out"
+)
+
+
+FLOAT = (
+    "float(…), a function of math, or assignment into an ordinary array takes a value that the step "
+    "computes; use NumPy's function of the same name, np.stack([…]) to build a vector, or np.zeros_like(h) "
+    "to get an array that can be assigned into"
 )
 
 
@@ -154,13 +177,7 @@ class Traced(NDArrayOperatorsMixin):
         raise TracingError(why)
 
     def __float__(self) -> float:
-        return float(
-            self._known(
-                "float(…), a function of math, or assignment into an ordinary array takes a value that the "
-                "step computes; use NumPy's function of the same name, np.stack([…]) to build a vector, or "
-                "np.zeros_like(h) to get an array that can be assigned into"
-            )
-        )
+        return float(self._known(FLOAT))
 
     def __int__(self) -> int:
         return int(
@@ -178,11 +195,14 @@ class Traced(NDArrayOperatorsMixin):
             )
         )
 
-    def __array__(self, *_args, **_kwargs):
-        raise TracingError(
-            "np.array or np.asarray of values that the step computes: build vectors with np.stack([…]) or "
-            "np.concatenate([…]), or leave kernel= out"
-        )
+    def __array__(self, dtype=None, copy=None):
+        """Numbers as objects, so that ``np.array([…])`` builds an array."""
+        if dtype is not None and np.dtype(dtype) != object:
+            raise TracingError(
+                "np.array or np.asarray with dtype= of values that the step computes: build vectors with "
+                "np.stack([…]) or np.concatenate([…]), or leave kernel= out"
+            )
+        return numbers(self.tape, self.ids)
 
     # -- moving about -------------------------------------------------------------------------------------
 
@@ -279,6 +299,8 @@ METHODS = (
 )  # fmt: skip
 for _name in METHODS:
     setattr(Traced, _name, _method(_name))
+for _name in OF_OBJECTS:
+    setattr(Traced, _name, lambda self, _name=_name: getattr(np, _name)(self))
 
 
 def _plain(key):
@@ -293,6 +315,13 @@ def _plain(key):
     return key
 
 
+def node_of(tape: Tape, value) -> int:
+    """Node of one number."""
+    if isinstance(value, Number):
+        return value.node
+    return int(value.ids) if isinstance(value, Traced) else tape.constant(value)
+
+
 def ids_of(tape: Tape, value) -> np.ndarray:
     """Nodes of anything that NumPy would take for an array."""
     if isinstance(value, Traced):
@@ -300,6 +329,9 @@ def ids_of(tape: Tape, value) -> np.ndarray:
     if isinstance(value, list | tuple) and any(isinstance(v, Traced | list | tuple) for v in value):
         return np.stack([ids_of(tape, v) for v in value])
     array = np.asarray(value)
+    if array.dtype == object and all(isinstance(v, Number | Traced | Real) for v in array.flat):
+        each = [node_of(tape, v) for v in array.ravel().tolist()]
+        return np.array(each, np.int64).reshape(array.shape)
     if array.dtype.kind not in "biuf":
         raise TracingError(f"a value of type {array.dtype} in a traced step; it computes real numbers")
     return np.array([tape.constant(v) for v in array.ravel().tolist()], np.int64).reshape(array.shape)

@@ -178,6 +178,6 @@ def _get(holder, key) -> Any:
 def _content(array: np.ndarray) -> Any:
     """Shape and numbers, or their checksum."""
     data = np.ascontiguousarray(array)
-    return array.shape, data.tobytes() if data.nbytes <= COPIED else zlib.crc32(
-        data.view(np.uint8).reshape(-1)
-    )
+    if data.nbytes <= COPIED:
+        return array.shape, data.tobytes()
+    return array.shape, zlib.crc32(data.reshape(-1).view(np.uint8).data)

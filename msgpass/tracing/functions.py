@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from msgpass.errors import TracingError
-from msgpass.tracing.arrays import COMPOSED, UFUNCS, Number, Traced, ids_of
+from msgpass.tracing.arrays import COMPOSED, UFUNCS, Number, Traced, ids_of, numbers
 from msgpass.tracing.tape import Tape
 
 MOVING = {
@@ -157,11 +157,8 @@ def over_numbers(tape: Tape, function, args, kwargs):
     """NumPy's code for objects, over nodes."""
 
     def objects(value):
-        if isinstance(value, Traced) or (isinstance(value, np.ndarray) and value.dtype.kind in "biuf"):
-            ids = ids_of(tape, value)
-            found = np.empty(ids.size, object)
-            found[:] = [Number(tape, k) for k in ids.ravel().tolist()]
-            return found.reshape(ids.shape)
+        if isinstance(value, Traced) or (isinstance(value, np.ndarray) and value.dtype.kind in "biufO"):
+            return numbers(tape, ids_of(tape, value))
         if isinstance(value, tuple | list) and _holds(value):
             return objects(Traced(tape, ids_of(tape, value)))
         return value

@@ -86,7 +86,10 @@ class Packing:
 
 
 def as_rate(result):
-    """What f returned; a list of numbers becomes an array, as ``solve_ivp`` takes it."""
+    """What f returned; a list of numbers becomes an array, as ``solve_ivp`` takes it, and so does the array
+    of objects that ``np.array([…])`` makes of traced numbers."""
+    if isinstance(result, np.ndarray) and result.dtype == object and result.ndim:
+        return np.stack(result.ravel().tolist()).reshape(result.shape)
     return np.stack(list(result)) if isinstance(result, list | tuple) else result
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from msgpass import FactorGraph, Loss, Step, Tangent, run
+from msgpass.errors import UnsupportedError
+from msgpass.interop.differentiators import autograd_vjp
 
 # torch warns of its own use of torch.jit when torch.func is first used.
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")]
@@ -55,3 +57,18 @@ def test_gradients_and_tangents_are_those_of_numpy(make, vectorized):
     direction = np.random.default_rng(1).normal(size=(3, 3))
     pushed = run(graph(make(vectorized)), Tangent({"w": direction})).total.tangent
     assert pushed == pytest.approx(np.sum(ours.parameters["w"] * direction), rel=1e-10)
+
+
+def test_a_vector_built_with_array_has_its_derivative():
+    def f(h, p):
+        return np.array([h[0] * p, h[1]])
+
+    _, pull = autograd_vjp(f, [np.array([2.0, 3.0]), np.array(0.5)], [0, 1])
+    found = pull(np.array([1.0, 10.0]))
+    np.testing.assert_array_equal(found[0], [0.5, 10.0])
+    assert found[1] == 2.0
+
+
+def test_objects_that_are_computed_with_are_refused():
+    with pytest.raises(UnsupportedError, match=r"np\.stack"):
+        autograd_vjp(lambda h: h + np.array([h[0], h[1]]), [np.ones(2)], [0])

@@ -139,13 +139,36 @@ def test_a_numba_function_is_traced_by_its_python():
 
 
 @pytest.mark.parametrize(
+    "f",
+    [
+        lambda h: np.array([h[0], h[1] * h[0]]),
+        lambda h: np.array([[h[0], 1.0], [2, h[1]]]) @ h,
+        lambda h: np.sin(np.array([h[0], h[1]])) ** 2,
+        lambda h: np.array([h, 2 * h]).sum(0) + 3 * np.array([h[1], 0]),
+        lambda h: np.asarray(h) * h,
+        lambda h: np.concatenate([np.array([h[0]]), h[1:]]),
+        lambda h: np.where(h > 0, np.array([h[0], h[1]]), 0) * h,
+    ],
+)
+def test_vectors_built_with_array(f):
+    h, bar = np.array([0.5, -0.25]), np.array([1.0, 3.0])
+    program = trace(f, (2,))
+    np.testing.assert_allclose(program(h), f(h), rtol=1e-14)
+    step = 1e-6 * np.eye(2)
+    slope = [bar @ (f(h + d) - f(h - d)) / 2e-6 for d in step]
+    np.testing.assert_allclose(program.vjp()(h, bar)[0], slope, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize(
     ("f", "words"),
     [
         (lambda h: h if h[0] > 0 else -h, "np.where"),
         (lambda h: max(h[0], h[1]), "np.maximum"),
         (lambda h: h[h > 0], "np.where"),
-        (lambda h: np.array([h[0], h[1]]), "np.stack"),
-        (lambda h: np.arange(3)[h[0]], "np.stack"),
+        (lambda h: np.array([h[0], h[1]], float), "np.stack"),
+        (lambda h: np.asarray(h, float), "np.stack"),
+        (lambda h: np.maximum(np.array([h[0], h[1]]), 0.0), "np.where"),
+        (lambda h: np.arange(3)[h[0]], "indices"),
         (lambda h: np.sort(h), "np.sort cannot be traced"),
         (lambda h: np.where(h > 0), "np.where\\(c, a, b\\)"),
         (lambda h: np.interp(h, [0, 1], [0, 1]), "cannot be traced"),

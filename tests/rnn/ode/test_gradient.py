@@ -330,3 +330,14 @@ def test_what_f_reads_may_change_between_runs(monkeypatch):
         found = odeint_gradient(decay, 1.0, t, 1.0, "rk4", loss=lambda y: y[-1])
         assert found.loss == pytest.approx(end, rel=1e-2)
         assert found.loss == pytest.approx(odeint(decay, 1.0, t, 1.0, "rk4").y[-1], rel=1e-12)
+
+
+def test_a_vector_built_with_array(monkeypatch):
+    fields = (lambda t, y, k: np.array([y[1], -k * y[0]]), lambda t, y, k: np.stack([y[1], -k * y[0]]))
+    for patience in (0.0, 1.0):
+        monkeypatch.setattr(traced_recurrence, "PATIENCE", patience)
+        one, other = (
+            odeint_gradient(f, [1.0, 0.5], [0, 1, 2], 1.3, loss=lambda y: (y**2).sum()) for f in fields
+        )
+        np.testing.assert_allclose(one.params, other.params, rtol=1e-10)
+        np.testing.assert_allclose(one.y0, other.y0, rtol=1e-10)
