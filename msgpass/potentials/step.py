@@ -58,6 +58,8 @@ class Step(Potential):
     array([0., 0.])
     """
 
+    keeps_inputs = False  # known to leave its inputs as they are
+
     def __init__(
         self,
         f: Callable,

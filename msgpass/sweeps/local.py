@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from msgpass.errors import MessagePassingError, NumericalError, ShapeError
+from msgpass.errors import GraphError, MessagePassingError, NumericalError, ShapeError
 from msgpass.plan import Family
 
 
@@ -27,7 +27,7 @@ def as_tuple(result, family: Family) -> tuple[np.ndarray, ...]:
 
 def call_one(family: Family, inputs) -> tuple[np.ndarray, ...]:
     """One instance, no leading axis."""
-    outputs = as_tuple(guarded(family, family.potential.f, inputs), family)
+    outputs = as_tuple(called(family, inputs), family)
     for out, value in zip(family.outs, outputs, strict=True):
         check_one(family, out, value.shape)
     return outputs
@@ -55,7 +55,7 @@ def check_many(family: Family, out, shape: tuple[int, ...], n: int) -> None:
 def call_many(family: Family, inputs, stacked: list[bool], n: int) -> tuple[np.ndarray, ...]:
     """n instances: stacked inputs have a leading axis of n, and so have the results."""
     if family.potential.vectorized:
-        outputs = as_tuple(guarded(family, family.potential.f, inputs), family)
+        outputs = as_tuple(called(family, inputs), family)
         for out, value in zip(family.outs, outputs, strict=True):
             check_many(family, out, value.shape, n)
         return outputs
@@ -217,6 +217,28 @@ def check_states(block, values) -> None:
     if broken:
         first = min(broken, key=lambda nf: first_broken(values[nf[0]], nf[1].clock, block.direction)[0])
         check_finite(first[0], values[first[0]], first[1], first[1].clock, block.direction)
+
+
+def called(family: Family, inputs):
+    """f(*inputs). The first call of a step makes sure that it leaves its inputs, rows of states, alone."""
+    step = family.potential
+    if step.keeps_inputs:
+        return guarded(family, step.f, inputs)
+    given = [np.array(v) if isinstance(v, np.ndarray) else v for v in inputs]
+    found = guarded(family, step.f, given)
+    check_kept(family.name, inputs, given)
+    step.keeps_inputs = True
+    return found
+
+
+def check_kept(name: str, inputs, given) -> None:
+    """Raise where a step has changed what it was given."""
+    for k, (before, after) in enumerate(zip(inputs, given, strict=True)):
+        if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
+            raise GraphError(
+                f"step {name!r} writes into its input {k} (x += …, x[…] = …), which is a state or a "
+                "parameter that others read; compute a new array, or begin with x = x.copy()"
+            )
 
 
 def guarded(family: Family, function, args):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from msgpass.plan import Family
-from msgpass.sweeps.local import as_tuple, check_many, guarded, vjp_many, vjp_part
+from msgpass.sweeps.local import as_tuple, called, check_many, vjp_many, vjp_part
 from msgpass.sweeps.real import lagged
 from msgpass.sweeps.rows import add_edge, edge_value, per_instance
 
@@ -98,7 +98,7 @@ class OneSequence:
                 i = t - family.first
                 if not 0 <= i < n:
                     continue
-                found = as_tuple(guarded(family, family.potential.f, [p.read(i) for p in inputs]), family)
+                found = as_tuple(called(family, [p.read(i) for p in inputs]), family)
                 for place, value in zip(outputs, found, strict=True):
                     check_many(family, place.arg, value.shape, 1)
                     place.array[i + place.shift] = value[0]

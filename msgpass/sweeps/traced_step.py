@@ -112,10 +112,15 @@ def check_repeats(family, program: Program, inputs: list[Input], values) -> None
             given.append(read(family, arg, values))
             continue
         given.append(one if family.potential.vectorized else one[0])
+    copies = [np.array(v) for v in given]
     try:
-        made = family.potential.f(*[np.array(v) for v in given])
+        made = family.potential.f(*copies)
     except Exception as problem:  # the reference will say it as the user knows it
         raise TracingError(f"step {family.name!r} fails on numbers: {problem}") from problem
+    if any(not np.array_equal(v, own, equal_nan=True) for v, own in zip(given, copies, strict=True)):
+        raise TracingError(
+            f"step {family.name!r} writes into its inputs (x += …, x[…] = …); begin with x = x.copy()"
+        )
     made = made if isinstance(made, tuple | list) else (made,)
     gap = 1e-4 if any(np.asarray(v).dtype == np.float32 for v in given) else 1e-8
     traced = program(*given)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from msgpass.errors import DataError
+from msgpass.errors import DataError, ShapeError
 from rnn.ode.controller import Controller
 from rnn.ode.errors import BlowUpError, ImplicitStageError, MaxStepsError, StepSizeError
-from rnn.ode.field import check_rate
+from rnn.ode.field import rate_at_start
 from rnn.ode.steps import SolverStep
 
 STRETCH = 1.01  # a step is made longer by so much to meet a save time
@@ -35,7 +35,14 @@ class Tolerance:
     max_steps: int = 100_000
 
     def __post_init__(self) -> None:
-        atol = np.asarray(self.atol, float)
+        try:
+            _, atol = np.asarray(self.rtol, float), np.asarray(self.atol, float)
+        except (TypeError, ValueError):
+            raise DataError(f"tolerances are numbers, got rtol={self.rtol!r}, atol={self.atol!r}") from None
+        if np.ndim(self.rtol):
+            raise DataError(
+                f"rtol is one number, got shape {np.shape(self.rtol)}; atol may be an array like y"
+            )
         if not (np.isfinite(self.rtol) and self.rtol >= 0 and np.isfinite(atol).all() and (atol >= 0).all()):
             raise DataError(
                 f"tolerances are finite and not negative, got rtol={self.rtol!r}, atol={self.atol!r}"
@@ -50,6 +57,15 @@ class Tolerance:
             raise DataError(f"wanted 0 ≤ min_step ≤ max_step, got {self.min_step!r} and {self.max_step!r}")
         if isinstance(self.max_steps, bool) or int(self.max_steps) != self.max_steps or self.max_steps < 1:
             raise DataError(f"max_steps is a whole number ≥ 1, got {self.max_steps!r}")
+
+    def check(self, y0: np.ndarray) -> None:
+        """Raise unless ``atol`` is a number, or an array that goes with y0."""
+        shape = np.shape(self.atol)
+        own = y0.shape[max(y0.ndim - len(shape), 0) :]
+        if len(shape) != len(own) or any(a not in (1, b) for a, b in zip(shape, own, strict=True)):
+            raise ShapeError(
+                f"atol has shape {shape}, y0 has {y0.shape}; give one number, or an array like y0"
+            )
 
     def norm(self, error, y, y_new=None) -> float:
         """√mean (error / (atol + rtol |y|))²."""
@@ -101,10 +117,7 @@ def integrate(
     sign = 1.0 if stops[-1] > stops[0] else -1.0
     t, y = float(stops[0]), y0
     rate = step.rate(params)
-    with np.errstate(all="ignore"):
-        first = check_rate(rate(t, y), y, t)
-    if not np.isfinite(first).all():
-        raise BlowUpError(f"f(t, y) is not finite at the start, t = {t:g}", t)
+    first = rate_at_start(rate, y, t)
     if tolerance.first_step is not None:
         wanted = tolerance.first_step
     else:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 from msgpass import Step
-from msgpass.errors import ShapeError, UnsupportedError
+from msgpass.errors import DataError, ShapeError, UnsupportedError
 from rnn.ode.differentiation import quiet_vjp
+from rnn.ode.errors import BlowUpError
 from rnn.ode.parameters import Packing, as_rate
 
 SEPARATE = 1e-9  # relative gap up to which rows of a batch do not touch each other
@@ -153,6 +154,20 @@ def check_rate(rate, y, t) -> np.ndarray:
             f"f(t, y) returned shape {array.shape} at t = {float(t):g}, but y has shape {np.shape(y)}; f "
             "returns dy/dt, one number for each number of y"
         )
+    if array.dtype.kind in "iu":
+        array = array.astype(float)
     if array.dtype.kind != "f":
         raise ShapeError(f"f(t, y) must return real numbers, got dtype {array.dtype} at t = {float(t):g}")
     return array
+
+
+def rate_at_start(rate: Field, y, t: float) -> np.ndarray:
+    """f at the start, where it fits y, is finite and leaves y as it is."""
+    given = np.array(y)
+    with np.errstate(all="ignore"):
+        found = check_rate(rate(t, given), y, t)
+    if not np.array_equal(given, y):
+        raise DataError("f(t, y) changes y in place; compute a new array: begin with y = y.copy()")
+    if not np.isfinite(found).all():
+        raise BlowUpError(f"f(t, y) is not finite at the start, t = {t:g}", t)
+    return found

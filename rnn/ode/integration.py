@@ -11,7 +11,7 @@ from msgpass.errors import DataError, NumericalError
 from rnn.ode.adaptive import Path, Stats, Tolerance, integrate
 from rnn.ode.controller import Controller
 from rnn.ode.errors import BlowUpError
-from rnn.ode.field import check_rate
+from rnn.ode.field import rate_at_start
 from rnn.ode.grid import Grid, check_grid, check_times
 from rnn.ode.problem import Problem, check_choice
 from rnn.ode.scipy_methods import ScipyPlan, scipy_name, scipy_solution
@@ -37,6 +37,7 @@ class Plan:
         times, tableau = check_times(t), tableau_of(method)
         dense = check_choice("saves", saves, ("steps", "dense")) == "dense"
         problem = Problem.of(f, y0, params, tableau)
+        tolerance.check(problem.y0)
         if step is not None and grid is not None:
             raise DataError("give step=, a fixed step size, or grid=, the ends of all steps, not both")
         made = None
@@ -82,11 +83,8 @@ class Plan:
 
     def check_rate(self) -> None:
         """f fits y, and is finite at the start."""
-        p, t = self.problem, float(self.t[0])
-        with np.errstate(all="ignore"):
-            first = check_rate(p.step.rate(p.params)(t, p.y0), p.y0, t)
-        if not np.isfinite(first).all():
-            raise BlowUpError(f"f(t, y) is not finite at the start, t = {t:g}", t)
+        p = self.problem
+        rate_at_start(p.step.rate(p.params), p.y0, float(self.t[0]))
 
     def solution(self, grid: Grid, states: np.ndarray, stats: Stats) -> Solution:
         """The result of a grid."""

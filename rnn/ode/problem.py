@@ -38,6 +38,21 @@ class Kept(OrderedDict):
         return self[key]
 
 
+class Same:
+    """A function as a key: the same object, or the same method of the same object. Functions may be objects
+    that compare by value, and change."""
+
+    def __init__(self, f):
+        self.f = f
+        self.parts = (getattr(f, "__self__", None), getattr(f, "__func__", f))
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self.parts)))
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Same) and all(a is b for a, b in zip(self.parts, other.parts, strict=True))
+
+
 _GRAPHS, _STEPS = Kept(), Kept()
 
 
@@ -78,7 +93,7 @@ class Problem:
     def key(self) -> tuple:
         """Problems with equal keys have equal steps."""
         sizes = tuple((n, a.shape) for n, a in self.arrays.items())
-        return self.step.f, self.step.tableau, self.packing.kind, sizes, self.y0.shape, self.y0.dtype
+        return Same(self.step.f), self.step.tableau, self.packing.kind, sizes, self.y0.shape, self.y0.dtype
 
     def values(self, grid: Grid) -> dict[str, np.ndarray]:
         """A run's values by name."""

@@ -9,7 +9,7 @@ import numpy as np
 from msgpass.errors import DataError, UnsupportedError
 from rnn.ode.adaptive import Stats, Tolerance
 from rnn.ode.errors import BlowUpError, IntegrationError, MaxStepsError
-from rnn.ode.field import Field, check_rate
+from rnn.ode.field import Field, rate_at_start
 from rnn.ode.grid import Grid, check_times
 from rnn.ode.problem import Problem
 from rnn.ode.solution import Solution
@@ -45,6 +45,7 @@ class ScipyPlan:
             raise DataError(f"{method} chooses its steps; step= and grid= are for other methods")
         # The tableau stands for nothing; a problem has one.
         problem = Problem.of(f, y0, params, tableau_of("dopri5"))
+        tolerance.check(problem.y0)
         return cls(problem, check_times(t), scipy_name(method) or "", tolerance)
 
 
@@ -52,7 +53,7 @@ def scipy_solution(plan: ScipyPlan) -> Solution:
     """Forward, with dense output."""
     p = plan.problem
     field = p.step.rate(p.params)
-    check_rate(field(float(plan.t[0]), p.y0), p.y0, plan.t[0])
+    rate_at_start(field, p.y0, float(plan.t[0]))
     found = solve(plan.name, field, p.y0, plan.t, plan.tolerance)
     shape = p.y0.shape
     rows = lambda flat: np.ascontiguousarray(flat.T).reshape(-1, *shape)  # noqa: E731

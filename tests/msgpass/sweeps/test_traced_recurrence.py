@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msgpass import Checkpointed, FactorGraph, ForwardOnly, Loss, Sequential, Step, Tangent, Truncated, run
-from msgpass.errors import MessagePassingError, NumericalError, TracingError
+from msgpass.errors import GraphError, MessagePassingError, NumericalError, TracingError
 from msgpass.sweeps import traced_recurrence
 from msgpass.sweeps.recurrence import Sweep
 from msgpass.sweeps.traced_recurrence import TracedSweep
@@ -211,6 +211,25 @@ def test_what_a_function_closes_over_may_change_between_runs(kernel):
         m = run(g)
         assert sweeps(m) == [TracedSweep]
         same_messages(m, run(scalar(f, None)))
+
+
+def adds(h, p):
+    h += p
+    return h
+
+
+@pytest.mark.parametrize("kernel", [None, "auto", "traced"])
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_a_step_that_writes_into_its_inputs_is_refused(kernel, vectorized):
+    g = FactorGraph()
+    h, start = g.sequence("h", length=3, shape=(2,)), g.parameter("start", np.ones(2))
+    g.factor(
+        Step(adds, kernel=kernel, vectorized=vectorized), h.after(start), g.parameter("p", 1.0), out=h[:]
+    )
+    g.factor(Loss(lambda h: (float(h.sum()), (np.ones(2),))), h[:])
+    with pytest.raises(TracingError if kernel == "traced" else GraphError, match=r"writes into its input"):
+        run(g)
+    np.testing.assert_array_equal(start.value, np.ones(2))
 
 
 def test_a_change_waits_for_its_compilation_as_the_first_function_did(monkeypatch):

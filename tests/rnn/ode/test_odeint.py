@@ -1,5 +1,7 @@
 """Solutions beside closed forms and scipy's; grids, saves, directions, errors."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -303,3 +305,56 @@ def test_the_figure():
     ]
     with pytest.raises(UnsupportedError, match="makes no figure"):
         odeint(lambda t, y: -y, np.ones(20), [0, 1]).plot()
+
+
+@dataclass
+class Decay:
+    """Compares by value, changes, and has no hash."""
+
+    rate: float
+
+    def __call__(self, t, y):
+        return -self.rate * y
+
+    def slope(self, t, y):
+        return self(t, y)
+
+
+def test_f_may_be_an_object_that_changes():
+    f = Decay(1.0)
+    for method in ("rk4", "dopri5"):
+        for g in (f, f.slope):
+            for f.rate in (1.0, 2.0):
+                found = odeint(g, 1.0, [0, 1], None, method, grid=np.linspace(0, 1, 21))
+                assert found.y[-1] == pytest.approx(np.exp(-f.rate), rel=1e-5)
+
+
+def in_place(t, y):
+    y *= -1.0
+    return y
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"f": in_place}, DataError, "in place"),
+        ({"rtol": "small"}, DataError, "tolerances are numbers"),
+        ({"rtol": [1e-3, 1e-6]}, DataError, "rtol is one number"),
+        ({"atol": np.full(3, 1e-6)}, ShapeError, r"atol has shape \(3,\)"),
+        ({"atol": np.full((2, 2), 1e-6)}, ShapeError, "atol has shape"),
+    ],
+)
+@pytest.mark.parametrize("method", ["dopri5", "scipy:RK45"])
+def test_wrong_input_of_every_solver(change, error, words, method):
+    given = {"f": lambda t, y: -y, "y0": np.ones(2), "t": [0, 1], "method": method} | change
+    with pytest.raises(error, match=words):
+        odeint(**given)
+    if "f" in change:
+        with pytest.raises(error, match=words):
+            odeint(**given | {"method": "rk4"})
+
+
+def test_whole_numbers_are_a_rate():
+    found = odeint(lambda t, y: np.array([1, 0]), [0, 1], [0, 2])
+    np.testing.assert_allclose(found.y[-1], [2.0, 1.0])
+    assert odeint(lambda t, y: 0, 1.0, [0, 1]).y[-1] == 1.0
