@@ -55,16 +55,20 @@ class CompiledFunction:
         """One cotangent an input, as `Step`'s ``vjp``."""
         given = cotangent if self.program.several else (cotangent,)
         made = [np.zeros(i.size) for i in self.program.inputs]
-        flat = [np.asarray(c, float, order="C").reshape(-1) for c in given]
-        self.add_vjp(*self._flat(inputs), *flat, *made)
+        self.add_vjp(*self._flat(inputs), *map(flat, given), *made)
         return tuple(m.reshape(i.shape) for m, i in zip(made, self.program.inputs, strict=True))
 
     def _flat(self, inputs) -> list[np.ndarray]:
-        arrays = [np.asarray(v, float, order="C") for v in inputs]
         shapes = [i.shape for i in self.program.inputs]
-        if [a.shape for a in arrays] != shapes:
-            raise ShapeError(f"compiled for inputs of shapes {shapes}, got {[a.shape for a in arrays]}")
-        return [a.reshape(-1) for a in arrays]
+        if [np.shape(v) for v in inputs] != shapes:
+            raise ShapeError(f"compiled for inputs of shapes {shapes}, got {[np.shape(v) for v in inputs]}")
+        return [flat(v) for v in inputs]
+
+
+def flat(array) -> np.ndarray:
+    """As compiled code takes it: in double precision, one axis, contiguous; a read-only one is copied."""
+    made = np.asarray(array, float, order="C").reshape(-1)
+    return made if made.flags.writeable else made.copy()
 
 
 def compile_function(f: Callable, *examples) -> CompiledFunction:
