@@ -20,6 +20,7 @@ from msgpass.sweeps.real import Store, deliver
 from msgpass.sweeps.recurrence import Sweep
 from msgpass.sweeps.rows import add_edge, edge_value, per_instance, read
 from msgpass.sweeps.traced_step import TracedStep, trace_step
+from msgpass.tracing import flat
 
 logger = logging.getLogger("msgpass")
 
@@ -185,8 +186,3 @@ class TracedSweep:
             whole = arg.slice.kind != "index"
             message = message.reshape(self.values[arg.name].shape if whole else arg.slice.shape)
             deliver(family, arg, message.astype(dtype, copy=False), store, later, chosen)
-
-
-def flat(array: np.ndarray) -> np.ndarray:
-    """In double precision, contiguous, one axis."""
-    return np.ascontiguousarray(array, np.float64).reshape(-1)

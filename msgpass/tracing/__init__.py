@@ -5,6 +5,7 @@ one node an operation on a number, so that indexing and stacking cost nothing; i
 is compiled works on locals alone.
 """
 
+from msgpass.tracing.function import CompiledFunction, compile_function, flat
 from msgpass.tracing.program import Program, trace
 
-__all__ = ["Program", "trace"]
+__all__ = ["CompiledFunction", "Program", "compile_function", "flat", "trace"]

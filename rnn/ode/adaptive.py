@@ -15,6 +15,7 @@ from msgpass.errors import DataError, ShapeError
 from rnn.ode.controller import Controller
 from rnn.ode.errors import BlowUpError, ImplicitStageError, MaxStepsError, StepSizeError
 from rnn.ode.field import rate_at_start
+from rnn.ode.quick import Trial
 from rnn.ode.steps import SolverStep
 
 STRETCH = 1.01  # a step is made longer by so much to meet a save time
@@ -127,6 +128,9 @@ def integrate(
     errors, rejected = (1.0, 1.0, 1.0), 0
     known: np.ndarray | None = first
     k, after_rejection, broke = 1, False, False
+    quick = None if method.implicit else rate.quick(y, ())
+    quick = quick if quick is not None and quick.agrees(t, y, rate.bound, first) else None
+    trial: Trial | None = None
     while k < len(stops):
         if len(times) - 1 + rejected >= tolerance.max_steps:
             raise MaxStepsError(_too_many(tolerance, method, t, stops), t)
@@ -143,10 +147,17 @@ def integrate(
         ):
             raise _underflow(tolerance, t, size, y, np.abs(y0).max(), broke)
         h = sign * size
+        if trial is None and quick is not None:
+            compiled = quick.trial(method, method.stages)
+            trial = None if compiled is None else Trial(compiled, y, rate.bound, tolerance)
         try:
-            with np.errstate(all="ignore"):
-                y_new, ks = step.stages(y, t, h, params, first=known, rate=rate)
-                error = tolerance.norm(step.error(ks, h), y, y_new)
+            if trial is not None:
+                y_new, *ks, error = trial(y, t, h, known)
+                rate.calls += method.stages - (known is not None)
+            else:
+                with np.errstate(all="ignore"):
+                    y_new, ks = step.stages(y, t, h, params, first=known, rate=rate)
+                    error = tolerance.norm(step.error(ks, h), y, y_new)
             broke = not np.isfinite(error) or not np.isfinite(y_new).all()
         except ImplicitStageError:
             broke, error, ks = True, np.inf, []

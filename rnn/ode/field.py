@@ -15,6 +15,7 @@ from msgpass.errors import DataError, ShapeError, UnsupportedError
 from rnn.ode.differentiation import quiet_vjp
 from rnn.ode.errors import BlowUpError
 from rnn.ode.parameters import Packing, as_rate
+from rnn.ode.quick import Quick, quick_of
 
 SEPARATE = 1e-9  # relative gap up to which rows of a batch do not touch each other
 DIFFERENCE = 1.5e-8  # √ε
@@ -34,6 +35,8 @@ class Field:
 
     def __init__(self, function: Callable, vjp: Callable | None = None, matrix: Callable | None = None):
         self.function, self.own, self.matrix, self.calls = function, vjp, matrix, 0
+        self.quick: Callable[..., Quick | None] = lambda y, arrays: None
+        self.bound: tuple = ()
 
     @classmethod
     def of(cls, f, packing: Packing) -> Field:
@@ -42,7 +45,9 @@ class Field:
             return f
         if isinstance(f, Step):
             return cls(lambda t, y, *arrays: as_rate(f.f(t, y, *arrays)), f.vjp)
-        return cls(packing.field(f))
+        made = cls(packing.field(f))
+        made.quick = lambda y, arrays: quick_of(f, packing, made.function, y, arrays)
+        return made
 
     def __call__(self, t, y, *arrays):
         self.calls += 1
@@ -52,20 +57,32 @@ class Field:
         """With its parameters in it: a function of (t, y)."""
         function, own, matrix = self.function, self.own, self.matrix
         if not len(arrays):
-            return Field(function, own, matrix)
+            made = Field(function, own, matrix)
+            made.quick = self.quick
+            return made
         pull = None if own is None else lambda inputs, w: own((*inputs, *arrays), w)[:2]
         known = None if matrix is None else lambda t, y: matrix(t, y, *arrays)
-        return Field(lambda t, y: function(t, y, *arrays), pull, known)
+        made = Field(lambda t, y: function(t, y, *arrays), pull, known)
+        made.quick, made.bound = lambda y, _: self.quick(y, arrays), tuple(arrays)
+        return made
 
     def vjp(self, t, y, arrays, cotangent) -> list:
         """(t̄, ȳ, *arrays' cotangents); zeros where f does not depend on an input."""
         inputs = [np.asarray(t, np.asarray(y).dtype), y, *arrays]
         if self.own is not None:
             found = self.own(tuple(inputs), cotangent)
+        elif (pulled := self.compiled_vjp(inputs, cotangent)) is not None:
+            return pulled
         else:
             _, pull = quiet_vjp(self.function, inputs, list(range(len(inputs))))
             found = pull(cotangent)
         return [np.zeros_like(x) if g is None else np.asarray(g) for x, g in zip(inputs, found, strict=True)]
+
+    def compiled_vjp(self, inputs, cotangent) -> list | None:
+        """The same in compiled code, or None where there is none (yet)."""
+        quick = self.quick(inputs[1], inputs[2:])
+        found = None if quick is None else quick.vjp([*inputs, *self.bound], cotangent)
+        return None if found is None else list(found[: len(inputs)])
 
     def jacobian(self, t, y, arrays=()) -> Jacobian:
         """∂f/∂y."""
@@ -75,6 +92,8 @@ class Field:
         if self.own is not None:
             own = self.own
             pull = lambda w: own((np.asarray(t, y.dtype), y, *arrays), w)[1]  # noqa: E731
+        elif self.compiled_vjp([t, y, *arrays], np.zeros_like(y)) is not None:
+            pull = lambda w: (self.compiled_vjp([t, y, *arrays], w) or [None, None])[1]  # noqa: E731
         else:
             try:
                 _, both = quiet_vjp(lambda x: self.function(t, x, *arrays), [y], [0])

@@ -25,6 +25,7 @@ from rnn.ode.field import Field
 from rnn.ode.implicit import reversed_step, solved_stages
 from rnn.ode.methods import METHODS
 from rnn.ode.parameters import Packing
+from rnn.ode.stages import explicit_stages
 from rnn.ode.tableau import Tableau, combination
 from rnn.ode.together import at_once
 
@@ -159,21 +160,6 @@ def explicit_function(tableau: Tableau, field: Callable) -> Callable:
 
     step.__name__ = tableau.name
     return step
-
-
-def explicit_stages(tableau: Tableau, rate: Callable, y, t, h, first=None, only=None) -> list:
-    """f at every stage; those that are not among ``only`` are None."""
-    ks: list = []
-    for i, (row, c) in enumerate(zip(tableau.a, tableau.c, strict=True)):
-        if only is not None and i not in only:
-            ks.append(None)
-        elif i == 0 and first is not None:
-            ks.append(first)
-        else:
-            moved = combination(row, ks)
-            at = t if c == 0.0 else t + h if c == 1.0 else t + c * h
-            ks.append(rate(at, y if moved is None else y + h * moved))
-    return ks
 
 
 def _advance(tableau: Tableau, rate: Callable, y, t, h):
