@@ -50,6 +50,7 @@ __all__ = [
     "Linear",
     "Memory",
     "NeuralHMM",
+    "NeuralODE",
     "PoissonNLL",
     "Pooled",
     "Recurrence",
@@ -75,6 +76,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "NeuralODE": "rnn.ode.neural",
     "SequenceClassifier": "rnn.estimators",
     "SequenceRegressor": "rnn.estimators",
     "SequenceTagger": "rnn.estimators",

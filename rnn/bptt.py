@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgpass import Adjoint, Messages, OnEdges, Tangent, run
 from msgpass.algebra.base import Algebra
-from msgpass.errors import DataError
+from msgpass.errors import DataError, NumericalError
 from msgpass.schedule.base import Schedule
 from msgpass.second_order import Curvature
 from rnn.losses import OutputLoss
@@ -78,7 +78,10 @@ def bptt(
     algebra: Algebra | None = None if edges is None else OnEdges(Adjoint(), edges)
     if direction is not None:
         algebra = Tangent(direction, over=algebra or Adjoint())
-    return run(graph, algebra, schedule, values)
+    try:
+        return run(graph, algebra, schedule, values)
+    except NumericalError as problem:
+        raise net.explained(problem, values) from None
 
 
 def curvature(

@@ -139,11 +139,17 @@ def load(path):
 
 def _made(document: dict, largest: int) -> Any:
     """A network without weights: sizes that a file names are not to be allocated before its arrays fit."""
+    import rnn
+
     name, given = document["class"], document["settings"]
+    if name in rnn.__all__:
+        getattr(rnn, name)  # which imports what is loaded late
     cls: Any = known().get(name) if isinstance(name, str) else None
     if cls is None:
         raise DataError(f"the network {name!r} is not known here; define or import its class before loading")
-    return cls(**{key: _setting(value, largest) for key, value in given.items()}, random_state=UNDRAWN)
+    free = getattr(cls, "counts", ())
+    made = {key: value if key in free else _setting(value, largest) for key, value in given.items()}
+    return cls(**made, random_state=UNDRAWN)
 
 
 def _setting(value, largest: int) -> Any:

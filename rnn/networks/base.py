@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from msgpass import FactorGraph
-from msgpass.errors import DataError
+from msgpass.errors import DataError, NumericalError, UnsupportedError
 from rnn.layout import Layout
 from rnn.losses import OutputLoss
 from rnn.weights import Shapes, checked
@@ -67,6 +67,8 @@ class Network(ABC):
     output_size: int
     dropout: float = 0.0
     """Above 0, ``call`` takes ``random_state`` and draws what is dropped out."""
+    counts: tuple[str, ...] = ()
+    """Settings that are whole numbers and no sizes of arrays, which a file may hold without such an array."""
 
     def __init__(self) -> None:
         self.weights = {}
@@ -93,6 +95,29 @@ class Network(ABC):
     @abstractmethod
     def build(self, call: Call) -> FactorGraph:
         """The graph of a call, with its loss if it has one."""
+
+    def cut(self, layout: Layout, name: str, value, rows: np.ndarray, steps: int | None):
+        """Data of some of the sequences, and their first ``steps``: of ``x``, or what ``call`` takes beside.
+
+        By default ``x`` has the layout's axes, ``lengths`` one, initial states the batch as their second.
+        """
+        if isinstance(value, tuple | list) and name != "lengths":
+            # The parts of an input may differ in length, and layout's is that of the outputs.
+            return tuple(self.cut(layout, name, v, rows, None) for v in value)
+        array = np.asarray(value)
+        if name == "x":
+            return array[rows, :steps] if layout.batch_first else array[:steps, rows]
+        if name == "lengths":
+            return array[rows]
+        if name == "h0":
+            return array[:, rows]
+        raise UnsupportedError(
+            f"{name!r} cannot be cut into batches; leave batch_size and a share for validation out"
+        )
+
+    def explained(self, problem: NumericalError, values: Mapping) -> NumericalError:
+        """What went wrong in a run, said better where the network can; ``values`` are the run's."""
+        return problem
 
     # -- weights -------------------------------------------------------------------------------------
 

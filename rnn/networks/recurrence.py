@@ -183,6 +183,14 @@ class Recurrence(Network):
             found[f"{name}0"] = array if layout.batched else array[None]
         return found
 
+    def cut(self, layout: Layout, name: str, value, rows: np.ndarray, steps: int | None):
+        """Initial states have the batch first."""
+        if name != "h0":
+            return super().cut(layout, name, value, rows, steps)
+        return (
+            tuple(np.asarray(v)[rows] for v in value) if isinstance(value, tuple) else np.asarray(value)[rows]
+        )
+
     def graph(self, x, loss: OutputLoss | None = None, h0=None, *, lengths=None) -> FactorGraph:
         """The factor graph that everything runs on: weights and states by their names."""
         return self.build(self.call(x, loss, h0, lengths))

@@ -163,6 +163,8 @@ def _weighted(weights, ks) -> np.ndarray:
 def _summed(bar, like) -> np.ndarray:
     """A cotangent summed over the axes that ``like`` was broadcast along."""
     bar, shape = np.asarray(bar), np.shape(like)
+    if not bar.ndim:
+        return np.broadcast_to(bar, shape)
     extra = bar.ndim - len(shape)
     bar = bar.sum(axis=tuple(range(extra))) if extra > 0 else bar
     ones = tuple(k for k, n in enumerate(shape) if n == 1 and bar.shape[k] != 1)

@@ -1,17 +1,18 @@
 """``Data``: sequences with their loss, which can be cut into batches.
 
-Batches are cut in the user's axes: ``x`` and the loss's data along their sequences, ``lengths`` along their
-only axis, initial states along their second. A batch of ragged sequences ends with its longest.
+Batches are cut in the user's axes, by the network (``Network.cut``) and the loss (``OutputLoss.part``). A
+batch of ragged sequences ends with its longest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from msgpass.errors import DataError, UnsupportedError
+from msgpass.errors import DataError
 from rnn.layout import Layout
 from rnn.losses import OutputLoss
 from rnn.networks import Network
@@ -28,6 +29,8 @@ class Data:
     loss : OutputLoss
     layout : Layout
         How ``x`` is laid out.
+    cutter : callable
+        The network's ``cut``.
     extra : dict
         ``lengths``, ``h0`` and what else the network's ``call`` takes.
     """
@@ -35,13 +38,14 @@ class Data:
     x: Any
     loss: OutputLoss
     layout: Layout
+    cutter: Callable
     extra: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, net: Network, x, loss: OutputLoss, extra: dict[str, Any]) -> Data:
         """Data that fit a network; it refuses what does not."""
         given = {name: value for name, value in extra.items() if value is not None}
-        return cls(x, loss, net.call(x, loss, **given).layout, given)
+        return cls(x, loss, net.call(x, loss, **given).layout, net.cut, given)
 
     def __len__(self) -> int:
         """Number of sequences."""
@@ -58,25 +62,10 @@ class Data:
         lengths = None if layout.lengths is None else layout.lengths[rows]
         if steps is None:
             steps = layout.steps if lengths is None else int(lengths.max())
-        cut = {name: self._cut(name, value, rows) for name, value in self.extra.items()}
+        cut = {name: self.cutter(layout, name, v, rows, steps) for name, v in self.extra.items()}
         found = replace(layout, steps=steps, batch=len(rows), lengths=lengths)
-        x = self._cut("x", self.x, rows, steps)
-        return Data(x, self.loss.part(rows, steps, layout.batch_first), found, cut)
-
-    def _cut(self, name: str, value, rows: np.ndarray, steps: int | None = None):
-        if isinstance(value, tuple | list) and name != "lengths":
-            # The parts of an input may differ in length, and layout's is that of the outputs.
-            return tuple(self._cut(name, v, rows) for v in value)
-        array = np.asarray(value)
-        if name == "x":
-            return array[rows, :steps] if self.layout.batch_first else array[:steps, rows]
-        if name == "lengths":
-            return array[rows]
-        if name == "h0":
-            return array[:, rows]
-        raise UnsupportedError(
-            f"{name!r} cannot be cut into batches; leave batch_size and a share for validation out"
-        )
+        x = self.cutter(layout, "x", self.x, rows, steps)
+        return Data(x, self.loss.part(rows, steps, layout.batch_first), found, self.cutter, cut)
 
     def split(self, share: float, rng: np.random.Generator) -> tuple[Data, Data]:
         """(the rest, a random share of the sequences, at least one of each)."""

@@ -72,7 +72,10 @@ class Objective:
             Where one is NaN or infinite; it names the variable.
         """
         call, graph, values = self._problem(theta, data, rng)
-        m = run(graph, schedule=self.schedule, values=values)
+        try:
+            m = run(graph, schedule=self.schedule, values=values)
+        except NumericalError as problem:
+            raise self.net.explained(problem, values) from None
         total = float(m.total)
         if not np.isfinite(total):
             raise NumericalError(self._blame(theta) or f"the loss became NaN or infinite ({total})")

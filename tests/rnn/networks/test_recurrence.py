@@ -214,3 +214,11 @@ def test_jax_functions(rng):
 def test_a_weight_of_any_name_is_drawn(name):
     net = Recurrence(lambda h, x, w: np.tanh(x @ w.T + h), {name: (4, 2)}, 2, 4, random_state=0)
     assert len(np.unique(net.weights[name])) == 8
+
+
+def test_batches_take_their_own_initial_states(rng):
+    x, h0 = rng.normal(size=(5, 7, 2)), (rng.normal(size=(7, 3)), rng.normal(size=(7, 3, 3)))
+    net = own()
+    loss = SquaredError(net(x, h0)[0], "mean")
+    history = fit(net, x, loss, "sgd", lr=1e-12, batch_size=3, n_iter=1, tol=None, h0=h0, progress=False)
+    assert history.best < 1e-12

@@ -121,6 +121,6 @@ def test_one_sequence_cannot_be_cut():
 
 def test_what_cannot_be_cut_says_so():
     net, x, loss, _ = batch()
-    data = Data(x, loss, Data.of(net, x, loss, {}).layout, {"gates": True})
+    data = Data(x, loss, Data.of(net, x, loss, {}).layout, net.cut, {"gates": True})
     with pytest.raises(UnsupportedError, match="'gates' cannot be cut"):
         data.part(np.array([0]))
