@@ -158,6 +158,7 @@ class Messages:
             lambda: readings.real_names(x),
             lambda n: readings.gradient(x, n),
             lambda n: readings.no_gradient(x, n),
+            lambda n: readings.has_gradient(x, n),
         )
 
     @cached_property

@@ -133,10 +133,14 @@ def no_belief(x, name: str) -> str | None:
 
 def real_names(x) -> list[str]:
     """Names that have a gradient."""
-    nodes = x.plan.graph.nodes
-    given = [n for n, v in x.values.items() if n not in x.plan.owner and v.dtype.kind == "f"]
-    steps = [n for b in x.plan.blocks if isinstance(b, Map | Recurrence) for n in b.nodes]
-    return [n for n in nodes if n in given or n in steps]
+    return [n for n in x.plan.graph.nodes if has_gradient(x, n)]
+
+
+def has_gradient(x, name: str) -> bool:
+    """It is computed by steps, or a real number that is given."""
+    if name in x.plan.owner:
+        return isinstance(x.plan.owner[name], Map | Recurrence)
+    return name in x.plan.graph.nodes and name in x.values and x.values[name].dtype.kind == "f"
 
 
 def gradient(x, name: str):
