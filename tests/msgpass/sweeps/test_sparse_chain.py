@@ -57,8 +57,16 @@ def test_everything_that_is_read_equals_the_full_chain(algebra, model):
         assert (a.sample("z", 1, n=5) == b.sample("z", 1, n=5)).all()
     else:
         assert (a.assignment["z"] == b.assignment["z"]).all()
-        close(a.k_best("z", 4).scores, b.k_best("z", 4).scores)
-        assert (a.k_best("z", 4).states == b.k_best("z", 4).states).all()
+        mine, other = a.k_best("z", 5), b.k_best("z", 5)
+        close(mine.scores, other.scores)
+        # Of paths that tie but for rounding, either may come first; so may what is impossible.
+        with np.errstate(invalid="ignore"):
+            apart = np.diff(mine.scores, axis=-1) < -1e-9
+        alone = np.insert(apart[:, :-1], 0, True, axis=1) & apart
+        first = model.sparse.nodes["z"].clock.offsets
+        for n, chosen in enumerate(alone):
+            rows = slice(first[n], first[n + 1])
+            assert (mine.states[:-1, rows][chosen] == other.states[:-1, rows][chosen]).all()
 
 
 @given(twins())
