@@ -15,11 +15,14 @@ import numpy as np
 from msgpass.errors import TracingError
 from msgpass.kernels.finite import all_finite
 from msgpass.plan import Recurrence
+from msgpass.sweeps.array_recurrence import ArraySweep
+from msgpass.sweeps.array_step import ArrayStep, array_step
 from msgpass.sweeps.local import check_states
-from msgpass.sweeps.real import Store, deliver
+from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
-from msgpass.sweeps.rows import add_edge, edge_value, per_instance, read
-from msgpass.sweeps.traced_step import TracedStep, trace_step
+from msgpass.sweeps.rows import edge_value, read
+from msgpass.sweeps.traced_messages import tell
+from msgpass.sweeps.traced_step import MOST_OPERATIONS, TracedStep, trace_step, windowed
 from msgpass.tracing import flat
 
 logger = logging.getLogger("msgpass")
@@ -27,6 +30,9 @@ logger = logging.getLogger("msgpass")
 PATIENCE = 0.5
 """Seconds of reference work (estimated from sizes) that a graph runs before its sweep is compiled, which
 takes about one."""
+
+MANY = 32
+"""Numbers of a state from which on programs of arrays are tried."""
 
 CALL = 20e-6
 """Seconds that the reference takes a step for each call of NumPy in it, forward and backward."""
@@ -58,13 +64,26 @@ def make(plan, k: int, block: Recurrence, values, keep: bool = True):
         plan.cache[key, "spent"] = spent
         if spent <= PATIENCE:
             return None
+    if isinstance(found, ArrayStep):
+        return ArraySweep(found, block, values)
     return TracedSweep(found, block, values)
 
 
-def _traced(block: Recurrence, values) -> TracedStep | TracingError:
+def _traced(block: Recurrence, values) -> TracedStep | ArrayStep | TracingError:
+    """By numbers, or by arrays where there are many of them."""
+    by_arrays = None
+    if sum(np.prod(o.slice.shape) for o in block.families[0].outs) >= MANY:
+        try:
+            by_arrays = array_step(block, values)
+        except TracingError as problem:
+            logger.debug("step %r does not run by arrays: %s", block.families[0].name, problem)
+    if by_arrays is not None and by_arrays.operations > MOST_OPERATIONS:
+        return by_arrays
     try:
         return trace_step(block, values)
     except TracingError as problem:
+        if by_arrays is not None:
+            return by_arrays
         logger.debug("step %r runs as it is: %s", block.families[0].name, problem)
         return problem
 
@@ -124,7 +143,7 @@ class TracedSweep:
     def backward(self, store: Store, later: Store, window=None, chosen=None) -> None:
         """Cotangents from the local ones already in ``store``, of a window of steps or of all."""
         family, step, values = self.family, self.step, self.values
-        sequences = step.sequences if window is None else step.windowed(window, family.first)
+        sequences = step.sequences if window is None else windowed(step.sequences, window, family.first)
         found, arrays = {}, self.inputs()
         for out in family.outs:
             arrays.append(flat(values[out.name]))
@@ -147,26 +166,5 @@ class TracedSweep:
             for target in (store, later):
                 shaped = carried.reshape(values[name].shape).astype(values[name].dtype)
                 target.add(name, shaped)
-        for k, (arg, message) in enumerate(zip(family.args, own, strict=True)):
-            self.tell(arg, k, message, store, later, chosen)
-
-    def tell(self, arg, k: int, message, store: Store, later: Store, chosen) -> None:
-        """Add what an input hears."""
-        step, family = self.step, self.family
-        given = step.layout.inputs[k]
-        if message is None or k not in step.wanted:
-            return
-        if given.kind == "state":
-            message = message.reshape(len(step.sequences), *arg.slice.shape)
-            for target in (store, later):
-                if arg.edge.name in target:
-                    add_edge(arg, target[arg.edge.name], message, np.arange(len(step.sequences)))
-            return
-        dtype = self.values[arg.name].dtype
-        if per_instance(family, arg):
-            message = message.reshape(family.factor.n, *arg.slice.shape).astype(dtype, copy=False)
-            deliver(family, arg, message if chosen is None else message[chosen], store, later, chosen)
-        else:
-            whole = arg.slice.kind != "index"
-            message = message.reshape(self.values[arg.name].shape if whole else arg.slice.shape)
-            deliver(family, arg, message.astype(dtype, copy=False), store, later, chosen)
+        for k, message in enumerate(own):
+            tell(step, self.block, values, k, message, store, later, chosen)
