@@ -2,13 +2,14 @@
 
 What cannot be traced, or would take long to compile, runs as it is under ``kernel="auto"`` and is an error
 under ``kernel="traced"``; the plan's text says which it is. Small work runs the reference until enough of it
-has come by on the same graph.
+has come by on the same graph, unless autograd does not get through the function.
 """
 
 from __future__ import annotations
 
 import logging
 import warnings
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,33 +17,52 @@ import numpy as np
 from msgpass.errors import TracingError, UnsupportedError
 from msgpass.kernels.finite import all_finite
 from msgpass.plan import Recurrence
+from msgpass.sweeps.array_recurrence import ArraySweep
+from msgpass.sweeps.array_step import ArrayStep, array_step
 from msgpass.sweeps.local import check_states, differentiable
-from msgpass.sweeps.real import Store, deliver
+from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
-from msgpass.sweeps.rows import add_edge, edge_value, per_instance, read
-from msgpass.sweeps.traced_step import TracedStep, first_instance, trace_step
+from msgpass.sweeps.rows import edge_value, read
+from msgpass.sweeps.traced_messages import tell
+from msgpass.sweeps.traced_step import (
+    MOST_OPERATIONS,
+    TracedStep,
+    described,
+    first_instance,
+    seconds_to_trace,
+    trace_step,
+    windowed,
+)
 from msgpass.tracing import flat
 
 logger = logging.getLogger("msgpass")
 
-PATIENCE = 0.5
-"""Seconds of reference work (estimated from sizes) that a graph runs before its sweep is compiled, which
-takes about one."""
+PATIENCE = 1.0
+"""Reference work on one graph, as a multiple of what tracing or compiling its sweep takes, before that is
+done. Both are estimated from sizes."""
 
-CALL = 20e-6
-"""Seconds that the reference takes a step for each call of NumPy in it, forward and backward."""
+FORWARD, BACKWARD, AUTOGRAD = (5e-6, 0.7e-6), (10e-6, 1e-6), (60e-6, 10e-6)
+"""Seconds that the reference takes a step, and what each call of NumPy in it adds: forward alone; backward,
+too, with local derivatives of all steps at once; with a run of autograd at each step."""
+
+
+MANY = 32
+"""Numbers of a state from which on programs of arrays are tried."""
 
 
 def make(plan, k: int, block: Recurrence, values, keep: bool = True):
     """The compiled sweep, or None for the reference."""
-    key = ("traced recurrence", k)
+    key, family = ("traced recurrence", k), block.families[0]
+    strict = any(f.potential.kernel == "traced" for f in block.families)
     if key not in plan.cache:
+        if not strict and _early(plan, (key, "steps"), block) and _runs_as_it_is(block, values):
+            plan.cache["how", k] = "as it is, for little work"
+            return None
         plan.cache[key] = _traced(block, values)
         plan.cache["how", k] = str(plan.cache[key])
     found = plan.cache[key]
-    family = block.families[0]
     if isinstance(found, TracingError):
-        if any(f.potential.kernel == "traced" for f in block.families):
+        if strict:
             raise found
         return None
     shapes = found.shapes_of(values)
@@ -56,21 +76,31 @@ def make(plan, k: int, block: Recurrence, values, keep: bool = True):
             plan.cache["how", k] = str(plan.cache[key])
         return make(plan, k, block, values, keep)
     spent = plan.cache.get((key, "spent"), 0.0)
-    if spent <= PATIENCE and plan.cache.get("start compiled"):
-        spent = plan.cache[key, "spent"] = np.inf
-    if spent <= PATIENCE and not reference_differentiates(found, family, values):
-        spent = plan.cache[key, "spent"] = np.inf
-    if spent <= PATIENCE:
-        counts = family.counts
-        steps = int(counts.max(initial=0)) if family.potential.vectorized else int(counts.sum())
-        spent += steps * (1 + found.calls) * CALL
-        plan.cache[key, "spent"] = spent
-        if spent <= PATIENCE:
+    if plan.cache.get("start compiled"):
+        spent = np.inf
+    if spent < np.inf:
+        a_step, a_call = _seconds(family.potential, keep)
+        spent += steps_of(family) * (a_step + found.calls * a_call)
+        early = spent <= PATIENCE * found.seconds_to_compile(keep)
+        if early and reference_differentiates(family, list(found.inputs), values):
+            plan.cache[key, "spent"] = spent
             return None
-    return TracedSweep(found, block, values)
+        plan.cache[key, "spent"] = np.inf
+    return (ArraySweep if isinstance(found, ArrayStep) else TracedSweep)(found, block, values)
 
 
-def reference_differentiates(found: TracedStep, family, values) -> bool:
+def _runs_as_it_is(block: Recurrence, values) -> bool:
+    """The reference can go forward and backward."""
+    step = block.families[0].potential
+    if len(block.families) > 1 or step.vjp is not None or step.differentiable:
+        return True
+    try:
+        return reference_differentiates(block.families[0], described(block, values)[0], values)
+    except TracingError:
+        return True
+
+
+def reference_differentiates(family, inputs, values) -> bool:
     """autograd gets through the function too, so that the reference may run; tried once a step."""
     step = family.potential
     if step.vjp is not None or not family.factor.n:
@@ -78,7 +108,7 @@ def reference_differentiates(found: TracedStep, family, values) -> bool:
     if step.differentiable is None:
         from msgpass.interop.differentiators import autograd_vjp
 
-        given = first_instance(family, list(found.layout.inputs), values)
+        given = first_instance(family, inputs, values)
         step.differentiable = True
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -93,19 +123,55 @@ def reference_differentiates(found: TracedStep, family, values) -> bool:
     return step.differentiable
 
 
-def _traced(block: Recurrence, values) -> TracedStep | TracingError:
+def _early(plan, key, block: Recurrence) -> bool:
+    """Whether so little work has come by that even tracing would take longer."""
+    if plan.cache.get("start compiled"):
+        return False
+    plan.cache[key] = plan.cache.get(key, 0) + sum(steps_of(f) for f in block.families)
+    numbers = sum(prod(a.slice.shape) for f in block.families for a in (*f.args, *f.outs))
+    return plan.cache[key] * FORWARD[0] <= PATIENCE * seconds_to_trace(numbers)
+
+
+def _seconds(step, backward: bool) -> tuple[float, float]:
+    if not backward:
+        return FORWARD
+    return BACKWARD if step.vectorized or step.vjp is not None else AUTOGRAD
+
+
+def steps_of(family) -> int:
+    """Calls of its function in one sweep."""
+    counts = family.counts
+    return (
+        family.factor.n
+        if counts is None
+        else int(counts.max(initial=0) if family.potential.vectorized else counts.sum())
+    )
+
+
+def _traced(block: Recurrence, values) -> TracedStep | ArrayStep | TracingError:
+    """By numbers, or by arrays where there are many of them."""
+    by_arrays = None
+    if sum(np.prod(o.slice.shape) for o in block.families[0].outs) >= MANY:
+        try:
+            by_arrays = array_step(block, values)
+        except TracingError as problem:
+            logger.debug("step %r does not run by arrays: %s", block.families[0].name, problem)
+    if by_arrays is not None and by_arrays.operations > MOST_OPERATIONS:
+        return by_arrays
     try:
         return trace_step(block, values)
     except TracingError as problem:
+        if by_arrays is not None:
+            return by_arrays
         logger.debug("step %r runs as it is: %s", block.families[0].name, problem)
         return problem
 
 
-def _anew(found: TracedStep, block: Recurrence, values) -> TracedStep | TracingError:
+def _anew(found, block: Recurrence, values) -> TracedStep | ArrayStep | TracingError:
     """Traced again, for something that the step reads has changed; ``found`` itself where that is the same
     program."""
     made = _traced(block, values)
-    if isinstance(made, TracedStep) and made.same_program(found):
+    if isinstance(made, TracedStep | ArrayStep) and made.same_program(found):
         found.captured.forgive()
         return found
     return made
@@ -166,7 +232,7 @@ class TracedSweep:
     def backward(self, store: Store, later: Store, window=None, chosen=None) -> None:
         """Cotangents from the local ones already in ``store``, of a window of steps or of all."""
         family, step, values = self.family, self.step, self.values
-        sequences = step.sequences if window is None else step.windowed(window, family.first)
+        sequences = step.sequences if window is None else windowed(step.sequences, window, family.first)
         found, arrays = {}, self.inputs()
         for out in family.outs:
             arrays.append(flat(values[out.name]))
@@ -189,26 +255,5 @@ class TracedSweep:
             for target in (store, later):
                 shaped = carried.reshape(values[name].shape).astype(values[name].dtype)
                 target.add(name, shaped)
-        for k, (arg, message) in enumerate(zip(family.args, own, strict=True)):
-            self.tell(arg, k, message, store, later, chosen)
-
-    def tell(self, arg, k: int, message, store: Store, later: Store, chosen) -> None:
-        """Add what an input hears."""
-        step, family = self.step, self.family
-        given = step.layout.inputs[k]
-        if message is None or k not in step.wanted:
-            return
-        if given.kind == "state":
-            message = message.reshape(len(step.sequences), *arg.slice.shape)
-            for target in (store, later):
-                if arg.edge.name in target:
-                    add_edge(arg, target[arg.edge.name], message, np.arange(len(step.sequences)))
-            return
-        dtype = self.values[arg.name].dtype
-        if per_instance(family, arg):
-            message = message.reshape(family.factor.n, *arg.slice.shape).astype(dtype, copy=False)
-            deliver(family, arg, message if chosen is None else message[chosen], store, later, chosen)
-        else:
-            whole = arg.slice.kind != "index"
-            message = message.reshape(self.values[arg.name].shape if whole else arg.slice.shape)
-            deliver(family, arg, message.astype(dtype, copy=False), store, later, chosen)
+        for k, message in enumerate(own):
+            tell(step, self.block, values, k, message, store, later, chosen)

@@ -32,17 +32,22 @@ FEWEST_ROWS = 4
 """Rows of a batch from which on they are a loop."""
 
 
+def seconds_to_trace(numbers: int) -> float:
+    """About, from the numbers that a step reads and writes."""
+    return 5e-4 + 3e-5 * numbers
+
+
 class TracedStep:
     """A step's program, where its arrays are, and its compiled sweeps."""
 
     def __init__(self, family, layout: Layout, program: Program, vjp, wanted, shapes, sequences):
         self.layout, self.program, self.wanted, self.shapes = layout, program, frozenset(wanted), shapes
-        self.sequences, self.calls = sequences, program.tape.calls
+        self.sequences, self.calls, self.inputs = sequences, program.tape.calls, layout.inputs
         self.shared = [a.name for a in family.args if not a.slice.stepped]
         self.captured = Captured(family.potential.f, family.potential.vjp)
         self.scopes = layout.scopes(program.tape)
         self.made = backward_of(program, self.scopes, sorted(self.wanted), vjp)
-        operations = needed_operations(layout, self.made)
+        operations = self.operations = needed_operations(layout, self.made)
         if operations > MOST_OPERATIONS:
             raise TracingError(
                 f"step {family.name!r} makes {operations} operations on single numbers, and more than "
@@ -60,14 +65,20 @@ class TracedStep:
         """Shapes of what is shared, which a run may change."""
         return tuple([np.shape(values[name]) for name in self.shared])
 
-    def same_program(self, other: TracedStep) -> bool:
+    def same_program(self, other) -> bool:
         """The same operations and constants."""
         mine, theirs = self.program, other.program
         return (
-            self.layout == other.layout
+            isinstance(other, TracedStep)
+            and self.layout == other.layout
             and mine.tape.nodes == theirs.tape.nodes
             and all(map(np.array_equal, mine.outputs, theirs.outputs))
         )
+
+    def seconds_to_compile(self, backward: bool) -> float:
+        """About, from the number of operations; LLVM takes more than linear time in it."""
+        sizes = (self.program.size, self.operations) if backward else (self.program.size,)
+        return sum(0.2 + 3e-3 * n + 1e-6 * n * n for n in sizes)
 
     @cached_property
     def forward(self) -> Any:
@@ -85,13 +96,14 @@ class TracedStep:
         source = backward_source(self.layout, self.made, self.scopes)
         return compile_sweep(source, "backward", len(arguments(self.layout, True)))
 
-    def windowed(self, window, first: int) -> np.ndarray:
-        """``sequences`` of the steps at local times low to high."""
-        low, high = (np.broadcast_to(w, len(self.sequences)) - first for w in window)
-        cut = self.sequences.copy()
-        cut[:, 0] = np.clip(low, cut[:, 0], cut[:, 1])
-        cut[:, 1] = np.clip(high, cut[:, 0], cut[:, 1])
-        return cut
+
+def windowed(sequences: np.ndarray, window, first: int) -> np.ndarray:
+    """``sequences`` of the steps at local times low to high."""
+    low, high = (np.broadcast_to(w, len(sequences)) - first for w in window)
+    cut = sequences.copy()
+    cut[:, 0] = np.clip(low, cut[:, 0], cut[:, 1])
+    cut[:, 1] = np.clip(high, cut[:, 0], cut[:, 1])
+    return cut
 
 
 def first_instance(family, inputs: list[Input], values) -> list[np.ndarray]:
@@ -139,8 +151,8 @@ def check_repeats(family, program: Program, inputs: list[Input], values) -> None
             )
 
 
-def trace_step(block: Recurrence, values) -> TracedStep:
-    """Trace the step of a recurrence of one family; a `TracingError` says why that cannot be done."""
+def described(block: Recurrence, values) -> tuple[list[Input], list, list[int]]:
+    """Inputs of the one step of a recurrence, the shapes in which f sees them, and which are real."""
     if len(block.families) != 1:
         names = ", ".join(repr(f.name) for f in block.families)
         raise TracingError(
@@ -149,8 +161,7 @@ def trace_step(block: Recurrence, values) -> TracedStep:
         )
     (family,) = block.families
     _check_slices(block, family)
-    step = family.potential
-    layout_inputs, shapes, wanted = [], [], []
+    inputs, shapes, wanted = [], [], []
     for k, arg in enumerate(family.args):
         if arg.name in block.nodes:
             shape, kind = arg.slice.shape, "state"
@@ -158,18 +169,23 @@ def trace_step(block: Recurrence, values) -> TracedStep:
             stacked = per_instance(family, arg)
             value = np.shape(read(family, arg, values))
             shape, kind = (value[1:], "rows") if stacked else (value, "shared")
-        leading = (1,) if step.vectorized and kind != "shared" else ()
+        leading = (1,) if family.potential.vectorized and kind != "shared" else ()
         shapes.append((*leading, *shape))
         size = int(np.prod(shape))
         state = kind == "state"
-        layout_inputs.append(Input(kind, size, arg.first if state else 0, state and arg.edge is not None))
+        inputs.append(Input(kind, size, arg.first if state else 0, state and arg.edge is not None))
         if state or np.asarray(values[arg.name]).dtype.kind == "f":
             wanted.append(k)
+    return inputs, shapes, wanted
+
+
+def trace_step(block: Recurrence, values) -> TracedStep:
+    """Trace the step of a recurrence of one family; a `TracingError` says why that cannot be done."""
+    layout_inputs, shapes, wanted = described(block, values)
+    (family,) = block.families
+    step = family.potential
     program = trace(step.f, *shapes)
-    if len(program.outputs) != len(family.outs) or any(
-        o.size != int(np.prod(out.slice.shape)) for o, out in zip(program.outputs, family.outs, strict=False)
-    ):
-        raise TracingError(f"step {family.name!r} returns other shapes than its outputs have")
+    check_outputs(family, program.outputs)
     check_repeats(family, program, layout_inputs, values)
     outputs = tuple(Output(int(np.prod(o.slice.shape)), o.first) for o in family.outs)
     vjp = None if step.vjp is None else _own_vjp(family, program, wanted)
@@ -179,7 +195,15 @@ def trace_step(block: Recurrence, values) -> TracedStep:
         program = Program(program.tape, program.inputs, firsts, program.several)
     layout = Layout(tuple(layout_inputs), outputs, rows, block.direction < 0)
     shared = tuple(np.shape(values[a.name]) for a in family.args if not a.slice.stepped)
-    return TracedStep(family, layout, program, vjp, wanted, shared, _sequences(family))
+    return TracedStep(family, layout, program, vjp, wanted, shared, sequences_of(family))
+
+
+def check_outputs(family, outputs) -> None:
+    """Raise unless a program's outputs have as many numbers as the slices they are for."""
+    if len(outputs) != len(family.outs) or any(
+        np.prod(o.shape) != np.prod(out.slice.shape) for o, out in zip(outputs, family.outs, strict=False)
+    ):
+        raise TracingError(f"step {family.name!r} returns other shapes than its outputs have")
 
 
 def _check_slices(block: Recurrence, family) -> None:
@@ -198,7 +222,7 @@ def _check_slices(block: Recurrence, family) -> None:
         raise TracingError(f"step {family.name!r} runs on another clock than its outputs")
 
 
-def _sequences(family) -> np.ndarray:
+def sequences_of(family) -> np.ndarray:
     """(first, last, instance of step 0, row of step 0, length) of each sequence."""
     clock = family.outs[0].clock
     counts = np.asarray(family.counts, np.int64)
