@@ -1,13 +1,15 @@
 """The sweep of a recurrence whose step is traced: its own function, compiled as a loop over all steps.
 
 What cannot be traced, or would take long to compile, runs as it is under ``kernel="auto"`` and is an error
-under ``kernel="traced"``; the plan's text says which it is. Small work runs the reference until enough of it
-has come by on the same graph.
+under ``kernel="traced"``; the plan's text says which it is. Small work runs the reference until as much of it
+has come by on the same graph as a compiler would take, so that nobody waits for one; the choice depends on
+sizes and on the number of runs alone.
 """
 
 from __future__ import annotations
 
 import logging
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,26 +21,30 @@ from msgpass.sweeps.local import check_states
 from msgpass.sweeps.real import Store, deliver
 from msgpass.sweeps.recurrence import Sweep
 from msgpass.sweeps.rows import add_edge, edge_value, per_instance, read
-from msgpass.sweeps.traced_step import TracedStep, trace_step
+from msgpass.sweeps.traced_step import TracedStep, seconds_to_trace, trace_step
 
 logger = logging.getLogger("msgpass")
 
-PATIENCE = 0.5
-"""Seconds of reference work (estimated from sizes) that a graph runs before its sweep is compiled, which
-takes about one."""
+PATIENCE = 1.0
+"""Reference work on one graph, as a multiple of what tracing or compiling its sweep takes, before that is
+done. Both are estimated from sizes."""
 
-CALL = 20e-6
-"""Seconds that the reference takes a step for each call of NumPy in it, forward and backward."""
+FORWARD, BACKWARD, AUTOGRAD = (5e-6, 0.7e-6), (10e-6, 1e-6), (60e-6, 10e-6)
+"""Seconds that the reference takes a step, and what each call of NumPy in it adds: forward alone; backward,
+too, with local derivatives of all steps at once; with a run of autograd at each step."""
 
 
 def make(plan, k: int, block: Recurrence, values, keep: bool = True):
     """The compiled sweep, or None for the reference."""
-    key = ("traced recurrence", k)
+    key, family = ("traced recurrence", k), block.families[0]
     if key not in plan.cache:
+        strict = any(f.potential.kernel == "traced" for f in block.families)
+        if not strict and _early(plan, (key, "steps"), block):
+            plan.cache["how", k] = "as it is, for little work"
+            return None
         plan.cache[key] = _traced(block, values)
         plan.cache["how", k] = str(plan.cache[key])
     found = plan.cache[key]
-    family = block.families[0]
     if isinstance(found, TracingError):
         if any(f.potential.kernel == "traced" for f in block.families):
             raise found
@@ -48,16 +54,41 @@ def make(plan, k: int, block: Recurrence, values, keep: bool = True):
         del plan.cache[key]
         return make(plan, k, block, values, keep)
     spent = plan.cache.get((key, "spent"), 0.0)
-    if spent <= PATIENCE and plan.cache.get("start compiled"):
-        spent = plan.cache[key, "spent"] = np.inf
-    if spent <= PATIENCE:
-        counts = family.counts
-        steps = int(counts.max(initial=0)) if family.potential.vectorized else int(counts.sum())
-        spent += steps * (1 + found.calls) * CALL
-        plan.cache[key, "spent"] = spent
-        if spent <= PATIENCE:
+    if plan.cache.get("start compiled"):
+        spent = np.inf
+    if spent < np.inf:
+        a_step, a_call = _seconds(family.potential, keep)
+        spent += steps_of(family) * (a_step + found.calls * a_call)
+        if spent <= PATIENCE * found.seconds_to_compile(keep):
+            plan.cache[key, "spent"] = spent
             return None
+        plan.cache[key, "spent"] = np.inf
     return TracedSweep(found, block, values)
+
+
+def _early(plan, key, block: Recurrence) -> bool:
+    """Whether so little work has come by that even tracing would take longer."""
+    if plan.cache.get("start compiled"):
+        return False
+    plan.cache[key] = plan.cache.get(key, 0) + sum(steps_of(f) for f in block.families)
+    numbers = sum(prod(a.slice.shape) for f in block.families for a in (*f.args, *f.outs))
+    return plan.cache[key] * FORWARD[0] <= PATIENCE * seconds_to_trace(numbers)
+
+
+def _seconds(step, backward: bool) -> tuple[float, float]:
+    if not backward:
+        return FORWARD
+    return BACKWARD if step.vectorized or step.vjp is not None else AUTOGRAD
+
+
+def steps_of(family) -> int:
+    """Calls of its function in one sweep."""
+    counts = family.counts
+    return (
+        family.factor.n
+        if counts is None
+        else int(counts.max(initial=0) if family.potential.vectorized else counts.sum())
+    )
 
 
 def _traced(block: Recurrence, values) -> TracedStep | TracingError:
