@@ -24,7 +24,7 @@ def affine_vjp(inputs, cotangent):
 
 def step(f, vjp=None, vectorized: bool = True) -> Step:
     """How the engine takes the steps of this room."""
-    return Step(f, vjp, vectorized=vectorized)
+    return Step(f, vjp, vectorized=vectorized, kernel="auto")
 
 
 def affine_graph(rows: Rows, name: str, a: np.ndarray, b: np.ndarray, edge, against: bool) -> FactorGraph:

@@ -280,14 +280,48 @@ def test_parameters_of_another_shape_are_traced_anew():
     np.testing.assert_allclose(run(g, values={"w": np.full(2, 2.0)}).parameters["w"], [6.0, 6.0])
 
 
+def compiling(g, backward):
+    """Seconds that a graph's sweep is said to take to compile, once it is traced."""
+    return g.plan().cache["traced recurrence", 0].seconds_to_compile(backward)
+
+
 def test_patience(monkeypatch):
-    monkeypatch.setattr(traced_recurrence, "PATIENCE", 1.5 * 4 * 2 * traced_recurrence.CALL)
+    g = scalar(lambda h, p: h * p)  # four steps of one call each
+    assert sweeps(run(g)) == [TracedSweep]
+    reference = 4 * sum(traced_recurrence.AUTOGRAD)
+    monkeypatch.setattr(traced_recurrence, "PATIENCE", 1.5 * reference / compiling(g, True))
     g = scalar(lambda h, p: h * p)
     kinds = [sweeps(run(g))[0] for _ in range(3)]
     assert kinds == [Sweep, TracedSweep, TracedSweep]
     g = scalar(lambda h, p: h * p)
     g.plan().start_compiled()
     assert sweeps(run(g)) == [TracedSweep]
+
+
+def test_a_pass_forward_alone_is_waited_for_longer(monkeypatch):
+    g = scalar(lambda h, p: h * p)
+    run(g)
+    reference = 4 * sum(traced_recurrence.FORWARD)
+    assert reference / compiling(g, False) < 4 * sum(traced_recurrence.AUTOGRAD) / compiling(g, True)
+    monkeypatch.setattr(traced_recurrence, "PATIENCE", 1.5 * reference / compiling(g, False))
+    assert sweeps(run(scalar(lambda h, p: h * p))) == [TracedSweep]
+    assert sweeps(run(scalar(lambda h, p: h * p), schedule=ForwardOnly())) == [Sweep]
+
+
+def test_little_work_is_not_even_traced(monkeypatch):
+    monkeypatch.setattr(traced_recurrence, "PATIENCE", 1.0)
+    traced = []
+    monkeypatch.setattr(traced_recurrence, "_traced", lambda *a: traced.append(a) or TracingError("no"))
+    g = scalar(lambda h, p: h * p)
+    run(g)
+    assert not traced and "for little work" in repr(g.plan())
+    for _ in range(100):
+        run(g)
+    assert len(traced) == 1
+    run(scalar(lambda h, p: h * p, "auto"))
+    assert len(traced) == 1
+    with pytest.raises(TracingError):
+        run(scalar(lambda h, p: h * p, "traced"))
 
 
 @pytest.mark.parametrize("kernel", ["auto", "traced"])
