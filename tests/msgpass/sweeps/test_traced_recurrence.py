@@ -258,11 +258,24 @@ def test_a_step_that_writes_into_its_inputs_is_refused(kernel, vectorized):
     np.testing.assert_array_equal(start.value, np.ones(2))
 
 
+def compiling(g, backward):
+    """Seconds that a graph's sweep is said to take to compile, once it is traced."""
+    return g.plan().cache["traced recurrence", 0].seconds_to_compile(backward)
+
+
 def test_a_change_waits_for_its_compilation_as_the_first_function_did(monkeypatch):
-    monkeypatch.setattr(traced_recurrence, "PATIENCE", 1.5 * 4 * 2 * traced_recurrence.CALL)
     rates, calls = {"rate": 1.0}, []
-    g = scalar(lambda h, p: (h * p * rates["rate"], calls.append(0))[0])
-    kinds = []
+
+    def f(h, p):
+        return (h * p * rates["rate"], calls.append(0))[0]
+
+    g = scalar(f)
+    run(g)
+    a_step, a_call = traced_recurrence.AUTOGRAD
+    monkeypatch.setattr(
+        traced_recurrence, "PATIENCE", 1.5 * 4 * (a_step + 2 * a_call) / compiling(g, backward=True)
+    )
+    g, kinds = scalar(f), []
     for k in range(4):
         rates["rate"] = 1.0 if k < 2 else 2.0
         kinds.append(sweeps(run(g))[0])
@@ -278,11 +291,6 @@ def test_parameters_of_another_shape_are_traced_anew():
     g.factor(Loss(lambda h: (float(h), (np.ones(()),))), h[:])
     assert run(g).total == pytest.approx(12.0)
     np.testing.assert_allclose(run(g, values={"w": np.full(2, 2.0)}).parameters["w"], [6.0, 6.0])
-
-
-def compiling(g, backward):
-    """Seconds that a graph's sweep is said to take to compile, once it is traced."""
-    return g.plan().cache["traced recurrence", 0].seconds_to_compile(backward)
 
 
 def test_patience(monkeypatch):
