@@ -37,6 +37,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "MLP",
+    "ODERNN",
     "RNN",
     "Attention",
     "BinaryCrossEntropy",
@@ -47,6 +48,8 @@ __all__ = [
     "EncoderDecoder",
     "GaussianNLL",
     "History",
+    "IrregularClassifier",
+    "IrregularRegressor",
     "Linear",
     "Memory",
     "NeuralHMM",
@@ -76,7 +79,10 @@ __all__ = [
 ]
 
 _LATER = {
+    "IrregularClassifier": "rnn.ode.neural",
+    "IrregularRegressor": "rnn.ode.neural",
     "NeuralODE": "rnn.ode.neural",
+    "ODERNN": "rnn.ode.neural",
     "SequenceClassifier": "rnn.estimators",
     "SequenceRegressor": "rnn.estimators",
     "SequenceTagger": "rnn.estimators",
