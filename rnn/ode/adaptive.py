@@ -13,7 +13,13 @@ import numpy as np
 
 from msgpass.errors import DataError
 from rnn.ode.controller import Controller
-from rnn.ode.errors import BlowUpError, ImplicitStageError, MaxStepsError, StepSizeError
+from rnn.ode.errors import (
+    BlowUpError,
+    ImplicitStageError,
+    IntegrationError,
+    MaxStepsError,
+    StepSizeError,
+)
 from rnn.ode.field import check_rate
 from rnn.ode.steps import SolverStep
 
@@ -128,7 +134,7 @@ def integrate(
         if size < max(tolerance.min_step, 16 * np.spacing(max(abs(t), near))) and not (
             lands and wanted >= size
         ):
-            raise _underflow(tolerance, t, size, y, np.abs(y0).max(), broke)
+            raise underflow(tolerance, t, size, y, np.abs(y0).max(), broke)
         h = sign * size
         try:
             with np.errstate(all="ignore"):
@@ -158,7 +164,8 @@ def integrate(
     return Path(np.array(times), np.stack(states), Stats(len(times) - 1, rejected, rate.calls))
 
 
-def _underflow(tolerance: Tolerance, t: float, size: float, y, start: float, broke: bool):
+def underflow(tolerance: Tolerance, t: float, size: float, y, start: float, broke: bool) -> IntegrationError:
+    """What a step below the least means, with max|y| = ``start`` at first."""
     largest = np.abs(y).max()
     if largest > UNBOUNDED * (1 + start):
         return BlowUpError(f"the solution grows without bound: at t = {t:g} max|y| is {largest:.3g}", t)
