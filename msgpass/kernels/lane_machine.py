@@ -41,8 +41,8 @@ ELEMENTWISE = {name: 20 + k for k, name in enumerate(RARE)} | {
 }  # fmt: skip
 
 STATE, ROWS, SHARED, OUTPUT, COTANGENT = range(5)
-"""Kinds of transfers: a state's row before (or its edge), a row an instance, one for all, an output's row, and
-the sum of its local and its carried cotangent."""
+"""Kinds of transfers: a state's row before (or its edge), a row an instance, one for all, an output's row,
+and the sum of its local and its carried cotangent."""
 
 
 @lean_jit(forceinline=True)

@@ -30,16 +30,58 @@ import numpy as np
 
 ELEMENTWISE: dict[str, np.ufunc] = {
     name: getattr(np, name)
-    for name in (
-        "add subtract multiply divide negative power exp log log1p expm1 sqrt tanh sinh cosh sin cos tan "
-        "arcsin arccos arctan arctan2 absolute sign floor maximum minimum less less_equal greater "
-        "greater_equal equal not_equal logical_and logical_or logical_not"
-    ).split()
+    for name in [
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "negative",
+        "power",
+        "exp",
+        "log",
+        "log1p",
+        "expm1",
+        "sqrt",
+        "tanh",
+        "sinh",
+        "cosh",
+        "sin",
+        "cos",
+        "tan",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "arctan2",
+        "absolute",
+        "sign",
+        "floor",
+        "maximum",
+        "minimum",
+        "less",
+        "less_equal",
+        "greater",
+        "greater_equal",
+        "equal",
+        "not_equal",
+        "logical_and",
+        "logical_or",
+        "logical_not",
+    ]
 }
 """Elementwise operations, each NumPy's function of the same name; ``where`` besides them."""
 
 LOGICAL = frozenset(
-    "less less_equal greater greater_equal equal not_equal logical_and logical_or logical_not".split()
+    [
+        "less",
+        "less_equal",
+        "greater",
+        "greater_equal",
+        "equal",
+        "not_equal",
+        "logical_and",
+        "logical_or",
+        "logical_not",
+    ]
 )
 
 
