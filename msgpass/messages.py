@@ -121,7 +121,7 @@ class Messages:
         x = self._x
         return Reading(
             "forward message",
-            lambda: [n for n in x.plan.graph.nodes if readings.has_forward(x, n)],
+            lambda: _sequences(x),
             lambda n: readings.forward(x, n),
             has=lambda n: readings.has_forward(x, n),
         )
