@@ -52,11 +52,12 @@ class ArraySweep:
 
     # -- arrays ------------------------------------------------------------------------------------------
 
-    def given(self, places: Places) -> tuple[list, list[tuple[object, np.ndarray]]]:
+    def given(self, places: Places) -> tuple[list[list[int]], list[tuple[object, np.ndarray]]]:
         """Transfers of the inputs into memory without their place there, and arrays by key."""
         from msgpass.kernels import lane_machine as machine
 
-        moves, arrays = [], []
+        moves: list[list[int]] = []
+        arrays: list[tuple[object, np.ndarray]] = []
         for name in self.outs:
             places.add(("H", name), self.values[name].size)
         for k, (arg, given) in enumerate(zip(self.family.args, self.step.inputs, strict=True)):
@@ -117,7 +118,7 @@ class ArraySweep:
         if blocks == 1:
             run_blocks(code, tables, memory, loads, first, *common, 0, 1, lanes, downward)
             return [memory]
-        other, half = memory.copy() if memory.ctypes.data % 64 else _copied(memory), (blocks + 1) // 2
+        other, half = _copied(memory), (blocks + 1) // 2
         run_pair(
             run_blocks,
             (code, tables, memory, loads, first, *common, 0, half, lanes, downward),
@@ -146,9 +147,9 @@ class ArraySweep:
         for key, array in arrays:
             places.of(data, key)[...] = np.reshape(array, -1)
         stores = []
-        for k, (name, out) in enumerate(zip(self.outs, step.outputs, strict=True)):
+        for k, (name, row) in enumerate(zip(self.outs, step.outputs, strict=True)):
             source = lowering.layout.outputs[k].offset
-            stores.append([machine.OUTPUT, source, places.starts["H", name], out.size, 1, out.shift, -1, 0])
+            stores.append([machine.OUTPUT, source, places.starts["H", name], row.size, 1, row.shift, -1, 0])
         loads = in_memory(moves, lowering)
         self.sweep(lowering, loads, stores, data, step.sequences, step.reverse)
         for name in self.outs:
@@ -203,30 +204,30 @@ class ArraySweep:
         for key, array in arrays:
             places.of(data, key)[...] = np.reshape(array, -1)
         data[zeros:] = 0
-        for k, (name, out) in enumerate(zip(self.outs, step.outputs, strict=True)):
+        for k, (name, row) in enumerate(zip(self.outs, step.outputs, strict=True)):
             start, carried = places.starts["C", name], places.starts["L", name]
-            moves.append([machine.COTANGENT, count + k, start, out.size, 1, out.shift, -1, carried])
+            moves.append([machine.COTANGENT, count + k, start, row.size, 1, row.shift, -1, carried])
         loads = in_memory(moves, lowering)
         memories = self.sweep(lowering, loads, stores, data, sequences, not step.reverse, apart)
         for name in self.outs:
-            carried = places.of(data, ("L", name)).reshape(values[name].shape)
-            for target in (store, later):
-                target.add(name, carried.astype(values[name].dtype))
+            message = places.of(data, ("L", name)).reshape(values[name].shape)
+            for whose in (store, later):
+                whose.add(name, message.astype(values[name].dtype))
         for k, given in enumerate(step.inputs):
-            message = None
+            heard = None
             if ("F", k) in places.starts:
-                message = places.of(data, ("F", k)).copy()
+                heard = places.of(data, ("F", k)).copy()
             elif ("G", k) in places.starts:
-                message = places.of(data, ("G", k)).copy()
+                heard = places.of(data, ("G", k)).copy()
                 if ("second", k) in places.starts:
-                    message += places.of(data, ("second", k))
+                    heard += places.of(data, ("second", k))
             elif given.kind == "shared" and k in outputs:
-                message = np.zeros(given.size, self.dtype)
+                heard = np.zeros(given.size, self.dtype)
                 for total in lowering.layout.totals:
                     if total.output == outputs[k]:
                         for memory in memories:
-                            message += np.reshape(finished(total, memory, lowering.lanes), -1)
-            tell(step, self.block, values, k, message, store, later, chosen)
+                            heard += np.reshape(finished(total, memory, lowering.lanes), -1)
+            tell(step, self.block, values, k, heard, store, later, chosen)
 
 
 def in_memory(moves, lowering) -> list[list[int]]:

@@ -122,7 +122,7 @@ def first_instance(family, inputs: list[Input], values) -> list[np.ndarray]:
     return given
 
 
-def check_repeats(family, program: Program, inputs: list[Input], values) -> None:
+def check_repeats(family, program, inputs: list[Input], values) -> None:
     """Raise where the function, called on numbers, gives something else than the program.
 
     It then has a state of its own, or changes what it closes over.

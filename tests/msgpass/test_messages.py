@@ -183,7 +183,7 @@ def test_a_variable_that_a_step_computes_has_a_value():
     g.factor(Table([0.0, 0.0]), u)
     g.factor(Loss(lambda x: (2 * x, 2.0)), square)
     m = run(g)
-    assert list(m.forward) == ["square"]
+    assert "square" in m.forward and not list(m.forward)
     assert m.forward["square"] == 9.0
     assert (m.gradient["square"], m.gradient["w"]) == (2.0, 12.0)
     assert list(m.gradient) == ["square", "w"]

@@ -1,5 +1,5 @@
-"""Plain NumPy functions as programs of few operations on whole arrays, for steps of too many numbers to
-have a node each: traced once, differentiated in reverse, laid out for batches (`msgpass.kernels.lane_program`).
+"""Plain NumPy functions as programs of few operations on whole arrays, for steps of too many numbers to have
+a node each: traced once, differentiated in reverse, laid out for batches (`msgpass.kernels.lane_program`).
 """
 
 from msgpass.tracing.whole.evaluate import evaluate

@@ -30,7 +30,7 @@ import numpy as np
 
 ELEMENTWISE: dict[str, np.ufunc] = {
     name: getattr(np, name)
-    for name in [
+    for name in (
         "add",
         "subtract",
         "multiply",
@@ -66,23 +66,14 @@ ELEMENTWISE: dict[str, np.ufunc] = {
         "logical_and",
         "logical_or",
         "logical_not",
-    ]
+    )
 }
 """Elementwise operations, each NumPy's function of the same name; ``where`` besides them."""
 
-LOGICAL = frozenset(
-    [
-        "less",
-        "less_equal",
-        "greater",
-        "greater_equal",
-        "equal",
-        "not_equal",
-        "logical_and",
-        "logical_or",
-        "logical_not",
-    ]
-)
+LOGICAL = frozenset({
+    "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and", "logical_or",
+    "logical_not",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

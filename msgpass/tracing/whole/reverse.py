@@ -1,7 +1,7 @@
 """Reverse mode: from a program to the program of its vector-Jacobian product.
 
-At kinks the derivative is autograd's: a tie of ``maximum`` or ``amax`` is shared evenly, |x| has slope 0 at 0,
-``clip`` slope 0 on its limits; comparisons, ``floor`` and ``sign`` have none.
+At kinks the derivative is autograd's: a tie of ``maximum`` or ``amax`` is shared evenly, |x| has slope 0 at
+0, ``clip`` slope 0 on its limits; comparisons, ``floor`` and ``sign`` have none.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def vjp(program: Program, wanted: Sequence[int]) -> Program:
     for output, cotangent in zip(program.outputs, given, strict=True):
         tell(output, cotangent)
     for node in reversed(program.nodes):
-        cotangent = arrived.get(node.number)
-        if cotangent is None or not node.args or node.op in LOGICAL or node.op in ("floor", "sign"):
+        known = arrived.get(node.number)
+        if known is None or not node.args or node.op in LOGICAL or node.op in ("floor", "sign"):
             continue
-        for arg, message in zip(node.args, RULES[node.op](b, node, cotangent), strict=True):
+        for arg, message in zip(node.args, RULES[node.op](b, node, known), strict=True):
             if message is not None:
                 tell(arg, message)
     inputs = {i.data: i for i in program.inputs}

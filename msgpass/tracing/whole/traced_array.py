@@ -101,7 +101,7 @@ class Traced(NDArrayOperatorsMixin):
         parts = key if isinstance(key, tuple) else (key,)
         if any(isinstance(p, Traced) for p in parts):
             raise TracingError(
-                "an index that depends on the step's inputs cannot be compiled; write np.where(condition, a, b)"
+                "an index that depends on the step's inputs cannot be compiled; write np.where"
             )
         places = np.arange(self.size).reshape(self.shape)[key]
         return Traced(self.builder, self.builder.gather(self.node, np.asarray(places)))
@@ -303,11 +303,12 @@ def by_places(function: Callable) -> Callable:
     return rule
 
 
-for _function in (
+MOVING: tuple[Callable, ...] = (
     np.transpose, np.swapaxes, np.moveaxis, np.rollaxis, np.squeeze, np.expand_dims, np.flip, np.fliplr,
     np.flipud, np.roll, np.tile, np.repeat, np.diagonal, np.broadcast_to, np.take, np.rot90, np.ravel,
     np.atleast_1d, np.atleast_2d, np.atleast_3d, np.delete,
-):  # fmt: skip
+)  # fmt: skip
+for _function in MOVING:
     FUNCTIONS[_function] = by_places(_function)
 transpose = FUNCTIONS[np.transpose]
 
@@ -337,7 +338,10 @@ def _moved(function: Callable) -> Callable:
     return rule
 
 
-for _function in (np.stack, np.concatenate, np.hstack, np.vstack, np.column_stack, np.dstack, np.block):
+JOINING: tuple[Callable, ...] = (
+    np.stack, np.concatenate, np.hstack, np.vstack, np.column_stack, np.dstack, np.block,
+)  # fmt: skip
+for _function in JOINING:
     FUNCTIONS[_function] = _moved(_function)
 stack = FUNCTIONS[np.stack]
 
@@ -545,5 +549,5 @@ FUNCTIONS[np.sinc] = lambda x: where(x == 0, 1.0, np.sin(np.pi * x) / (np.pi * w
 def _diag(x, k: int):
     size = len(x) + abs(k)
     places = np.diag(np.arange(1, len(x) + 1), k).reshape(size, size)
-    padded = np.concatenate([np.zeros(1), x])
+    padded: Any = np.concatenate([np.zeros(1), x])
     return Traced(x.builder, x.builder.gather(padded.node, places))

@@ -1,5 +1,7 @@
 """Sweeps by arrays give every message of the reference, for steps of many kinds over a batch."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -144,10 +146,7 @@ def test_gradients_of_layers(sizes):
     def graph(kernel):
         rng = np.random.default_rng(3)
         g = FactorGraph()
-        weights = [
-            g.parameter(f"w{k}", rng.normal(size=s) / 4)
-            for k, s in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
-        ]
+        weights = [g.parameter(f"w{k}", rng.normal(size=s) / 4) for k, s in enumerate(pairwise(sizes))]
         biases = [g.parameter(f"b{k}", rng.normal(size=n)) for k, n in enumerate(sizes[1:])]
         start = g.parameter("start", rng.normal(size=(33, 3)))
         h = g.sequence("h", 3, shape=(33, 3))
