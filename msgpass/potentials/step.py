@@ -59,6 +59,7 @@ class Step(Potential):
     """
 
     keeps_inputs = False  # known to leave its inputs as they are
+    differentiable: bool | None = None  # by autograd, where there is no vjp; None: not known yet
 
     def __init__(
         self,

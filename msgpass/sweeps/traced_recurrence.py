@@ -8,18 +8,19 @@ has come by on the same graph.
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any
 
 import numpy as np
 
-from msgpass.errors import TracingError
+from msgpass.errors import TracingError, UnsupportedError
 from msgpass.kernels.finite import all_finite
 from msgpass.plan import Recurrence
-from msgpass.sweeps.local import check_states
+from msgpass.sweeps.local import check_states, differentiable
 from msgpass.sweeps.real import Store, deliver
 from msgpass.sweeps.recurrence import Sweep
 from msgpass.sweeps.rows import add_edge, edge_value, per_instance, read
-from msgpass.sweeps.traced_step import TracedStep, trace_step
+from msgpass.sweeps.traced_step import TracedStep, first_instance, trace_step
 from msgpass.tracing import flat
 
 logger = logging.getLogger("msgpass")
@@ -57,6 +58,8 @@ def make(plan, k: int, block: Recurrence, values, keep: bool = True):
     spent = plan.cache.get((key, "spent"), 0.0)
     if spent <= PATIENCE and plan.cache.get("start compiled"):
         spent = plan.cache[key, "spent"] = np.inf
+    if spent <= PATIENCE and not reference_differentiates(found, family, values):
+        spent = plan.cache[key, "spent"] = np.inf
     if spent <= PATIENCE:
         counts = family.counts
         steps = int(counts.max(initial=0)) if family.potential.vectorized else int(counts.sum())
@@ -65,6 +68,29 @@ def make(plan, k: int, block: Recurrence, values, keep: bool = True):
         if spent <= PATIENCE:
             return None
     return TracedSweep(found, block, values)
+
+
+def reference_differentiates(found: TracedStep, family, values) -> bool:
+    """autograd gets through the function too, so that the reference may run; tried once a step."""
+    step = family.potential
+    if step.vjp is not None or not family.factor.n:
+        return True
+    if step.differentiable is None:
+        from msgpass.interop.differentiators import autograd_vjp
+
+        given = first_instance(family, list(found.layout.inputs), values)
+        step.differentiable = True
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                output, pull = autograd_vjp(step.f, given, differentiable(given))
+                several = isinstance(output, tuple | list)
+                pull(tuple(map(np.zeros_like, output)) if several else np.zeros_like(output))
+        except UnsupportedError:
+            step.differentiable = False
+        except Exception:  # of a kind that the reference will show as the user knows it
+            pass
+    return step.differentiable
 
 
 def _traced(block: Recurrence, values) -> TracedStep | TracingError:

@@ -94,13 +94,8 @@ class TracedStep:
         return cut
 
 
-def check_repeats(family, program: Program, inputs: list[Input], values) -> None:
-    """Raise where the function, called on numbers, gives something else than the program.
-
-    It then has a state of its own, or changes what it closes over.
-    """
-    if not family.factor.n:
-        return
+def first_instance(family, inputs: list[Input], values) -> list[np.ndarray]:
+    """Inputs for one call."""
     given = []
     for arg, what in zip(family.args, inputs, strict=True):
         if what.kind == "state":
@@ -112,6 +107,17 @@ def check_repeats(family, program: Program, inputs: list[Input], values) -> None
             given.append(read(family, arg, values))
             continue
         given.append(one if family.potential.vectorized else one[0])
+    return given
+
+
+def check_repeats(family, program: Program, inputs: list[Input], values) -> None:
+    """Raise where the function, called on numbers, gives something else than the program.
+
+    It then has a state of its own, or changes what it closes over.
+    """
+    if not family.factor.n:
+        return
+    given = first_instance(family, inputs, values)
     copies = [np.array(v) for v in given]
     try:
         made = family.potential.f(*copies)

@@ -72,3 +72,11 @@ def test_a_vector_built_with_array_has_its_derivative():
 def test_objects_that_are_computed_with_are_refused():
     with pytest.raises(UnsupportedError, match=r"np\.stack"):
         autograd_vjp(lambda h: h + np.array([h[0], h[1]]), [np.ones(2)], [0])
+
+
+def test_select_is_where():
+    x = np.array([-2.0, 0.0, 3.0])
+    f = lambda x: np.select([x < 0, x > 1], [x * x, 5 * x], 7 * x)  # noqa: E731
+    value, pull = autograd_vjp(f, [x], [0])
+    np.testing.assert_array_equal(value, f(x))
+    np.testing.assert_array_equal(pull(np.ones(3))[0], [-4.0, 7.0, 5.0])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msgpass import Checkpointed, FactorGraph, ForwardOnly, Loss, Sequential, Step, Tangent, Truncated, run
-from msgpass.errors import GraphError, MessagePassingError, NumericalError, TracingError
+from msgpass.errors import GraphError, MessagePassingError, NumericalError, TracingError, UnsupportedError
 from msgpass.sweeps import traced_recurrence
 from msgpass.sweeps.recurrence import Sweep
 from msgpass.sweeps.traced_recurrence import TracedSweep
@@ -211,6 +211,32 @@ def test_what_a_function_closes_over_may_change_between_runs(kernel):
         m = run(g)
         assert sweeps(m) == [TracedSweep]
         same_messages(m, run(scalar(f, None)))
+
+
+def assigns(h, p):
+    new = np.zeros_like(h)
+    new[0], new[1] = h[1] * p, np.heaviside(h[0], 0.5) * p * h[0]
+    return new
+
+
+def test_what_autograd_does_not_get_through_is_compiled_at_once(monkeypatch):
+    monkeypatch.setattr(traced_recurrence, "PATIENCE", 10.0)
+
+    def model(f, kernel):
+        g = FactorGraph()
+        h, start = g.sequence("h", length=4, shape=(2,)), g.parameter("start", np.array([1.0, 0.5]))
+        g.factor(Step(f, kernel=kernel), h.after(start), g.parameter("p", 0.7), out=h[:])
+        g.factor(Loss(lambda h: (float((h * h).sum()), (2 * h,))), h[:])
+        return g
+
+    with pytest.raises(UnsupportedError, match="in-place"):
+        run(model(assigns, None))
+    m = run(model(assigns, "auto"))
+    assert sweeps(m) == [TracedSweep]
+    plain = model(lambda h, p: np.stack([h[1] * p, np.where(h[0] > 0, 1.0, 0.0) * p * h[0]]), "auto")
+    wanted = run(plain)
+    assert sweeps(wanted) == [Sweep]
+    same_messages(m, wanted)
 
 
 def adds(h, p):
