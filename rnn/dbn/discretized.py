@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from msgpass import FactorGraph, Messages, SumProduct, Table, run
+from msgpass.errors import DataError
 from rnn.dbn.grids import grid_points, make_axes, standard_deviations
 from rnn.dbn.slices import Slices
 
@@ -112,6 +113,12 @@ def discretized(slices: Slices, visited: np.ndarray, sigma, grid=None, cells=Non
     """Tables of a network over a grid of its states."""
     noise = standard_deviations(sigma, slices.size)
     axes = make_axes(slices, noise, grid, cells)
+    for label, axis, path in zip(slices.labels, axes, visited.T, strict=True):
+        if path.min() < axis[0] or path.max() > axis[-1]:
+            raise DataError(
+                f"the grid of {label} runs from {axis[0]:.3g} to {axis[-1]:.3g}, and the network goes from "
+                f"{path.min():.3g} to {path.max():.3g}; give a grid that holds all it visits, and some σ more"
+            )
     points, steps = grid_points(axes), slices.template.length
     start = _kernel(axes, noise, slices.transition(0, points[:1]))[0]
     means = [slices.transition(t, points) for t in range(1, steps)]

@@ -118,6 +118,8 @@ def test_bad_settings_are_refused():
         dbn.discretize(0.1, grid=[np.linspace(-1, 1, 9)], cells=9)
     with pytest.raises(DataError, match="points that increase"):
         dbn.discretize(0.1, grid=[np.zeros(9)])
+    with pytest.raises(DataError, match="runs from 5 to 6, and the network goes from"):
+        dbn.discretize(0.1, grid=[np.linspace(5, 6, 9)])
     with pytest.raises(ShapeError, match="1 axes of points"):
         dbn.discretize(0.1, grid=[np.linspace(-1, 1, 9)] * 2)
     with pytest.raises(DataError, match="cells must be a whole number"):
