@@ -97,7 +97,8 @@ class Step(Potential):
     def from_jax(cls, f: Callable, vectorized: bool = False, noise=None) -> Step:
         """Local values and derivatives of a function that JAX can trace, written with ``jax.numpy`` or with
         plain ``numpy`` (``jax.vjp`` and ``jax.jvp`` of one step); a recurrence of it (not vectorised) runs as
-        one ``lax.scan`` each way."""
+        one ``lax.scan`` each way. What f closes over is a constant from its first call on, as ``jax.jit`` has
+        it."""
         from msgpass.interop.differentiators import jax_functions
 
         f, function, vjp, jvp, hvp = jax_functions(f)

@@ -86,7 +86,7 @@ class Captured:
 
     def _follow(self, value) -> None:
         """Everything that ``value`` holds; of objects and modules what is among the names in use."""
-        if isinstance(value, (*PLAIN, type, np.ufunc, types.BuiltinFunctionType)) or id(value) in self.seen:
+        if isinstance(value, (*PLAIN, np.ufunc, types.BuiltinFunctionType)) or id(value) in self.seen:
             return
         self.seen.add(id(value))
         self.holders.append(value)
@@ -102,6 +102,12 @@ class Captured:
             case functools.partial():
                 for part in (value.func, value.args, value.keywords):
                     self._follow(part)
+            case property():
+                self._follow(value.fget)
+            case staticmethod() | classmethod():
+                self._follow(value.__func__)
+            case type():
+                self._class(value, None, None)
             case dict():
                 for key in list(value)[:MOST]:
                     self._place(value, key)
@@ -129,27 +135,33 @@ class Captured:
         self._named(f.__globals__)
 
     def _object(self, value) -> None:
-        plain = getattr(value, "py_func", None)  # of a function that Numba compiles
-        if plain is not None:
-            self._follow(plain)
+        if _of_library(type(value).__module__, {"numba"}):  # the Python behind what Numba compiles
+            self._follow(getattr(value, "py_func", None))
             return
         if callable(value):
-            self.names.add("__call__")
+            self.names |= {"__call__", "__wrapped__"}
         own = getattr(value, "__dict__", None)
-        if isinstance(own, dict):
+        own = own if isinstance(own, dict) else None
+        if own is not None:
             self._named(own)
-        for kind in type(value).__mro__[:-1]:
-            if not _of_library(kind.__module__):
-                for name in sorted(self.names & vars(kind).keys()):
-                    self._place(kind, name)
-                    if isinstance(vars(kind)[name], types.MemberDescriptorType):
+        self._class(type(value), value, own)
+
+    def _class(self, kind: type, value, own: dict | None) -> None:
+        """What a class holds, and an instance may hold in front of it."""
+        for part in kind.__mro__[:-1]:
+            if _of_library(part.__module__):
+                continue
+            for name in sorted(self.names & vars(part).keys()):
+                self._place(part, name)
+                if isinstance(vars(part)[name], types.MemberDescriptorType):
+                    if value is not None:
                         self._place(value, name)
-                    elif isinstance(own, dict):
-                        self._place(own, name)
+                elif own is not None:
+                    self._place(own, name)
 
 
-def _of_library(module: str | None) -> bool:
-    return (module or "").partition(".")[0] in LIBRARIES
+def _of_library(module: str | None, which=LIBRARIES) -> bool:
+    return (module or "").partition(".")[0] in which
 
 
 def _names(code: types.CodeType) -> frozenset[str]:

@@ -87,6 +87,42 @@ def of_class():
     return field.slope, change
 
 
+class Settings:
+    """Read as a class."""
+
+    rate = 1.0
+
+
+class Guarded:
+    """An attribute behind a property, and an object that answers to no other name."""
+
+    def __init__(self):
+        self._rate = 1.0
+
+    @property
+    def rate(self):
+        return self._rate
+
+    @staticmethod
+    def scale(h):
+        return RATE * h
+
+    def __getattr__(self, name):
+        raise KeyError(name)
+
+    def __call__(self, h):
+        return self.rate * self.scale(h)
+
+
+def guarded():
+    field = Guarded()
+    return field, lambda: setattr(field, "_rate", 2.0)
+
+
+def by_class():
+    return lambda h: Settings.rate * h, lambda: setattr(Settings, "rate", Settings.rate + 1)
+
+
 def slotted():
     field = Slotted()
     field.rate = 1.0
@@ -95,6 +131,10 @@ def slotted():
 
 CASES = {
     "slot": slotted,
+    "class": by_class,
+    "property": guarded,
+    "static method": lambda: (Guarded(), lambda: set_global(6.0)),
+    "wrapped": lambda: (functools.lru_cache(by_global), lambda: set_global(7.0)),
     "in front of the class": of_class,
     "closure": closure,
     "default": default,
