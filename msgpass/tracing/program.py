@@ -38,6 +38,14 @@ class Program:
         tops = [int(k) for o in self.outputs for k in o.flat]
         return sum(self.tape.nodes[k][0] not in ("in", "const", "bool") for k in ancestors(self.tape, tops))
 
+    def same(self, other: Program) -> bool:
+        """The same operations and constants."""
+        return all(map(np.array_equal, self.outputs, other.outputs)) and all(
+            self.tape.nodes[k] == other.tape.nodes[k]
+            for k in ancestors(self.tape, [int(i) for o in self.outputs for i in o.flat])
+            if k < len(other.tape.nodes)
+        )
+
     def __call__(self, *values):
         """The outputs in plain NumPy, node by node."""
         made = evaluate(self.tape, values, self.outputs)

@@ -56,13 +56,21 @@ class Tolerance:
             )
         if self.rtol == 0 and not (atol > 0).all():
             raise DataError("rtol and atol are both 0; no step meets that. Give one of them, such as 1e-6")
+        if not isinstance(self.controller, Controller):
+            raise DataError(f"controller is a Controller, got {type(self.controller).__name__}")
+        for name in ("first_step", "min_step", "max_step", "max_steps"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float | np.number) and not (
+                value is None and name == "first_step"
+            ):
+                raise DataError(f"{name} is a number, got {value!r}")
         for name in ("first_step", "max_step"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise DataError(f"{name} must be positive, got {value!r}; backward in time, too")
         if not 0 <= self.min_step <= self.max_step:
             raise DataError(f"wanted 0 ≤ min_step ≤ max_step, got {self.min_step!r} and {self.max_step!r}")
-        if isinstance(self.max_steps, bool) or int(self.max_steps) != self.max_steps or self.max_steps < 1:
+        if isinstance(self.max_steps, bool) or self.max_steps % 1 != 0 or self.max_steps < 1:
             raise DataError(f"max_steps is a whole number ≥ 1, got {self.max_steps!r}")
 
     def check(self, y0: np.ndarray) -> None:

@@ -187,6 +187,9 @@ def rate_at_start(rate: Field, y, t: float) -> np.ndarray:
         found = check_rate(rate(t, given), y, t)
     if not np.array_equal(given, y):
         raise DataError("f(t, y) changes y in place; compute a new array: begin with y = y.copy()")
+    quick = rate.quick(y, ())
+    if quick is not None:
+        quick.renew()
     if not np.isfinite(found).all():
         raise BlowUpError(f"f(t, y) is not finite at the start, t = {t:g}", t)
     return found

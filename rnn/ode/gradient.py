@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from msgpass import Loss, Messages, run
-from msgpass.errors import NumericalError, UnsupportedError
+from msgpass.errors import DataError, NumericalError, UnsupportedError
 from msgpass.schedule.base import Schedule
 from msgpass.schedule.sequential import Sequential
 from rnn.ode.adaptive import Tolerance
@@ -84,6 +84,8 @@ def odeint_gradient(
     check_choice("gradient", kind, ("discrete", "adjoint", "backsolve"))
     tolerance = Tolerance(rtol, atol, controller, first_step, min_step, max_step, max_steps)
     of_saved = SavedLoss(loss)
+    if schedule is not None and not isinstance(schedule, Schedule):
+        raise DataError(f"schedule is a schedule such as Checkpointed(20), got {type(schedule).__name__}")
     if kind != "discrete" and schedule is not None:
         raise UnsupportedError("schedule is of the discrete gradient; the adjoint keeps no chain of steps")
     if scipy and kind == "discrete":

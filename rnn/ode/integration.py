@@ -46,6 +46,12 @@ class Plan:
         elif step is not None:
             if not isinstance(step, float | int | np.number) or not 0 < float(step) < np.inf:
                 raise DataError(f"step is a positive number, backward in time, too; got {step!r}")
+            least = abs(times[-1] - times[0]) / float(step)
+            if least > tolerance.max_steps * (1 + 1e-6):
+                raise DataError(
+                    f"step={step!r} makes {least:.10g} steps, more than max_steps={tolerance.max_steps}; "
+                    "raise it"
+                )
             made = Grid.fixed(times, float(step), dense)
         elif not tableau.adaptive:
             made = Grid.fixed(times, None, dense)

@@ -1,8 +1,8 @@
 """What is compiled of one f, kept with it: a whole trial step of an explicit method, and f's VJP.
 
 f is traced (`msgpass.tracing`) where it is plain NumPy code on few numbers in double precision; otherwise,
-and until enough work has come by for a compiler to pay, integrations run f as it is. What is compiled is
-compared with f at the start of every integration, for f may have changed what it closes over.
+and until enough work has come by for a compiler to pay, integrations run f as it is. What f closes over is
+watched, and what is compiled is compared with f at the start of every integration.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from msgpass.errors import TracingError
 from msgpass.tracing import CompiledFunction, Program, flat, trace
+from msgpass.tracing.captured import Captured
 from rnn.ode.kept import Kept, Same
 from rnn.ode.parameters import Packing
 from rnn.ode.stages import explicit_stages
@@ -44,11 +45,13 @@ class Quick:
         self.made: dict[object, CompiledFunction | None] = {}
         self.program: Program | None = None
         """f as it was when something was first compiled."""
+        self.captured: Captured | None = None
 
     def _compiled(self, key, function: Callable, shapes, of_vjp: bool) -> CompiledFunction | None:
         if key not in self.made:
             try:
-                self.program = self.program or trace(self.field, *self.shapes)
+                if self.program is None:
+                    self.program, self.captured = trace(self.field, *self.shapes), Captured(self.field)
                 found = CompiledFunction(trace(function, *shapes))
                 operations = (found.program.vjp() if of_vjp else found.program).size
                 if operations > MOST_OPERATIONS:
@@ -77,6 +80,18 @@ class Quick:
         return self._compiled(
             tableau, trial_function(tableau, self.field), (y, t, t, t, y, y, *arrays), False
         )
+
+    def renew(self) -> None:
+        """Forget what was compiled if something that f reads has changed; compile again when it pays."""
+        if self.captured is not None and self.program is not None and self.captured.changed():
+            try:
+                again = trace(self.field, *self.shapes)
+            except TracingError:
+                again = None
+            if again is not None and again.same(self.program):
+                self.captured.forgive()
+            else:
+                self.made, self.program, self.spent = {}, None, 0.0
 
     def agrees(self, t, y, arrays, value) -> bool:
         """Programs still say what f says; if not, they are dropped for good."""

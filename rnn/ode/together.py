@@ -3,7 +3,7 @@
 After the forward pass all steps of a chain are linearised; where f takes them together that is a few calls
 rather than a few a step. Most functions do, in one of two layouts: instances as a last axis, for what picks
 numbers out of y (``y[0]``, ``A @ y``), or as a first axis, for what treats the last one (``y @ W``). Whether
-one does is seen by trying: three instances together must give what each gives alone.
+one does is seen by trying: a few instances together must give what each gives alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-INSTANCES = 3
+INSTANCES = range(3, 1000)
 AGREE = {8: 1e-11, 4: 1e-4}  # relative, by bytes of a number
 
 
@@ -32,12 +32,14 @@ def at_once(function: Callable, like: np.ndarray, arrays, numbers: int) -> Calla
     """
     rng = np.random.default_rng(0)
     like = np.asarray(like)
+    sizes = {n for a in (like, *arrays) for n in np.shape(a)}
+    count = next(n for n in INSTANCES if n not in sizes)  # else an axis of y passes for that of instances
     spread = 0.1 * (1 + np.abs(like))
-    y = (like + spread * rng.normal(size=(INSTANCES, *like.shape))).astype(like.dtype)
-    times = [rng.uniform(0.01, 0.1, INSTANCES).astype(like.dtype) for _ in range(numbers)]
+    y = (like + spread * rng.normal(size=(count, *like.shape))).astype(like.dtype)
+    times = [rng.uniform(0.01, 0.1, count).astype(like.dtype) for _ in range(numbers)]
     with np.errstate(all="ignore"):
         try:
-            alone = np.stack([function(y[k], *(v[k] for v in times), *arrays) for k in range(INSTANCES)])
+            alone = np.stack([function(y[k], *(v[k] for v in times), *arrays) for k in range(count)])
         except Exception:  # whatever it is, the integration itself will tell
             return None
         for layout in (_last, _first):

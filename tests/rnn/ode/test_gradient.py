@@ -9,7 +9,7 @@ import pytest
 from msgpass import Checkpointed, Step, Truncated
 from msgpass.errors import DataError, ShapeError, UnsupportedError
 from msgpass.sweeps import traced_recurrence
-from rnn.ode import METHODS, BlowUpError, IntegrationError, gradient_gap, odeint, odeint_gradient
+from rnn.ode import METHODS, BlowUpError, IntegrationError, gradient_gap, odeint, odeint_gradient, quick
 from tests.rnn.ode.fields import (
     LV,
     ROBERTSON,
@@ -341,3 +341,30 @@ def test_a_vector_built_with_array(monkeypatch):
         )
         np.testing.assert_allclose(one.params, other.params, rtol=1e-10)
         np.testing.assert_allclose(one.y0, other.y0, rtol=1e-10)
+
+
+@pytest.mark.parametrize("gradient", ["discrete", "adjoint"])
+@pytest.mark.parametrize("method", ["dopri5", "kvaerno3"])
+def test_what_f_reads_may_change_between_adaptive_runs(monkeypatch, method, gradient):
+    monkeypatch.setattr(traced_recurrence, "PATIENCE", 0.0)
+    monkeypatch.setattr(quick, "PATIENCE", 0.0)
+    settings = {"rate": 1.0, "from": 5.0}
+
+    def decay(t, y, k):
+        late = np.where(t > settings["from"], settings["rate"], 0.0)
+        return -(1 + late) * k * y
+
+    def found():
+        options = {"rtol": 1e-8, "atol": 1e-10, "gradient": gradient}
+        return odeint_gradient(decay, 1.0, [0, 0.5, 1], 1.0, method, loss=lambda y: y[-1], **options)
+
+    for settings["from"], settings["rate"], end in ((5, 1, -1), (0.5, 1, -1.5), (0.5, 3, -2.5)):
+        for _ in range(2):
+            assert found().loss == pytest.approx(np.exp(end), rel=1e-5)
+            assert found().params == pytest.approx(end * np.exp(end), rel=1e-4)
+
+
+def test_an_axis_of_the_state_does_not_pass_for_instances():
+    A = -np.eye(3)
+    found = odeint_gradient(lambda t, y, A: y @ A, np.ones((5, 3)), [0, 1], A, loss=lambda y: y[-1].sum())
+    np.testing.assert_allclose(found.params, np.full((3, 3), 5 * np.exp(-1)), rtol=1e-5)

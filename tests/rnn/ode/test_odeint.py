@@ -18,6 +18,7 @@ from rnn.ode import (
     StepSizeError,
     graph,
     odeint,
+    odeint_gradient,
 )
 from tests.rnn.ode.fields import LV, ROBERTSON, forced, forced_params, lotka_volterra, robertson
 
@@ -342,6 +343,10 @@ def in_place(t, y):
         ({"rtol": [1e-3, 1e-6]}, DataError, "rtol is one number"),
         ({"atol": np.full(3, 1e-6)}, ShapeError, r"atol has shape \(3,\)"),
         ({"atol": np.full((2, 2), 1e-6)}, ShapeError, "atol has shape"),
+        ({"max_step": "long"}, DataError, "max_step is a number"),
+        ({"max_steps": "many"}, DataError, "max_steps is a number"),
+        ({"max_steps": np.inf}, DataError, "whole number"),
+        ({"controller": None}, DataError, "controller is a Controller"),
     ],
 )
 @pytest.mark.parametrize("method", ["dopri5", "scipy:RK45"])
@@ -358,3 +363,10 @@ def test_whole_numbers_are_a_rate():
     found = odeint(lambda t, y: np.array([1, 0]), [0, 1], [0, 2])
     np.testing.assert_allclose(found.y[-1], [2.0, 1.0])
     assert odeint(lambda t, y: 0, 1.0, [0, 1]).y[-1] == 1.0
+
+
+def test_too_many_fixed_steps_are_refused_before_they_are_made():
+    with pytest.raises(DataError, match="step=1e-12 makes 1e\\+12 steps"):
+        odeint(lambda t, y: -y, 1.0, [0, 1], None, "rk4", step=1e-12)
+    with pytest.raises(DataError, match=r"schedule is a schedule such as Checkpointed"):
+        odeint_gradient(lambda t, y: -y, 1.0, [0, 1], loss=lambda y: y[-1], schedule="few")
