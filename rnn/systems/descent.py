@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from msgpass.errors import ConvergenceWarning, NumericalError
+from msgpass.errors import ConvergenceWarning, DataError, NumericalError
+from rnn.validation import not_negative, real_array, whole
 
 FLAT = 1e-4
 """A line search that fails where the projected slope is this small beside the first one has met rounding."""
@@ -39,7 +40,8 @@ def descend(
     """
     from scipy.optimize import minimize
 
-    low, high = (np.broadcast_to(b, start.shape).ravel() for b in (lower, upper))
+    n_iter, tol = whole("n_iter", n_iter), not_negative("tol", tol)
+    low, high = bounds(lower, upper, start.shape)
     values: list[float] = []
 
     def call(flat):
@@ -68,6 +70,20 @@ def descend(
         if converged := bool(move <= FLAT * scale):
             reason = "what a step would gain is below rounding"
     return Descent(found.x.reshape(start.shape), float(found.fun), np.array(values), converged, reason)
+
+
+def bounds(lower, upper, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Both ends, flat, checked."""
+    ends = [real_array(what, b, np.dtype(float)) for what, b in (("lower", lower), ("upper", upper))]
+    try:
+        low, high = (np.broadcast_to(b, shape).ravel() for b in ends)
+    except ValueError:
+        raise DataError(f"bounds have shapes {ends[0].shape} and {ends[1].shape}, wanted {shape}") from None
+    wrong = ~(low <= high)
+    if wrong.any():
+        k = int(np.argmax(wrong))
+        raise DataError(f"bounds must be numbers with lower ≤ upper, got {low[k]:g} and {high[k]:g}")
+    return low, high
 
 
 def warn_unless(converged: bool, what: str, reason: str, way_out: str) -> None:

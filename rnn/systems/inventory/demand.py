@@ -52,6 +52,8 @@ def draw(
 def lay_out(demand, facilities) -> tuple[list[str], np.ndarray, bool]:
     """Names of the facilities with demand, (T, samples, E), and whether samples were given."""
     if not isinstance(demand, dict):
+        if not facilities:
+            raise DataError("an inventory needs at least one facility")
         if len(facilities) > 1:
             raise DataError(
                 "several facilities: give demand as a dict from a facility's name to its (T,) or "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from msgpass.errors import DataError
-from rnn.validation import flag, not_negative, one_of, whole
+from rnn.validation import flag, not_negative, one_of, real_array, whole
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,16 @@ class Supply:
             raise DataError(
                 f"{self.label}: only an outside source takes goods back; add a supply the other way"
             )
-        coming = np.asarray(self.in_transit, float)
+        coming = real_array(f"in_transit of {self.label}", self.in_transit, np.dtype(float))
         if coming.shape not in ((), (self.lead_time,)) or not np.isfinite(coming).all() or (coming < 0).any():
             raise DataError(
                 f"in_transit of {self.label} is one number ≥ 0 or {self.lead_time} of them, got "
                 f"{self.in_transit!r}"
+            )
+        if not self.lead_time and coming.any():
+            raise DataError(
+                f"{self.label} has no lead time, so that nothing can be on its way; add in_transit = "
+                f"{self.in_transit!r} to the facility's stock"
             )
         if coming.ndim:  # so that the value can be hashed and compared
             object.__setattr__(self, "in_transit", tuple(coming.tolist()))

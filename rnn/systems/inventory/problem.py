@@ -15,7 +15,7 @@ from rnn.systems.inventory.policies import BaseStock, MinMax
 from rnn.systems.inventory.results import Optimum, OrderGradient, Path, standard_error
 from rnn.systems.inventory.search import optimise
 from rnn.systems.kinks import EXACT
-from rnn.validation import real_array
+from rnn.validation import not_negative, positive, real_array
 
 Plan = np.ndarray | BaseStock | MinMax | None
 
@@ -55,13 +55,8 @@ class Inventory:
     """
 
     def __init__(self, facilities, supplies, demand, discount: float = 1.0):
-        self.facilities = tuple([facilities] if isinstance(facilities, Facility) else facilities)
-        self.supplies = tuple([supplies] if isinstance(supplies, Supply) else supplies)
-        for kind, things in ((Facility, self.facilities), (Supply, self.supplies)):
-            for thing in things:
-                if not isinstance(thing, kind):
-                    raise DataError(f"an inventory is made of Facility and Supply, got {thing!r}")
-        if isinstance(discount, bool) or not isinstance(discount, int | float) or not 0 < discount <= 1:
+        self.facilities, self.supplies = _all(Facility, facilities), _all(Supply, supplies)
+        if positive("discount", discount) > 1:
             raise DataError(f"discount must be a number above 0 and at most 1, got {discount!r}")
         served, self.demand, self.sampled = demands.lay_out(demand, self.facilities)
         self.network = Network(self.facilities, self.supplies, served)
@@ -99,7 +94,7 @@ class Inventory:
         ``state``, ``placed`` and ``orders`` are (T, samples, columns); ``m.gradient["orders"]`` is ∂L/∂x_k,
         a sample's share each, ``m.gradient["state"]`` the co-states. ``width`` > 0 rounds the kinks.
         """
-        smooth = width > 0
+        smooth = not_negative("width", width) > 0
         values = self._values(plan) | ({"width": np.array(float(width))} if smooth else {})
         return run(self.graph(plan, smooth), schedule=schedule, values=values)
 
@@ -227,3 +222,15 @@ class Inventory:
             {n: a.sum(axis=-2) for n, a in each.items()},
             {n: standard_error(a * self.samples, axis=-2) for n, a in each.items()},
         )
+
+
+def _all(kind: type, things) -> tuple:
+    """One or several of a kind."""
+    given = tuple(things) if isinstance(things, list | tuple) else (things,)
+    for thing in given:
+        if not isinstance(thing, kind):
+            raise DataError(
+                f"an inventory is made of Facility and Supply, in this order; wanted a {kind.__name__}, got "
+                f"{thing!r}"
+            )
+    return given

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from msgpass import Messages
+from msgpass.errors import UnavailableError
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -121,6 +122,8 @@ class OrderGradient:
     @property
     def levels(self) -> np.ndarray:
         """∂L/∂S of a base-stock policy."""
+        if "levels" not in self.policy:
+            raise UnavailableError("free orders have no levels; their slopes are in .orders")
         return self.policy["levels"]
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from msgpass.errors import DataError, UnsupportedError
 from rnn.systems.descent import descend, warn_unless
 from rnn.systems.inventory.policies import BaseStock, MinMax
 from rnn.systems.inventory.results import Optimum
+from rnn.validation import real_array
 
 STAGES = (0.3, 0.03, 0.003, 0.0)
 """Default widths in units of the mean demand."""
@@ -53,7 +54,7 @@ def _widths(problem, smoothing) -> tuple[float, ...]:
     if smoothing is None:
         scale = float(problem.demand.mean()) or 1.0
         return tuple(scale * s for s in STAGES)
-    widths = tuple(float(w) for w in np.atleast_1d(smoothing))
+    widths = tuple(real_array("smoothing", smoothing, np.dtype(float)).ravel().tolist())
     if not widths or any(not 0 <= w < np.inf for w in widths):
         raise DataError(f"smoothing is a sequence of widths ≥ 0, got {smoothing!r}")
     return widths

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from msgpass.errors import DataError
-from rnn.systems.kinetics.profile import Profile
+from rnn.systems.kinetics.profile import Profile, as_profile
 from rnn.systems.kinetics.rate_law import GAS_CONSTANT
+from rnn.validation import positive
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,7 @@ class Arrhenius:
     @classmethod
     def through(cls, rates: Mapping[str, float], at: float, E: Mapping[str, float], T) -> Arrhenius:
         """With the A that gives ``rates`` at the temperature ``at``."""
-        if not at > 0:
-            raise DataError(f"at is a temperature in K, > 0, got {at!r}")
+        positive("at, a temperature in K,", at)
         if set(rates) != set(E):
             raise DataError(f"rates names {', '.join(rates)}, but E names {', '.join(E)}")
         return cls({n: k * np.exp(E[n] / (GAS_CONSTANT * at)) for n, k in rates.items()}, E, T)
@@ -48,13 +48,14 @@ class Arrhenius:
     @property
     def profile(self) -> Profile:
         """T with knots, of which a constant has one."""
-        made = self.T if isinstance(self.T, Profile) else Profile(np.zeros(1), np.array([self.T], float))
+        made = as_profile("T", self.T)
         if not (made.values > 0).all():
             raise DataError(f"T is in K and must be > 0, got {made.values.min():g}")
         return made
 
     def rates_at(self, T: float) -> dict[str, float]:
         """The rates at a temperature, where A and E are dicts."""
+        positive("T, in K,", T)
         if not isinstance(self.A, Mapping) or not isinstance(self.E, Mapping):
             raise DataError("rates_at gives rates by name; give A and E as dicts")
         return {n: a * np.exp(-self.E[n] / (GAS_CONSTANT * T)) for n, a in self.A.items()}

@@ -19,11 +19,12 @@ from rnn.systems.descent import warn_unless
 from rnn.systems.kinetics.arrhenius import Arrhenius
 from rnn.systems.kinetics.errors import IdentifiabilityWarning
 from rnn.systems.kinetics.experiment import Experiment
-from rnn.systems.kinetics.network import ReactionNetwork
+from rnn.systems.kinetics.network import ReactionNetwork, pair_of
 from rnn.systems.kinetics.rate_fit import RateFit
 from rnn.systems.kinetics.rate_law import GAS_CONSTANT
 from rnn.systems.kinetics.reactor import Reactor
 from rnn.systems.kinetics.tangents import TangentField, tangents
+from rnn.validation import positive, whole
 
 SINGULAR = 1e-10
 """Least eigenvalue of the scaled information, relative to the largest, below which a direction is unknown:
@@ -92,10 +93,16 @@ def fit_rates(
     """
     from scipy.optimize import least_squares
 
+    n_iter, tol = whole("n_iter", n_iter), max(positive("tol", tol), 4e-16)  # least_squares takes no less
+    if unknown := sorted(set(options) - {"method", "step", "rtol", "atol", "max_steps"}):
+        raise DataError(
+            f"there is no option {unknown[0]!r}; reactors take method, step, rtol, atol, max_steps"
+        )
+    fixed = (fixed,) if isinstance(fixed, str) else tuple(fixed)
     runs = [experiments] if isinstance(experiments, Experiment) else list(experiments)
     if not runs or not all(isinstance(e, Experiment) for e in runs):
         raise DataError("experiments is an Experiment, or several of them")
-    problem = _Problem(network, runs, rates, tuple(fixed), dict(bounds or {}), options)
+    problem = _Problem(network, runs, rates, fixed, dict(bounds or {}), options)
     if not problem.parameters:
         raise DataError("everything is fixed; leave a rate, or a start as NaN, to be fitted")
     first = np.array([p.first for p in problem.parameters])
@@ -135,8 +142,7 @@ class _Problem:
             if name in fixed:
                 continue
             at = float(np.log(self.base[r]))
-            low, high = bounds.get(name, (None, None))
-            ends = (at - REACH, at + REACH) if low is None else _logs(name, low, high)
+            ends = _logs(name, bounds[name]) if name in bounds else (at - REACH, at + REACH)
             self.parameters.append(Parameter(name, "log", (r,), at, *ends))
         self.energies = np.zeros(len(names))
         if self.warm:
@@ -229,7 +235,8 @@ class _Problem:
         return ", ".join(f"{p.name} = {np.exp(v) if p.kind == 'log' else v:.4g}" for p, v in pairs)
 
 
-def _logs(name, low, high) -> tuple[float, float]:
+def _logs(name, pair) -> tuple[float, float]:
+    low, high = pair_of(name, pair)
     if not 0 < low < high < np.inf:
         raise DataError(f"bounds of {name} must be 0 < low < high, got ({low}, {high})")
     return float(np.log(low)), float(np.log(high))

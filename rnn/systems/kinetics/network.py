@@ -59,6 +59,8 @@ class ReactionNetwork:
     ):
         self.reactions = parse(reactions)
         named = tuple(dict.fromkeys(s for r in self.reactions for s in (*r.reactants, *r.products)))
+        if isinstance(species, str):
+            raise DataError(f"species is a sequence of names, got the text {species!r}")
         self.species = named if species is None else tuple(species)
         if len(set(self.species)) != len(self.species):
             raise DataError(f"species names one twice: {', '.join(self.species)}")
@@ -75,8 +77,13 @@ class ReactionNetwork:
 
     def _orders(self, given) -> np.ndarray:
         found = self.consumed.T.copy()
+        wanted = "orders is a dict by rate of dicts by species, {'k1': {'A': 0.5}}"
+        if not isinstance(given, Mapping):
+            raise DataError(f"{wanted}; got {given!r}")
         for name, row in given.items():
             r = self.rate_index(name)
+            if not isinstance(row, Mapping):
+                raise DataError(f"{wanted}; got {row!r} for {name}")
             for s, order in row.items():
                 if not isinstance(order, int | float | np.number) or not 0 <= order < np.inf:
                     raise DataError(f"the order of {s} in {name} must be a finite number ≥ 0, got {order!r}")
@@ -134,9 +141,10 @@ class ReactionNetwork:
         array = np.full(len(names), np.nan)
         for name, x in given.items():
             place = index(name)
-            if not isinstance(x, int | float | np.number) and np.ndim(x):
-                raise ShapeError(f"{what}[{name!r}] must be a number, got shape {np.shape(x)}")
-            array[place] = x
+            number = real_array(f"{what}[{name!r}]", x, np.dtype(float))
+            if number.ndim:
+                raise ShapeError(f"{what}[{name!r}] must be a number, got shape {number.shape}")
+            array[place] = number
         if missing := [n for n in names if n not in given]:
             raise DataError(f"{what} lacks {', '.join(missing)}")
         return array
@@ -193,3 +201,11 @@ def checked(what: str, array: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
             name = names[int(np.argwhere(wrong)[0, -1])]
             raise DataError(f"{what}: {name} is {is_what}, {array[wrong][0]:g}; give finite numbers ≥ 0")
     return array
+
+
+def pair_of(name: str, pair) -> tuple[float, float]:
+    """Bounds of a variable: two numbers."""
+    ends = real_array(f"bounds of {name}", pair, np.dtype(float))
+    if ends.shape != (2,):
+        raise ShapeError(f"bounds of {name} are (low, high), got {pair!r}")
+    return float(ends[0]), float(ends[1])

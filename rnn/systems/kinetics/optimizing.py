@@ -14,6 +14,7 @@ import numpy as np
 from msgpass.errors import DataError
 from rnn.systems.descent import descend, warn_unless
 from rnn.systems.kinetics.arrhenius import Arrhenius
+from rnn.systems.kinetics.network import pair_of
 from rnn.systems.kinetics.profile import Profile
 from rnn.systems.kinetics.sensitivity import Sensitivity
 
@@ -134,7 +135,7 @@ class _Variable:
 
     def __init__(self, reactor: Reactor, name: str, pair):
         self.name, self.kind = name, _kind(reactor, name)
-        low, high = (float(b) for b in pair)
+        low, high = pair_of(name, pair)
         if not (np.isfinite([low, high]).all() and low < high):
             raise DataError(f"bounds of {name} must be finite, low < high, got {pair}")
         if low < 0 or (low == 0 and self.kind in ("rate", "T")):

@@ -7,7 +7,7 @@ One reaction a line (or between semicolons); ``#`` begins a comment. A coefficie
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -16,7 +16,7 @@ from rnn.systems.kinetics.errors import ReactionSyntaxError
 
 ARROWS = {"<->": True, "<=>": True, "⇌": True, "↔": True, "->": False, "=>": False, "→": False}
 ARROW = re.compile("|".join(map(re.escape, ARROWS)))
-NAME = re.compile(r"[^\W\d][\w'()*]*")
+NAME = re.compile(r"[^\W\d](?:[\w'*]|\([^\s()]*\))*")
 NUMBER = re.compile(r"(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)(\s*/\s*(\d+))?")
 NOTHING = ("0", "∅", "")
 
@@ -75,6 +75,8 @@ def parse(reactions: str | Iterable[str]) -> tuple[Reaction, ...]:
 
 
 def _lines(reactions) -> list[str]:
+    if isinstance(reactions, Mapping):
+        raise DataError("reactions are texts such as 'k1: A -> B', with their names in them; got a dict")
     if isinstance(reactions, str):
         reactions = re.split(r"[\n;]", reactions)
     try:
@@ -140,8 +142,11 @@ def _side(text: str, start: int, stop: int, wrong) -> dict[str, Fraction]:
         coefficient, at = _coefficient(text, at, stop, wrong)
         name = NAME.match(text, at, stop)
         if name is None:
-            what = repr(text[at]) if at < stop else "the end"
-            raise wrong(f"a species is missing before {what}; a name begins with a letter", min(at, stop))
+            what = repr(text[at]) if at < stop else "the arrow" if stop < len(text) else "the end"
+            charge = ", and has its charge in parentheses, Na(+)" if found and "+" in text[start:at] else ""
+            raise wrong(
+                f"a species is missing before {what}; a name begins with a letter{charge}", min(at, stop)
+            )
         found[name[0]] = found.get(name[0], Fraction(0)) + coefficient
         at = _blank(text, name.end(), stop)
         if at == stop:

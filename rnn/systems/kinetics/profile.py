@@ -48,6 +48,15 @@ class Profile:
         return float(np.sum(Hats(self.times)(t) * self.values))
 
 
+def as_profile(what: str, x) -> Profile:
+    """A number as a profile of one knot."""
+    if isinstance(x, Profile):
+        return x
+    if isinstance(x, bool) or not isinstance(x, int | float | np.number):
+        raise DataError(f"{what} is a number or a Profile, got {x!r}")
+    return Profile(np.zeros(1), np.array([x], float))
+
+
 class Hats:
     """The weights of knots at a time: ``hats(t)`` → (M,)."""
 

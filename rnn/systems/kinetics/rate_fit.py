@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from msgpass.errors import DataError, UnavailableError
 from rnn.systems.kinetics.experiment import Experiment
 from rnn.systems.kinetics.network import ReactionNetwork
 from rnn.systems.kinetics.reactor import Reactor
+from rnn.validation import positive
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,6 +87,10 @@ class RateFit:
         """From the normal distribution of ``theta``: symmetric in ln k."""
         from scipy.stats import norm
 
+        if name not in self.names:
+            raise UnavailableError(f"{name!r} was not fitted; fitted are {', '.join(self.names)}")
+        if positive("level", level) >= 1:
+            raise DataError(f"level must be between 0 and 1, got {level!r}")
         i = self.names.index(name)
         reach = float(norm.ppf(0.5 + level / 2) * np.sqrt(self.covariance[i, i]))
         low, high = self.theta[i] - reach, self.theta[i] + reach

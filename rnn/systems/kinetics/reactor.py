@@ -22,11 +22,12 @@ from rnn.ode.steps import tableau_of
 from rnn.systems.kinetics.arrhenius import Arrhenius
 from rnn.systems.kinetics.network import ReactionNetwork, checked
 from rnn.systems.kinetics.path import ConcentrationPath
-from rnn.systems.kinetics.profile import Profile
+from rnn.systems.kinetics.profile import as_profile
 from rnn.systems.kinetics.rate_law import RateLaw, rate_law
 from rnn.systems.kinetics.sensitivity import Sensitivity
 from rnn.systems.kinetics.signs import check_signs
-from rnn.systems.kinetics.targets import as_target
+from rnn.systems.kinetics.targets import as_target, parts_of
+from rnn.validation import positive, real_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +60,9 @@ class Reactor:
     0.5
     >>> reactor.gradient("B")
     <Sensitivity: [B] = 0.5
-      name      value    gradient  elasticity
-      k2          0.5   -0.386294   -0.386294
-      k1            1    0.193147    0.386294>
+      name      value     gradient   elasticity
+      k2          0.5    -0.386294    -0.386294
+      k1            1     0.193147     0.386294>
     """
 
     network: ReactionNetwork
@@ -80,14 +81,18 @@ class Reactor:
             raise DataError(f"network is a ReactionNetwork, got {type(self.network).__name__}")
         if not tableau_of(self.method).adaptive and self.step is None:
             raise DataError(f"{self.method} has fixed steps; give step=, their size")
-        _ = self.times, self.y0, self.params
+        if self.step is not None:
+            positive("step", self.step)
+        if self.feed is not None and not isinstance(self.feed, Mapping):
+            raise DataError(f"feed is a dict by species of numbers or Profiles, got {self.feed!r}")
+        _ = self.times, self.y0, self.params, self.law
 
     # -- what the solver takes -----------------------------------------------------------------------
 
     @cached_property
     def times(self) -> np.ndarray:
         """Save times."""
-        times = np.asarray(self.t, float)
+        times = real_array("t", self.t, np.dtype(float))
         if times.ndim == 0:
             times = np.array([0.0, float(times)])
         if times.ndim != 1 or len(times) < 2:
@@ -117,7 +122,7 @@ class Reactor:
             made = {"k": self.network.rate_vector(self.rates)}
         if self.feed:
             knots = np.array(self._feed_knots)
-            rows = [_as_profile(f"feed[{s!r}]", x) for s, x in self.feed.items()]
+            rows = [as_profile(f"feed[{s!r}]", x) for s, x in self.feed.items()]
             made["feed"] = np.array([[row.at(t) for t in knots] for row in rows])
             checked("feed", made["feed"].T, tuple(self.feed))
         return made
@@ -129,7 +134,7 @@ class Reactor:
 
     @cached_property
     def _feed_knots(self) -> tuple[float, ...]:
-        rows = [_as_profile(f"feed[{s!r}]", x) for s, x in (self.feed or {}).items()]
+        rows = [as_profile(f"feed[{s!r}]", x) for s, x in (self.feed or {}).items()]
         knots = sorted({float(t) for row in rows if len(row.times) > 1 for t in row.times})
         return tuple(knots) or (0.0,)
 
@@ -178,7 +183,9 @@ class Reactor:
         """A target, the mean over a batch; forward only."""
         found = self.simulate()
         return float(
-            np.mean(as_target(target)(self.network, self._rows(self.y0), self._rows(found.c[-1]))[0])
+            np.mean(
+                parts_of(as_target(target), self.network, self._rows(self.y0), self._rows(found.c[-1]))[0]
+            )
         )
 
     def gradient(self, target) -> Sensitivity:
@@ -200,7 +207,7 @@ class Reactor:
 
         def loss(saved):
             first, last = self._rows(saved[0]), self._rows(saved[-1])
-            found, to_first, to_last = target(self.network, first, last)
+            found, to_first, to_last = parts_of(target, self.network, first, last)
             values.append(np.asarray(found, float))
             bars = np.zeros_like(saved)
             bars[0] = (np.asarray(to_first) / len(first)).reshape(saved[0].shape)
@@ -267,11 +274,3 @@ class Reactor:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             states = integration.odeint(**law).states
         check_signs(self, times, states)
-
-
-def _as_profile(what: str, x) -> Profile:
-    if isinstance(x, Profile):
-        return x
-    if isinstance(x, bool) or not isinstance(x, int | float | np.number):
-        raise DataError(f"{what} is a number or a Profile, got {x!r}")
-    return Profile(np.zeros(1), np.array([x], float))

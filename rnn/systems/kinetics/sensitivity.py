@@ -195,9 +195,9 @@ class Sensitivity:
 
     def __repr__(self) -> str:
         lines = [f"<Sensitivity: {self.target} = {self.value:.6g}"]
-        lines.append(f"  {'name':<6}{'value':>9}{'gradient':>12}{'elasticity':>12}")
+        lines.append(f"  {'name':<6}{'value':>9}{'gradient':>13}{'elasticity':>13}")
         for row in self.table():
             if row.kind != "rate":
                 continue
-            lines.append(f"  {row.name:<6}{row.value:>9.4g}{row.gradient:>12.6g}{row.elasticity:>12.6g}")
+            lines.append(f"  {row.name:<6}{row.value:>9.4g}{row.gradient:>13.6g}{row.elasticity:>13.6g}")
         return "\n".join(lines) + ">"

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from msgpass.errors import DataError
+from msgpass.errors import DataError, ShapeError
 from rnn.systems.kinetics.network import ReactionNetwork
 
 
@@ -78,6 +78,10 @@ class Selectivity:
     species: str
     others: Sequence[str]
 
+    def __post_init__(self) -> None:
+        if isinstance(self.others, str):
+            object.__setattr__(self, "others", (self.others,))
+
     def __call__(self, network, first, last):
         """Values and gradients."""
         p = network.index(self.species)
@@ -106,3 +110,15 @@ def as_target(target) -> Target:
             f"target(network, first, last) → (values, gradients); got {target!r}"
         )
     return target
+
+
+def parts_of(target: Target, network: ReactionNetwork, first: np.ndarray, last: np.ndarray):
+    """What a target says: (values, ∂/∂first, ∂/∂last), checked, for it may be the user's."""
+    said = target(network, first, last)
+    shapes = [np.shape(x) for x in said] if isinstance(said, tuple | list) else np.shape(said)
+    if shapes != [first.shape[:1], first.shape, first.shape]:
+        raise ShapeError(
+            f"a target returns (values, ∂/∂first, ∂/∂last) of shapes {first.shape[:1]}, {first.shape}, "
+            f"{first.shape}; {target} returned {shapes}"
+        )
+    return said

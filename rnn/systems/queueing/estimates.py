@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from msgpass.errors import DataError, ShapeError
-from rnn.validation import whole
+from rnn.validation import positive, whole
 
 
 class UnstableQueueWarning(UserWarning):
@@ -51,6 +51,10 @@ class LongRun(NamedTuple):
             raise ShapeError(f"there are {len(self.service_rates)} stations: service_rates[k]")
         return self.service_rates[0]
 
+    def __repr__(self) -> str:
+        rates = ", ".join(map(str, self.service_rates))
+        return f"<LongRun: mean {self.measure} {self.value}, ∂/∂μ {rates}, ∂/∂λ {self.arrival_rate}>"
+
 
 def batch_means(each: np.ndarray, batches: int, level: float) -> Estimate:
     """The mean of a stationary (N, samples) series, with Student's interval over means of batches.
@@ -60,7 +64,7 @@ def batch_means(each: np.ndarray, batches: int, level: float) -> Estimate:
     from scipy.stats import t
 
     batches = whole("batches", batches, least=2)
-    if not 0 < level < 1:
+    if positive("level", level) >= 1:
         raise DataError(f"level must be between 0 and 1, got {level!r}")
     N, S = each.shape
     cuts = max(1, -(-batches // S))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from msgpass.errors import DataError
+import numpy as np
+
+from msgpass.errors import DataError, ShapeError
 from rnn.validation import not_negative, positive, whole
 
 
@@ -55,6 +57,8 @@ def tandem(arrival_rate: float, service_rates) -> Mean:
     >>> tandem(0.5, [1.0, 1.5]).sojourn
     3.0
     """
+    if np.ndim(service_rates) != 1 or not len(service_rates):
+        raise ShapeError(f"service_rates has one rate a station, at least one, got {service_rates!r}")
     parts = [mmc(arrival_rate, rate) for rate in service_rates]
     return Mean(sum(p.waiting for p in parts), sum(p.sojourn for p in parts), max(p.rho for p in parts))
 

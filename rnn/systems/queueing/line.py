@@ -11,7 +11,7 @@ from rnn.systems.queueing.estimates import LongRun, batch_means, check_stable
 from rnn.systems.queueing.laws import alike, times_of
 from rnn.systems.queueing.layout import lay_out
 from rnn.systems.queueing.results import QueueGradient, QueuePath, Tuned
-from rnn.systems.queueing.tuning import tune
+from rnn.systems.queueing.tuning import prices_of, tune
 from rnn.validation import generator, one_of, real_array, whole
 
 
@@ -37,6 +37,10 @@ class Line:
         self.arrival_rate, self.service_rates = gaps.rate, np.array([s.rate for s in served])
         self.sampled = gaps.sampled or any(s.sampled for s in served)
         N, K = len(stacked), stacked.shape[-1]
+        if customers != N:
+            raise ShapeError(
+                f"customers is {customers}, but times are given for {N}; leave it out, or cut the times"
+            )
         self.base_gaps = np.broadcast_to(gaps.at_base, (N, count))
         self.base_services = np.broadcast_to(stacked, (N, count, K))
         self.base_rates = gaps.base, np.array([s.base for s in served])
@@ -95,9 +99,10 @@ class Line:
         weight = real_array("weight", weight, np.dtype(float))
         if weight.shape != (N,):
             raise ShapeError(f"weight has shape {weight.shape}, wanted ({N},), one a customer")
-        prices = np.broadcast_to(
-            real_array("price", 0.0 if price is None else price, np.dtype(float)), mu.shape
-        )
+        if not np.isfinite(weight).all():
+            n = int(np.argmin(np.isfinite(weight)))
+            raise DataError(f"weight must be finite, got {weight[n]} for customer {n}")
+        prices = np.broadcast_to(prices_of(0.0 if price is None else price, mu.shape), mu.shape)
         values = {"service_rate": mu, "arrival_rate": np.array(rate), "weight": weight, "price": prices}
         return run(self.graph(), schedule=schedule, values={**values, "start": self.start})
 

@@ -113,7 +113,8 @@ class SlottedQueue:
         """One run, with other rates if they are given; the total is Σ h_t + price Σ σ_t."""
         rate = self.rate if rate is None else self._rate(rate)
         by_slot = rate.ndim == 1
-        values = {"rate": rate[:, None] if by_slot else rate[None], "price": np.array(float(price))}
+        price = not_negative("price", price)
+        values = {"rate": rate[:, None] if by_slot else rate[None], "price": np.array(price)}
         return run(self.graph(by_slot), schedule=schedule, values=values)
 
     def simulate(self, rate=None) -> SlottedPath:
@@ -149,7 +150,7 @@ class SlottedQueue:
 
         found = descend(value_and_slope, self.rate, lower, upper, n_iter, tol)
         warn_unless(found.converged, "the rate", found.reason, "use more samples of arrivals, or raise tol")
-        return found.x, found.value
+        return found.x[()], found.value
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from msgpass.errors import ShapeError
 from rnn.systems.queueing.disciplines import Stations
 from rnn.systems.queueing.line import Line
@@ -49,10 +51,12 @@ class Tandem(Line):
         warm_up: int = 0,
         measure: str = "sojourn",
     ):
+        if np.ndim(service_rates) != 1 or not len(service_rates):
+            raise ShapeError(f"service_rates has one rate a station, at least one, got {service_rates!r}")
         rates = list(service_rates)
-        if not rates:
-            raise ShapeError("a Tandem needs at least one station: service_rates is empty")
         laws = list(services) if isinstance(services, list | tuple) else [services] * len(rates)
+        if buffers is not None and np.ndim(buffers) != 1:
+            raise ShapeError(f"buffers has one number of places a station, or None for it, got {buffers!r}")
         places = [None] * len(rates) if buffers is None else list(buffers)
         if not len(laws) == len(places) == len(rates):
             raise ShapeError(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from msgpass.errors import NumericalError
+from msgpass.errors import DataError, NumericalError, ShapeError
 from rnn.systems.descent import descend
 
 
@@ -26,3 +26,18 @@ def test_rounding_is_no_failure_and_a_kink_is_one():
 def test_a_cost_that_is_not_finite():
     with pytest.raises(NumericalError, match="nan"):
         descend(lambda x: (np.nan, x), np.ones(2))
+
+
+@pytest.mark.parametrize(
+    "settings, error, text",
+    [
+        ({"lower": 2.0, "upper": 1.0}, DataError, "lower ≤ upper, got 2 and 1"),
+        ({"upper": np.nan}, DataError, "numbers"),
+        ({"lower": [0.0, 1.0]}, DataError, r"\(2,\).*wanted \(3,\)"),
+        ({"n_iter": 0}, ShapeError, "n_iter"),
+        ({"tol": -1.0}, DataError, "tol"),
+    ],
+)
+def test_settings(settings, error, text):
+    with pytest.raises(error, match=text):
+        descend(lambda x: (0.0, x), np.ones(3), **settings)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from msgpass.errors import DataError, GraphError, ShapeError
+from msgpass.errors import DataError, GraphError, ShapeError, UnavailableError
 from rnn.systems.inventory import BaseStock, Facility, Inventory, MinMax, Supply, draw
 
 SHOP, ARC = Facility("shop"), Supply("shop")
@@ -22,7 +22,11 @@ SHOP, ARC = Facility("shop"), Supply("shop")
         (lambda: Supply("a", capacity=0.0), DataError, "capacity"),
         (lambda: Supply("a", "b", minimum=-1.0), DataError, "outside source"),
         (lambda: Supply("a", lead_time=2, in_transit=(1.0, 2.0, 3.0)), DataError, "2 of them"),
+        (lambda: Supply("a", in_transit=5.0), DataError, "no lead time"),
+        (lambda: Supply("a", lead_time=2, in_transit="ab"), DataError, "real numbers"),
         (lambda: Inventory("shop", ARC, [1.0]), DataError, "made of Facility"),
+        (lambda: Inventory(ARC, SHOP, [1.0]), DataError, "in this order; wanted a Facility, got Supply"),
+        (lambda: Inventory([], [], [1.0]), DataError, "at least one facility"),
         (lambda: Inventory(SHOP, [], [1.0]), GraphError, "nobody supplies 'shop'"),
         (lambda: Inventory([SHOP, SHOP], ARC, {"shop": [1.0]}), GraphError, "same name"),
         (lambda: Inventory(SHOP, Supply("shop", "depot"), [1.0]), GraphError, "no facility 'depot'"),
@@ -33,6 +37,11 @@ SHOP, ARC = Facility("shop"), Supply("shop")
         (lambda: Inventory(SHOP, ARC, np.ones((2, 2, 2))), ShapeError, r"\(samples, T\)"),
         (lambda: Inventory(SHOP, ARC, [1.0], discount=1.5), DataError, "discount"),
         (lambda: Inventory(SHOP, Supply("shop", share=0.0), [1.0]), DataError, "sum to 0"),
+        (lambda: Inventory(SHOP, ARC, [1.0]).messages(width=-1.0), DataError, "width"),
+        (lambda: Inventory(SHOP, ARC, [1.0]).messages(width=np.nan), DataError, "width"),
+        (lambda: Inventory(SHOP, ARC, [1.0]).gradient().levels, UnavailableError, "have no levels"),
+        (lambda: Inventory(SHOP, ARC, [1.0]).optimize(smoothing="x"), DataError, "smoothing"),
+        (lambda: Inventory(SHOP, ARC, [1.0]).optimize(n_iter=0), ShapeError, "n_iter"),
         (lambda: draw(3.0, 5), DataError, "ppf"),
         (lambda: draw(norm(), 0), ShapeError, "steps"),
     ],

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from msgpass.errors import ConvergenceWarning, DataError, ShapeError
+from msgpass.errors import ConvergenceWarning, DataError, ShapeError, UnavailableError
 from rnn.systems.kinetics import (
     Arrhenius,
     Experiment,
@@ -155,6 +155,10 @@ GOOD = Experiment(TIMES, {"A": np.exp(-TIMES)}, {"A": 1.0})
         (lambda: fit_rates(CHAIN, GOOD, RATES, fixed=["k1", "k2"]), DataError, "everything is fixed"),
         (lambda: fit_rates(CHAIN, GOOD, RATES, fixed=["k7"]), DataError, "no rate 'k7'"),
         (lambda: fit_rates(CHAIN, GOOD, RATES, bounds={"k1": (2.0, 1.0)}), DataError, "low < high"),
+        (lambda: fit_rates(CHAIN, GOOD, RATES, bounds={"k1": 2.0}), ShapeError, r"\(low, high\)"),
+        (lambda: fit_rates(CHAIN, GOOD, RATES, n_iter=0), ShapeError, "n_iter"),
+        (lambda: fit_rates(CHAIN, GOOD, RATES, tol=-1.0), DataError, "tol"),
+        (lambda: fit_rates(CHAIN, GOOD, RATES, steps=3), DataError, "no option 'steps'"),
         (lambda: fit_rates(CHAIN, Experiment([1.0], {"Q": [1.0]}, {}), RATES), DataError, "no species 'Q'"),
         (lambda: fit_rates(CHAIN, Experiment([1.0], {"A": [1.0, 2.0]}, {}), RATES), ShapeError, "one number"),
         (lambda: fit_rates(CHAIN, Experiment([1.0], {"A": [np.nan]}, {}), RATES), DataError, "nothing was"),
@@ -189,3 +193,13 @@ def test_frames_and_figures():
     assert fit.to_frame()["name"].tolist() == ["k1", "k2"]
     assert len(fit.plot().lines) == 3 + 1 + 3
     assert "k1" in repr(fit)
+
+
+def test_one_held_rate_may_be_a_text_and_intervals_are_of_what_was_fitted():
+    both = Experiment([0.5, 1.0, 2.0], {"B": [0.3, 0.4, 0.5]}, {"A": 1.0})
+    fits = [fit_rates(CHAIN, both, RATES, fixed=held) for held in ("k1", ["k1"])]
+    assert fits[0].names == fits[1].names == ("k2",)
+    with pytest.raises(UnavailableError, match="'k1' was not fitted; fitted are k2"):
+        fits[0].interval("k1")
+    with pytest.raises(DataError, match="between 0 and 1"):
+        fits[0].interval("k2", level=95)

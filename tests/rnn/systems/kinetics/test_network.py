@@ -146,6 +146,9 @@ def test_detailed_balance_at_equilibrium():
         (lambda n: ReactionNetwork("A -> B", ["A", "B", "A"]), DataError, "twice"),
         (lambda n: ReactionNetwork("A -> B", orders={"k1": {"A": -1}}), DataError, "≥ 0"),
         (lambda n: ReactionNetwork("A -> B", orders={"x": {"A": 1}}), DataError, "no rate 'x'"),
+        (lambda n: ReactionNetwork("A -> B", orders={"k1": 2}), DataError, "dict by rate.*2 for k1"),
+        (lambda n: ReactionNetwork("A -> B", orders=2), DataError, "dict by rate"),
+        (lambda n: ReactionNetwork("A -> B", species="A B"), DataError, "sequence of names"),
         (lambda n: example("water"), DataError, "consecutive"),
     ],
 )

@@ -52,6 +52,7 @@ def test_least_waste_and_a_start():
         ({"k1": (0.0, 1.0)}, "must be > 0"),
         ({"k1": (2.0, 1.0)}, "low < high"),
         ({"time": (0.0, 1.0)}, "after the start"),
+        ({"k1": "wide"}, "bounds of k1"),
     ],
 )
 def test_what_is_refused(bounds, what):

@@ -261,11 +261,16 @@ def test_a_true_explosion_blows_up():
         ({"feed": {"A": "much"}}, DataError, "number or a Profile"),
         ({"feed": {"A": -1.0}}, DataError, "feed: A is negative"),
         ({"feed": {"Q": 1.0}}, DataError, "no species 'Q'"),
+        ({"feed": 3.0}, DataError, "dict by species"),
+        ({"method": "euler", "step": 0.0}, DataError, "step"),
+        ({"t": "long"}, DataError, "t must hold real numbers"),
+        ({"rates": {"k1": "fast", "k2": 1.0}}, DataError, r"rates\['k1'\] must hold real numbers"),
+        ({"rates": Arrhenius(RATES, RATES, "warm")}, DataError, "T is a number or a Profile"),
     ],
 )
 def test_what_is_refused(changes, error, what):
     with pytest.raises(error, match=what):
-        Reactor(CHAIN, RATES, {"A": 1.0}, 1.0).with_(**changes).simulate()
+        Reactor(CHAIN, RATES, {"A": 1.0}, 1.0).with_(**changes)
 
 
 def test_targets_that_do_not_fit():
@@ -274,6 +279,28 @@ def test_targets_that_do_not_fit():
                          (Selectivity("A", []), "nothing of A")]:  # fmt: skip
         with pytest.raises(DataError, match=what):
             reactor.gradient(target)
+    for target in (lambda n, a, b: b[:, 0], lambda n, a, b: (b[:, 0], 0 * a, b[0]), lambda n, a, b: 3.0):
+        for call in (reactor.gradient, reactor.value):
+            with pytest.raises(ShapeError, match=r"returns \(values, ∂/∂first, ∂/∂last\)"):
+                call(target)
+
+
+def test_one_other_species_may_be_a_text():
+    assert Selectivity("C", "waste") == Selectivity("C", ("waste",))
+
+
+def test_temperatures_of_rates():
+    for wrong in (-1.0, 0.0, np.nan):
+        with pytest.raises(DataError, match="in K"):
+            Arrhenius(RATES, RATES, 300.0).rates_at(wrong)
+        with pytest.raises(DataError, match="in K"):
+            Arrhenius.through(RATES, wrong, RATES, 300.0)
+
+
+def test_columns_of_a_table_stand_apart():
+    warm = Arrhenius.through(RATES, 300.0, {"k1": 5e4, "k2": 8e4}, 310.0)
+    found = Reactor(CHAIN, warm, {"A": 1.0}, 1.0).gradient("B")
+    assert all(len(line.split()) == 4 for line in repr(found).splitlines()[1:])
 
 
 def test_frames_and_figures():

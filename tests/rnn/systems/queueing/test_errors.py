@@ -35,13 +35,24 @@ from rnn.systems.queueing import Queue, SlottedQueue, Tandem, formulas
         (lambda: Queue(0.5, 1.0, 5, measure="length"), DataError, "sojourn"),
         (lambda: Queue(0.5, 1.0, 5, start=-1.0), DataError, "work ≥ 0"),
         (lambda: Queue(0.5, 1.0, 5, seed="a"), DataError, "random_state"),
-        (lambda: Tandem(0.5, []), ShapeError, "at least one station"),
+        (lambda: Tandem(0.5, []), ShapeError, "one rate a station"),
         (lambda: Tandem(0.5, [1.0, 1.0], 5, buffers=[None]), ShapeError, "one of each"),
         (lambda: Tandem(0.5, [1.0, 1.0], 5, buffers=[1, None]), ShapeError, "first station"),
         (lambda: Tandem(0.5, [1.0, 1.0], 5, buffers=[None, -1]), ShapeError, "buffer 1"),
         (lambda: Queue(0.5, 1.0, 5).cost(0.0), DataError, "service_rate"),
         (lambda: Queue(0.5, 1.0, 5).cost([1.0, 2.0]), ShapeError, "service_rate"),
         (lambda: Queue(0.5, 1.0, 5).messages(weight=np.ones(4)), ShapeError, "one a customer"),
+        (lambda: Queue(customers=3, arrivals=[1.0], services=[1.0]), ShapeError, "times are given for 1"),
+        (lambda: Queue(0.5, 1.0, 2).messages(weight=[1.0, np.nan]), DataError, "nan for customer 1"),
+        (lambda: Queue(0.5, 1.0, 5).messages(price=np.nan), DataError, "price"),
+        (lambda: Queue(0.5, 1.0, 5).messages(price=[1.0, 2.0]), ShapeError, "price"),
+        (lambda: Queue(0.5, 1.0, 50).long_run(level="x"), DataError, "level"),
+        (lambda: Queue(0.5, 1.0, 5).tune(1.0, lower="x"), DataError, "lower"),
+        (lambda: Queue(0.5, 1.0, 5).tune(1.0, lower=3.0, upper=2.0), DataError, "got 3 and 2"),
+        (lambda: Tandem(0.5, 1.0, 5), ShapeError, "one rate a station"),
+        (lambda: Tandem(0.5, [1.0], 5, buffers=2), ShapeError, "places a station"),
+        (lambda: formulas.tandem(0.5, []), ShapeError, "one rate a station"),
+        (lambda: SlottedQueue([1.0], 1.0).cost(price=np.nan), DataError, "price"),
         (lambda: Queue(0.5, 1.0, 5).long_run(), ShapeError, "30 batches"),
         (lambda: Queue(0.5, 1.0, 50).long_run(level=2.0), DataError, "level"),
         (lambda: Queue(0.5, 1.0, 5).tune(-1.0), DataError, "price"),
@@ -90,4 +101,4 @@ def test_figures_and_words():
         assert len(drawn.plot().axes) == 1
     for said in (queue, tuned, queue.simulate(), queue.gradient(), SlottedQueue([1.0], 1.0)):
         assert repr(said).startswith("<")
-    assert "±" in str(queue.long_run().value)
+    assert "±" in str(queue.long_run().value) and repr(queue.long_run()).startswith("<LongRun: mean sojourn")
