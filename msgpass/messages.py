@@ -95,7 +95,8 @@ class Messages:
         ``forward`` holds what slices up to and including t say, ``backward`` what later slices say: log
         tables
         for discrete variables, (h, precision) for Gaussian ones, values and cotangents for real ones. Where a
-        recurrence runs against the clock, later means later in its sweep.
+        recurrence runs against the clock, later means later in its sweep. ``forward`` of a single variable
+        that a step computes is its value.
     belief : mapping from a variable's or a factor's name
         Normalised log marginals (max-marginals with the best at 0; Gaussian: mean and cov); of a factor its
         joint belief.
@@ -116,9 +117,14 @@ class Messages:
 
     @cached_property
     def forward(self) -> Reading:
-        """What slices up to and including t say."""
+        """What slices up to and including t say; of a variable that a step computes, its value."""
         x = self._x
-        return Reading("forward message", lambda: _sequences(x), lambda n: readings.forward(x, n))
+        return Reading(
+            "forward message",
+            lambda: [n for n in x.plan.graph.nodes if readings.has_forward(x, n)],
+            lambda n: readings.forward(x, n),
+            has=lambda n: readings.has_forward(x, n),
+        )
 
     @cached_property
     def backward(self) -> Reading:

@@ -11,7 +11,7 @@ import numpy as np
 from msgpass.algebra import MaxProduct
 from msgpass.algebra.tangent import Dual
 from msgpass.errors import UnavailableError, UnsupportedError
-from msgpass.nodes import Parameter, Sequence
+from msgpass.nodes import Parameter, Sequence, Variable
 from msgpass.plan import Map, Recurrence, SwitchingChain, TableChain, Tree
 from msgpass.sweeps.checkpointed_chain import CheckpointedChain
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
@@ -38,8 +38,16 @@ def full(x):
     return x if x.schedule.slots is None else x.everything
 
 
+def has_forward(x, name: str) -> bool:
+    """A sequence, or a variable that a step computes."""
+    node = x.plan.graph.nodes.get(name)
+    return isinstance(node, Sequence) or (
+        isinstance(node, Variable) and isinstance(x.plan.owner.get(name), Map | Recurrence)
+    )
+
+
 def forward(x, name: str):
-    """Forward messages of a sequence."""
+    """Forward messages of a sequence, or the value of a variable."""
     found = _forward(x, name)
     return found if x.second is None else x.second.forward(name, found)
 

@@ -13,7 +13,13 @@ import numpy as np
 
 from msgpass.errors import DataError, ShapeError
 from rnn.ode.controller import Controller
-from rnn.ode.errors import BlowUpError, ImplicitStageError, MaxStepsError, StepSizeError
+from rnn.ode.errors import (
+    BlowUpError,
+    ImplicitStageError,
+    IntegrationError,
+    MaxStepsError,
+    StepSizeError,
+)
 from rnn.ode.field import rate_at_start
 from rnn.ode.quick import Trial
 from rnn.ode.steps import SolverStep
@@ -145,7 +151,7 @@ def integrate(
         if size < max(tolerance.min_step, 16 * np.spacing(max(abs(t), near))) and not (
             lands and wanted >= size
         ):
-            raise _underflow(tolerance, t, size, y, np.abs(y0).max(), broke)
+            raise underflow(tolerance, t, size, y, np.abs(y0).max(), broke)
         h = sign * size
         if trial is None and quick is not None:
             compiled = quick.trial(method, method.stages)
@@ -182,7 +188,8 @@ def integrate(
     return Path(np.array(times), np.stack(states), Stats(len(times) - 1, rejected, rate.calls))
 
 
-def _underflow(tolerance: Tolerance, t: float, size: float, y, start: float, broke: bool):
+def underflow(tolerance: Tolerance, t: float, size: float, y, start: float, broke: bool) -> IntegrationError:
+    """What a step below the least means, with max|y| = ``start`` at first."""
     largest = np.abs(y).max()
     if largest > UNBOUNDED * (1 + start):
         return BlowUpError(f"the solution grows without bound: at t = {t:g} max|y| is {largest:.3g}", t)

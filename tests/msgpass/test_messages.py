@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from msgpass import FactorGraph, MaxProduct, SumProduct, Table, run
+from msgpass import FactorGraph, Loss, MaxProduct, Step, SumProduct, Table, run
 from msgpass.errors import GraphError, UnavailableError, UnsupportedError
 from tests.msgpass import gaussian_models
 from tests.msgpass.laws import latent_instances, neighbours
@@ -174,6 +174,19 @@ def test_an_empty_product_of_messages_is_a_constant():
     m = run(g)
     np.testing.assert_array_equal(m.message(u, f), np.zeros(3))
     np.testing.assert_array_equal(m.message(f, u), [0.0, 1.0, 2.0])
+
+
+def test_a_variable_that_a_step_computes_has_a_value():
+    g = FactorGraph()
+    square, u = g.variable("square"), g.variable("u", states=2)
+    g.factor(Step(lambda w: w * w), g.parameter("w", 3.0), out=square)
+    g.factor(Table([0.0, 0.0]), u)
+    g.factor(Loss(lambda x: (2 * x, 2.0)), square)
+    m = run(g)
+    assert list(m.forward) == ["square"]
+    assert m.forward["square"] == 9.0
+    assert (m.gradient["square"], m.gradient["w"]) == (2.0, 12.0)
+    assert list(m.gradient) == ["square", "w"]
 
 
 def test_a_result_is_freed_without_the_collector():

@@ -37,13 +37,13 @@ def lay_out(model: Model, segments: list[Segment], t: np.ndarray, resolution: fl
     g = FactorGraph()
     y0 = g.parameter("y0", segments[0].y)
     own = [g.parameter(name, value) for name, value in model.values.items()]
-    start, begin = y0, g.parameter("t0", t[0])
+    start: Any = y0
+    begin: Any = g.parameter("t 0", t[0])
     saved: dict[int, tuple] = {0: (y0, None)}
-    ends: dict[int, tuple] = {0: ("t0", None)}
+    ends: dict[int, tuple] = {0: ("t 0", None)}
     events = []
     for i, segment in enumerate(segments):
-        last, last_end, n = start, begin, len(segment.ends)
-        first = 0
+        last, last_end, n, first = start, begin, len(segment.ends), 0
         if n and abs(segment.ends[0] - segment.t) <= resolution and segment.saved.get(_save(segment, 0)) == 0:
             last_end = g.observe(f"save {i}", segment.ends[0])
             last = g.variable(f"saved {i}", shape=y0.shape)
@@ -55,7 +55,7 @@ def lay_out(model: Model, segments: list[Segment], t: np.ndarray, resolution: fl
             h = g.sequence(f"h {i}", n - first)
             y = g.sequence(f"y {i}", n - first, shape=y0.shape)
             g.factor(_gap(), end.after(last_end), end[:], out=h[:], name=f"gap {i}")
-            step = model.potential(segment.mode)
+            step = model.potential(segment.mode, segments[0].y)
             g.factor(step, y.after(last), end.after(last_end), h[:], *own, out=y[:], name=f"step {i}")
             for save, row in segment.saved.items():
                 if row >= first:
@@ -76,7 +76,7 @@ def lay_out(model: Model, segments: list[Segment], t: np.ndarray, resolution: fl
             event.bracket,
             model.user(),
         )
-        g.factor(Step(locate, locate.vjp, locate.jvp), last, last_end, *own, out=at, name=f"locate {i}")
+        g.factor(Step(locate, locate.vjp), last, last_end, *own, out=at, name=f"locate {i}")
         g.factor(_land(model.potential(segment.mode)), last, last_end, at, *own, out=before, name=f"land {i}")
         jump = model.jumps[event.k]
         g.factor(Step(jump, jump.vjp), at, before, *own, out=after, name=f"jump {i}")
@@ -91,12 +91,7 @@ def _save(segment: Segment, row: int) -> int:
 
 
 def _gap() -> Step:
-    return Step(
-        lambda before, end: end - before,
-        lambda _, c: (-c, c),
-        lambda _, moved: sum((s * m for s, m in zip((-1.0, 1.0), moved, strict=True) if m is not None), 0.0),
-        vectorized=True,
-    )
+    return Step(lambda before, end: end - before, lambda _, c: (-c, c), vectorized=True)
 
 
 def _land(potential: Step) -> Step:
@@ -105,12 +100,13 @@ def _land(potential: Step) -> Step:
     def land(y, t, at, *arrays):
         return potential.f(y, t, at - t, *arrays)
 
-    if potential.vjp is None:
+    pull = potential.vjp
+    if pull is None:
         return Step(land)
 
     def vjp(inputs, cotangent):
         y, t, at, *arrays = inputs
-        y_bar, t_bar, h_bar, *rest = potential.vjp((y, t, at - t, *arrays), cotangent)
+        y_bar, t_bar, h_bar, *rest = pull((y, t, at - t, *arrays), cotangent)
         return (y_bar, t_bar - h_bar, h_bar, *rest)
 
     return Step(land, vjp)

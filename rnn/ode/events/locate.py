@@ -15,7 +15,7 @@ where τ̄ is what arrives at t*: from the step that lands there, from the jump,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,18 +24,22 @@ from rnn.ode.events.errors import GrazingError, NoEventError
 from rnn.ode.events.surface import Surface
 from rnn.ode.steps import SolverStep
 
-WIDENINGS = 24
+WIDENINGS = 48  # each twice as wide, from the resolution of time on
 HALVINGS = 60
-FLAT = 1e-13  # of |g_t| + |g_y|·|Φ_h|: less is cancellation
+BISECTIONS = 5000  # that Brent's method may need of a surface that is touched
+RELATIVE = 4 * float(np.finfo(float).eps)
+GRAZING = 1e-6
+"""Of the mean slope of g in its bracket: below it the event time is ill conditioned."""
 
 
 @dataclass(frozen=True)
 class Bracket:
-    """Step lengths between which g leaves ``side``."""
+    """Step lengths between which g leaves ``side``; with other values it is looked for up to ``reach``."""
 
     low: float
     high: float
     side: int
+    reach: float = 0.0
 
     def root(self, g: Callable, resolution: float) -> float | None:
         """h*, by Brent's method; None where the ends do not lie on the two sides."""
@@ -46,13 +50,18 @@ class Bracket:
             return None
         from scipy.optimize import brentq
 
-        return float(brentq(g, self.low, self.high, xtol=resolution, rtol=4 * np.finfo(float).eps))
+        return float(brentq(g, self.low, self.high, xtol=resolution, rtol=RELATIVE, maxiter=BISECTIONS))
+
+    def grazed(self, g: Callable, rate: float) -> bool:
+        """Whether dg/dt = ``rate`` at the root is nothing beside the slope on the way there."""
+        slope = (g(self.high) - g(self.low)) / (self.high - self.low)
+        return abs(rate) <= GRAZING * abs(slope)
 
     def moved(self, k: int) -> Bracket:
         """Wider, and still after the start if it was."""
         width = (self.high - self.low) * 2.0**k
-        low = self.low / 2.0**k if self.low > 0 else self.low - width
-        return Bracket(low, self.high + width, self.side)
+        low = self.low / 2.0**k if self.low > 0 else max(self.low - width, min(self.low, -self.reach))
+        return replace(self, low=low, high=min(self.high + width, max(self.high, self.reach)))
 
 
 def residual(step: SolverStep, surface: Surface, y, t, params, arrays) -> Callable:
@@ -112,10 +121,11 @@ class Locate:
             np.zeros_like(x) if v is None else np.asarray(v) for x, v in zip(inputs, found, strict=True)
         )
         D = float(slope.t + h_bar)
-        if abs(D) <= FLAT * (abs(float(slope.t)) + abs(float(h_bar))) or D == 0.0:
+        g = residual(self.step, self.surface, y, float(t), self.user(arrays), arrays)
+        if self.bracket.grazed(g, D):
             raise GrazingError(
                 f"event {self.surface.name!r}: at t = {float(end):g} the path touches the surface g = 0 "
-                "without crossing it (dg/dt = 0), so that the event's time has no derivative",
+                f"without crossing it (dg/dt = {D:.3g}), so that the event's time has no derivative",
                 float(end),
                 self.surface.name,
             )
@@ -127,18 +137,3 @@ class Locate:
         y_bar, t_bar, rest, D = self._slopes(y, t, arrays)
         scale = -np.asarray(cotangent) / D
         return (scale * y_bar, cotangent + scale * t_bar, *(scale * a for a in rest))
-
-    def jvp(self, inputs, tangents):
-        """The same, forward."""
-        y, t, *arrays = inputs
-        y_bar, t_bar, rest, D = self._slopes(y, t, arrays)
-        moved = sum(
-            (
-                np.asarray(a * v).sum()
-                for a, v in zip((y_bar, t_bar, *rest), tangents, strict=True)
-                if v is not None
-            ),
-            start=np.zeros(()),
-        )
-        own = np.zeros(()) if tangents[1] is None else np.asarray(tangents[1])
-        return own - moved / D

@@ -30,8 +30,8 @@ class Model:
         self.surfaces = [Surface(e, self.packing, n) for e, n in zip(self.events, self.names, strict=True)]
         self.jumps = [Jump(e, self.packing, n) for e, n in zip(self.events, self.names, strict=True)]
         self._steps = {mode: SolverStep(own, tableau) for mode, own in self.f.items()}
-        self._rates: dict = {}
-        self._potentials: dict = {}
+        self._rates: dict[Hashable, Field] = {}
+        self._potentials: dict[tuple, Step] = {}
 
     @property
     def modal(self) -> bool:
@@ -48,11 +48,13 @@ class Model:
             self._rates[mode] = self._steps[mode].rate(self.params)
         return self._rates[mode]
 
-    def potential(self, mode) -> Step:
-        """A step of the solver as a factor, over (y, t, h, *arrays)."""
-        if mode not in self._potentials:
-            self._potentials[mode] = self._steps[mode].potential(self.params)
-        return self._potentials[mode]
+    def potential(self, mode, like=None) -> Step:
+        """A step of the solver as a factor, over (y, t, h, *arrays); with a state ``like`` those that it will
+        see, many at once where f allows that."""
+        key = mode, like is None
+        if key not in self._potentials:
+            self._potentials[key] = self._steps[mode].potential(self.params, like)
+        return self._potentials[key]
 
     def field(self, mode) -> Field:
         """f(t, y, *arrays) of a mode."""

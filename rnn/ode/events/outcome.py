@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,7 +45,9 @@ def value_and_gradient(loss: Callable, outcome: Outcome) -> tuple[float, Outcome
 
 def attach_loss(layout: Layout, loss: Callable) -> None:
     """One factor over everything that an outcome reads."""
-    graph, nodes, where = layout.graph, [], {}
+    graph = layout.graph
+    nodes: list[Any] = []
+    where: dict[str, int] = {}
     for node, row in layout.saved:
         if node.name not in where:
             where[node.name] = len(nodes)

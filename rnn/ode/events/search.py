@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from rnn.ode.events.errors import GrazingError, GrazingWarning, MaxEventsError, NoEventError, ZenoError
+from rnn.ode.events.event import Event
 from rnn.ode.events.locate import HALVINGS, Bracket, residual, solve
 from rnn.ode.events.model import Model
-from rnn.ode.events.surface import side_of
+from rnn.ode.events.surface import Side, side_of
 from rnn.ode.events.walk import Taken, Walk
 
 RESOLUTION = 1e-13
 """Of the run's span: times closer than this are one time."""
-GRAZING = 1e-6
-"""Of the mean slope of g in its bracket: below it the event time is ill conditioned."""
 SHRINKING = 1e-6
 """Of the span: gaps between events of one kind that shrink below this are taken to shrink for ever."""
+AHEAD = 1e-6
+"""Of the span: how far a path is followed that starts on a surface and along it."""
 CHATTER = 10
 """Events of one kind in no time."""
 
@@ -72,6 +73,7 @@ class Search:
         self.places = np.arange(1, samples + 1) / (samples + 1)
         self.max_events, self.at_start = max_events, at_start
         self.resolution = max(RESOLUTION * (t[-1] - t[0]), 8 * float(np.spacing(np.abs(t).max())))
+        self.reach = 0.01 * float(t[-1] - t[0])
         self.sides: dict[int, int] = {}
         self.times: dict[int, list[float]] = {}
 
@@ -155,17 +157,16 @@ class Search:
         """Sides of all surfaces; an event that happens here."""
         t, y, model = segment.t, segment.y, self.model
         rate = np.asarray(model.rate(segment.mode)(t, y))
-        little = 1e4 * self.resolution
         found = None
         before = self.sides
         self.sides = {}
         for k in model.active(segment.mode):
             side = side_of(
                 model.surfaces[k], t, y, model.arrays, rate, self.resolution,
-                lambda: (t + little, model.drift(segment.mode, y, t, little)),
+                lambda: self._ahead(segment.mode, t, y),
             )  # fmt: skip
             event = model.events[k]
-            came_from = before.get(k, -side.sign)
+            came_from = before[k] if k in before else self._entered(event, side, first)
             self.sides[k] = side.sign
             if k == just:
                 self._not_resting(k, t, side)
@@ -176,6 +177,18 @@ class Search:
                 found = k, Bracket(-self.resolution, self.resolution, came_from)
                 self.sides[k] = came_from
         return found
+
+    def _ahead(self, mode, t: float, y) -> tuple[float, np.ndarray]:
+        """A little later, by two steps, so that curvature is seen with any method."""
+        half, step, params = 0.5 * AHEAD * (self.t[-1] - self.t[0]), self.model.step(mode), self.model.params
+        middle = step(y, t, half, params)
+        return t + 2 * half, np.asarray(step(middle, t + half, half, params))
+
+    @staticmethod
+    def _entered(event: Event, side: Side, first: bool) -> int:
+        """Where a path comes from that starts on a surface: the run from its other side, a mode from where
+        the event would come; to leave a surface that counts both ways is no event."""
+        return -side.sign if first else -event.sign or side.sign
 
     def _not_resting(self, k: int, t: float, side) -> None:
         event, surface = self.model.events[k], self.model.surfaces[k]
@@ -194,7 +207,7 @@ class Search:
         active = self.model.active(mode)
         if not active:
             return None
-        step = self.model.step(mode)
+        step, self.reach = self.model.step(mode), 2 * taken.h
         states = [step.dense(taken.y, taken.ks, taken.h, theta) for theta in self.places]
         lengths = [*(self.places * taken.h), taken.h]
         found, sides = [], {}
@@ -284,8 +297,7 @@ class Search:
         before = np.asarray(model.step(mode)(y, t, at - t, model.params)) if at != t else y
         after = model.jumps[k].checked(at, before, model.arrays)
         rate = surface.rate(at, before, model.arrays, np.asarray(model.rate(mode)(at, before)))
-        slope = (g(bracket.low) - g(bracket.high)) / (bracket.high - bracket.low)
-        if abs(rate) < GRAZING * abs(slope):
+        if bracket.grazed(g, rate):
             warnings.warn(
                 f"event {name!r} at t = {at:g} grazes its surface: dg/dt = {rate:.3g} there; the event's "
                 "time and all gradients through it are ill conditioned",
@@ -293,7 +305,8 @@ class Search:
                 stacklevel=4,
             )
         self._not_zeno(k, name, at)
-        return Happened(k, name, at, before, after, rate, model.next_mode(k, mode, at, after), bracket)
+        following, bracket = model.next_mode(k, mode, at, after), replace(bracket, reach=self.reach)
+        return Happened(k, name, at, before, after, rate, following, bracket)
 
     def _not_zeno(self, k: int, name: str, t: float) -> None:
         times = self.times.setdefault(k, [])

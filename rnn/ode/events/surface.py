@@ -72,7 +72,8 @@ def side_of(surface: Surface, t, y, arrays, f, resolution: float, ahead: Callabl
         return Side(int(np.sign(value)), False, rate)
     if rate != 0.0:
         return Side(int(np.sign(rate)), True, rate)
-    later = surface(*ahead(), arrays)
+    at, there = ahead()
+    later = surface(at, there, arrays)
     # A path that stays in the surface is taken to lie where the event comes from.
     return Side(int(np.sign(later)) or -(surface.event.sign or 1), True, rate)
 

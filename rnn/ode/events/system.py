@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class HybridSystem:
     """
 
     def __init__(self, f: Callable | Step | Mapping[Hashable, Callable], events: Event | Sequence[Event]):
-        fields = f if isinstance(f, Mapping) else {None: f}
+        fields: dict[Hashable, Any] = dict(f) if isinstance(f, Mapping) else {None: f}
         if not fields:
             raise DataError("HybridSystem: f is an empty dict; give a function for every mode")
         for mode, own in fields.items():
@@ -57,10 +58,11 @@ class HybridSystem:
                 where = "" if mode is None else f" of mode {mode!r}"
                 raise DataError(f"HybridSystem: f{where} must be a function, got {type(own).__name__}")
         self.f = f
-        self.events = (events,) if isinstance(events, Event) else tuple(events)
-        for event in self.events:
+        given: tuple[Any, ...] = (events,) if isinstance(events, Event) else tuple(events)
+        for event in given:
             if not isinstance(event, Event):
                 raise DataError(f"HybridSystem: events are Event objects, got {type(event).__name__}")
+        self.events: tuple[Event, ...] = tuple(given)
         names = [e.called(k) for k, e in enumerate(self.events)]
         for k, event in enumerate(self.events):
             if names.index(names[k]) != k:
@@ -145,7 +147,9 @@ class HybridSystem:
         if not np.isfinite(check_rate(rate(float(times[0]), start), start, float(times[0]))).all():
             raise BlowUpError(f"f(t, y) is not finite at the start, t = {times[0]:g}", float(times[0]))
         tolerance = Tolerance(rtol, atol, controller, first_step, min_step, max_step, max_steps)
-        walk = Walk(float(times[0]), float(times[-1]), tolerance, step, tableau.adaptive)
+        walk = Walk(
+            float(times[0]), float(times[-1]), float(np.abs(start).max()), tolerance, step, tableau.adaptive
+        )
         search = Search(model, times, walk, samples=samples, max_events=max_events, at_start=events_at_start)
         segments = search.run(start, first)
         return _solution(model, segments, times, walk, search.resolution)

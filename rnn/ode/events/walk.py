@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnn.ode.adaptive import BACK_OFF, STRETCH, Tolerance, first_step
-from rnn.ode.errors import BlowUpError, ImplicitStageError, MaxStepsError, StepSizeError
+from rnn.ode.adaptive import BACK_OFF, STRETCH, Tolerance, first_step, underflow
+from rnn.ode.errors import BlowUpError, ImplicitStageError, MaxStepsError
 from rnn.ode.field import Field, check_rate
 from rnn.ode.steps import SolverStep
 
@@ -41,14 +41,19 @@ class Walk:
     Parameters
     ----------
     start, end : float
+    size : float
+        max|y| at the start.
     tolerance : Tolerance
     step : float, optional
         Of fixed steps. Without it a method that has no error estimate goes from stop to stop.
     """
 
-    def __init__(self, start: float, end: float, tolerance: Tolerance, step: float | None, adaptive: bool):
+    def __init__(
+        self, start: float, end: float, size: float, tolerance: Tolerance, step: float | None, adaptive: bool
+    ):
         self.start, self.end, self.tolerance, self.fixed = start, end, tolerance, step
-        self.adaptive = adaptive and step is None
+        self.adaptive, self.size = adaptive and step is None, size
+        self.near = 1e-8 * (end - start)  # times that are 0 but for this have no finer grain
         self.wanted: float | None = None
         self.errors = (1.0, 1.0, 1.0)
         self.known: np.ndarray | None = None
@@ -91,7 +96,7 @@ class Walk:
 
     def _adaptive(self, t, y, stop) -> Taken:
         tableau, tolerance, controller = self.step.tableau, self.tolerance, self.tolerance.controller
-        order, retried = tableau.error_order, False
+        order, retried, broke = tableau.error_order, False, False
         if self.wanted is None:
             f0 = check_rate(self.rate(t, y), y, t)
             self.wanted = tolerance.first_step or first_step(
@@ -102,8 +107,8 @@ class Walk:
             size = min(self.wanted, tolerance.max_step)
             lands = size * STRETCH >= left
             size = left if lands else min(size, left / 2) if size * 2 > left else size
-            if size < max(tolerance.min_step, 16 * np.spacing(abs(t))) and not lands:
-                raise self._underflow(t, y, size)
+            if size < max(tolerance.min_step, 16 * np.spacing(max(abs(t), self.near))) and not lands:
+                raise underflow(tolerance, t, size, y, self.size, broke)
             try:
                 with np.errstate(all="ignore"):
                     state, ks = self.step.stages(y, t, size, first=self.known, rate=self.rate)
@@ -116,17 +121,10 @@ class Walk:
             self.rejected += 1
             self.wanted = size * (BACK_OFF if broke else controller.shrink(order, error))
             retried = True
-            if self.wanted < max(tolerance.min_step, 16 * np.spacing(abs(t))):
-                raise self._underflow(t, y, self.wanted)
+            if self.wanted < max(tolerance.min_step, 16 * np.spacing(max(abs(t), self.near))):
+                raise underflow(tolerance, t, self.wanted, y, self.size, broke)
         self.errors = (error, *self.errors[:2])
         factor = controller.factor(order, self.errors)
         grown = size * (min(factor, 1.0) if retried else factor)
         self.wanted = max(grown, self.wanted) if size < self.wanted and factor >= 1.0 else grown
         return Taken(t, y, stop if lands else t + size, state, ks, lands)
-
-    def _underflow(self, t, y, size) -> StepSizeError:
-        return StepSizeError(
-            f"the step size fell to {size:.3g} at t = {t:g}, where max|y| is {np.abs(y).max():.3g}: the "
-            "solution blows up there, or f jumps; if f jumps, make that an event",
-            t,
-        )

@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 
 from rnn.ode.events import Event, HybridSystem
+from tests.rnn.ode.events.systems import BALL
 
 METHODS = [{}, {"method": "rk4", "step": 0.1}, {"method": "kvaerno5"}, {"method": "tsit5"}]
-BALL = HybridSystem(
-    lambda t, y, p: np.stack([y[1], -p["g"]]),
-    Event(lambda t, y, p: y[0], lambda t, y, p: np.stack([y[0], -p["e"] * y[1]]), "down", name="bounce"),
-)
 
 
 @pytest.mark.parametrize("options", METHODS)
