@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+import numpy as np
+
 from msgpass import Step
 from msgpass.errors import DataError
 
@@ -23,8 +25,8 @@ class Event:
         ``jump(t, y, params)`` → the state just after, an array like y. By default the state goes on as it is.
     direction : {"both", "up", "down"}
         Count only zeros where g grows, or falls.
-    terminal : bool
-        The run ends with it.
+    terminal : bool or int
+        The run ends with it; with a number n, when it comes for the n-th time.
     required : bool
         It is an error if the run ends without it.
     name : str, optional
@@ -43,7 +45,7 @@ class Event:
     g: Callable | Step
     jump: Callable | Step | None = None
     direction: str = "both"
-    terminal: bool = False
+    terminal: bool | int = False
     required: bool = False
     name: str | None = None
     mode: Hashable = None
@@ -55,6 +57,8 @@ class Event:
                 raise DataError(f"Event: {what} must be a function, got {type(function).__name__}")
         if self.direction not in DIRECTIONS:
             raise DataError(f"Event: direction is 'up', 'down' or 'both', got {self.direction!r}")
+        if not isinstance(self.terminal, bool | int | np.integer) or self.terminal < 0:
+            raise DataError(f"Event: terminal is True, False or how many times, got {self.terminal!r}")
         if self.name is not None and (not isinstance(self.name, str) or not self.name):
             raise DataError(f"Event: a name is a non-empty string, got {self.name!r}")
 

@@ -106,7 +106,8 @@ class Search:
                     due += taken.lands
             just = hit[0]
             segment.event = self._happens(segment, *hit)
-            if self.model.events[just].terminal:
+            last = int(self.model.events[just].terminal)
+            if last and len(self.times[just]) >= last:
                 self._last_save(segments, due)
                 return self._closed(segments)
             segment = Segment(segment.event.mode, segment.event.t, segment.event.after)

@@ -136,6 +136,7 @@ def test_what_is_handed_over():
         (lambda: Event(g, 4), "jump must be a function"),
         (lambda: Event(g, direction="left"), "direction is"),
         (lambda: Event(g, name=""), "a name is"),
+        (lambda: Event(g, terminal=-1), "terminal is"),
         (lambda: HybridSystem(3, []), "f must be a function"),
         (lambda: HybridSystem({}, []), "empty dict"),
         (lambda: HybridSystem(g, [g]), "events are Event objects"),

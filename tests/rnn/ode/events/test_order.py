@@ -169,6 +169,12 @@ class TestTerminal:
         found = run.gradient(lambda outcome: outcome.times[0] + outcome.after[0, 0] + outcome.states[1, 0])
         np.testing.assert_allclose(found.y0, [-1.0 + 0.0 + 1.0], atol=1e-12)
 
+    def test_after_some_times(self):
+        end = Event(lambda t, y: y[0] - 1, lambda t, y: 0 * y, "up", terminal=3)
+        run = moving(end).solve([0.0], [0.0, 0.5, 20.0])
+        np.testing.assert_allclose(run.times(), [1.0, 2.0, 3.0])
+        np.testing.assert_allclose(run.t, [0.0, 0.5])
+
     def test_a_save_at_it_is_kept(self):
         end = Event(lambda t, y: y[0] - 1, lambda t, y: y + 3, terminal=True)
         run = moving(end).solve([0.0], [0.0, 1.0, 3.0])
