@@ -37,6 +37,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "MLP",
+    "ODERNN",
     "RNN",
     "Attention",
     "BinaryCrossEntropy",
@@ -77,6 +78,7 @@ __all__ = [
 
 _LATER = {
     "NeuralODE": "rnn.ode.neural",
+    "ODERNN": "rnn.ode.neural",
     "SequenceClassifier": "rnn.estimators",
     "SequenceRegressor": "rnn.estimators",
     "SequenceTagger": "rnn.estimators",

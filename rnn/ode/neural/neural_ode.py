@@ -19,13 +19,13 @@ from msgpass.errors import DataError, NumericalError, ShapeError
 from rnn.layout import Layout
 from rnn.losses import OutputLoss
 from rnn.networks.base import Call, Network, checked_loss
-from rnn.ode.errors import BlowUpError
 from rnn.ode.field import Field
 from rnn.ode.integration import odeint
+from rnn.ode.neural.explained import blown_up
 from rnn.ode.neural.flow import explicit, flow
 from rnn.ode.neural.mlp_field import MLPField
 from rnn.ode.neural.named import drawn, named
-from rnn.ode.neural.times import Steps, read_times
+from rnn.ode.neural.times import Steps, cut_times, read_times
 from rnn.ode.parameters import TAKEN, Packing
 from rnn.ode.problem import picking
 from rnn.ode.solution import Solution
@@ -178,14 +178,11 @@ class NeuralODE(Network):
 
     def cut(self, layout: Layout, name: str, value, rows: np.ndarray, steps: int | None):
         """Initial values have the batch as their only axis beside the numbers; times may be everyone's."""
-        array = np.asarray(value)
         if name == "x":
-            return array[rows]
-        if name != "t":
-            return super().cut(layout, name, value, rows, steps)
-        if array.ndim == 1:
-            return array[:steps]
-        return array[rows, :steps] if self.batch_first else array[:steps, rows]
+            return np.asarray(value)[rows]
+        if name == "t":
+            return cut_times(layout, value, rows, steps)
+        return super().cut(layout, name, value, rows, steps)
 
     def _factor(self, plain: bool, y0: np.ndarray) -> Step:
         """One solver step."""
@@ -220,15 +217,7 @@ class NeuralODE(Network):
 
     def explained(self, problem: NumericalError, values: Mapping) -> NumericalError:
         """With the time at which it happened."""
-        if problem.step is None or problem.step >= len(values["t"]):
-            return problem
-        t, h = (float(values[name][problem.step].min()) for name in ("t", "h"))
-        return BlowUpError(
-            f"the state becomes NaN or infinite in the solver step from t = {t:g} to {t + h:g}: the solution "
-            "blows up, or the step is too long; take more steps=, a smaller learning rate, or smaller "
-            "weights to start from",
-            t,
-        )
+        return blown_up(problem, values["t"], values["h"])
 
     # -- values --------------------------------------------------------------------------------------
 

@@ -59,6 +59,14 @@ def read_times(t, layout: Layout) -> tuple[np.ndarray, bool]:
     return times, own or layout.lengths is not None
 
 
+def cut_times(layout: Layout, t, rows: np.ndarray, steps: int | None) -> np.ndarray:
+    """Of some sequences, and their first steps."""
+    array = np.asarray(t)
+    if array.ndim == 1:
+        return array[:steps]
+    return array[rows, :steps] if layout.batch_first else array[:steps, rows]
+
+
 def _of(sequence: int, own: bool) -> str:
     return f" in sequence {sequence}" if own else ""
 

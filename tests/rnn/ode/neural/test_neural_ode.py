@@ -115,7 +115,7 @@ def test_a_spiral_is_learned(rng):
     y0 = rng.normal(size=(20, 2))
     truth = odeint(lambda t, y: y @ A.T, y0, t).y
     net = NeuralODE(2, (12,), step=0.2, random_state=0)
-    fit(net, y0, SquaredError(truth, "mean"), n_iter=80, tol=None, progress=False, t=t)
+    fit(net, y0, SquaredError(truth, "mean"), n_iter=50, tol=None, progress=False, t=t)
     fresh = rng.normal(size=(5, 2)) / 2
     wanted = odeint(lambda t, y: y @ A.T, fresh, t).y
     assert np.sqrt(((net(fresh, t) - wanted) ** 2).mean()) < 0.05 * wanted.std()
