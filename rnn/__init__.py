@@ -48,6 +48,8 @@ __all__ = [
     "EncoderDecoder",
     "GaussianNLL",
     "History",
+    "IrregularClassifier",
+    "IrregularRegressor",
     "Linear",
     "Memory",
     "NeuralHMM",
@@ -77,6 +79,8 @@ __all__ = [
 ]
 
 _LATER = {
+    "IrregularClassifier": "rnn.ode.neural",
+    "IrregularRegressor": "rnn.ode.neural",
     "NeuralODE": "rnn.ode.neural",
     "ODERNN": "rnn.ode.neural",
     "SequenceClassifier": "rnn.estimators",

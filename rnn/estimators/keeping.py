@@ -26,7 +26,7 @@ from rnn.training import History
 
 FORMAT, VERSION = "msgpass-rnn-estimator", 1
 
-NOTED = ("n_features_in_", "n_tokens_", "_features", "_flat", "_seed")
+NOTED = ("n_features_in_", "n_tokens_", "_features", "_flat", "_seed", "_origin", "_unit", "_own")
 """What a fit takes note of: numbers."""
 
 ARRAYS = ("classes_", "feature_names_in_", "_class_weight")
@@ -108,6 +108,8 @@ def load(path, header: dict[str, str] | None = None, arrays: dict[str, np.ndarra
 
 
 def _made(document: dict, arrays: dict[str, np.ndarray]) -> Any:
+    if document["class"] in rnn.__all__:
+        getattr(rnn, document["class"])  # which imports what is loaded late
     cls = known().get(document["class"])
     if cls is None:
         raise DataError(f"the estimator {document['class']!r} is not known here")
@@ -168,6 +170,8 @@ def plain(value, what: str) -> Any:
         return plain(value.item(), what)
     if isinstance(value, float):
         return value if np.isfinite(value) else {"float": repr(value)}
+    if isinstance(value, list | tuple):
+        return {type(value).__name__: [plain(v, what) for v in value]}
     if isinstance(value, dict):
         return {"pairs": [[plain(k, what), plain(v, what)] for k, v in value.items()]}
     if isinstance(value, Optimizer | LBFGS | LearningRate):
@@ -191,6 +195,9 @@ def made(value) -> Any:
         return value
     if "float" in value:
         return float(value["float"])
+    if "list" in value or "tuple" in value:
+        (kind, parts), *_ = value.items()
+        return tuple(map(made, parts)) if kind == "tuple" else [made(v) for v in parts]
     if "pairs" in value:
         return {k: made(v) for k, v in value["pairs"]}
     fields = {k: made(v) for k, v in value["fields"].items()}
