@@ -31,8 +31,8 @@ def explicit(method) -> Tableau:
 
 
 LINEARISED = 12
-"""Numbers a state up to which the engine may linearise all steps at once, a VJP of all of them a number: with 8
-numbers that takes half the time of one VJP a step, with 20 as much, with 60 four times as much."""
+"""Numbers a state up to which the engine may linearise all steps at once, a VJP of all of them a number: with
+two numbers that takes half the time of one VJP a step, with 20 about as much, with 60 four times as much."""
 
 
 def flow(tableau: Tableau, field: Field, count: int = 1, size: int = 0) -> Step:
