@@ -187,12 +187,12 @@ class NeuralODE(Network):
     def _factor(self, plain: bool, y0: np.ndarray) -> Step:
         """One solver step."""
         if self.field is None:
-            return flow(self.tableau, self.mlp.field())
+            return flow(self.tableau, self.mlp.field(), size=y0.size)
         if plain:
             return SolverStep(self.field, self.tableau).potential(self.weights, y0)
         field = Field.of(self.field, Packing.of(self.weights))
         if field.own is not None:
-            return flow(self.tableau, field)
+            return flow(self.tableau, field, size=y0.size)
         return Step(explicit_function(self.tableau, field), kernel="auto")
 
     def build(self, call: Call) -> FactorGraph:

@@ -189,7 +189,7 @@ class ODERNN(Network):
             start = graph.observe("h0", arrays.get("h0", np.zeros(shape, self.dtype)))
         x, mask, t, gap = (graph.observe(name, arrays[name]) for name in ("x", "mask", "t", "gap"))
         before, h = (graph.sequence(name, layout.steps, shape=shape) for name in ("before", "h"))
-        move = flow(self.tableau, self.mlp.field(), self.steps)
+        move = flow(self.tableau, self.mlp.field(), self.steps, layout.batch * self.hidden_size)
         theta, jump = ([own[k] for k in names] for names in (self.mlp.shapes, self._jump))
         graph.factor(move, h.after(start), t[:], gap[:], *theta, out=before[:], name="flow")
         graph.factor(held(gru().step, 1), before[:], x[:], mask[:], *jump, out=h[:], name="jump")
