@@ -24,7 +24,16 @@ from msgpass.graph import FactorGraph
 from msgpass.messages import Messages
 from msgpass.potentials import Loss, Quadratic, Step, Table
 from msgpass.run import run
-from msgpass.schedule import Checkpointed, FixedLag, ForwardOnly, ParallelScan, Sequential, Truncated
+from msgpass.schedule import (
+    Checkpointed,
+    FixedLag,
+    Flooding,
+    ForwardOnly,
+    JunctionTree,
+    ParallelScan,
+    Sequential,
+    Truncated,
+)
 
 __version__ = "0.1.0"
 
@@ -34,8 +43,10 @@ __all__ = [
     "Checkpointed",
     "FactorGraph",
     "FixedLag",
+    "Flooding",
     "ForwardOnly",
     "Gaussian",
+    "JunctionTree",
     "Loss",
     "MaxProduct",
     "MessagePassingError",

@@ -189,6 +189,8 @@ def _kind(arg: Arg, family: Family) -> str:
 def _lag(source: Arg, target: Arg, family: Family) -> int | None:
     if _kind(source, family) != "step" or _kind(target, family) != "step":
         return None
+    if "pick" in (source.slice.kind, target.slice.kind):
+        return None
     if source.slice.stepped and target.slice.stepped:
         return target.first - source.first
     times = [np.asarray([a.slice.index_row(n) for n in a.clock.lengths]) for a in (source, target) if a.clock]

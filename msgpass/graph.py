@@ -422,6 +422,8 @@ def _alignment(slices: tuple[Slice, ...]) -> tuple[Clock | None, np.ndarray | No
     instance).
     """
     own_clocks = [s for s in slices if s.kind not in ("single", "all") and isinstance(s.node, Sequence)]
+    if any(s.kind == "pick" for s in slices):
+        return _picked(slices)
     clock = next((s.node.clock for s in sorted(own_clocks, key=lambda s: not s.stepped)), None)
     stepped = [s for s in slices if s.stepped]
     for s in slices:
@@ -460,3 +462,25 @@ def _alignment(slices: tuple[Slice, ...]) -> tuple[Clock | None, np.ndarray | No
             )
         counts = these
     return clock, counts
+
+
+def _picked(slices: tuple[Slice, ...]) -> tuple[Clock, np.ndarray]:
+    """A clock of the instances of a factor over picked rows."""
+    first = next(s for s in slices if s.kind == "pick")
+    n = len(first.start.rows)
+    for s in slices:
+        if s.kind in ("after", "before"):
+            raise GraphError(f"{s.name} stands beside picked rows, {first.name}, which have no order in time")
+        if s.kind == "index":
+            s.index_row(s.node.clock.total if isinstance(s.node, Sequence) else s.node.shape[0])
+        if not s.stepped:
+            continue
+        if isinstance(s.node, Sequence) and s.node.clock.ragged:
+            raise GraphError(
+                f"{s.name} stands beside picked rows, {first.name}, and is ragged; pick its rows, too"
+            )
+        total = s.node.clock.total if isinstance(s.node, Sequence) else (s.node.shape or (0,))[0]
+        low, high = s.span((total,))
+        if (own := max(0, total + high - low)) != n:
+            raise ShapeError(f"the slices do not fit: {first.name} has {n} rows and {s.name} has {own}")
+    return Clock((n,)), np.array([n], np.int64)

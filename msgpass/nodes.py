@@ -1,8 +1,8 @@
 """What a graph is made of: variables, sequences, parameters, observations, and slices of them.
 
 A *slice* names rows of a sequence symbolically (never as an index array, which at 10⁷ steps would cost
-hundreds of
-megabytes). Over ragged sequences, which lie end to end on one :class:`Clock`, every slice applies within each
+hundreds of megabytes), unless it is written as one: ``x[rows]`` picks any rows, for graphs that are no chain.
+Over ragged sequences, which lie end to end on one :class:`Clock`, every other slice applies within each
 sequence.
 """
 
@@ -120,9 +120,12 @@ class _Sliceable(Node):
                     f"{self.name}[{_slice_text(key)}]: slices take every step; a stride is not supported"
                 )
             return Slice(self, "range", _bound(key.start, self), _bound(key.stop, self))
+        if isinstance(key, list | np.ndarray) and np.ndim(key) > 0:
+            return Slice(self, "pick", Picked.of(key, self))
         if isinstance(key, bool | np.bool_) or not isinstance(key, int | np.integer):
             raise GraphError(
-                f"{self.name}[{key!r}]: index a sequence with a whole number or a slice such as [:-1]"
+                f"{self.name}[{key!r}]: index a sequence with a whole number, a slice such as [:-1], or "
+                "an array of whole numbers"
             )
         found = Slice(self, "index", int(key))
         for length in self.lengths:
@@ -183,15 +186,52 @@ def _slice_text(s) -> str:
     return ":".join("" if v is None else str(v) for v in (s.start, s.stop, s.step))
 
 
+class Picked:
+    """Rows that an index array names; instance j of a factor touches the j-th of them."""
+
+    def __init__(self, rows: np.ndarray):
+        self.rows = rows
+
+    @classmethod
+    def of(cls, key, node) -> Picked:
+        """Read ``node[key]``."""
+        given = np.asarray(key)
+        if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
+            raise GraphError(
+                f"{node.name}[…]: picked rows are a non-empty array of whole numbers with one axis, got "
+                f"dtype {given.dtype} and shape {given.shape}"
+            )
+        if isinstance(node, Sequence) and node.clock.ragged:
+            raise GraphError(
+                f"{node.name}[…]: picked rows are rows of one sequence, and {node.name!r} is "
+                f"{len(node.clock.lengths)} ragged ones"
+            )
+        total = node.clock.total if isinstance(node, Sequence) else (node.shape or (0,))[0]
+        rows = given.astype(np.int64)
+        rows[rows < 0] += total
+        wrong = (rows < 0) | (rows >= total)
+        if wrong.any():
+            raise ShapeError(
+                f"{node.name}[…]: row {given[wrong][0]} at place {int(np.argmax(wrong))} is not one of the "
+                f"{total} rows"
+            )
+        rows.flags.writeable = False
+        return cls(rows)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(str, self.rows[:3]))
+        return shown if len(self.rows) <= 3 else f"{shown}, …; {len(self.rows)}"
+
+
 @dataclass(frozen=True)
 class Slice:
-    """Rows of a node. ``kind`` is one of single, index, range, after, before, all; made by slicing, not by
-    hand.
+    """Rows of a node. ``kind`` is one of single, index, range, pick, after, before, all; made by slicing, not
+    by hand.
     """
 
     node: Any
     kind: str
-    start: Any = None  # whole numbers where the kind has them
+    start: Any = None  # whole numbers where the kind has them; of a pick, what is Picked
     stop: Any = None
     edge: Any = None  # Slice of an after or before
 
@@ -201,7 +241,7 @@ class Slice:
         n = self.node.name
         if self.kind == "single":
             return n
-        if self.kind == "index":
+        if self.kind in ("index", "pick"):
             return f"{n}[{self.start}]"
         if self.kind == "range":
             return f"{n}[{'' if self.start is None else self.start}:{'' if self.stop is None else self.stop}]"
@@ -210,7 +250,7 @@ class Slice:
     @property
     def stepped(self) -> bool:
         """Has one row for every step of its factor."""
-        return self.kind in ("range", "after", "before")
+        return self.kind in ("range", "pick", "after", "before")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -233,6 +273,8 @@ class Slice:
 
         ``after`` starts at −1, the row of its edge, and ``before`` ends at +1.
         """
+        if self.kind == "pick":
+            return 0, len(self.start.rows) - lengths[0]
         if self.kind == "after":
             return -1, -1
         if self.kind == "before":
@@ -251,8 +293,8 @@ class Slice:
     def rows(self, clock: Clock, counts: Any) -> slice | np.ndarray:
         """Row numbers in the stacked array, one per instance: a slice where they are contiguous.
 
-        An ``after`` or ``before`` edge shows as the row of its neighbour in front or behind, to be replaced
-        by the edge.
+        Picked rows are the array that was given. An ``after`` or ``before`` edge shows as the row of its
+        neighbour in front or behind, to be replaced by the edge.
         """
         if self.kind == "index":
             if not clock.ragged:
@@ -260,6 +302,8 @@ class Slice:
                 return slice(k, k + 1)
             self.index_row(int(clock.sizes.min()))
             return (clock.offsets[:-1] if self.start >= 0 else clock.offsets[1:]) + self.start
+        if self.kind == "pick":
+            return self.start.rows
         first, _ = self.span(clock.lengths)
         if not clock.ragged:
             return slice(first, first + int(counts[0]))

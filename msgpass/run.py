@@ -104,8 +104,8 @@ def _as_schedule(schedule) -> Schedule:
             ) from None
     if not isinstance(schedule, Schedule):
         raise UnsupportedError(
-            "schedule must be one of Sequential(), ParallelScan(), ForwardOnly(), FixedLag(lag), "
-            f"Truncated(k1, k2), Checkpointed(slots), got {schedule!r}"
+            "schedule must be one of Sequential(), JunctionTree(), Flooding(), ParallelScan(), "
+            f"ForwardOnly(), FixedLag(lag), Truncated(k1, k2), Checkpointed(slots), got {schedule!r}"
         )
     return schedule
 

@@ -7,7 +7,7 @@ import numpy as np
 from msgpass.errors import GraphError, UnsupportedError
 from msgpass.nodes import Sequence
 from msgpass.plan.blocks import Block, GaussianChain, NonlinearTree, SwitchingChain, TableChain, Tree
-from msgpass.plan.families import Arg, Family, latent, noisy
+from msgpass.plan.families import Arg, Family, latent, noisy, picks
 from msgpass.potentials import Quadratic, Step
 
 
@@ -82,11 +82,13 @@ def undirected_block(graph, nodes, members, produced=()) -> Block:
             f"tables and quadratics meet at {', '.join(nodes)}; discrete and Gaussian variables "
             "need a Step or a Table(scores[:]) between them"
         )
+    gaussian = kinds == {Quadratic}
+    if any(map(picks, families)):
+        return Tree(families, nodes, gaussian=gaussian)
     if Quadratic not in kinds and len(nodes) == 1 and isinstance(graph.nodes[nodes[0]], Sequence):
         chain = _as_chain(graph.nodes[nodes[0]], families)
         if chain is not None:
             return chain
-    gaussian = kinds == {Quadratic}
     if gaussian and len(nodes) == 1 and isinstance(graph.nodes[nodes[0]], Sequence):
         linked = _as_gaussian_chain(graph.nodes[nodes[0]], families)
         if linked is not None:

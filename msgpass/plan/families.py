@@ -95,6 +95,7 @@ class Family:
 def resolve(factor) -> Family:
     """Rows and local times of a factor's slices."""
     clock, counts = factor.clock, factor.counts
+    picked = any(s.kind == "pick" for s in factor.slices)
 
     def arg(s: Slice) -> Arg:
         if s.kind in ("single", "all"):
@@ -103,7 +104,7 @@ def resolve(factor) -> Family:
             s.node.clock
             if isinstance(s.node, Sequence)
             else Clock((s.node.shape[0],))
-            if not s.stepped and clock is None
+            if clock is None or picked
             else clock
         )
         edge = arg(s.edge) if s.edge is not None else None
@@ -134,6 +135,11 @@ def row_times(a: Arg, f: Family) -> np.ndarray:
 def latent(a: Arg) -> bool:
     """Still free: a variable or sequence."""
     return isinstance(a.slice.node, Variable | Sequence)
+
+
+def picks(f: Family) -> bool:
+    """Instances touch rows that an index array names."""
+    return any(a.slice.kind == "pick" for a in f.args)
 
 
 def noisy(f: Family) -> bool:

@@ -7,6 +7,7 @@ A potential implements ``check(factor)`` (raise a typed error when the factor's 
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -99,17 +100,44 @@ def discrete_inputs(factor) -> None:
             raise GraphError(
                 f"factor {factor.name!r}: {s.name} is for steps; tables pair slices such as z[:-1], z[1:]"
             )
-    if factor.stepped and any(not s.stepped for s in factor.args):
+    if no_picks(factor.args) and factor.stepped and any(not s.stepped for s in factor.args):
         lone = next(s for s in factor.args if not s.stepped)
         raise GraphError(
             f"factor {factor.name!r}: {lone.name} is one variable and "
             f"{factor.args[0].name if factor.args[0] is not lone else factor.args[-1].name} "
             "many; a table pairs step with step"
         )
+    distinct(factor)
+
+
+def no_picks(slices) -> bool:
+    """None of them names rows by an index array; one variable may stand beside those that do."""
+    return all(s.kind != "pick" for s in slices)
+
+
+def distinct(factor) -> None:
+    """No instance touches one variable twice."""
     if len({(s.node.name, s.kind, s.start, s.stop) for s in factor.args}) < len(factor.args):
         raise GraphError(
             f"factor {factor.name!r} names one variable twice: {', '.join(s.name for s in factor.args)}"
         )
+    if no_picks(factor.args):
+        return
+    for a, b in combinations([s for s in factor.args if s.kind != "single"], 2):
+        if a.node is b.node:
+            same = np.broadcast_to(_numbers(a, factor.n) == _numbers(b, factor.n), (factor.n,))
+            if same.any():
+                j = int(np.argmax(same))
+                row = np.broadcast_to(_numbers(a, factor.n), (factor.n,))[j]
+                raise GraphError(f"factor {factor.name!r}: instance {j} names {a.node.name}[{row}] twice")
+
+
+def _numbers(s: Slice, n: int):
+    """Row of each instance, or the one row of all."""
+    if s.kind == "pick":
+        return s.start.rows
+    rows = len(s.node) if hasattr(s.node, "clock") else s.node.shape[0]
+    return s.index_row(rows) if s.kind == "index" else np.arange(n) + s.span((rows,))[0]
 
 
 def real_source(factor, source: Slice) -> None:
@@ -137,6 +165,13 @@ def no_batch(factor) -> None:
 
 def real_inputs(factor) -> None:
     """Steps and losses read real variables, parameters and observations, but no latent discrete variable."""
+    for s in factor.slices:
+        if s.kind == "pick":
+            raise GraphError(
+                f"factor {factor.name!r}: {s.name} picks rows by an array, for tables and quadratics "
+                f"alone; a {type(factor.potential).__name__} runs over slices such as {s.node.name}[:], or "
+                f"takes {s.node.name}.all"
+            )
     for s in (*factor.args, *(a.edge for a in factor.args if a.edge)):
         if s.node.discrete and not isinstance(s.node, Observation):
             raise GraphError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from msgpass.errors import DataError, GraphError, ShapeError
 from msgpass.nodes import Observation, Parameter, Sequence, Slice, Variable
-from msgpass.potentials.base import Potential, as_part, forbid_out
+from msgpass.potentials.base import Potential, as_part, distinct, forbid_out, no_picks
 
 
 class Quadratic(Potential):
@@ -128,8 +128,10 @@ class Quadratic(Potential):
                     f"factor {factor.name!r}: Gaussian variables are vectors, but {s.name} has "
                     f"shape {s.shape}"
                 )
-        if factor.stepped and any(not s.stepped for s in factor.args):
+        if no_picks(factor.args) and factor.stepped and any(not s.stepped for s in factor.args):
             raise GraphError(f"factor {factor.name!r} mixes one variable and many; pair step with step")
+        if not no_picks(factor.args):
+            distinct(factor)
         wanted_args = {"prior": 1, "linear": 2, "observation": 1 if "y" in self.parts else 2}.get(self.form)
         many = self.form == "linear" and len(real) > 2
         if wanted_args is not None and len(real) != wanted_args and not many:

@@ -2,8 +2,8 @@
 
 A schedule is a small value that :func:`msgpass.run` reads. ``backward`` says whether messages run against the
 arrows, ``slots`` how many forward states are kept (None: all), ``scans`` whether chains are cut and their
-stretches swept at the same time. A ``windowed`` schedule drops messages that
-leave a window of time, and has three methods more:
+stretches swept at the same time, ``loops`` how components with loops are run. A ``windowed`` schedule drops
+messages that leave a window of time, and has three methods more:
 
 ``count(longest)``
     windows over the longest sequence;
@@ -26,6 +26,7 @@ class Schedule:
     backward: bool = True
     slots: Any = None  # a number of states
     scans: bool = False
+    loops: str | None = None  # "exact" or "approximate"; None: a loop is an error
 
     @property
     def name(self) -> str:

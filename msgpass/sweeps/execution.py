@@ -158,6 +158,10 @@ class Execution:
             self._require_present([f for f in block.families if noisy(f)])
             made = self.linearised[k] = Linearised(self, k, block, algebra, clamp)
             return made.linear
+        if self.schedule.loops is not None:
+            made = self.loopy_component(k, block, algebra, clamp)
+            if made is not None:
+                return made
         compiled = isinstance(block, TableChain) and type(algebra) in (SumProduct, MaxProduct)
         if self.schedule.windowed and compiled:
             from msgpass.sweeps.windowed import WindowedChain
@@ -178,6 +182,26 @@ class Execution:
 
             return run_gaussian_chain(self, k, block, algebra, clamp)
         return self.tree(k, block, algebra, clamp)
+
+    def loopy_component(self, k: int, block, algebra, clamp):
+        """Messages under a schedule that takes loops; None where the block's own sweep is exact."""
+        if self.schedule.loops == "approximate":
+            if block.gaussian:
+                from msgpass.sweeps.gaussian_flooding import run_gaussian_flooding
+
+                return run_gaussian_flooding(self, k, block, algebra, clamp)
+            from msgpass.sweeps.flooding import run_flooding
+
+            return run_flooding(self, k, block, algebra, clamp)
+        if isinstance(block, TableChain | GaussianChain):
+            return None
+        if block.gaussian:
+            from msgpass.sweeps.gaussian_elimination import run_gaussian_elimination
+
+            return run_gaussian_elimination(self, k, block, algebra, clamp)
+        from msgpass.sweeps.junction_tree import run_junction_tree
+
+        return run_junction_tree(self, k, block, algebra, clamp)
 
     def chain(self, k: int, block: TableChain, algebra, clamp):
         """A TableChain through its kernels."""

@@ -113,6 +113,9 @@ def add_rows(family: Family, arg: Arg, store, message, chosen=None) -> None:
         else:
             np.add.at(target, rows_of(family, arg, slice(None) if chosen is None else chosen), message)
         return
+    if arg.slice.kind == "pick":
+        np.add.at(store[arg.name], rows_of(family, arg, chosen), message)
+        return
     if arg.edge is None:
         if (
             chosen is None

@@ -20,9 +20,9 @@ from msgpass.errors import GraphError, ImpossibleEvidenceError
 from msgpass.nodes import Sequence
 from msgpass.plan import Tree, latent
 from msgpass.sweeps.expanded import table_instances
+from msgpass.sweeps.flattened import flatten
 from msgpass.sweeps.gaussian_messages import GaussianBelief, GaussianMessages
 from msgpass.sweeps.quadratic_instances import QuadraticInstances
-from msgpass.sweeps.rows import rows_of
 from msgpass.sweeps.table_instances import TableInstances
 
 
@@ -69,24 +69,14 @@ def orient(block: Tree) -> Orientation:
     spines: set[str] = (
         set()
     )  # sequences linked to themselves across time: a root at their end is forward in time
-    nodes = block.families[0].factor.graph.nodes
-    for node_name in block.nodes:
-        node = nodes[node_name]
-        for row in range(node.clock.total) if isinstance(node, Sequence) else (-1,):
-            index[(node_name, row)] = len(touched)
-            touched.append([])
+    flat = flatten(block)
+    for v in range(len(flat)):
+        index[flat.owner(v)] = v
+        touched.append([])
     for k, family in enumerate(block.families):
-        free = [a for a in family.args if latent(a)]
-        called = [a.name for a in free]
+        called = [a.name for a in family.args if latent(a) and a.slice.kind != "pick"]
         spines |= {name for name in called if called.count(name) > 1}
-        rows = [
-            np.arange(family.factor.n) * 0 - 1
-            if a.rows is None
-            else np.atleast_1d(_as_array(rows_of(family, a)))
-            for a in free
-        ]
-        for j in range(family.factor.n):
-            ids = [index[(a.name, int(r[j]))] for a, r in zip(free, rows, strict=True)]
+        for j, ids in enumerate(flat.scopes[k].tolist()):
             members[(k, j)] = ids
             scopes.setdefault(frozenset(ids), []).append((k, j))
             for v in ids:
@@ -123,17 +113,13 @@ def orient(block: Tree) -> Orientation:
     return Orientation(tuple(names), tuple(reversed(downward)), tuple(roots), index)
 
 
-def _as_array(rows):
-    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-
-
 def _loop(block, key, one, other):
     factor = block.families[key[0]].factor
     name = factor[key[1]].name if factor.n > 1 else factor.name
     text = [n if row < 0 else f"{n}[{row}]" for n, row in (one, other)]
     raise GraphError(
-        f"the graph has a loop through {name} between {text[0]} and {text[1]}: the exact schedules run on "
-        "chains and trees. Merge the variables of the loop into one with the product of their states"
+        f"the graph has a loop through {name} between {text[0]} and {text[1]}, and this schedule runs on "
+        "chains and trees: JunctionTree() is exact with loops, Flooding() approximate"
     )
 
 
@@ -432,7 +418,7 @@ class _RowsView:
         return np.zeros_like(self.target[self._rows(chosen)])
 
     def __setitem__(self, chosen, value) -> None:
-        self.target[self._rows(chosen)] += value
+        np.add.at(self.target, self._rows(chosen), value)
 
     def __iadd__(self, value):
         self.target += value

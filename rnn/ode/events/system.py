@@ -11,13 +11,12 @@ from msgpass import Step
 from msgpass.errors import DataError, ShapeError
 from rnn.ode.adaptive import Stats, Tolerance
 from rnn.ode.controller import Controller
-from rnn.ode.errors import BlowUpError
 from rnn.ode.events.event import Event
 from rnn.ode.events.model import Model
 from rnn.ode.events.search import Search
 from rnn.ode.events.solution import HybridSolution
 from rnn.ode.events.walk import Walk
-from rnn.ode.field import check_rate
+from rnn.ode.field import rate_at_start
 from rnn.ode.grid import check_times
 from rnn.ode.parameters import real
 from rnn.ode.steps import tableau_of
@@ -143,9 +142,7 @@ class HybridSystem:
         first = next(iter(model.f)) if mode is None else mode
         if first not in model.f:
             raise DataError(f"no mode is called {mode!r}; there are {', '.join(map(repr, model.f))}")
-        rate = model.rate(first)
-        if not np.isfinite(check_rate(rate(float(times[0]), start), start, float(times[0]))).all():
-            raise BlowUpError(f"f(t, y) is not finite at the start, t = {times[0]:g}", float(times[0]))
+        rate_at_start(model.rate(first), start, float(times[0]))
         tolerance = Tolerance(rtol, atol, controller, first_step, min_step, max_step, max_steps)
         walk = Walk(
             float(times[0]), float(times[-1]), float(np.abs(start).max()), tolerance, step, tableau.adaptive
