@@ -43,6 +43,16 @@ class UnavailableError(UnsupportedError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class TreewidthError(MessagePassingError, ValueError):
+    """Exact inference would need a table beyond the bound. ``width`` and ``size`` are those of the clique at
+    which the elimination stopped, ``clique`` its variables.
+    """
+
+    def __init__(self, message: str, width: int = 0, size: int = 0, clique=()):
+        super().__init__(message)
+        self.width, self.size, self.clique = width, size, tuple(clique)
+
+
 class ImpossibleEvidenceError(MessagePassingError, ValueError):
     """The evidence has probability zero, so that no posterior exists. ``step`` is the first impossible time
     step.

@@ -1,0 +1,91 @@
+"""What a component's junction tree looks like, made once a plan: it depends on scopes and sizes alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from msgpass.elimination import CliqueTree, clique_tree
+from msgpass.errors import GraphError, TreewidthError
+from msgpass.sweeps.flattened import Flat, flat_of
+
+
+@dataclass(frozen=True, eq=False)
+class JunctionLayout:
+    """A component's clique tree, and the clique that holds each factor instance.
+
+    Attributes
+    ----------
+    flat : Flat
+    tree : CliqueTree
+    homes : of each family, int array (instances,)
+    shape : batch of an aligned component
+    kept : what later runs use again
+    """
+
+    flat: Flat
+    tree: CliqueTree
+    homes: tuple[np.ndarray, ...]
+    shape: tuple[int, ...]
+    kept: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def batch(self) -> int:
+        """Members of an aligned batch, 1 without."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+def layout_of(plan, k: int, block, schedule) -> JunctionLayout:
+    """Made once a plan and schedule."""
+    key = ("junction tree", k, schedule)
+    made = plan.cache.get(key)
+    if made is None:
+        flat = flat_of(plan, k, block)
+        tree = _tree(flat, schedule)
+        node = plan.graph.nodes[block.nodes[0]]
+        homes = tuple(tree.home(s) if s.size else np.zeros(0, np.int64) for s in flat.scopes)
+        made = plan.cache[key] = JunctionLayout(flat, tree, homes, node.shape)
+        plan.cache["how", k] = (
+            f"junction tree of {len(tree)} cliques, width {tree.width}, largest table {int(tree.largest)}"
+        )
+    return made
+
+
+def _tree(flat: Flat, schedule) -> CliqueTree:
+    order = schedule.order
+    if not isinstance(order, str):
+        order = _numbers(flat, order)
+    try:
+        return clique_tree(flat.scopes, flat.states, order, schedule.max_size, schedule.tries, schedule.seed)
+    except TreewidthError as problem:
+        names = [flat.label(v) for v in problem.clique]
+        shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+        raise TreewidthError(
+            f"exact inference by {schedule!r} needs a clique of {len(names)} variables (width "
+            f"{problem.width}) whose table has {problem.size:.4g} entries, more than max_size="
+            f"{schedule.max_size}: {shown}. Observe some of these variables in the graph, try "
+            'JunctionTree(order="best") or an order of your own, raise max_size (8 bytes an entry), or run '
+            "Flooding(), which is approximate",
+            problem.width,
+            problem.size,
+            names,
+        ) from None
+
+
+def _numbers(flat: Flat, order) -> list[int]:
+    """Variables of an order that is given by nodes and rows."""
+    found: list[int] = []
+    for entry in order:
+        name, row = entry if isinstance(entry, tuple) else (entry, None)
+        if name not in flat.first:
+            continue  # of another component
+        rows = range(flat.rows[name]) if row is None else (row,)
+        if row is not None and not 0 <= row < flat.rows[name]:
+            raise GraphError(f"JunctionTree: the order names {name}[{row}], which has {flat.rows[name]} rows")
+        found += [flat.first[name] + r for r in rows]
+    missing = sorted(set(range(len(flat))) - set(found))
+    if missing or len(found) != len(set(found)):
+        what = f"{flat.label(missing[0])} is missing" if missing else "a variable comes twice"
+        raise GraphError(f"JunctionTree: an order names every variable once; {what}")
+    return found

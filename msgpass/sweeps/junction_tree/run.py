@@ -1,0 +1,149 @@
+"""One run of a discrete component over its clique tree, and what can be read from it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from msgpass.errors import ImpossibleEvidenceError, UnavailableError
+from msgpass.kernels.clique_reference import CliqueReference
+from msgpass.nodes import Sequence
+from msgpass.sweeps.expanded import table_instances
+from msgpass.sweeps.junction_tree.layout import JunctionLayout, layout_of
+from msgpass.sweeps.tree import table_target
+
+
+def run_junction_tree(execution, k: int, block, algebra, clamp) -> JunctionRun:
+    """Messages of a discrete component; see :class:`msgpass.JunctionTree`."""
+    layout = layout_of(execution.plan, k, block, execution.schedule)
+    return JunctionRun(block, layout, algebra, execution.values, clamp)
+
+
+class JunctionRun:
+    """One run over a junction tree."""
+
+    def __init__(self, block, layout: JunctionLayout, algebra, values, clamp):
+        self.block, self.layout, self.algebra, self.values = block, layout, algebra, values
+        self.clamp = clamp or {}
+        self.sweep = self.make_sweep()
+        self.part_totals = self.sweep.totals  # (B, trees)
+        self.total = float(np.sum(self.part_totals))
+
+    @cached_property
+    def families(self):
+        """Tables of each family in this run."""
+        return [table_instances(f, self.values) for f in self.block.families]
+
+    def make_sweep(self):
+        """The passes over the cliques."""
+        layout, flat, batch = self.layout, self.layout.flat, self.layout.batch
+        scopes, homes = list(flat.scopes), list(layout.homes)
+        tables = [logs_of(made, layout.shape) for made in self.families]
+        for name, labels in self.clamp.items():
+            scope = np.arange(flat.rows[name])[:, None] + flat.first[name]
+            scopes.append(scope)
+            homes.append(layout.tree.home(scope))
+            tables.append(label_logs(self.labels(name, labels), int(flat.states[flat.first[name]])))
+        return CliqueReference(layout.tree, homes, scopes, tables, self.algebra.reduce, batch)
+
+    def labels(self, name: str, labels) -> np.ndarray:
+        """Clamped states of a node, (B, rows); −1 where it is free."""
+        rows = self.layout.flat.rows[name]
+        return np.asarray(labels).reshape(rows, self.layout.batch).T
+
+    # -- readings ------------------------------------------------------------------------------------
+
+    @cached_property
+    def marginals(self) -> list[np.ndarray]:
+        """Normalised log marginals of all variables."""
+        return self.sweep.marginals()
+
+    def node(self, name: str):
+        """Graph node."""
+        return self.block.families[0].factor.graph.nodes[name]
+
+    def shaped(self, name: str, stacked: np.ndarray) -> np.ndarray:
+        """(B, rows, …) as (T, *batch, …), or (*batch, …) of a single variable."""
+        found = np.moveaxis(stacked, 1, 0).reshape(stacked.shape[1], *self.layout.shape, *stacked.shape[2:])
+        return found if isinstance(self.node(name), Sequence) else found[0]
+
+    def read_belief(self, name: str) -> np.ndarray:
+        """Normalised log marginals of a node's rows."""
+        self.impossible()
+        rows = self.layout.flat.of(name)
+        return self.shaped(name, np.stack(self.marginals[rows], axis=1))
+
+    def read_factor(self, family) -> np.ndarray:
+        """Normalised log beliefs of a factor's instances, (n, *batch, states…)."""
+        self.impossible()
+        found = self.sweep.factors(self.block.families.index(family))
+        return np.moveaxis(found, 1, 0).reshape(found.shape[1], *self.layout.shape, *found.shape[2:])
+
+    def read_forward(self, name: str):
+        """There is none."""
+        raise self.undirected("forward", name)
+
+    def read_backward(self, name: str):
+        """There is none."""
+        raise self.undirected("backward", name)
+
+    def undirected(self, what: str, name: str) -> UnavailableError:
+        """Messages of a junction tree run between cliques."""
+        return UnavailableError(
+            f"there is no {what} message of {name!r}: a junction tree passes messages between cliques, not "
+            "along time; read m.belief, or m.cliques for the messages themselves"
+        )
+
+    def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
+        """What arrives at parameters and at real sequences behind tables."""
+        for k, made in enumerate(self.families):
+            target = table_target(made, store)
+            if target is not None and made.family.factor.n:
+                made.add_counts(sign * self.counts(k, assignment), target)
+
+    def counts(self, k: int, assignment=None) -> np.ndarray:
+        """Expected counts of a family's instances (along the best path: one where the assignment goes)."""
+        family = self.block.families[k]
+        if assignment is None:
+            return np.exp(self.read_factor(family))
+        scope, layout = self.layout.flat.scopes[k], self.layout
+        states = assignment[:, scope]  # (B, n, arity)
+        one = np.zeros((*states.shape[:2], *layout.tree.sizes[scope[0]]))
+        rows = np.ix_(*map(range, states.shape[:2]))
+        one[(*rows, *np.moveaxis(states, -1, 0))] = 1
+        return np.moveaxis(one, 1, 0).reshape(one.shape[1], *layout.shape, *one.shape[2:])
+
+    def assign(self) -> np.ndarray:
+        """Best assignment, (B, variables); ties go to the lowest states of each clique."""
+        return self.sweep.best()
+
+    def read_assignment(self, name: str) -> np.ndarray:
+        """Best states of a node's rows."""
+        if "assigned" not in self.__dict__:
+            self.assigned = self.assign()
+        return self.shaped(name, self.assigned[:, self.layout.flat.of(name)])
+
+    def impossible(self) -> None:
+        """Raise where the evidence has probability zero."""
+        if self.total == -np.inf:
+            raise ImpossibleEvidenceError(
+                f"the evidence on {', '.join(self.block.nodes[:4])} has probability zero, so that "
+                "no posterior exists; look for −∞ in its tables"
+            )
+
+
+def logs_of(made, shape: tuple[int, ...]) -> np.ndarray:
+    """Log tables of a family, (B, n, states…) or (1, n, states…) where members share them."""
+    stacked = made.stacked()
+    axes = len(made.states) - len(made.observed)
+    states = stacked.shape[stacked.ndim - axes :]
+    if stacked.ndim - 1 - axes < len(shape):
+        return stacked[None]
+    return np.moveaxis(stacked.reshape(len(stacked), -1, *states), 1, 0)
+
+
+def label_logs(labels: np.ndarray, states: int) -> np.ndarray:
+    """0 at the label, −∞ elsewhere; zeros where there is none."""
+    free = labels[..., None] < 0
+    return np.where(free | (labels[..., None] == np.arange(states)), 0.0, -np.inf)

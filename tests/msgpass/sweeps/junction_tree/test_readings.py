@@ -1,0 +1,119 @@
+"""Every exact reading of a junction tree, against enumeration of all assignments."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from msgpass import JunctionTree, MaxProduct, SumProduct, run
+from msgpass.nodes import Parameter, Sequence
+from tests.msgpass.loopy_models import loopy_models
+from tests.oracles import Enumeration, Flat
+
+ALGEBRAS = st.sampled_from([SumProduct(), MaxProduct()])
+ORDERS = st.sampled_from(JunctionTree.ORDERS)
+laws = settings(max_examples=60)
+
+
+def close(graph):
+    """A missing symbol is summed out of a float32 table in float32."""
+    single = any(n.value.dtype == np.float32 for n in graph.nodes.values() if isinstance(n, Parameter))
+    return {"rtol": 1e-6, "atol": 1e-6} if single else {"rtol": 1e-9, "atol": 1e-9}
+
+
+def enumerations(model, algebra):
+    """(member, enumeration) of each member of the batch, over the unrolled graph's keys."""
+    reduction = "max" if isinstance(algebra, MaxProduct) else "sum"
+    flat = model.graph.unroll()
+    values = {n: v for n, v in model.values.items()}
+    shape = next((n.shape for n in flat.nodes.values() if n.discrete), ())
+    for member in np.ndindex(*shape):
+        yield member, Enumeration(Flat.of(flat, values, member), reduction)
+
+
+def rows_of(graph):
+    """(node, row, name in the unrolled graph) of every latent variable."""
+    for node in graph.nodes.values():
+        if isinstance(node, Sequence):
+            for r in range(node.clock.total):
+                yield node, r, f"{node.name}[{r}]"
+        elif type(node).__name__ == "Variable":
+            yield node, -1, node.name
+
+
+@laws
+@given(loopy_models(), ALGEBRAS, ORDERS)
+def test_totals_and_beliefs(model, algebra, order):
+    m = run(model.graph, algebra, JunctionTree(order), values=model.values)
+    total = 0.0
+    for member, truth in enumerations(model, algebra):
+        total += truth.total
+        for node, row, name in rows_of(model.graph):
+            own = m.belief[node.name] if row < 0 else m.belief[node.name][row]
+            np.testing.assert_allclose(own[member], truth.marginal((name, -1)), **close(model.graph))
+    assert m.total == pytest.approx(total, rel=close(model.graph)["rtol"], abs=1e-9)
+
+
+@laws
+@given(loopy_models(), ALGEBRAS)
+def test_beliefs_of_factors(model, algebra):
+    m = run(model.graph, algebra, JunctionTree(), values=model.values)
+    flat = model.graph.unroll()
+    for member, truth in enumerations(model, algebra):
+        for name, factor in model.graph.factors.items():
+            beliefs = m.belief[name]
+            for j in range(factor.n):
+                own = beliefs[j] if factor.n > 1 or factor.stepped else beliefs
+                args = flat.factors[f"{name}[{j}]" if f"{name}[{j}]" in flat.factors else name].args
+                keys = [(a.node.name, -1) for a in args if type(a.node).__name__ == "Variable"]
+                np.testing.assert_allclose(own[member], truth.marginal(*keys), **close(model.graph))
+
+
+def differences(model, name, algebra, step=1e-5):
+    """∂total/∂ every entry of a parameter."""
+    start = model.graph.nodes[name].value
+    found = np.zeros_like(start)
+    for place in np.ndindex(*start.shape):
+        ends = []
+        for sign in (1, -1):
+            moved = start.copy()
+            moved[place] += sign * step
+            values = {**model.values, name: moved}
+            ends.append(run(model.graph, algebra, JunctionTree(), values=values).total)
+        found[place] = (ends[0] - ends[1]) / (2 * step)
+    return found
+
+
+@laws
+@given(loopy_models(zeros=0.0), ALGEBRAS)
+def test_what_arrives_at_parameters_is_the_gradient(model, algebra):
+    graph = model.graph
+    m = run(graph, algebra, JunctionTree(), values=model.values)
+    for name in list(m.parameters)[:3]:
+        if graph.nodes[name].value.dtype == np.float32:
+            continue
+        wanted = differences(model, name, algebra)
+        np.testing.assert_allclose(m.parameters[name], wanted, rtol=2e-6, atol=1e-6)
+
+
+@laws
+@given(loopy_models())
+def test_counts_add_up_and_hard_zeros_stay(model):
+    m = run(model.graph, schedule=JunctionTree(), values=model.values)
+    for factor in model.graph.factors.values():
+        parameter = factor.potential.source
+        counts = m.parameters[parameter.name]
+        assert counts.sum() == pytest.approx(factor.n * np.prod(factor.args[0].shape), rel=1e-6)
+        assert (counts[np.isneginf(parameter.value)] == 0).all()
+
+
+@laws
+@given(loopy_models())
+def test_the_best_assignment_is_a_best_one(model):
+    m = run(model.graph, MaxProduct(), JunctionTree(), values=model.values)
+    for member, truth in enumerations(model, MaxProduct()):
+        found = {}
+        for node, row, name in rows_of(model.graph):
+            states = m.assignment[node.name] if row < 0 else m.assignment[node.name][row]
+            found[name, -1] = int(states[member])
+        assert truth.score(found) == pytest.approx(truth.total, rel=close(model.graph)["rtol"], abs=1e-9)
