@@ -109,6 +109,21 @@ def leave_one_out(logs: np.ndarray) -> np.ndarray:
     return before + after
 
 
+def parity_log_ratios(logs: np.ndarray) -> np.ndarray:
+    """log O/E of the others, from log r ≤ 0 of each: E' = E + O r, O' = O + E r from both ends; (n, a)."""
+    n, arity = logs.shape
+    before, after = ([(np.zeros(n), np.full(n, -np.inf))] for _ in range(2))
+    for i in range(arity - 1):
+        for found, r in ((before, logs[:, i]), (after, logs[:, arity - 1 - i])):
+            even, odd = found[-1]
+            found.append((np.logaddexp(even, odd + r), np.logaddexp(odd, even + r)))
+    ratios = np.empty_like(logs)
+    for i in range(arity):
+        (e, o), (f, p) = before[i], after[arity - 1 - i]
+        ratios[:, i] = np.logaddexp(e + p, o + f) - np.logaddexp(e + f, o + p)
+    return ratios
+
+
 def count_partition(incoming: np.ndarray, weights: np.ndarray, maximise: bool = False) -> np.ndarray:
     """⊕_x w(Σ x) Π_i m_i(x_i) of binary variables, (n,)."""
     return reduce(_counts_before(incoming, maximise)[-1] + weights, (1,), maximise)

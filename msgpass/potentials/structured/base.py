@@ -14,11 +14,12 @@ A structured potential relates discrete variables that have the same number K of
 ``gradients(incoming, parts)`` and ``gradients_at(states, parts)``
     where it has parameters: ∂ log partition/∂part, and ∂ log value/∂part at configurations;
 
-and may override ``log_messages`` and ``log_partition`` with a form of its own. A schedule calls
+and may override ``reference_messages``, ``compiled_messages`` and ``log_partition`` with a form of its own. A
+schedule calls
 
-``log_messages(incoming, maximise, parts)``
-    (n, arity, K) log messages of the variables → (n, arity, K) log messages to them, not normalised:
-    ⊕_x incoming[:, i] + out[:, i] is ``log_partition`` at every i. −∞ is an exact zero.
+``log_messages(incoming, maximise, parts, compiled)``
+    (n, arity, K) log messages of the variables → (n, arity, K) log messages to them, each free up to a
+    constant. −∞ is an exact zero.
 ``log_partition(incoming, maximise, parts)``
     ⊕_x f(x) Π_i m_i(x_i), (n,), for the Bethe free energy; −∞ where the messages contradict the factor.
 
@@ -34,6 +35,7 @@ import numpy as np
 
 from msgpass.errors import GraphError, ProbabilityError, ShapeError, UnsupportedError
 from msgpass.kernels import structured_reference as reference
+from msgpass.kernels.structured import FEWEST, two_state_messages
 from msgpass.nodes import Parameter, Slice
 from msgpass.potentials.base import Potential, as_part, discrete_inputs, no_batch
 
@@ -130,13 +132,31 @@ class Structured(Potential):
     def check_value(self, role: str, array: np.ndarray, name: str | None) -> None:
         """Raise where a part's numbers are out of range."""
 
-    def log_messages(self, incoming, maximise: bool = False, parts: Parts | None = None) -> np.ndarray:
-        """Log messages to the variables from those of the variables, (n, arity, K) each."""
+    def log_messages(
+        self, incoming, maximise: bool = False, parts: Parts | None = None, compiled: bool | None = None
+    ) -> np.ndarray:
+        """Log messages to the variables from those of the variables, (n, arity, K) each.
+
+        Each is free up to a constant. ``compiled`` asks for the kernels or for NumPy; None chooses by size.
+        """
         incoming, parts = np.asarray(incoming, float), self.arrays() if parts is None else parts
         if maximise and not self.deterministic:
-            return reference.table_messages(
-                incoming, self.as_table(incoming.shape[1], incoming.shape[2], parts), True
-            )
+            return self.enumerated(incoming, parts)
+        if incoming.shape[0] * incoming.shape[1] >= FEWEST if compiled is None else compiled:
+            return self.compiled_messages(incoming, maximise, parts)
+        return self.reference_messages(incoming, maximise, parts)
+
+    def enumerated(self, incoming, parts: Parts) -> np.ndarray:
+        """Max-messages from the table."""
+        table = self.as_table(incoming.shape[1], incoming.shape[2], parts)
+        return reference.table_messages(incoming, table, True)
+
+    def compiled_messages(self, incoming, maximise: bool, parts: Parts) -> np.ndarray:
+        """By the kernel for two hidden states."""
+        return two_state_messages(incoming, self.links(incoming.shape[1], parts), maximise)
+
+    def reference_messages(self, incoming, maximise: bool, parts: Parts) -> np.ndarray:
+        """By NumPy, not normalised: ⊕_x incoming[:, i] + out[:, i] is the partition at every i."""
         return reference.link_messages(incoming, self.links(incoming.shape[1], parts), maximise)
 
     def log_partition(self, incoming, maximise: bool = False, parts: Parts | None = None) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from msgpass.kernels import structured_reference as reference
+from msgpass.kernels.structured import count_messages
 from msgpass.potentials.structured.base import Parts, Structured, check_shape, part_of
 
 
@@ -59,10 +60,13 @@ class Cardinality(Structured):
         rows = np.arange(len(weights))[:, None]
         return weights[np.broadcast_to(rows, shape), np.broadcast_to(counts, shape)]
 
-    def log_messages(self, incoming, maximise=False, parts=None) -> np.ndarray:
+    def reference_messages(self, incoming, maximise, parts) -> np.ndarray:
         """By counting from both ends."""
-        parts = self.arrays() if parts is None else parts
-        return reference.count_messages(np.asarray(incoming, float), parts["log_weights"], maximise)
+        return reference.count_messages(incoming, parts["log_weights"], maximise)
+
+    def compiled_messages(self, incoming, maximise, parts) -> np.ndarray:
+        """The same, compiled."""
+        return count_messages(incoming, parts["log_weights"], maximise)
 
     def log_partition(self, incoming, maximise=False, parts=None) -> np.ndarray:
         """By counting."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from msgpass.errors import DataError
+from msgpass.kernels.structured import parity_messages
 from msgpass.potentials.structured.base import Parts, Structured, check_shape, log, part_of
 from msgpass.potentials.structured.logic import binary_links
 
@@ -54,6 +55,11 @@ class Parity(Structured):
             return chain
         odd = parts["target"].astype(bool)[:, None, None, None]
         return [*chain[:-1], np.where(odd, chain[-1][:, :, ::-1], chain[-1])]
+
+    def compiled_messages(self, incoming, maximise, parts) -> np.ndarray:
+        """By log-ratios."""
+        odd = parts["target"].astype(bool) if self.parts else np.zeros(1, bool)
+        return parity_messages(incoming, odd, maximise)
 
     def log_weight(self, states, parts) -> np.ndarray:
         """0 where the parity is right, else −∞."""
