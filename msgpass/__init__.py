@@ -23,6 +23,18 @@ from msgpass.gradient_check import check_gradients
 from msgpass.graph import FactorGraph
 from msgpass.messages import Messages
 from msgpass.potentials import Loss, Quadratic, Step, Table
+from msgpass.potentials.structured import (
+    And,
+    AtMostOne,
+    Cardinality,
+    Equal,
+    ExactlyOne,
+    NoisyOr,
+    Or,
+    Parity,
+    Pool,
+    Potts,
+)
 from msgpass.run import run
 from msgpass.schedule import (
     Checkpointed,
@@ -39,8 +51,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Adjoint",
+    "And",
     "AssumedDensity",
+    "AtMostOne",
+    "Cardinality",
     "Checkpointed",
+    "Equal",
+    "ExactlyOne",
     "FactorGraph",
     "FixedLag",
     "Flooding",
@@ -51,8 +68,13 @@ __all__ = [
     "MaxProduct",
     "MessagePassingError",
     "Messages",
+    "NoisyOr",
     "OnEdges",
+    "Or",
     "ParallelScan",
+    "Parity",
+    "Pool",
+    "Potts",
     "Quadratic",
     "Sequential",
     "Step",

@@ -14,7 +14,7 @@ import numpy as np
 from msgpass.errors import UnsupportedError
 from msgpass.nodes import Observation, Parameter, Sequence, Slice
 from msgpass.plan import Arg, Family, resolve
-from msgpass.potentials import TABLES, Loss, Quadratic, Step
+from msgpass.potentials import TABLES, Loss, Quadratic, Step, Structured
 from msgpass.sweeps.rows import edges_of, per_instance, rows_of
 
 
@@ -124,11 +124,24 @@ class _Unrolling:
     def potential(self, family: Family, j: int):
         """The instance's potential; arrays with a step axis are cut."""
         potential = family.potential
+        if isinstance(potential, Structured):
+            return potential.of({role: self.part(family, role, j) for role in potential.parts})
         if isinstance(potential, TABLES):
             return potential.of(self.table_source(family, j))
         if isinstance(potential, Quadratic):
             return self.quadratic(family, j)
         return regrouped(family, self.noise(family, j))
+
+    def part(self, family: Family, role: str, j: int):
+        """A structured factor's part of instance j; shared ones stay shared."""
+        part = family.potential.parts[role]
+        stepped = len(part.shape) > family.potential.axes[role]
+        if not isinstance(part, Parameter):
+            return part[j] if stepped else part
+        name = f"{part.name}[{j}]" if stepped else part.name
+        if name not in self.flat.nodes:
+            self.flat.parameter(name, part.value[j])
+        return self.flat[name]
 
     def noise(self, family: Family, j: int):
         """Covariance of a noisy step's instance j; None where it is deterministic."""

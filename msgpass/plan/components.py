@@ -8,7 +8,7 @@ from msgpass.errors import GraphError, UnsupportedError
 from msgpass.nodes import Sequence
 from msgpass.plan.blocks import Block, GaussianChain, NonlinearTree, SwitchingChain, TableChain, Tree
 from msgpass.plan.families import Arg, Family, latent, noisy, picks
-from msgpass.potentials import Quadratic, Step
+from msgpass.potentials import Quadratic, Step, Structured
 
 
 def _free(f: Family, produced) -> list[Arg]:
@@ -83,7 +83,7 @@ def undirected_block(graph, nodes, members, produced=()) -> Block:
             "need a Step or a Table(scores[:]) between them"
         )
     gaussian = kinds == {Quadratic}
-    if any(map(picks, families)):
+    if any(picks(f) or isinstance(f.potential, Structured) for f in families):
         return Tree(families, nodes, gaussian=gaussian)
     if Quadratic not in kinds and len(nodes) == 1 and isinstance(graph.nodes[nodes[0]], Sequence):
         chain = _as_chain(graph.nodes[nodes[0]], families)

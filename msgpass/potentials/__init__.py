@@ -5,9 +5,10 @@ from msgpass.potentials.loss import Loss
 from msgpass.potentials.quadratic import Quadratic
 from msgpass.potentials.sparse_table import SparseTable
 from msgpass.potentials.step import Step
+from msgpass.potentials.structured import Structured
 from msgpass.potentials.table import Table
 
-TABLES = (Table, SparseTable, GroupedTable)
+TABLES = (Table, SparseTable, GroupedTable, Structured)
 """Potentials over discrete variables."""
 
-__all__ = ["TABLES", "GroupedTable", "Loss", "Quadratic", "SparseTable", "Step", "Table"]
+__all__ = ["TABLES", "GroupedTable", "Loss", "Quadratic", "SparseTable", "Step", "Structured", "Table"]

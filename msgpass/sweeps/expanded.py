@@ -14,7 +14,8 @@ import numpy as np
 from msgpass.dual_array import zeros
 from msgpass.errors import UnsupportedError
 from msgpass.plan import Family
-from msgpass.potentials import GroupedTable, SparseTable
+from msgpass.potentials import GroupedTable, SparseTable, Structured
+from msgpass.sweeps.structured_instances import StructuredInstances
 from msgpass.sweeps.table_instances import TableInstances
 
 FULL = 1 << 24
@@ -28,6 +29,8 @@ def table_instances(family: Family, values) -> TableInstances:
         return SparseInstances(family, values)
     if kind is GroupedTable:
         return GroupedInstances(family, values)
+    if isinstance(family.potential, Structured):
+        return StructuredInstances(family, values)
     return TableInstances(family, values)
 
 

@@ -1,0 +1,47 @@
+"""Compiled messages of factors with structure, against the NumPy reference, from single nats to thousands,
+with hard zeros."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from msgpass.kernels.structured import topped
+from tests.msgpass.structured_models import KINDS, factors, make, seeds
+
+
+@pytest.mark.parametrize("maximise", [False, True], ids=["sum", "max"])
+@given(drawn=factors())
+def test_kernel_is_reference(maximise, drawn):
+    potential, incoming = drawn
+    wanted = topped(potential.log_messages(incoming, maximise, compiled=False))
+    found = topped(potential.log_messages(incoming, maximise, compiled=True))
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("maximise", [False, True], ids=["sum", "max"])
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"potts"}))
+@given(
+    scale=st.sampled_from([0.1, 3.0, 100.0, 1000.0]), shift=st.sampled_from([-50.0, 0.0, 50.0]), seed=seeds
+)
+def test_long_factors(kind, maximise, scale, shift, seed):
+    """Products of hundreds of numbers, all of them small or large."""
+    rng = np.random.default_rng(seed)
+    potential, states = make(kind, rng, 2, 150, inside=True)
+    maximise = maximise and potential.deterministic
+    incoming = scale * rng.normal(size=(2, 150, states))
+    incoming[..., 1] += shift
+    wanted = topped(potential.log_messages(incoming, maximise, compiled=False))
+    found = topped(potential.log_messages(incoming, maximise, compiled=True))
+    np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-8)
+
+
+def test_large_work_goes_to_the_kernel(rng, monkeypatch):
+    from msgpass import Parity
+
+    potential, asked = Parity(), []
+    monkeypatch.setattr(Parity, "compiled_messages", lambda *_: asked.append(1))
+    potential.log_messages(rng.normal(size=(100, 4, 2)))
+    assert not asked
+    potential.log_messages(rng.normal(size=(2000, 4, 2)))
+    assert asked
