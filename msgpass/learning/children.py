@@ -123,8 +123,8 @@ def _given(factors: list[Factor], name: str, axes) -> Axes:
         else:
             raise DataError(
                 f"axes[{name!r}]: {axis!r} is no axis of {factor.name!r}({_arguments(factor)}); give the "
-                f"name of one of its variables (as a slice, where it stands there twice), a number from {-n} to "
-                f"{n - 1}, or None"
+                f"name of one of its variables (as a slice, where it stands there twice), a number from {-n} "
+                f"to {n - 1}, or None"
             )
     if len(set(found)) != len(found):
         raise DataError(f"axes[{name!r}] names an axis twice: {axes!r}")
