@@ -1,10 +1,12 @@
 """E-steps: log-likelihood of the data, and what arrives at parameters, Σ_n w_n ∂log Z_n/∂θ.
 
-Rows run one after another on the graph itself, or, where it is made of single variables, many at once.
+Rows run many at once where the graph allows it: as an aligned batch of single variables, or as sequences end
+to end; else one after another on the graph itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +14,13 @@ import numpy as np
 from msgpass.errors import ImpossibleEvidenceError, UnsupportedError
 from msgpass.graph import FactorGraph
 from msgpass.learning.aligned import Aligned, alignable
+from msgpass.learning.end_to_end import EndToEnd, layable
 from msgpass.learning.rows import Rows
 from msgpass.messages import Messages
 from msgpass.run import run
 
 ENTRIES = 1 << 22
-"""Table entries that one run of many rows may hold."""
+"""Table entries, or steps, that one run of many rows may hold."""
 
 
 class Expected(NamedTuple):
@@ -43,52 +46,91 @@ class Expectation:
     def __init__(self, graph: FactorGraph, rows: Rows, names, algebra=None, schedule=None):
         self.graph, self.rows, self.names = graph, rows, tuple(names)
         self.settings: dict[str, Any] = {"algebra": algebra, "schedule": schedule}
-        self.aligned: Aligned | None = None
-        approximate = schedule is not None and schedule.loops == "approximate"
-        if len(rows) > 1 and algebra is None and not approximate and alignable(graph):
-            largest = max(np.prod([s.node.states for s in f.args]) for f in graph.factors.values())
-            self.aligned = Aligned(graph, int(min(len(rows), max(2, ENTRIES // largest))))
+        approximate = schedule is not None and getattr(schedule, "loops", None) == "approximate"
+        many = len(rows) > 1 and algebra is None and not approximate
+        self.together = many and alignable(graph)
+        self.laid = many and layable(graph)
+        self.kept: dict[int, Any] = {}  # copies of the graph by how many rows they hold
 
     def __call__(self, values: dict[str, np.ndarray]) -> Expected:
         """At these values of parameters."""
-        if self.aligned is not None:
-            try:
-                return self._together(self.aligned, values)
-            except UnsupportedError:  # this schedule takes no aligned batches
-                self.aligned = None
         total, sums = 0.0, {n: np.zeros(self.graph.nodes[n].shape) for n in self.names}
+        for m, each, weights in self._runs(values):
+            total += float(weights @ each)
+            for name, array in sums.items():
+                arrived = m.lent(name)
+                array += np.tensordot(weights, arrived, 1) if self.together else weights[0] * arrived
+        return Expected(total, sums)
+
+    def _runs(self, values) -> Iterator[tuple[Messages, np.ndarray, np.ndarray]]:
+        """(a run, the totals in it, their weights)."""
+        if self.together:
+            try:
+                yield from self._aligned(values)
+                return
+            except UnsupportedError:  # this schedule takes no aligned batches
+                self.together = False
+        yield from self._end_to_end(values) if self.laid else self._one_by_one(values)
+
+    def _one_by_one(self, values):
         for r, weight in enumerate(self.rows.weights):
             try:
                 m = run(self.graph, values={**values, **self.rows.values(r)}, **self.settings)
-                value = float(m.total)
-                if value == -np.inf:
-                    raise _impossible(self.rows, r)
-                for name, array in sums.items():
-                    array += weight * m.lent(name)
+                total = float(m.total)
             except ImpossibleEvidenceError as problem:
                 raise _impossible(self.rows, r) from problem
-            total += weight * value
-        return Expected(total, sums)
+            if total == -np.inf:
+                raise _impossible(self.rows, r)
+            yield m, np.array([total]), np.array([weight])
 
-    def _together(self, aligned: Aligned, values) -> Expected:
-        total, sums = 0.0, {n: np.zeros(self.graph.nodes[n].shape) for n in self.names}
-        for start in range(0, len(self.rows), aligned.size):
-            chosen = np.arange(start, start + aligned.size)
-            weights = np.where(chosen < len(self.rows), self.rows.weights[chosen % len(self.rows)], 0.0)
-            columns = {n: c[chosen % len(self.rows)] for n, c in self.rows.columns.items()}
+    def _aligned(self, values):
+        largest = max(np.prod([s.node.states for s in f.args]) for f in self.graph.factors.values())
+        size = int(min(len(self.rows), max(2, ENTRIES // largest)))
+        aligned = self._copy(Aligned, size)
+        for start in range(0, len(self.rows), size):
+            chosen = np.arange(start, start + size)
+            known = chosen < len(self.rows)
+            chosen = np.where(known, chosen, 0)
+            columns = {n: c[chosen] for n, c in self.rows.columns.items()}
             m = run(aligned.graph, values=aligned.values(values, columns), **self.settings)
-            each = _each(m, aligned.size)
-            if (each == -np.inf).any():
-                raise _impossible(self.rows, int(chosen[np.argmin(each)] % len(self.rows)))
-            total += float(weights @ each)
-            for name, array in sums.items():
-                array += np.tensordot(weights, m.lent(name), 1)
-        return Expected(total, sums)
+            blocks = m.graph.plan().blocks
+            each = np.sum([m.totals(b.nodes[0]).reshape(-1, size).sum(axis=0) for b in blocks], axis=0)
+            self._check(each, chosen)
+            yield m, each, np.where(known, self.rows.weights[chosen], 0.0)
 
+    def _end_to_end(self, values):
+        length = next(iter(self.rows.columns.values())).shape[1]
+        longest = max(1, ENTRIES // (8 * length))
+        for weight in np.unique(self.rows.weights):
+            (alike,) = np.nonzero(self.rows.weights == weight)
+            for start in range(0, len(alike), longest):
+                chosen = alike[start : start + longest]
+                laid = self._copy(EndToEnd, len(chosen))
+                columns = {n: c[chosen] for n, c in self.rows.columns.items()}
+                m = run(laid.graph, values=laid.values(values, columns), **self.settings)
+                total = float(m.total)
+                if total == -np.inf:
+                    self._look(m, chosen)
+                yield m, np.array([total]), np.array([weight])
 
-def _each(m: Messages, size: int) -> np.ndarray:
-    """log Z of every row, over all components."""
-    return sum(m.totals(block.nodes[0]).reshape(-1, size).sum(axis=0) for block in m.graph.plan().blocks)
+    def _look(self, m: Messages, chosen: np.ndarray) -> None:
+        """Raise for the row that is impossible, by name where the parts of a component are rows."""
+        for block in m.graph.plan().blocks:
+            each = m.totals(block.nodes[0])
+            if len(each) == len(chosen):
+                self._check(each, chosen)
+        raise ImpossibleEvidenceError(
+            f"one of {len(chosen)} rows of the data has probability zero: some table holds −∞ there"
+        )
+
+    def _copy(self, kind, size: int):
+        if size not in self.kept:
+            self.kept[size] = kind(self.graph, size)
+        return self.kept[size]
+
+    def _check(self, each: np.ndarray, chosen: np.ndarray) -> None:
+        if (each == -np.inf).any():
+            raise _impossible(self.rows, int(chosen[int(np.argmin(each)) % len(chosen)]))
 
 
 def _impossible(rows: Rows, r: int) -> ImpossibleEvidenceError:

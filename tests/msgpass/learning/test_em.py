@@ -15,7 +15,7 @@ from msgpass.errors import (
     ProbabilityError,
     UnsupportedError,
 )
-from msgpass.learning import L2, Dirichlet, expectation, fit
+from msgpass.learning import L2, Dirichlet, end_to_end, expectation, fit
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -189,6 +189,41 @@ def test_rows_of_sequences_are_a_ragged_graph(rng):
     assert fitted.objective == pytest.approx(
         sum(run(one, values={**fitted.values, "x": row}).total for row in x), rel=1e-12
     )
+
+
+@pytest.mark.parametrize("kind", ["full", "sparse", "grouped"])
+def test_rows_laid_end_to_end_are_rows_one_by_one(rng, kind, monkeypatch):
+    """Also with rows that stand there more than once, and in pieces."""
+    g = FactorGraph()
+    z, x, y = (
+        g.sequence("z", length=5, states=2),
+        g.observe("x", [0] * 5, states=3),
+        g.observe("y", [1, -1] * 2 + [0], 2),
+    )
+    g.factor(Table(g.parameter("pi", log_tables(rng, 2))), z[0])
+    A = g.parameter("A", log_tables(rng, 2, 2).ravel() if kind == "sparse" else log_tables(rng, 2, 2))
+    rows, cols = np.nonzero(np.ones((2, 2)))
+    g.factor(Table.sparse(A, rows, cols) if kind == "sparse" else Table(A), z[:-1], z[1:])
+    B = g.parameter("B", log_tables(rng, 2, 3))
+    g.factor(Table.grouped(B, [0, 1]) if kind == "grouped" else Table(B), z[:], x[:])
+    g.factor(Table(g.parameter("C", log_tables(rng, 2, 2))), z[1:], y[1:])
+    data = {"x": rng.integers(-1, 3, (7, 5))[[0, 1, 2, 3, 4, 5, 6, 0, 0, 1]]}
+    assert end_to_end.layable(g)
+    laid = fit(g, data, n_iter=3, tol=0)
+    monkeypatch.setattr(expectation, "ENTRIES", 8 * 5 * 2)
+    assert fit(g, data, n_iter=3, tol=0).history == pytest.approx(laid.history, rel=1e-12)
+    monkeypatch.setattr(expectation, "layable", lambda graph: False)
+    assert fit(g, data, n_iter=3, tol=0).history == pytest.approx(laid.history, rel=1e-12)
+
+
+def test_what_is_not_laid_end_to_end(rng):
+    g = chain(rng, 4, [0, 1, 2, 0])
+    assert end_to_end.layable(g)
+    g.factor(Table(rng.normal(size=(2, 2))), g.variable("v", states=2), g["z"][0])
+    assert not end_to_end.layable(g)
+    h = chain(rng, 4, [0, 1, 2, 0])
+    h.factor(Table(rng.normal(size=(4, 2))), h["z"][:])
+    assert not end_to_end.layable(h)
 
 
 def test_states_may_be_seen(rng):
