@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from hmm.chain import Chain
 from hmm.learning.expectation import Expectation
-from hmm.learning.lbfgs import Climber
 from hmm.learning.objective import Objective
 from hmm.learning.parameters import Parameters
 from hmm.monitor import ConvergenceMonitor
+from msgpass.learning.lbfgs import Climber
 
 
 def gradient_ascent(

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hmm.learning.lbfgs import Climber
 from hmm.monitor import ConvergenceMonitor
 from hmm.state_space.coordinates import Coordinates
 from hmm.state_space.expectation import Expectation
 from hmm.state_space.space import COVARIANCES, StateSpace
 from hmm.state_space.structure import Structure
 from msgpass.errors import DataError, NumericalError
+from msgpass.learning.lbfgs import Climber
 
 
 class Objective:

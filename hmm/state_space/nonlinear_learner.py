@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from hmm.learning.lbfgs import Climber
 from hmm.sequences import column_names
 from hmm.state_space.nonlinear_core import COVARIANCES, NAMES, NonlinearCore, Numbers
 from msgpass import run
 from msgpass.errors import ConvergenceWarning, DataError, NumericalError, UnsupportedError
+from msgpass.learning.lbfgs import Climber
 
 DEFAULT = ("theta", "transition_covariance", "observation_covariance")
 

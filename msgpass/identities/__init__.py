@@ -13,6 +13,7 @@ runs them on random models; what it returns prints as a table.
     7  fixed-lag smoothing = truncated BPTT                fixed_lag_is_truncation
     8  schedules and unrolling change nothing              schedules_agree
     9  T log Z(θ/T) → best score                           max_is_cold_sum
+    10 Σ_k (Jᵀ)^k x̄ = (I − Jᵀ)⁻¹ x̄                        fixed_point_is_implicit
     11 Σ δ_t e_t = Σ (G_t − V) x_t; K steps keep 1 − λ^K   td_views_agree
 
 `message_influence` and `adjoint_influence` are the two curves of the thirteenth: how fast an HMM forgets and
@@ -30,6 +31,7 @@ from msgpass.identities.discrete import (
 )
 from msgpass.identities.influence import Influence, adjoint_influence, message_influence
 from msgpass.identities.linear import Control, LinearChain, costate_is_message, smoothing_is_optimising
+from msgpass.identities.loops import Loop, fixed_point_is_implicit
 from msgpass.identities.networks import Network, adjoint_is_slope
 from msgpass.identities.record import Identity, IdentityTable
 from msgpass.identities.schedules import fixed_lag_is_truncation, schedules_agree
@@ -41,6 +43,7 @@ __all__ = [
     "IdentityTable",
     "Influence",
     "LinearChain",
+    "Loop",
     "Network",
     "adjoint_influence",
     "adjoint_is_slope",
@@ -50,6 +53,7 @@ __all__ = [
     "expected_counts_are_gradients",
     "fisher",
     "fixed_lag_is_truncation",
+    "fixed_point_is_implicit",
     "max_is_cold_sum",
     "message_influence",
     "schedules_agree",
@@ -68,6 +72,7 @@ FUNCTIONS = (
     fixed_lag_is_truncation,
     schedules_agree,
     max_is_cold_sum,
+    fixed_point_is_implicit,
     td_views_agree,
 )
 
@@ -87,7 +92,7 @@ def all(seed: int = 0) -> IdentityTable:
     Examples
     --------
     >>> [one.number for one in all(seed=3) if one.holds]
-    [1, 2, 3, 4, 5, 6, 7, 8, 9, 11]
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
     """
     return IdentityTable(function(seed=seed) for function in FUNCTIONS)
 
@@ -130,6 +135,7 @@ def table(
             fixed_lag_is_truncation(*chain),
             schedules_agree(*chain, network=network, seed=seed),
             max_is_cold_sum(*chain),
+            fixed_point_is_implicit(seed=seed),
             td_views_agree(seed=seed),
         )
     )

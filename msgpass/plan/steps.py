@@ -14,6 +14,11 @@ from msgpass.plan.blocks import Map, Recurrence
 from msgpass.plan.families import Family, noisy, row_times
 from msgpass.potentials import Loss, Quadratic
 
+WAY_OUT = (
+    "a loop that is meant to settle is one step, Step.fixed_point(f) of (start, …), with f once around it"
+)
+"""Of loops among steps."""
+
 
 def producers(graph, steps, undirected) -> dict[str, list[Family]]:
     """Families that compute each real node; every row must be computed exactly once before it is read."""
@@ -133,7 +138,7 @@ def _recurrence(members: list[Family], nodes: tuple[str, ...]) -> Recurrence:
             if a.slice.kind in ("all", "single"):
                 raise GraphError(
                     f"a loop of steps: {f.name!r} reads {a.slice.name}, which depends on what "
-                    f"{f.name!r} computes"
+                    f"{f.name!r} computes; {WAY_OUT}"
                 )
             lag = f.times - row_times(a, f)
             if (lag == 0).any():
@@ -143,7 +148,7 @@ def _recurrence(members: list[Family], nodes: tuple[str, ...]) -> Recurrence:
             if a.edge is not None and a.edge.name in nodes:
                 raise GraphError(
                     f"a loop of steps: the edge {a.edge.slice.name} of {a.slice.name} depends on "
-                    f"{f.name!r} itself"
+                    f"{f.name!r} itself; {WAY_OUT}"
                 )
     if min(lags) < 0 < max(lags):
         raise GraphError(
@@ -155,7 +160,7 @@ def _recurrence(members: list[Family], nodes: tuple[str, ...]) -> Recurrence:
     except nx.NetworkXUnfeasible:
         raise GraphError(
             f"a loop of steps within one time step: {', '.join(f.name for f in members)}; one of "
-            "them must read an earlier row, such as h.after(h0)"
+            f"them must read an earlier row, such as h.after(h0); or {WAY_OUT}"
         ) from None
     return Recurrence(
         tuple(members[k] for k in order),

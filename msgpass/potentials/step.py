@@ -114,6 +114,73 @@ class Step(Potential):
         function, vjp, jvp, hvp = torch_functions(f)
         return cls(function, vjp, jvp, vectorized=vectorized, hvp=hvp, noise=noise)
 
+    @classmethod
+    def fixed_point(
+        cls,
+        f: Callable | Step,
+        vjp: Callable | None = None,
+        jvp: Callable | None = None,
+        *,
+        tol: float = 1e-10,
+        max_iter: int = 1000,
+        damping: float = 0.0,
+        terms: int | None = None,
+        vectorized: bool = False,
+    ) -> Step:
+        """A loop run to its fixed point: the step (start, *θ) → x with x = f(x, *θ).
+
+        Backward, cotangents go around the loop until they no longer change, which makes them the gradient of
+        the implicit function; nothing arrives at ``start``.
+
+        Parameters
+        ----------
+        f : callable or Step
+            (x, *θ) → x, of one shape. A Step brings its own derivatives.
+        vjp, jvp, vectorized
+            Of f, as Step has them.
+        tol : float
+            Largest change in a round, relative to the largest entry where that is above one.
+        max_iter : int
+            Rounds, forward and backward each.
+        damping : float
+            Share of the old value in the new one: for loops that swing.
+        terms : int, optional
+            Cotangents go around so many times only, the first terms of Neumann's series; what they lack
+            shrinks with the spectral radius of ∂f/∂x to that power.
+
+        Raises
+        ------
+        NumericalError
+            In a run, where the loop does not settle.
+
+        Examples
+        --------
+        x = cos(θ x), and dx/dθ by the implicit function.
+
+        >>> import numpy as np
+        >>> from msgpass import FactorGraph, Loss, Step, run
+        >>> g = FactorGraph()
+        >>> x, start, w = g.variable("x"), g.parameter("start", 0.0), g.parameter("w", 0.5)
+        >>> _ = g.factor(Step.fixed_point(lambda x, w: np.cos(w * x)), start, w, out=x)
+        >>> _ = g.factor(Loss(lambda x: (x, 1.0)), x)
+        >>> m = run(g)
+        >>> round(float(m.total), 6), round(float(m.parameters["w"]), 6)
+        (0.900367, -0.321771)
+        """
+        from msgpass.potentials.fixed_point import FixedPoint
+
+        if isinstance(f, Step):
+            if f.noisy:
+                raise UnsupportedError("Step.fixed_point: a step with noise has no fixed point")
+            vjp, jvp, vectorized, f = f.vjp, f.jvp, f.vectorized, f.f
+        for role, value in (("f", f), ("vjp", vjp), ("jvp", jvp)):
+            if not callable(value) and not (value is None and role != "f"):
+                raise GraphError(
+                    f"Step.fixed_point: {role} must be a function of arrays, got {type(value).__name__}"
+                )
+        loop = FixedPoint(f, vjp, jvp, tol, max_iter, damping, terms)
+        return cls(loop.f, loop.vjp, loop.jvp, vectorized=vectorized, hvp=loop.hvp)
+
     @property
     def default_name(self) -> str:
         """After the function."""

@@ -1,12 +1,8 @@
-"""The stopping rule and the progress bar."""
+"""The stopping rule."""
 
-import io
 import logging
 
-import pytest
-
-from hmm import ConvergenceMonitor, monitor
-from hmm.monitor import Progress
+from hmm import ConvergenceMonitor
 
 
 def test_converged_means_a_gain_below_the_tolerance():
@@ -46,24 +42,3 @@ def test_what_verbose_prints(capsys):
         "-4.50000000",
         "+0.50000000",
     ]
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-@pytest.mark.parametrize(("stream", "shown"), [(Terminal, True), (io.StringIO, False)])
-def test_a_bar_only_where_someone_looks(stream, shown, monkeypatch):
-    monkeypatch.setattr(monitor, "SILENT_SECONDS", -1.0)
-    monkeypatch.setattr("sys.stderr", stream())
-    with Progress(3, "Baum-Welch") as progress:
-        progress.advance("log-likelihood -1")
-        assert (progress.bar is not None) is shown
-
-
-def test_no_bar_for_what_is_soon_over(monkeypatch):
-    monkeypatch.setattr("sys.stderr", Terminal())
-    with Progress(3, "Baum-Welch") as progress:
-        progress.advance("")
-        assert progress.bar is None

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msgpass import SumProduct, Truncated, identities, run
-from msgpass.errors import DataError, ShapeError
-from msgpass.identities import credit, discrete, influence, linear, networks, schedules
+from msgpass.errors import DataError, NumericalError, ShapeError
+from msgpass.identities import credit, discrete, influence, linear, loops, networks, schedules
 from msgpass.identities.chains import Chain, random_chain, table_graph
 from msgpass.identities.record import Identity
 
@@ -117,6 +117,47 @@ def test_9_max_product_is_the_cold_limit(chain):
 
 
 @FEW
+@given(SEEDS, st.integers(1, 5), st.sampled_from([0.3, 0.8, 0.95]))
+def test_10_converged_cotangents_are_the_implicit_gradient(seed, size, norm):
+    found = identities.fixed_point_is_implicit(loops.random_loop(seed, size, norm))
+    assert found.relative < 1e-11
+    assert found.details["Step.fixed_point"] < 1e-11
+
+
+@FEW
+@given(SEEDS)
+def test_10_a_window_lacks_the_rest_of_the_series(seed):
+    """K terms lack (Jᵀ)^K λ, exactly."""
+    loop = loops.random_loop(seed, 3)
+    x, _ = loops.rest(loop)
+    slope = 1 - x**2
+    J = slope[:, None] * loop.W
+    adjoint = np.linalg.solve(np.eye(3) - J.T, x - loop.y)
+    terms = (1, 3, 10, 30)
+    found = identities.fixed_point_is_implicit(loop, terms=terms)
+    for k in terms:
+        lacking = slope * (np.linalg.matrix_power(J.T, k) @ adjoint)
+        gap = np.abs(np.concatenate([np.outer(lacking, x).ravel(), lacking])).max()
+        assert found.details[f"{k} terms"] * found.size == pytest.approx(gap, rel=1e-6, abs=1e-12)
+
+
+def test_10_the_curve_falls_as_the_spectral_radius():
+    W = np.array([[0.5, 0.4], [0.4, 0.5]])  # at rest at 0, where it is the Jacobian: eigenvalues 0.9, 0.1
+    found = identities.fixed_point_is_implicit(
+        loops.Loop(W, np.zeros(2), np.array([1.0, 0.0])), terms=(40, 60)
+    )
+    assert found.details["spectral radius"] == pytest.approx(0.9)
+    assert found.details["60 terms"] / found.details["40 terms"] == pytest.approx(0.9**20, rel=1e-6)
+
+
+def test_10_a_loop_that_grows_is_refused():
+    with pytest.raises(NumericalError, match="not reached"):
+        identities.fixed_point_is_implicit(loops.Loop(np.array([[0, 2.0], [-2, 0]]), np.ones(2), np.ones(2)))
+    with pytest.raises(ShapeError, match="takes a Loop"):
+        identities.fixed_point_is_implicit(np.zeros(2))
+
+
+@FEW
 @given(SEEDS, st.integers(1, 15), st.integers(1, 3), st.booleans())
 def test_11_traces_are_lambda_returns(seed, length, features, ended):
     episode = credit.random_episode(seed, length, features)
@@ -191,6 +232,8 @@ def bend_episode(make):
         ),
         (identities.schedules_agree, schedules, "ParallelScan", lambda make: lambda: Truncated(1, 2)),
         (identities.max_is_cold_sum, discrete, "maximising_recursion", None),
+        (identities.fixed_point_is_implicit, loops, "written_out", bend),
+        (identities.fixed_point_is_implicit, loops, "Sequential", lambda make: lambda: Truncated(1, 4)),
         (identities.td_views_agree, credit, "trace_graph", bend_episode),
         (identities.td_views_agree, credit, "return_graph", bend_episode),
         (identities.td_views_agree, credit, "value_trace_graph", bend_episode),
@@ -211,11 +254,11 @@ def test_each_fails_when_one_side_is_bent(function, module, name, bent, monkeypa
 
 def test_all_hold_and_print_as_a_table():
     found = identities.all(seed=1)
-    assert [one.number for one in found] == [*range(1, 10), 11]
+    assert [one.number for one in found] == list(range(1, 12))
     assert found.holds
-    assert len(repr(found).splitlines()) == 11
-    assert found._repr_html_().count("<tr>") == 11
-    assert list(found.to_frame().number) == [*range(1, 10), 11]
+    assert len(repr(found).splitlines()) == 12
+    assert found._repr_html_().count("<tr>") == 12
+    assert list(found.to_frame().number) == list(range(1, 12))
 
 
 def test_the_same_seed_gives_the_same_numbers():

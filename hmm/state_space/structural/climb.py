@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hmm.learning.lbfgs import Climber
 from hmm.monitor import ConvergenceMonitor
 from hmm.state_space.structural.assembly import Assembly, Values
 from hmm.state_space.structural.coordinates import Coordinates
 from hmm.state_space.structural.likelihood import Likelihood
 from msgpass.errors import ConvergenceWarning, DataError, MessagePassingError, NumericalError
+from msgpass.learning.lbfgs import Climber
 
 LOOKED_AT = 5
 """Drawn starts that are evaluated for each one that is climbed from."""

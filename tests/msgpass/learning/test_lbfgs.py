@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from hmm.learning.lbfgs import Climber
+from msgpass.learning.lbfgs import Climber
 
 seeds = st.integers(0, 2**32 - 1)
 
