@@ -122,10 +122,10 @@ class InterfaceReference:
             found[:, k] = self.reduce(logs[:, met == k], (-1,))
         return found
 
-    def read(self, sink: int, count: int, down: np.ndarray | None = None) -> np.ndarray:
+    def read(self, sink: int, count: int, local: bool = False) -> np.ndarray:
         """Log beliefs of a family's instances, or of a node's rows, (B, count, entries), normalised by ⊕."""
         p, s = self.p, self.s
-        down = self.down if down is None else down
+        down = self.distribute(local=True) if local else self.down
         wanted = np.flatnonzero(p.sink == sink)
         size = int(p.sink_size[wanted[0]]) if len(wanted) else 0
         found = np.full((self.batch, count, size), -np.inf)

@@ -26,9 +26,10 @@ class Programs(NamedTuple):
         R and S of each clique, and where its message lies from the begin of the slice's.
     inputs : (C + 1,)
         First input of each clique.
-    family, place, size, map : (I,)
+    family, place, sender, size, map : (I,)
         Of each input: its family (−1: a message), its place among the slice's instances (of a message:
-        where it lies from the begin of the slice's messages), its entries, and where its map begins.
+        where it lies from the begin of the slice's messages), the slice's clique that sent it (−1: the last
+        one of the slice before), its entries, and where its map begins.
     sinks : (C + 1,)
         First reading of each clique.
     sink, sink_place, sink_size, sink_map : (K,)
@@ -50,6 +51,7 @@ class Programs(NamedTuple):
     inputs: np.ndarray
     family: np.ndarray
     place: np.ndarray
+    sender: np.ndarray
     size: np.ndarray
     map: np.ndarray
     sinks: np.ndarray
@@ -103,6 +105,9 @@ class Tables(NamedTuple):
         where they share one).
     scale : (B, N)
         What was taken out of the tables of each slice, in logs.
+    low, low_base : flat, (families,)
+        Exponent (of 2) of the smallest entry that is not zero, of each table in ``entries``; where a family's
+        begin. Of exponentials alone.
     """
 
     entries: np.ndarray
@@ -110,3 +115,5 @@ class Tables(NamedTuple):
     step: np.ndarray
     stride: np.ndarray
     scale: np.ndarray
+    low: np.ndarray
+    low_base: np.ndarray

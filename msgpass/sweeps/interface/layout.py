@@ -15,7 +15,7 @@ import numpy as np
 from msgpass.kernels.interface_types import Programs, Slices
 from msgpass.sweeps.flattened import Flat, flat_of
 from msgpass.sweeps.interface.program import Program, compile_slice, earlier
-from msgpass.sweeps.interface.slices import SINGLE, Sliced, signatures, sliced, with_labels
+from msgpass.sweeps.interface.slices import SINGLE, Key, Sliced, signatures, sliced, with_labels
 
 FEWEST = 2
 """Slices from which a component is run slice by slice."""
@@ -134,7 +134,8 @@ def _programs(found: Sliced, max_size: float) -> tuple[list[Program], np.ndarray
         while at < end:
             key = incoming, int(of[at])
             if key not in known:
-                made = compile_slice(found, incoming, *described[of[at]], max_size)
+                families, done = described[of[at]]
+                made = compile_slice(found, incoming, families, done, max_size)
                 if made is None:
                     return None
                 known[key] = len(kinds)
@@ -161,7 +162,7 @@ def flat_programs(kinds: list[Program], found: Sliced) -> Programs:
 
     for kind in kinds:
         columns["cliques"].append(len(columns["residual"]))
-        home = {}
+        home: dict[Key, int] = {}
         for c in sorted(range(len(kind.cliques)), key=lambda c: -kind.entries(kind.cliques[c].scope)):
             home |= dict.fromkeys(kind.cliques[c].scope, c)
         lies, messages = 0, {-1: -kind.entries(kind.incoming)}
@@ -179,6 +180,7 @@ def flat_programs(kinds: list[Program], found: Sliced) -> Programs:
                 factor, at = what == "factor", mapped(kind, clique.scope, scope)
                 columns["family"].append(kind.families[number] if factor else -1)
                 columns["place"].append(number if factor else messages[number])
+                columns["sender"].append(-1 if factor else number)
                 columns["size"].append(kind.entries(scope))
                 columns["map"].append(at)
                 if factor:

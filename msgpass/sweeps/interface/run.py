@@ -61,9 +61,7 @@ class InterfaceRun:
         """Log beliefs of a node's rows, (B, rows, states), normalised; ``local``: without later slices."""
         layout = self.layout
         sink = len(layout.sliced.scopes) + layout.sliced.nodes.index(name)
-        return self.sweep.read(
-            sink, layout.flat.rows[name], *([self.sweep.distribute(local=True)] if local else [])
-        )
+        return self.sweep.read(sink, layout.flat.rows[name], local)
 
     # -- readings ------------------------------------------------------------------------------------
 

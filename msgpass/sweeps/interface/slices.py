@@ -109,30 +109,26 @@ def with_labels(found: Sliced, names) -> Sliced:
 
 def signatures(found: Sliced) -> tuple[np.ndarray, list[tuple[tuple[int, ...], frozenset[Key]]]]:
     """(kind of each slice, of each kind: the families that it owns an instance of, and what is done there)."""
-    rows, bits, meaning = np.arange(found.rows), [], []
+    rows, columns = np.arange(found.rows), []
+    owned: list[tuple[int, int]] = []
+    ended: list[tuple[int, Key]] = []
     for f, owner in enumerate(found.owner):
-        bits.append(np.isin(rows, owner))
-        meaning.append(("own", f))
+        owned.append((len(columns), f))
+        columns.append(np.isin(rows, owner))
     for k in range(len(found.nodes)):
-        if k in found.singles:
-            continue
         lags = found.done[k] - rows
-        for d in np.unique(lags).tolist():
+        for d in [] if k in found.singles else np.unique(lags).tolist():
             here = np.zeros(found.rows, bool)
             here[d:] = lags[: found.rows - d] == d
-            bits.append(here)
-            meaning.append(("done", (k, int(d))))
-    ends = np.zeros(found.rows, bool)
-    ends[-1] = True
-    bits.append(ends)
-    meaning.append(("end", None))
-    table = np.packbits(np.array(bits), axis=0).T
+            ended.append((len(columns), (k, int(d))))
+            columns.append(here)
+    columns.append(rows == found.rows - 1)
+    table = np.packbits(np.array(columns), axis=0).T
     _, first, of = np.unique(table, axis=0, return_index=True, return_inverse=True)
     described = []
     for at in first:
-        held = [m for m, row in zip(meaning, bits, strict=True) if row[at]]
-        done = {key for what, key in held if what == "done"}
-        if ("end", None) in held:
+        done = {key for c, key in ended if columns[c][at]}
+        if columns[-1][at]:
             done |= {(k, SINGLE) for k in found.singles}
-        described.append((tuple(f for what, f in held if what == "own"), frozenset(done)))
+        described.append((tuple(f for c, f in owned if columns[c][at]), frozenset(done)))
     return of.ravel(), described

@@ -6,6 +6,8 @@ import numpy as np
 
 from msgpass.kernels.interface_types import Tables
 
+LN2 = float(np.log(2.0))
+
 
 def gathered(layout, families, labels, values_of_labels) -> Tables:
     """Log tables of all families, and of the labels after them.
@@ -32,7 +34,8 @@ def gathered(layout, families, labels, values_of_labels) -> Tables:
         lies += kept.size
     entries = np.concatenate(parts) if parts else np.zeros(0)
     scale = np.zeros((layout.batch, layout.sliced.rows))
-    return Tables(entries, *(np.array(a, np.int64) for a in (base, step, stride)), scale)
+    none = np.zeros(0, np.int64)
+    return Tables(entries, *(np.array(a, np.int64) for a in (base, step, stride)), scale, none, none)
 
 
 def logs_of(made, shape: tuple[int, ...]) -> np.ndarray:
@@ -55,19 +58,25 @@ def exponentials(tables: Tables, layout) -> Tables:
     """The same tables for sums of products: each instance's largest entry becomes 1, and what was taken out
     goes to the scale of its slice."""
     entries = np.empty_like(tables.entries)
-    scale = tables.scale.copy()
+    scale, low, low_base = tables.scale.copy(), [np.zeros(0, np.int64)], []
     for f, size in enumerate(layout.entries):
         owner = layout.sliced.owner[f]
-        if not len(owner):
-            continue
         members = layout.batch if tables.stride[f] else 1
-        instances = len(owner) if tables.step[f] else 1
+        instances = len(owner) if tables.step[f] else min(len(owner), 1)
         begin = int(tables.base[f])
         at = slice(begin, begin + members * instances * size)
+        low_base.append(sum(map(len, low)))
+        if not instances:
+            continue
         logs = tables.entries[at].reshape(members, instances, size)
         top = logs.max(axis=-1, keepdims=True)
         top = np.where(np.isfinite(top), top, 0.0)
+        shifted = logs - top
         with np.errstate(under="ignore"):
-            entries[at] = np.exp(logs - top).ravel()
+            entries[at] = np.exp(shifted).ravel()
+        least = np.where(np.isfinite(shifted), shifted, 0.0).min(axis=-1)
+        low.append(np.floor(least / LN2).astype(np.int64).ravel())
         scale[:, owner] += top[..., 0]
-    return tables._replace(entries=entries, scale=scale)
+    return tables._replace(
+        entries=entries, scale=scale, low=np.concatenate(low), low_base=np.array(low_base, np.int64)
+    )
