@@ -199,6 +199,11 @@ class Execution:
             from msgpass.sweeps.gaussian_elimination import run_gaussian_elimination
 
             return run_gaussian_elimination(self, k, block, algebra, clamp)
+        from msgpass.sweeps.interface import run_interface
+
+        made = run_interface(self, k, block, algebra, clamp)
+        if made is not None:
+            return made
         from msgpass.sweeps.junction_tree import run_junction_tree
 
         return run_junction_tree(self, k, block, algebra, clamp)

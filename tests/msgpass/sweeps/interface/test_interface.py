@@ -1,0 +1,130 @@
+"""Every reading of a run from slice to slice, against enumeration of all assignments."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from msgpass import JunctionTree, MaxProduct, SumProduct, run
+from msgpass.nodes import Observation, Parameter, Sequence
+from msgpass.sweeps.interface import InterfaceRun
+from tests.msgpass.sliced_models import sliced_models
+from tests.oracles import Enumeration, Flat, places_of
+
+ALGEBRAS = st.sampled_from([SumProduct(), MaxProduct()])
+laws = settings(max_examples=80)
+CLOSE = {"rtol": 1e-9, "atol": 1e-9}
+
+
+def interface_runs(m):
+    """Components that were run slice by slice."""
+    return [r for r in m._x.runs.values() if isinstance(r, InterfaceRun)]
+
+
+def truths(model, algebra):
+    """(member, enumeration) of each member of the batch, over (name, row)."""
+    reduction = "max" if isinstance(algebra, MaxProduct) else "sum"
+    shape = next(n.shape for n in model.graph.nodes.values() if isinstance(n, Sequence))
+    for member in np.ndindex(*shape):
+        yield member, Enumeration(Flat.of(model.graph, model.values, member), reduction)
+
+
+def own(reading, row, member):
+    """One variable's reading."""
+    return (reading if row < 0 else reading[row])[member]
+
+
+@laws
+@given(sliced_models(), ALGEBRAS)
+def test_totals_and_beliefs(model, algebra):
+    m = run(model.graph, algebra, JunctionTree(), values=model.values)
+    assert interface_runs(m) or len(m.belief["z0"]) < 2
+    total = 0.0
+    for member, truth in truths(model, algebra):
+        total += truth.total
+        for name, row in truth.keys:
+            np.testing.assert_allclose(own(m.belief[name], row, member), truth.marginal((name, row)), **CLOSE)
+    assert m.total == pytest.approx(total, rel=1e-9, abs=1e-9)
+
+
+@laws
+@given(sliced_models(), ALGEBRAS)
+def test_beliefs_of_factors(model, algebra):
+    m = run(model.graph, algebra, JunctionTree(), values=model.values)
+    found = {(f, j): k for f, j, k in instances(model.graph)}
+    for member, truth in truths(model, algebra):
+        for (name, j), keys in found.items():
+            reading = m.belief[name]
+            own = (
+                reading[j]
+                if model.graph.factors[name].stepped or model.graph.factors[name].n > 1
+                else reading
+            )
+            np.testing.assert_allclose(own[member], truth.marginal(*keys), **CLOSE)
+
+
+def instances(graph):
+    """(factor, instance, keys of its latent variables)."""
+    for factor in graph.factors.values():
+        places = places_of(factor)
+        for j in range(len(factor)):
+            yield (
+                factor.name,
+                j,
+                tuple(
+                    (a.node.name, places[k][j])
+                    for k, a in enumerate(factor.args)
+                    if not isinstance(a.node, Observation)
+                ),
+            )
+
+
+@laws
+@given(sliced_models(single=False))
+def test_forward_is_what_slices_so_far_say(model):
+    m = run(model.graph, None, JunctionTree(), values=model.values)
+    if not interface_runs(m):
+        return
+    flat = {member: Flat.of(model.graph, model.values, member) for member, _ in truths(model, SumProduct())}
+    clock = next(n.clock for n in model.graph.nodes.values() if isinstance(n, Sequence))
+    for member, every in flat.items():
+        for name in (n for n, v in model.graph.nodes.items() if isinstance(v, Sequence)):
+            for start, end in zip(clock.offsets[:-1], clock.offsets[1:], strict=True):
+                for t in range(start, end):
+                    so_far = Flat(
+                        {k: s for k, s in every.sizes.items() if start <= k[1] <= t},
+                        [(k, v) for k, v in every.tables if all(start <= r <= t for _, r in k)],
+                    )
+                    truth = Enumeration(so_far)
+                    np.testing.assert_allclose(m.forward[name][t][member], truth.message((name, t)), **CLOSE)
+                    both = m.forward[name][t][member] + m.backward[name][t][member]
+                    whole = Enumeration(
+                        Flat(
+                            {k: s for k, s in every.sizes.items() if start <= k[1] < end},
+                            [(k, v) for k, v in every.tables if all(start <= r < end for _, r in k)],
+                        )
+                    )
+                    np.testing.assert_allclose(both, whole.message((name, t)), **CLOSE)
+
+
+@settings(max_examples=30)
+@given(sliced_models(zeros=0.0), ALGEBRAS)
+def test_parameters_are_gradients(model, algebra):
+    m = run(model.graph, algebra, JunctionTree(), values=model.values)
+    for name in (n for n, v in model.graph.nodes.items() if isinstance(v, Parameter)):
+        direction = np.random.default_rng(0).normal(size=model.graph.nodes[name].value.shape)
+        step, sides = 1e-6, []
+        for sign in (1, -1):
+            moved = {**model.values, name: model.graph.nodes[name].value + sign * step * direction}
+            sides.append(run(model.graph, algebra, JunctionTree(), values=moved).total)
+        slope = (sides[0] - sides[1]) / (2 * step)
+        assert np.sum(m.parameters[name] * direction) == pytest.approx(slope, rel=1e-5, abs=1e-6)
+
+
+@laws
+@given(sliced_models())
+def test_the_best_assignment(model):
+    m = run(model.graph, MaxProduct(), JunctionTree(), values=model.values)
+    for member, truth in truths(model, MaxProduct()):
+        found = {key: int(own(m.assignment[key[0]], key[1], member)) for key in truth.keys}
+        assert truth.score(found) == pytest.approx(truth.total, rel=1e-9, abs=1e-9)
