@@ -8,6 +8,7 @@ identity.
 from __future__ import annotations
 
 import functools
+import sys
 import types
 import zlib
 from collections.abc import Callable, Iterator
@@ -125,7 +126,7 @@ class Captured:
                 self._object(value)
 
     def _function(self, f: types.FunctionType) -> None:
-        if _of_library(f.__module__) and not f.__closure__:
+        if _of_library(f.__module__) and not f.__closure__ and not _elsewhere(f):
             return
         self.names |= _names(f.__code__)
         for cell in f.__closure__ or ():
@@ -162,6 +163,13 @@ class Captured:
 
 def _of_library(module: str | None, which=LIBRARIES) -> bool:
     return (module or "").partition(".")[0] in which
+
+
+def _elsewhere(f: types.FunctionType) -> bool:
+    """Whether its globals are a copy of a module's own, as those of examples in docstrings are."""
+    name = f.__globals__.get("__name__")
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return module is not None and vars(module) is not f.__globals__
 
 
 def _names(code: types.CodeType) -> frozenset[str]:
