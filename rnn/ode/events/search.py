@@ -200,8 +200,8 @@ class Search:
             name = self.model.names[k]
             raise GrazingError(
                 f"event {name!r}: at t = {t:g} the state is at rest on the surface (g = 0 and dg/dt = 0) and "
-                "goes through it, so that the event's time has no derivative; start off the surface, or with a "
-                "speed, or leave events at the start out (events_at_start=False)",
+                "goes through it, so that the event's time has no derivative; start off the surface, or with "
+                "a speed, or leave events at the start out (events_at_start=False)",
                 t,
                 name,
             )
