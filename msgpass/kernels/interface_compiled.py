@@ -108,9 +108,7 @@ class InterfaceCompiled:
         ):
             self.collect_logs()
             return None
-        return {
-            k: out[:, base[k] : base[k] + n].reshape(self.batch, -1, size[k]) for k, n in lengths.items()
-        }
+        return {k: out[:, base[k] : base[k] + n].reshape(self.batch, -1, size[k]) for k, n in lengths.items()}
 
     def places(self, wanted: dict[int, int], shared: bool = False):
         """(where each reading begins, how far its rows are apart, entries of each row)."""

@@ -81,6 +81,10 @@ class Tolerance:
             raise ShapeError(
                 f"atol has shape {shape}, y0 has {y0.shape}; give one number, or an array like y0"
             )
+        if ((np.asarray(self.atol) == 0) & (y0 == 0)).any():
+            raise DataError(
+                "atol is 0 where y0 is 0: a relative error of 0 is no number; give atol, such as 1e-12"
+            )
 
     def norm(self, error, y, y_new=None) -> float:
         """√mean (error / (atol + rtol |y|))²."""
@@ -110,11 +114,11 @@ class Path:
 def first_step(rate: Callable, y, t, f0, span: float, tolerance: Tolerance, order: int) -> float:
     """|h| such that an Euler step errs a hundredth of the tolerance, by a look at the second derivative."""
     norm = lambda v: tolerance.norm(v, y)  # noqa: E731
-    d0, d1 = norm(y), norm(f0)
-    h0 = 1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1
-    h0 = min(h0, abs(span))
     sign = 1.0 if span > 0 else -1.0
     with np.errstate(all="ignore"):
+        d0, d1 = norm(y), norm(f0)
+        h0 = 0.01 * d0 / d1 if d0 >= 1e-5 and d1 >= 1e-5 else 1e-6
+        h0 = min(h0 if h0 > 0 else 1e-6, abs(span))
         f1 = np.asarray(rate(t + sign * h0, y + sign * h0 * f0))
         d2 = norm(f1 - f0) / h0
     if not np.isfinite(d2):

@@ -51,7 +51,11 @@ class Field:
 
     def __call__(self, t, y, *arrays):
         self.calls += 1
-        return self.function(t, y, *arrays)
+        try:
+            return self.function(t, y, *arrays)
+        except Exception as problem:
+            _say_when(problem, t)
+            raise
 
     def at(self, arrays) -> Field:
         """With its parameters in it: a function of (t, y)."""
@@ -163,6 +167,12 @@ class Jacobian:
         if transpose:
             inverse = np.swapaxes(inverse, 1, 2)
         return lambda r: (inverse @ r.reshape(len(inverse), -1, 1)).reshape(self.shape)
+
+
+def _say_when(problem: Exception, t) -> None:
+    """The time at which a user's function fails, as a note on what it raises."""
+    if isinstance(t, float | int | np.number | np.ndarray) and np.size(t) == 1:
+        problem.add_note(f"raised by a function of (t, y) at t = {float(np.ravel(t)[0]):g}")
 
 
 def check_rate(rate, y, t) -> np.ndarray:

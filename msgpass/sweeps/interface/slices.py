@@ -78,7 +78,7 @@ def sliced(block) -> Sliced | None:
         scope = []
         for k, a in enumerate(free):
             lags = owner - at[k] if k in at else np.full(1, SINGLE)
-            if n and (lags[0] != lags).any() or (lags > LONGEST).any():
+            if (n and (lags[0] != lags).any()) or (lags > LONGEST).any():
                 return None
             scope.append((number[a.name], int(lags[0]) if n else SINGLE))
             if k in at:

@@ -2,6 +2,7 @@
 
 from rnn.ode.events.errors import (
     EventError,
+    EventValueError,
     GrazingError,
     GrazingWarning,
     MaxEventsError,
@@ -17,6 +18,7 @@ from rnn.ode.events.system import HybridSystem
 __all__ = [
     "Event",
     "EventError",
+    "EventValueError",
     "GrazingError",
     "GrazingWarning",
     "HybridGradient",

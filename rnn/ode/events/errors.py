@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rnn.ode.errors import IntegrationError
+from rnn.ode.errors import BlowUpError, IntegrationError
 
 
 class EventError(IntegrationError):
@@ -11,6 +11,10 @@ class EventError(IntegrationError):
     def __init__(self, message: str, t: float, event: str | None = None):
         super().__init__(message, t)
         self.event = event
+
+
+class EventValueError(EventError, BlowUpError):
+    """A surface g, or the state after a jump, is NaN or infinite."""
 
 
 class ZenoError(EventError):

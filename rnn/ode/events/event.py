@@ -9,6 +9,7 @@ import numpy as np
 
 from msgpass import Step
 from msgpass.errors import DataError
+from rnn.validation import flag
 
 DIRECTIONS = {"up": 1, "down": -1, "both": 0}
 
@@ -55,8 +56,12 @@ class Event:
         for what, function in (("g", self.g), ("jump", self.jump)):
             if not callable(function) and not isinstance(function, Step) and (what == "g" or function):
                 raise DataError(f"Event: {what} must be a function, got {type(function).__name__}")
-        if self.direction not in DIRECTIONS:
+        if not isinstance(self.direction, str) or self.direction not in DIRECTIONS:
             raise DataError(f"Event: direction is 'up', 'down' or 'both', got {self.direction!r}")
+        flag("Event: required", self.required)
+        for what, mode in (("mode", self.mode), ("to", self.to)):
+            if not isinstance(mode, Hashable):
+                raise DataError(f"Event: {what} names a mode, a key of the dict f, got {mode!r}")
         if not isinstance(self.terminal, bool | int | np.integer) or self.terminal < 0:
             raise DataError(f"Event: terminal is True, False or how many times, got {self.terminal!r}")
         if self.name is not None and (not isinstance(self.name, str) or not self.name):

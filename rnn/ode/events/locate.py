@@ -45,12 +45,23 @@ class Bracket:
         """h*, by Brent's method; None where the ends do not lie on the two sides."""
         low, high = g(self.low) * self.side, g(self.high) * self.side
         if high == 0.0:
-            return self.high
+            return self._first_zero(g, resolution)
         if low <= 0.0 or high > 0.0:
             return None
         from scipy.optimize import brentq
 
         return float(brentq(g, self.low, self.high, xtol=resolution, rtol=RELATIVE, maxiter=BISECTIONS))
+
+    def _first_zero(self, g: Callable, resolution: float) -> float:
+        """Where a g that is zero at ``high`` leaves its side: it may stay zero."""
+        low, high = self.low, self.high
+        while high - low > max(resolution, RELATIVE * abs(high)):
+            middle = 0.5 * (low + high)
+            if g(middle) * self.side > 0.0:
+                low = middle
+            else:
+                high = middle
+        return high
 
     def grazed(self, g: Callable, rate: float) -> bool:
         """Whether dg/dt = ``rate`` at the root is nothing beside the slope on the way there."""

@@ -8,9 +8,10 @@ import numpy as np
 
 from msgpass import Step
 from msgpass.errors import DataError
+from rnn.ode.errors import BlowUpError
 from rnn.ode.events.event import Event
 from rnn.ode.events.surface import Jump, Surface
-from rnn.ode.field import Field
+from rnn.ode.field import Field, check_rate
 from rnn.ode.parameters import Packing
 from rnn.ode.steps import SolverStep
 from rnn.ode.tableau import Tableau
@@ -48,6 +49,17 @@ class Model:
             self._rates[mode] = self._steps[mode].rate(self.params)
         return self._rates[mode]
 
+    def rate_at(self, mode, t: float, y) -> np.ndarray:
+        """dy/dt where a segment begins or ends, checked."""
+        with np.errstate(all="ignore"):
+            found = check_rate(self.rate(mode)(t, y), y, t)
+        if not np.isfinite(found).all():
+            where = f" of mode {mode!r}" if self.modal else ""
+            raise BlowUpError(
+                f"f(t, y){where} is not finite at t = {t:g}, where max|y| is {np.abs(y).max():.3g}", t
+            )
+        return found
+
     def potential(self, mode, like=None) -> Step:
         """A step of the solver as a factor, over (y, t, h, *arrays); with a state ``like`` those that it will
         see, many at once where f allows that."""
@@ -79,7 +91,7 @@ class Model:
         if callable(to):
             to = to(t, after) if self.packing.kind == "none" else to(t, after, self.params)
         found = mode if to is None else to
-        if found not in self.f:
+        if not isinstance(found, Hashable) or found not in self.f:
             raise DataError(
                 f"event {self.names[k]!r} at t = {t:g} leads to the mode {found!r}; there are "
                 f"{', '.join(map(repr, self.f))}"

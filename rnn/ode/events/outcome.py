@@ -35,8 +35,9 @@ class Outcome(NamedTuple):
 def value_and_gradient(loss: Callable, outcome: Outcome) -> tuple[float, Outcome]:
     """By autograd."""
     value, pull = autograd_vjp(lambda *parts: loss(Outcome(*parts)), list(outcome), [0, 1, 2, 3])
-    if np.shape(value) != ():
-        raise ShapeError(f"loss(outcome) must return one number, got shape {np.shape(value)}")
+    if np.shape(value) != () or np.asarray(value).dtype.kind not in "iuf":
+        got = np.asarray(value)
+        raise ShapeError(f"loss(outcome) must return one number, got {got.dtype} of shape {got.shape}")
     found = [np.asarray(part) for part in pull(np.ones(()))]
     if not np.isfinite(value) or not all(np.isfinite(part).all() for part in found):
         raise DataError("the loss, or its gradient, is NaN or infinite at the outcome of this run")
@@ -45,6 +46,8 @@ def value_and_gradient(loss: Callable, outcome: Outcome) -> tuple[float, Outcome
 
 def attach_loss(layout: Layout, loss: Callable) -> None:
     """One factor over everything that an outcome reads."""
+    if not callable(loss):
+        raise DataError(f"loss is a function of an Outcome, got {type(loss).__name__}")
     graph = layout.graph
     nodes: list[Any] = []
     where: dict[str, int] = {}

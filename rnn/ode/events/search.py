@@ -29,6 +29,8 @@ AHEAD = 1e-6
 """Of the span: how far a path is followed that starts on a surface and along it."""
 CHATTER = 10
 """Events of one kind in no time."""
+CROWD = 100
+"""Events of one kind within ``SHRINKING`` of the span."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ class Search:
                     f"max_events={self.max_events} events came before t = {segment.t:g}; raise it, or look "
                     "whether they accumulate",
                     segment.t,
+                    self.model.names[just],
                 )
 
     def _fresh(self, segments) -> bool:
@@ -157,7 +160,7 @@ class Search:
     def _at_once(self, segment: Segment, just: int | None, first: bool):
         """Sides of all surfaces; an event that happens here."""
         t, y, model = segment.t, segment.y, self.model
-        rate = np.asarray(model.rate(segment.mode)(t, y))
+        rate = model.rate_at(segment.mode, t, y)
         found = None
         before = self.sides
         self.sides = {}
@@ -174,7 +177,8 @@ class Search:
                 continue
             if first and not self.at_start:
                 continue
-            if found is None and side.on and event.counts(came_from, side.sign):
+            if found is None and side.on and not side.stays and event.counts(came_from, side.sign):
+                self._not_at_rest(k, t, side)
                 found = k, Bracket(-self.resolution, self.resolution, came_from)
                 self.sides[k] = came_from
         return found
@@ -191,9 +195,21 @@ class Search:
         the event would come; to leave a surface that counts both ways is no event."""
         return -side.sign if first else -event.sign or side.sign
 
-    def _not_resting(self, k: int, t: float, side) -> None:
+    def _not_at_rest(self, k: int, t: float, side: Side) -> None:
+        if side.rate == 0.0:
+            name = self.model.names[k]
+            raise GrazingError(
+                f"event {name!r}: at t = {t:g} the state is at rest on the surface (g = 0 and dg/dt = 0) and "
+                "goes through it, so that the event's time has no derivative; start off the surface, or with "
+                "a speed, or leave events at the start out (events_at_start=False)",
+                t,
+                name,
+            )
+
+    def _not_resting(self, k: int, t: float, side: Side) -> None:
         event, surface = self.model.events[k], self.model.surfaces[k]
-        if event.jump is not None and side.on and side.rate == 0.0 and event.counts(-side.sign, side.sign):
+        at_rest = side.on and side.rate == 0.0 and not side.stays
+        if event.jump is not None and at_rest and event.counts(-side.sign, side.sign):
             raise GrazingError(
                 f"event {surface.name!r}: at t = {t:g} its jump leaves the state at rest on the surface (g = "
                 "0 and dg/dt = 0), and it would go through; give it a mode in which it rests, Event(…, to=)",
@@ -231,8 +247,14 @@ class Search:
     def _first(self, mode, k: int, taken: Taken, lengths, values):
         """The first crossing that counts, as a bracket; the side at the end of the step."""
         event, side, last = self.model.events[k], self.sides[k], 0.0
+        before = (
+            self.model.surfaces[k](taken.t, taken.y, self.model.arrays) if values[0] == 0.0 else values[0]
+        )
         for h, value in zip(lengths, values, strict=True):
-            now = int(np.sign(value)) or -side
+            now = (
+                side if value == before == 0.0 else int(np.sign(value)) or -side
+            )  # it may stay in the surface
+            before = value
             if now == side:
                 last = h
                 continue
@@ -297,7 +319,7 @@ class Search:
         at = t + h
         before = np.asarray(model.step(mode)(y, t, at - t, model.params)) if at != t else y
         after = model.jumps[k].checked(at, before, model.arrays)
-        rate = surface.rate(at, before, model.arrays, np.asarray(model.rate(mode)(at, before)))
+        rate = surface.rate(at, before, model.arrays, model.rate_at(mode, at, before))
         if bracket.grazed(g, rate):
             warnings.warn(
                 f"event {name!r} at t = {at:g} grazes its surface: dg/dt = {rate:.3g} there; the event's "
@@ -315,6 +337,8 @@ class Search:
         gaps = np.diff(times[-CHATTER - 1 :])
         span = self.t[-1] - self.t[0]
         limit = None
+        if len(times) > CROWD and t - times[-CROWD - 1] < SHRINKING * span:
+            limit = t
         if len(gaps) == CHATTER and (gaps <= 10 * self.resolution).all():
             limit = t
         if len(gaps) >= 4 and gaps[-1] < SHRINKING * span and gaps[-1] > 10 * self.resolution:
@@ -325,7 +349,7 @@ class Search:
             raise ZenoError(
                 f"event {name!r} happens infinitely often before t = {limit:.10g}: the last one at t = "
                 f"{t:.10g} came {gaps[-1]:.3g} after the one before. Stop earlier, or give the state a mode "
-                "in which it rests",
+                "in which it rests, Event(…, to=)",
                 t,
                 name,
                 float(limit),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from msgpass import FactorGraph, Messages, run
-from msgpass.errors import DataError, UnavailableError
+from msgpass.errors import DataError, ShapeError, UnavailableError
 from rnn.ode.adaptive import Stats
 from rnn.ode.events.layout import Layout, lay_out
 from rnn.ode.events.model import Model
@@ -112,7 +112,10 @@ class HybridSolution:
         ndarray (n, n)
             Of the numbers of the state in a row; co-states go through its transpose.
         """
+        if not -len(self.events) <= i < len(self.events):
+            raise UnavailableError(f"there is no event {i}; the run has {len(self.events)}, counted from 0")
         event, model = self.events[i], self.model
+        i %= len(self.events)
         n, t = event.before.size, event.t
         f_before = np.asarray(model.rate(self.segments[i].mode)(t, event.before)).ravel()
         f_after = np.asarray(model.rate(event.mode)(t, event.after)).ravel()
@@ -138,6 +141,8 @@ class HybridSolution:
         t : float or array (M,)
         """
         times = np.atleast_1d(np.asarray(t, float))
+        if times.ndim > 1:
+            raise ShapeError(f"t is a time or an array of times (M,), got shape {np.shape(t)}")
         low, high = self.t[0], self.end[0]
         if not ((times >= low - self.resolution) & (times <= high + self.resolution)).all():
             raise DataError(f"t = {t} lies outside the run, {low:g} to {high:g}")

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from msgpass.errors import ShapeError
-from rnn.ode.errors import BlowUpError
+from msgpass.errors import DataError, ShapeError
+from rnn.ode.events.errors import EventValueError
 from rnn.ode.events.event import Event
 from rnn.ode.field import Field
 from rnn.ode.parameters import Packing
@@ -36,14 +36,20 @@ class Surface:
 
     def __call__(self, t, y, arrays) -> float:
         """g, one finite number."""
-        value = np.asarray(self.field(t, y, *arrays))
+        with np.errstate(all="ignore"):
+            value = np.asarray(self.field(t, y, *arrays))
+        if value.dtype.kind not in "iuf":
+            raise DataError(
+                f"event {self.name!r}: g(t, y) must return a number that passes through zero, got "
+                f"{value.dtype} at t = {float(t):g}"
+            )
         if value.shape:
             raise ShapeError(
                 f"event {self.name!r}: g(t, y) must return one number, got shape {value.shape} at t = "
                 f"{float(t):g}; one event a component"
             )
         if not np.isfinite(value):
-            raise BlowUpError(f"event {self.name!r}: g is {value} at t = {float(t):g}", t)
+            raise EventValueError(f"event {self.name!r}: g is {value} at t = {float(t):g}", t, self.name)
         return float(value)
 
     def gradient(self, t, y, arrays) -> Gradient:
@@ -58,11 +64,13 @@ class Surface:
 
 
 class Side(NamedTuple):
-    """Where a path lies: ``sign`` of g just after, whether it starts ``on`` the surface, dg/dt."""
+    """Where a path lies: ``sign`` of g just after, whether it starts ``on`` the surface, dg/dt, and
+    whether it ``stays`` in the surface."""
 
     sign: int
     on: bool
     rate: float
+    stays: bool = False
 
 
 def side_of(surface: Surface, t, y, arrays, f, resolution: float, ahead: Callable) -> Side:
@@ -75,7 +83,7 @@ def side_of(surface: Surface, t, y, arrays, f, resolution: float, ahead: Callabl
     at, there = ahead()
     later = surface(at, there, arrays)
     # A path that stays in the surface is taken to lie where the event comes from.
-    return Side(int(np.sign(later)) or -(surface.event.sign or 1), True, rate)
+    return Side(int(np.sign(later)) or -(surface.event.sign or 1), True, rate, later == 0.0)
 
 
 class Jump:
@@ -93,14 +101,28 @@ class Jump:
 
     def checked(self, t, y, arrays) -> np.ndarray:
         """The same, an array like y with finite numbers."""
-        found = np.asarray(self(t, y, *arrays), float)
+        given = np.array(y)
+        result = np.asarray(self(t, given, *arrays))
+        if not np.array_equal(given, y):
+            raise DataError(
+                f"event {self.name!r}: jump(t, y) changes y in place; compute a new array: begin with "
+                "y = y.copy()"
+            )
+        if result.dtype.kind not in "iuf":
+            raise DataError(
+                f"event {self.name!r}: jump(t, y) must return real numbers, got {result.dtype} at t = "
+                f"{float(t):g}"
+            )
+        found = result.astype(float)
         if found.shape != np.shape(y):
             raise ShapeError(
                 f"event {self.name!r}: jump(t, y) returned shape {found.shape} at t = {float(t):g}, but y "
                 f"has {np.shape(y)}; it returns the whole state just after"
             )
         if not np.isfinite(found).all():
-            raise BlowUpError(f"event {self.name!r}: the state after its jump at t = {t:g} is not finite", t)
+            raise EventValueError(
+                f"event {self.name!r}: the state after its jump at t = {t:g} is not finite", t, self.name
+            )
         return found
 
     def vjp(self, inputs, cotangent):

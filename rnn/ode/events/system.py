@@ -20,6 +20,7 @@ from rnn.ode.field import rate_at_start
 from rnn.ode.grid import check_times
 from rnn.ode.parameters import real
 from rnn.ode.steps import tableau_of
+from rnn.validation import flag, positive
 
 
 class HybridSystem:
@@ -57,6 +58,8 @@ class HybridSystem:
                 where = "" if mode is None else f" of mode {mode!r}"
                 raise DataError(f"HybridSystem: f{where} must be a function, got {type(own).__name__}")
         self.f = f
+        if not isinstance(events, Event | Sequence):
+            raise DataError(f"HybridSystem: events are Event objects, got {type(events).__name__}")
         given: tuple[Any, ...] = (events,) if isinstance(events, Event) else tuple(events)
         for event in given:
             if not isinstance(event, Event):
@@ -134,16 +137,18 @@ class HybridSystem:
         if times[-1] < times[0]:
             raise DataError("a hybrid run goes forward: t must increase, for a jump has no inverse")
         for name, value, least in (("samples", samples, 0), ("max_events", max_events, 1)):
-            if isinstance(value, bool) or int(value) != value or value < least:
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise DataError(f"{name} is a whole number ≥ {least}, got {value!r}")
-        if step is not None and not (isinstance(step, float | int | np.number) and 0 < float(step) < np.inf):
-            raise DataError(f"step is a positive number, got {step!r}")
+        flag("events_at_start", events_at_start)
+        step = None if step is None else positive("step", step)
         model = Model(self.f, self.events, params, tableau)
         first = next(iter(model.f)) if mode is None else mode
         if first not in model.f:
-            raise DataError(f"no mode is called {mode!r}; there are {', '.join(map(repr, model.f))}")
+            there = ", ".join(map(repr, model.f)) if model.modal else "none: f is one function, not a dict"
+            raise DataError(f"no mode is called {mode!r}; there are {there}")
         rate_at_start(model.rate(first), start, float(times[0]))
         tolerance = Tolerance(rtol, atol, controller, first_step, min_step, max_step, max_steps)
+        tolerance.check(start)
         walk = Walk(
             float(times[0]), float(times[-1]), float(np.abs(start).max()), tolerance, step, tableau.adaptive
         )

@@ -7,6 +7,7 @@ from msgpass.errors import DataError, MessagePassingError, ShapeError, Unavailab
 from rnn.ode import BlowUpError
 from rnn.ode.events import (
     Event,
+    EventValueError,
     GrazingError,
     GrazingWarning,
     HybridSystem,
@@ -143,7 +144,7 @@ def test_what_is_handed_over():
         (lambda: HybridSystem(g, [Event(g, name="a"), Event(g, name="a")]), "two events are called 'a'"),
         (lambda: HybridSystem({"on": g}, Event(g, mode="off")), "names the mode 'off'"),
         (lambda: moving([]).solve([0.0], [1.0, 0.0]), "goes forward"),
-        (lambda: moving([]).solve([0.0], [0.0, 1.0], step=-1), "step is a positive number"),
+        (lambda: moving([]).solve([0.0], [0.0, 1.0], step=-1), "step must be a finite number > 0"),
         (lambda: moving([]).solve([0.0], [0.0, 1.0], samples=-1), "samples is a whole number"),
         (lambda: moving([]).solve([0.0], [0.0, 1.0], mode="on"), "no mode is called"),
     ]:
@@ -156,3 +157,146 @@ def test_what_is_handed_over():
         run.at(2.0)
     with pytest.raises(ShapeError, match="must return one number"):
         run.gradient(lambda outcome: outcome.states)
+
+
+class TestOnTheSurface:
+    def test_a_start_at_rest_from_which_the_path_goes_through(self):
+        with pytest.raises(GrazingError, match="'bounce': at t = 0 the state is at rest on the surface"):
+            BALL.solve([0.0, 0.0], [0.0, 1.0], {"g": 10.0, "e": 0.8})
+        run = BALL.solve([0.0, 0.0], [0.0, 1.0], {"g": 10.0, "e": 0.8}, events_at_start=False)
+        assert not run.events
+
+    @pytest.mark.parametrize("direction", ["both", "down", "up"])
+    def test_a_path_that_stays_in_it_makes_no_event(self, direction):
+        still = HybridSystem(lambda t, y: 0 * y, Event(lambda t, y: y[0], None, direction))
+        assert not still.solve([0.0], [0.0, 3.0]).events
+
+    @pytest.mark.parametrize("direction", ["both", "down"])
+    def test_a_mode_that_rests_there(self, direction):
+        """The event exists in that mode, too, and does not come again."""
+        event = Event(lambda t, y: y[0], lambda t, y: 0 * y, direction, to="rest")
+        run = HybridSystem({"fall": lambda t, y: 0 * y - 1, "rest": lambda t, y: 0 * y}, event).solve(
+            [1.0], [0.0, 3.0]
+        )
+        np.testing.assert_allclose(run.times(), [1.0], rtol=1e-12)
+        assert run.y[-1, 0] == 0.0
+
+    def test_a_surface_that_is_zero_from_then_on_is_met_where_it_becomes_zero(self):
+        system = HybridSystem(lambda t, y: 0 * y - 1, Event(lambda t, y: np.maximum(y[0], 0.0)))
+        with pytest.warns(GrazingWarning):
+            run = system.solve([1.0], [0.0, 3.0])
+        np.testing.assert_allclose(run.times(), [1.0], rtol=1e-12)
+
+
+def test_a_crowd_of_events_is_an_error():
+    """A relay with almost no hysteresis."""
+    events = [
+        Event(lambda t, y: y[0] + 1e-9, direction="down", mode="a", to="b", name="low"),
+        Event(lambda t, y: y[0] - 1e-9, direction="up", mode="b", to="a", name="high"),
+    ]
+    relay = HybridSystem({"a": lambda t, y: 0 * y - 1, "b": lambda t, y: 0 * y + 1}, events)
+    with pytest.raises(ZenoError) as caught:
+        relay.solve([0.5], [0.0, 10.0])
+    assert caught.value.t == pytest.approx(0.5, abs=1e-5)
+    assert caught.value.event in ("low", "high")
+
+
+class TestTheOtherMode:
+    @pytest.mark.parametrize("step", [None, 0.1])
+    def test_of_which_f_is_not_finite(self, step):
+        def undefined(t, y):
+            return np.log(y - 5)
+
+        system = HybridSystem(
+            {"a": lambda t, y: 0 * y - 1, "b": undefined}, Event(lambda t, y: y[0], mode="a", to="b")
+        )
+        with pytest.raises(BlowUpError, match="of mode 'b' is not finite at t = 1") as caught:
+            system.solve([1.0], [0.0, 3.0], step=step)
+        assert caught.value.t == pytest.approx(1.0)
+
+    @pytest.mark.parametrize("step", [None, 0.1])
+    def test_of_which_f_has_another_shape(self, step):
+        system = HybridSystem(
+            {"a": lambda t, y: 0 * y - 1, "b": lambda t, y: np.concatenate([y, y])},
+            Event(lambda t, y: y[0], mode="a", to="b"),
+        )
+        with pytest.raises(ShapeError, match=r"returned shape \(2,\) at t = 1"):
+            system.solve([1.0], [0.0, 3.0], step=step)
+
+
+def falling(*parts, **more):
+    """y″ = −10 with one event."""
+    return HybridSystem(lambda t, y: np.stack([y[1], 0 * y[0] - 10]), Event(*parts, **more))
+
+
+def in_place(t, y):
+    y[1] = -y[1]
+    return y
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: falling(lambda t, y: y[0] > 0), DataError, "must return a number that passes through zero"),
+        (lambda: falling(lambda t, y: None), DataError, "must return a number that passes through zero"),
+        (lambda: falling(lambda t, y: y[0], in_place), DataError, "changes y in place"),
+        (lambda: falling(lambda t, y: y[0], lambda t, y: None), DataError, "must return real numbers"),
+        (lambda: falling(lambda t, y: y[0], required="no"), DataError, "required must be True or False"),
+        (lambda: falling(lambda t, y: y[0], direction=["up"]), DataError, "direction is 'up', 'down'"),
+        (lambda: falling(lambda t, y: y[0], mode=[]), DataError, "mode names a mode"),
+        (lambda: HybridSystem(lambda t, y: y, None), DataError, "events are Event objects, got NoneType"),
+    ],
+)
+def test_functions_and_settings_that_do_not_fit(make, error, match):
+    with pytest.raises(error, match=match):
+        make().solve([1.0, 0.0], [0.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"samples": "a"}, "samples is a whole number"),
+        ({"max_events": None}, "max_events is a whole number"),
+        ({"step": True}, "step must be a finite number > 0"),
+        ({"events_at_start": "no"}, "events_at_start must be True or False"),
+        ({"atol": 0.0}, "atol is 0 where y0 is 0"),
+        ({"atol": [1e-9] * 3}, "atol has shape"),
+        ({"mode": "x"}, "f is one function, not a dict"),
+    ],
+)
+def test_options_that_do_not_fit(options, match):
+    with pytest.raises(MessagePassingError, match=match):
+        BALL.solve([5.0, 0.0], [0.0, 3.0], {"g": 10.0, "e": 0.8}, **options)
+
+
+def test_what_a_function_raises_goes_through_with_its_time():
+    def g(t, y):
+        return y[0] if t < 0.2 else 1 / 0
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        falling(g).solve([1.0, 0.0], [0.0, 3.0])
+    assert "at t = 0." in caught.value.__notes__[0]
+
+
+def test_values_that_are_not_finite_name_the_event():
+    for event in (
+        Event(lambda t, y: np.sqrt(y[0] - 0.5), name="root"),
+        Event(lambda t, y: y[0], lambda t, y: y * np.nan, name="root"),
+    ):
+        system = HybridSystem(lambda t, y: 0 * y - 1, event)
+        with pytest.raises(EventValueError) as caught:
+            system.solve([1.0], [0.0, 3.0])
+        assert caught.value.event == "root" and isinstance(caught.value, BlowUpError)
+        assert 0.5 < caught.value.t <= 1.001
+
+
+def test_readings_that_are_not_there():
+    run = BALL.solve([5.0, 0.0], [0.0, 3.0], {"g": 10.0, "e": 0.8})
+    with pytest.raises(UnavailableError, match="there is no event 5; the run has 2"):
+        run.saltation(5)
+    with pytest.raises(ShapeError, match=r"got shape \(1, 2\)"):
+        run.at([[0.0, 1.0]])
+    with pytest.raises(ShapeError, match="must return one number"):
+        run.gradient(lambda outcome: outcome.states)
+    with pytest.raises(DataError, match="loss is a function"):
+        run.gradient("the end")
