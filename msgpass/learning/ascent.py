@@ -39,6 +39,9 @@ class Ascent:
     distributions : dict of str to Distributions
         Parameters that stay log probabilities: their coordinates are normalised.
 
+    positive : set of str
+        Parameters whose coordinates are logarithms.
+
     Notes
     -----
     Entries of −∞ stay −∞.
@@ -50,8 +53,10 @@ class Ascent:
         groups: list[list[str]],
         priors: dict[str, LogPrior],
         distributions: dict[str, Distributions],
+        positive: set[str],
     ):
         self.terms, self.groups, self.priors, self.distributions = terms, groups, priors, distributions
+        self.positive = positive
 
     def climb(self, values: Values) -> Iterator[tuple[float, Values]]:
         """(objective, the values that it belongs to), until no step gains."""
@@ -71,7 +76,10 @@ class Ascent:
         return self._values(point + SPREAD * rng.standard_normal(len(point)))
 
     def _vector(self, values: Values) -> np.ndarray:
-        parts = [values[group[0]] for group in self.groups]
+        parts = [
+            np.log(values[group[0]]) if group[0] in self.positive else values[group[0]]
+            for group in self.groups
+        ]
         return np.concatenate([np.zeros(0), *(part[np.isfinite(part)] for part in parts)])
 
     def _values(self, point: np.ndarray) -> Values:
@@ -81,6 +89,8 @@ class Ascent:
             free = np.isfinite(value)
             value[free] = point[used : used + free.sum()]
             used += int(free.sum())
+            if group[0] in self.positive:
+                value = np.exp(value)
             if group[0] in self.distributions:
                 value = self._normalised(group[0], value)
             values |= dict.fromkeys(group, value)
@@ -108,6 +118,8 @@ class Ascent:
             if first in self.priors:
                 log_density, more = self.priors[first](values[first])
                 total, slope = total + float(log_density), slope + more
+            if first in self.positive:
+                slope = slope * values[first]
             if first in self.distributions:
                 p = np.exp(values[first])
                 slope = slope - p * self.distributions[first].totals(np.where(p > 0, slope, 0.0))
@@ -119,7 +131,7 @@ class Ascent:
         try:
             with np.errstate(all="ignore"):
                 value, slope = self._at(point)
-        except (DataError, ImpossibleEvidenceError, NumericalError):
+        except (DataError, ImpossibleEvidenceError, NumericalError, np.linalg.LinAlgError):
             return -np.inf, np.zeros(len(point))
         if not (np.isfinite(value) and np.isfinite(slope).all()):
             return -np.inf, np.zeros(len(point))

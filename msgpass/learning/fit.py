@@ -37,6 +37,7 @@ def fit(
     tied: Iterable[Iterable] = (),
     prior: Any = None,
     given: Iterable = (),
+    positive: Iterable = (),
     weights: Any = None,
     algebra: Any = None,
     schedule: Any = None,
@@ -74,6 +75,8 @@ def fit(
         (log density, gradient).
     given : iterable of columns
         Under "lbfgs": variables and observations that the likelihood is conditional on.
+    positive : iterable of names
+        Under "lbfgs": parameters that stay above zero, such as variances; they move as logarithms.
     weights : array, optional
         How often each row counts.
     algebra, schedule
@@ -152,7 +155,7 @@ def fit(
             n: Distributions.of(n, behind[n][0], a) for n, a in child_axes(graph, normal, normal).items()
         }
         terms = _terms(graph, rows, learned, [getattr(n, "name", n) for n in given], set(tables), settings)
-        algorithm = Ascent(terms, groups, priors, tables)
+        algorithm = Ascent(terms, groups, priors, tables, _positive(positive, heads, axes, start))
     rng = np.random.default_rng(random_state)
     best, scores = _best_of(algorithm, start, n_init, rng, n_iter, tol, verbose)
     if best.n_iter == n_iter and not best.converged and tol > 0 and n_iter > 0:
@@ -263,6 +266,19 @@ def _own_values(graph: FactorGraph, values, rows) -> dict[str, np.ndarray]:
             raise UnavailableError(f"values has {name!r}, which is no parameter; data go into data=")
     arrays, _ = resolve_values(graph.plan(), names)
     return {name: np.array(arrays[name], np.float64) for name in names}
+
+
+def _positive(names, heads: list[str], axes, start) -> set[str]:
+    """Names of what stays above zero, checked."""
+    found = {getattr(name, "name", name) for name in names}
+    for name in found:
+        if name not in heads:
+            raise UnavailableError(
+                f"positive names {name!r}, which is not learned (or tied to one before it)"
+            )
+        if name in axes or not (start[name] > 0).all():
+            raise DataError(f"positive: {name!r} is a log table, or does not start above zero")
+    return found
 
 
 def _groups(graph: FactorGraph, learned: list[str], tied, start) -> list[list[str]]:

@@ -184,7 +184,7 @@ def lent(x, name: str) -> np.ndarray:
     else:
         _needs_schedule(x, name)
         array = x.component_store.peek(name)
-    view = array.view()
+    view = np.asarray(array).view()  # a single number may come as one
     view.flags.writeable = False
     return view
 

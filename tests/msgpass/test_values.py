@@ -78,3 +78,13 @@ def test_a_graph_with_losses_lends_its_gradient():
     w = g.parameter("w", np.array([1.0, 2.0]))
     g.factor(Loss(lambda w: (float(w @ w), (2 * w,))), w)
     np.testing.assert_array_equal(run(g).lent("w"), [2.0, 4.0])
+
+
+def test_single_numbers_are_lent_too():
+    from msgpass import Quadratic
+
+    g = FactorGraph()
+    x, y = g.variable("x"), g.observe("y", 1.0)
+    g.factor(Quadratic.prior(0.0, 1.0), x)
+    g.factor(Quadratic.observation(1.0, g.parameter("R", 1.0)), x, y)
+    assert run(g).lent("R").shape == ()

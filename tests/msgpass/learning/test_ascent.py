@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from msgpass import FactorGraph, Loss, Step, Table, run
+from msgpass import FactorGraph, Loss, Quadratic, Step, Table, run
 from msgpass.errors import DataError, UnavailableError, UnsupportedError
 from msgpass.learning import L2, Dirichlet, expectation, fit
 
@@ -159,6 +159,29 @@ def test_parameters_of_any_graph(rng):
         fit(g, method="lbfgs", given=["x"])
     with pytest.raises(UnsupportedError, match="lbfgs"):
         fit(g, parameters=["w"])
+
+
+def test_variances_stay_above_zero(rng):
+    """A walk with drift; at the top no direction rises, by differences of the total."""
+    T = 80
+    y = np.cumsum(0.3 + 0.5 * rng.normal(size=T)) + 0.4 * rng.normal(size=T)
+    y[7] = np.nan
+    g = FactorGraph()
+    x, seen = g.sequence("x", length=T), g.observe("y", y)
+    g.factor(Quadratic.prior(0.0, 1.0), x[0])
+    walk = Quadratic.linear_gaussian(1.0, g.parameter("Q", 1.0), b=g.parameter("b", 0.0))
+    g.factor(walk, x[:-1], x[1:])
+    g.factor(Quadratic.observation(1.0, g.parameter("R", 1.0)), x[:], seen[:])
+    fitted = fit(g, method="lbfgs", positive=["Q", "R"], n_iter=300, tol=1e-10)
+    assert fitted.history[0] == pytest.approx(run(g).total)
+    top = fitted.values
+    for name in top:
+        for factor in (0.98, 1.02):
+            assert run(g, values={**top, name: top[name] * factor}).total < fitted.objective
+    with pytest.raises(UnavailableError, match="positive names 'q'"):
+        fit(g, method="lbfgs", positive=["q"])
+    with pytest.raises(DataError, match="above zero"):
+        fit(g, method="lbfgs", positive=["b"])
 
 
 def test_rows_together_are_rows_one_by_one(rng, monkeypatch):
