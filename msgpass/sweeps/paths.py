@@ -53,7 +53,8 @@ def totals(x, name: str) -> np.ndarray:
         return np.array(_plain(run).per_sequence, np.float64)
     if isinstance(run, GaussianChainRun):
         return run.per_sequence
-    return tree_paths.totals(run, name)
+    cliques = getattr(run, "part_totals", None)  # of runs over cliques, (batch, parts)
+    return tree_paths.totals(run, name) if cliques is None else np.ravel(cliques.T)
 
 
 def sample(x, name: str, rng, n: int | None) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msgpass import FactorGraph, Table, run
+from msgpass import FactorGraph, JunctionTree, Table, run
 from msgpass.errors import (
     ConvergenceWarning,
     GraphError,
@@ -352,3 +352,49 @@ class TestErrors:
         g.condition(g.nodes["a"], 1)
         with pytest.raises(UnsupportedError, match="loss"):
             fit(g, data)
+
+
+class TestLoops:
+    """Networks with loops, under an exact schedule."""
+
+    @staticmethod
+    def diamond(rng):
+        """a → b, c → d, and an observation at d."""
+        g = FactorGraph()
+        a, b, c, d = (g.variable(n, states=2) for n in "abcd")
+        g.factor(Table(g.parameter("p(a)", log_tables(rng, 2))), a)
+        g.factor(Table(g.parameter("p(b|a)", log_tables(rng, 2, 2))), a, b)
+        g.factor(Table(g.parameter("p(c|a)", log_tables(rng, 2, 2, axis=0))), c, a)
+        g.factor(Table(g.parameter("p(d|bc)", log_tables(rng, 2, 2, 2))), b, c, d)
+        return g
+
+    def test_the_child_is_found_and_rows_run_together(self, rng, monkeypatch):
+        g, data = self.diamond(rng), columns(rng, dict.fromkeys("abcd", 2), 40)
+        with pytest.raises(GraphError, match=r"JunctionTree\(\)"):
+            fit(g, data)
+        together = fit(g, data, schedule=JunctionTree(), n_iter=4, tol=0)
+        assert np.diff(together.history).min() > -1e-9
+        monkeypatch.setattr(expectation, "alignable", lambda graph: False)
+        alone = fit(g, data, schedule=JunctionTree(), n_iter=4, tol=0)
+        assert alone.history == pytest.approx(together.history, rel=1e-12)
+        sums = {"p(b|a)": -1, "p(c|a)": 0, "p(d|bc)": -1}
+        for name, axis in sums.items():
+            np.testing.assert_allclose(together.probabilities[name].sum(axis=axis), 1.0)
+
+    def test_coupled_chains(self, rng):
+        """Two chains whose states depend on both: rows end to end are rows one by one."""
+        g = FactorGraph()
+        a, b = g.sequence("a", length=4, states=2), g.sequence("b", length=4, states=3)
+        x = g.observe("x", [0, 1, 0, 1], states=2)
+        g.factor(Table(g.parameter("a0", log_tables(rng, 2))), a[0])
+        g.factor(Table(g.parameter("b0", log_tables(rng, 3))), b[0])
+        g.factor(Table(g.parameter("A", log_tables(rng, 2, 3, 2))), a[:-1], b[:-1], a[1:])
+        g.factor(Table(g.parameter("B", log_tables(rng, 2, 3, 3))), a[:-1], b[:-1], b[1:])
+        g.factor(Table(g.parameter("E", log_tables(rng, 2, 3, 2))), a[:], b[:], x[:])
+        data = {"x": rng.integers(-1, 2, (5, 4))}
+        fitted = fit(g, data, schedule=JunctionTree(), n_iter=5, tol=0)
+        assert np.diff(fitted.history).min() > -1e-9
+        total = sum(
+            run(g, schedule=JunctionTree(), values={**fitted.values, "x": row}).total for row in data["x"]
+        )
+        assert fitted.objective == pytest.approx(total, rel=1e-12)
