@@ -74,8 +74,7 @@ def distinct(columns: dict[str, np.ndarray], weights: np.ndarray, first: np.ndar
         return Rows({}, weights.sum(keepdims=True), first[:1])
     if any(column.dtype.kind == "f" for column in columns.values()):
         return Rows(columns, weights, first)
-    table = np.concatenate([column.reshape(n, -1) for column in columns.values()], axis=1)
-    _, places, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    _, places, inverse = np.unique(_keys(columns, n), return_index=True, return_inverse=True)
     together = np.bincount(inverse.ravel(), weights, len(places))
     return Rows({name: column[places] for name, column in columns.items()}, together, first[places])
 
@@ -104,6 +103,20 @@ def unseen(graph: FactorGraph, rows: Rows, given: list[str]) -> Rows:
 
 def _observed(graph: FactorGraph, name: str) -> bool:
     return isinstance(graph.nodes.get(name), Observation)
+
+
+def _keys(columns: dict[str, np.ndarray], n: int) -> np.ndarray:
+    """A number for each row, the same for equal rows: digits of mixed radix, renumbered before they
+    overflow. Sorting numbers takes a tenth of what sorting rows does."""
+    keys, size = np.zeros(n, np.int64), 1
+    for column in columns.values():
+        for digits in column.reshape(n, -1).T:
+            radix = int(digits.max(initial=0)) + 2
+            if size * radix > 1 << 62:
+                kept, keys = np.unique(keys, return_inverse=True)
+                size = len(kept)
+            keys, size = keys * radix + digits + 1, size * radix
+    return keys
 
 
 def _columns(data) -> dict[str, Any]:

@@ -27,6 +27,17 @@ def test_equal_rows_are_one_row(graph):
     assert sorted(rows.first) == [0, 1, 3]
 
 
+def test_many_columns_are_told_apart(rng):
+    """More than one number can number."""
+    g = FactorGraph()
+    z = g.sequence("z", length=90, states=3)
+    g.factor(Table(np.zeros((3, 3))), z[:-1], z[1:])
+    few = rng.integers(-1, 3, (7, 90))
+    rows = read_rows(g, {"z": few[rng.integers(0, 7, 500)]})
+    assert len(rows) == 7 and rows.weights.sum() == 500
+    assert {r.tobytes() for r in rows.columns["z"]} == {r.tobytes() for r in few}
+
+
 def test_frames_masks_booleans_and_nodes(graph):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [0, np.nan, 2], "x": [True, False, True]})
