@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from msgpass.kernels import interface_decide, interface_log, interface_sum
-from msgpass.kernels.interface_types import Programs, Slices, Tables
+from msgpass.kernels.interface_types import Programs, Slices, Tables, settle
 
 
 class InterfaceCompiled:
@@ -108,9 +108,7 @@ class InterfaceCompiled:
         ):
             self.collect_logs()
             return None
-        return {
-            k: out[:, base[k] : base[k] + n].reshape(self.batch, -1, size[k]) for k, n in lengths.items()
-        }
+        return {k: out[:, base[k] : base[k] + n].reshape(self.batch, -1, size[k]) for k, n in lengths.items()}
 
     def places(self, wanted: dict[int, int], shared: bool = False):
         """(where each reading begins, how far its rows are apart, entries of each row)."""
@@ -137,12 +135,12 @@ class InterfaceCompiled:
         """The best states of what cliques first ≤ number < last decide, given what later ones do."""
         interface_decide.best(self.p, self.s, self.t, self.up, states, firsts, b, first, last, self.table)
 
+    def settle(self, states: np.ndarray, firsts: np.ndarray, number: int, chosen) -> None:
+        """Write the states that number ``chosen`` of a residual stands for."""
+        settle(self.p, self.s, states, firsts, number, chosen)
+
     def losses(self, states: np.ndarray, firsts: np.ndarray, b: int, first: int, last: int) -> np.ndarray:
         """What every other state of each residual gives away, from the last clique to the first."""
-        found = np.empty(int(self.s_residuals(first, last)))
+        found = np.empty(int(self.p.residual.max(initial=1)) * (last - first))
         made = self.up, states, firsts, b, first, last, found, self.table
         return found[: interface_decide.losses(self.p, self.s, self.t, *made)]
-
-    def s_residuals(self, first: int, last: int) -> int:
-        """Entries of the residuals of cliques first ≤ number < last, at most."""
-        return int(self.p.residual.max(initial=1)) * (last - first)
