@@ -115,37 +115,37 @@ class InterfaceRun:
             for k, made in enumerate(self.families)
             if made.family.factor.n and (target := table_target(made, store)) is not None
         }
-        summed = {} if assignment is not None else self.sums(wanted)
+        found = self.numbers(wanted) if assignment is None else None
         for k, target in wanted.items():
-            if k in summed:
-                target += sign * summed[k]
+            made, states = self.families[k], self.layout.scope_sizes(k)
+            if found is None:
+                made.add_counts(sign * self.counts(k, assignment), target)
+            elif k in self.shared:
+                own = sign * found[k][:, 0]
+                target += (
+                    own.reshape(*self.layout.shape, *states)
+                    if made.has_batch
+                    else own.sum(axis=0).reshape(states)
+                )
             else:
-                self.families[k].add_counts(sign * self.counts(k, assignment), target)
+                own = np.moveaxis(found[k], 1, 0).reshape(-1, *self.layout.shape, *states)
+                made.add_counts(sign * own, target)
 
-    def sums(self, wanted) -> dict[int, np.ndarray]:
-        """Expected counts of families whose instances share one table, added up in one pass; empty where the
-        sweep cannot."""
-        shared = {
-            k: made.family.factor.n
+    @cached_property
+    def shared(self) -> frozenset[int]:
+        """Families whose instances share one table, so that their counts are added up on the way."""
+        return frozenset(
+            k
             for k, made in enumerate(self.families)
-            if k in wanted and type(made) is TableInstances and not (made.observed or made.stepped)
-        }
-        found = self.sweep.numbers(shared, shared=True) if shared and self.numbers else None
-        if found is None:
-            return {}
-        self.impossible()
-        own = {k: (self.families[k].has_batch, self.layout.scope_sizes(k)) for k in shared}
-        return {
-            k: found[k].reshape(*self.layout.shape, *states)
-            if batched
-            else found[k].sum(axis=0).reshape(states)
-            for k, (batched, states) in own.items()
-        }
+            if type(made) is TableInstances and not (made.observed or made.stepped)
+        )
 
-    @property
-    def numbers(self) -> bool:
-        """The sweep adds up numbers, not logarithms."""
-        return not getattr(self.sweep, "in_logs", True)
+    def numbers(self, wanted) -> dict[int, np.ndarray] | None:
+        """Expected counts of families in one pass; None where the sweep has logarithms only."""
+        if not wanted or getattr(self.sweep, "in_logs", True):
+            return None
+        self.impossible()
+        return self.sweep.numbers({k: self.families[k].family.factor.n for k in wanted}, shared=self.shared)
 
     def counts(self, k: int, assignment=None) -> np.ndarray:
         """Expected counts of a family's instances (along the best assignment: one where it goes)."""
