@@ -11,6 +11,7 @@ import numpy as np
 from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.nodes import Parameter, Sequence
 from msgpass.sweeps import paths, readings, single_messages
+from msgpass.sweeps.joint import joint
 
 
 class Reading(Mapping):
@@ -461,6 +462,24 @@ class Messages:
         True
         """
         return readings.converged(self._x, getattr(name, "name", name))
+
+    def joint(self, *variables) -> np.ndarray:
+        """Normalised log joint belief of rows and variables of discrete components, however far apart: one
+        axis each, in the order given (joint max-marginal under MaxProduct). Exact schedules only; it takes a
+        run for each assignment of all but the largest of them.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Table, run
+        >>> g = FactorGraph()
+        >>> z = g.sequence("z", length=9, states=2)
+        >>> _ = g.factor(Table(np.log([0.5, 0.5])), z[0])
+        >>> _ = g.factor(Table(np.log([[0.9, 0.1], [0.1, 0.9]])), z[:-1], z[1:])
+        >>> np.exp(run(g).joint(z[2], z[7])).round(3)
+        array([[0.332, 0.168],
+               [0.168, 0.332]])
+        """
+        return joint(self._x, variables)
 
     def entropy(self, name) -> np.ndarray:
         """Posterior entropy in nats of the assignments of every part, (parts,)."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from msgpass.kernels import interface_decide, interface_log, interface_sum
-from msgpass.kernels.interface_types import Programs, Slices, Tables
+from msgpass.kernels.interface_types import Programs, Slices, Tables, settle
 
 
 class InterfaceCompiled:
@@ -94,14 +94,14 @@ class InterfaceCompiled:
         interface_log.read(self.p, self.s, self.t, *made)
         return out.reshape(self.batch, count, -1)
 
-    def numbers(self, wanted: dict[int, int], local: bool = False, shared: bool = False):
-        """Beliefs of several readings in one pass, each (B, count, entries), or their sums over instances
-        with ``shared``; None where they need logarithms."""
+    def numbers(self, wanted: dict[int, int], local: bool = False, shared: frozenset[int] = frozenset()):
+        """Beliefs of several readings in one pass, each (B, count, entries), those that are ``shared`` added
+        up over instances, (B, 1, entries); None where they need logarithms."""
         down, below = self.distribute(local)
         if self.in_logs:
             return None
         base, step, size = self.places(wanted, shared)
-        lengths = {k: (1 if shared else n) * size[k] for k, n in wanted.items()}
+        lengths = {k: (1 if k in shared else n) * size[k] for k, n in wanted.items()}
         out = np.zeros((self.batch, sum(lengths.values())))
         if interface_sum.read(
             self.p, self.s, self.t, self.up, self.low, down, below, base, step, out, self.table
@@ -110,15 +110,15 @@ class InterfaceCompiled:
             return None
         return {k: out[:, base[k] : base[k] + n].reshape(self.batch, -1, size[k]) for k, n in lengths.items()}
 
-    def places(self, wanted: dict[int, int], shared: bool = False):
+    def places(self, wanted: dict[int, int], shared: frozenset[int] = frozenset()):
         """(where each reading begins, how far its rows are apart, entries of each row)."""
         every = int(self.p.sink.max(initial=-1)) + 1
         base, step = np.full(every, -1, np.int64), np.zeros(every, np.int64)
         size, at = {}, 0
         for k, count in wanted.items():
             size[k] = int(self.p.sink_size[np.argmax(self.p.sink == k)])
-            base[k], step[k] = at, 0 if shared or count == 1 else size[k]
-            at += (1 if shared else count) * size[k]
+            base[k], step[k] = at, 0 if k in shared or count == 1 else size[k]
+            at += (1 if k in shared else count) * size[k]
         return base, step, size
 
     def decide(self, states: np.ndarray, firsts: np.ndarray, draws: np.ndarray | None = None) -> None:
@@ -135,12 +135,12 @@ class InterfaceCompiled:
         """The best states of what cliques first ≤ number < last decide, given what later ones do."""
         interface_decide.best(self.p, self.s, self.t, self.up, states, firsts, b, first, last, self.table)
 
+    def settle(self, states: np.ndarray, firsts: np.ndarray, number: int, chosen) -> None:
+        """Write the states that number ``chosen`` of a residual stands for."""
+        settle(self.p, self.s, states, firsts, number, chosen)
+
     def losses(self, states: np.ndarray, firsts: np.ndarray, b: int, first: int, last: int) -> np.ndarray:
         """What every other state of each residual gives away, from the last clique to the first."""
-        found = np.empty(int(self.s_residuals(first, last)))
+        found = np.empty(int(self.p.residual.max(initial=1)) * (last - first))
         made = self.up, states, firsts, b, first, last, found, self.table
         return found[: interface_decide.losses(self.p, self.s, self.t, *made)]
-
-    def s_residuals(self, first: int, last: int) -> int:
-        """Entries of the residuals of cliques first ≤ number < last, at most."""
-        return int(self.p.residual.max(initial=1)) * (last - first)

@@ -1,4 +1,5 @@
-"""Whole assignments, compiled: from the last slice to the first, each clique's residual given what is decided.
+"""Whole assignments, compiled: from the last slice to the first, each clique's residual given what is
+decided.
 
 Given the messages that run forward, what is decided at one clique is independent of all that is decided
 behind it.

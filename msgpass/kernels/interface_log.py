@@ -1,5 +1,5 @@
-"""Sum- and max-product from slice to slice, compiled, in logarithms: what :mod:`~msgpass.kernels.interface_sum`
-does where numbers would vanish, and all of max-product.
+"""Sum- and max-product from slice to slice, compiled, in logarithms: what
+:mod:`~msgpass.kernels.interface_sum` does where numbers would vanish, and all of max-product.
 """
 
 from math import exp, inf, log

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from msgpass.kernels.interface_types import Programs, Slices, Tables
+from msgpass.kernels.interface_types import Programs, Slices, Tables, number_of, settle
 
 
 class InterfaceReference:
@@ -163,21 +163,40 @@ class InterfaceReference:
         """Fill in states (B, n, variables) from the last slice to the first: the best ones, the lowest of
         equals, or draws, by uniform numbers (B, n, all cliques).
         """
-        p, s = self.p, self.s
-        for t in range(self.rows - 1, -1, -1):
-            for c in reversed(self.cliques(t)):
-                if not p.decided[c]:
-                    continue
+        for number in range(int(self.s.number[-1]) - 1, -1, -1):
+            t, c = number_of(self.p, self.s, number)
+            if self.p.decided[c]:
                 scores = self.scores(t, c, states, firsts)
-                if draws is None:
-                    chosen = scores.argmax(axis=-1)
-                else:
-                    u = draws[..., int(s.number[t]) + c - int(p.cliques[s.program[t]])]
-                    chosen = _pick(scores, u)
-                of, n = self.variables(t, c, firsts), int(p.decided[c])
-                sizes = p.states[int(p.variables[c]) : int(p.variables[c + 1])][:n].tolist()
-                for v, state in zip(of[:n], np.unravel_index(chosen, sizes), strict=True):
-                    states[..., v] = state
+                chosen = scores.argmax(axis=-1) if draws is None else _pick(scores, draws[..., number])
+                self.settle(states, firsts, number, chosen)
+
+    def settle(self, states: np.ndarray, firsts: np.ndarray, number: int, chosen) -> None:
+        """Write the states that number ``chosen`` of a residual stands for."""
+        settle(self.p, self.s, states, firsts, number, chosen)
+
+    def complete(self, states: np.ndarray, firsts: np.ndarray, b: int, first: int, last: int) -> None:
+        """The best states (variables,) of what cliques first ≤ number < last decide, given later ones."""
+        for number, scores in self._scored(states, firsts, b, first, last):
+            self.settle(states, firsts, number, scores.argmax())
+
+    def losses(self, states: np.ndarray, firsts: np.ndarray, b: int, first: int, last: int) -> np.ndarray:
+        """What every other state of each residual gives away, from the last clique to the first."""
+        found = [np.zeros(0)]
+        for number, scores in self._scored(states, firsts, b, first, last):
+            t, c = number_of(self.p, self.s, number)
+            n = int(self.p.decided[c])
+            sizes = self.p.states[int(self.p.variables[c]) :][:n].tolist()
+            own = int(np.ravel_multi_index(states[self.variables(t, c, firsts)[:n]].tolist(), sizes))
+            found.append(scores[own] - scores)
+            found[-1][own] = np.inf
+        return np.concatenate(found)
+
+    def _scored(self, states, firsts, b, first, last):
+        for number in range(last - 1, first - 1, -1):
+            t, c = number_of(self.p, self.s, number)
+            if self.p.decided[c]:
+                each = np.broadcast_to(states, (self.batch, 1, len(states)))
+                yield number, self.scores(t, c, each, firsts)[b, 0]
 
 
 def finite(logs: np.ndarray) -> np.ndarray:

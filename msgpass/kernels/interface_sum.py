@@ -1,9 +1,9 @@
 """Sum-product from slice to slice, compiled, with numbers and not their logarithms.
 
-Every message is scaled to sum to 1, and the tables' largest entries are 1. No product is then smaller than 2^Σ of
-the exponents of the smallest entries (zeros left out) of what is multiplied. Where that could be below
-2^LOWEST the sweep stops and returns 1, for logarithms to do it over; otherwise nothing has vanished that is not
-zero.
+Every message is scaled to sum to 1, and the tables' largest entries are 1. No product is then smaller than
+2^Σ of the exponents of the smallest entries (zeros left out) of what is multiplied. Where that could be below
+2^LOWEST the sweep stops and returns 1, for logarithms to do it over; otherwise nothing has vanished that is
+not zero.
 """
 
 from math import frexp, log
@@ -136,8 +136,8 @@ def distribute(p, s, x, up, low, down, below, local, table):
 
 @jit(fastmath=FAST)
 def read(p, s, x, up, low, down, below, base, step, out, table):
-    """Add the beliefs of what is wanted onto ``out`` (B, …): reading k of row or instance j goes to base[k] + j·
-    step[k], unless that is below 0."""
+    """Add the beliefs of what is wanted onto ``out`` (B, …): reading k of row or instance j goes to base[k] +
+    j· step[k], unless that is below 0."""
     for b in range(len(up)):
         for t in range(len(s.program)):
             k = s.program[t]

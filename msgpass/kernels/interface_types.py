@@ -1,11 +1,12 @@
 """The programs of all slices as flat arrays: what sweeps over slices run.
 
-A slice's program is a list of cliques. Each multiplies its *inputs*, tables of factors and messages of earlier
-cliques, and reduces what it decides (the *residual*) to a message over the *separator*. An entry of a clique is
-numbered r·S + s, with r < R of the residual and s < S of the separator; ``maps`` says which entry of an input
-it meets. All messages of a run lie in one array, slice after slice, so that those of the same slice and the
-incoming one of the slice before are found relative to where the slice's own begin. Hence a program says
-nothing of the time, and a slice is its number, where its messages begin, and which instances its factors are.
+A slice's program is a list of cliques. Each multiplies its *inputs*, tables of factors and messages of
+earlier cliques, and reduces what it decides (the *residual*) to a message over the *separator*. An entry of a
+clique is numbered r·S + s, with r < R of the residual and s < S of the separator; ``maps`` says which entry
+of an input it meets. All messages of a run lie in one array, slice after slice, so that those of the same
+slice and the incoming one of the slice before are found relative to where the slice's own begin. Hence a
+program says nothing of the time, and a slice is its number, where its messages begin, and which instances its
+factors are.
 """
 
 from __future__ import annotations
@@ -117,3 +118,26 @@ class Tables(NamedTuple):
     scale: np.ndarray
     low: np.ndarray
     low_base: np.ndarray
+
+    def table(self, f: int, instances: int, size: int) -> np.ndarray:
+        """Tables of a family, (B or 1, instances or 1, size)."""
+        instances = instances if self.step[f] else 1
+        members = len(self.scale) if self.stride[f] else 1
+        begin = int(self.base[f])
+        return self.entries[begin : begin + members * instances * size].reshape(members, instances, size)
+
+
+def number_of(p: Programs, s: Slices, number: int) -> tuple[int, int]:
+    """(slice, clique of the programs) of the clique that is ``number`` over all slices."""
+    t = int(np.searchsorted(s.number, number, side="right")) - 1
+    return t, int(p.cliques[s.program[t]] + number - s.number[t])
+
+
+def settle(p: Programs, s: Slices, states: np.ndarray, firsts: np.ndarray, number: int, chosen) -> None:
+    """Write the states (…, variables) that state ``chosen`` of a clique's residual stands for."""
+    t, c = number_of(p, s, number)
+    at = slice(int(p.variables[c]), int(p.variables[c] + p.decided[c]))
+    lag = p.lag[at]
+    of = firsts[p.node[at]] + np.where(lag < 0, 0, t - lag)
+    for v, state in zip(of, np.unravel_index(chosen, p.states[at].tolist()), strict=True):
+        states[..., v] = state

@@ -7,6 +7,7 @@ one tree of a forest. Parts are independent given the evidence, so each has a li
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -54,7 +55,7 @@ def totals(x, name: str) -> np.ndarray:
     if isinstance(run, GaussianChainRun):
         return run.per_sequence
     cliques = getattr(run, "part_totals", None)  # of runs over cliques, (batch, parts)
-    return tree_paths.totals(run, name) if cliques is None else np.ravel(cliques.T)
+    return _of(run, "totals")(name) if cliques is None else np.ravel(cliques.T)
 
 
 def sample(x, name: str, rng, n: int | None) -> np.ndarray:
@@ -74,7 +75,7 @@ def sample(x, name: str, rng, n: int | None) -> np.ndarray:
         draws = run.sample(rng, n or 1)
         return draws if n is not None else draws[0]
     if not on_chain(run):
-        draws = tree_paths.sample(run, name, rng, n or 1)
+        draws = _of(run, "sample")(name, rng, n or 1)
         return draws if n is not None else draws[0]
     chain = _plain(run)
     T = int(chain.layout.offsets[-1])
@@ -104,7 +105,7 @@ def k_best(x, name: str, k: int) -> Ranked:
     _whole(x, name)
     run.impossible()
     if not on_chain(run):
-        return Ranked(*tree_paths.k_best(run, name, int(k)))
+        return Ranked(*_of(run, "k_best")(name, int(k)))
     if isinstance(run, SparseChainRun):
         return Ranked(*sparse.ranked_paths(run.tables.logs, run.log_alpha, int(k)))
     offsets, alpha, table = run.layout.offsets, run.log_alpha_beta[0], run.tables.log_transition
@@ -131,7 +132,7 @@ def entropy(x, name: str) -> np.ndarray:
     _whole(x, name)
     run.impossible()
     if not on_chain(run):
-        return tree_paths.entropy(run, name)
+        return _of(run, "entropy")(name)
     if isinstance(run, SparseChainRun):
         return sparse.path_entropies(run.tables.logs, run.log_alpha, run.gamma)
     return path_entropies(run.log_alpha_beta[0], run.gamma, run.tables.log_transition, run.layout.offsets)
@@ -157,6 +158,12 @@ def _component(x, name: str, gaussian: bool = False):
             "assignments; m.belief and m.mixture have each step's"
         )
     return x.runs[k], SumProduct() if "step" in algebra.potentials else algebra
+
+
+def _of(run, what: str):
+    """A reading of a run that has it of its own, or of a tree."""
+    own = getattr(run, f"read_{what}", None)
+    return partial(getattr(tree_paths, what), run) if own is None else own
 
 
 def _whole(x, name: str) -> None:

@@ -2,6 +2,8 @@
 neighbours and further back, observed and missing variables, variables that belong to no slice, ragged
 sequences, aligned batches, labels. Hard zeros spare one planted assignment."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -29,8 +31,9 @@ def sliced_models(draw, batched=None, zeros=None, clamp=True, single=True, most=
     """See the module; at most about ``most`` assignments."""
     rng = np.random.default_rng(draw(seeds))
     sizes = draw(st.lists(st.integers(1, 3), min_size=2, max_size=3))
-    limit = max(1, int(np.log(most) / np.log(max(2, np.prod(sizes)))))
-    lengths = draw(st.lists(st.integers(1, 5), min_size=1, max_size=2).filter(lambda ls: sum(ls) <= limit))
+    limit = max(2, int(np.log(most) / np.log(max(2, np.prod(sizes)))))
+    drawn = st.lists(st.integers(1, 5), min_size=1, max_size=2)
+    lengths = draw(drawn.filter(lambda ls: 2 <= sum(ls) <= limit))
     batch = draw(st.sampled_from([(), (), (2,)])) if batched is None else (2,) if batched else ()
     return sliced_model(
         rng,
@@ -54,17 +57,16 @@ def sliced_model(
     total = sum(lengths)
     path = {(f"z{k}", r): rng.integers(s, size=batch) for k, s in enumerate(sizes) for r in range(total)}
     maker = _Maker(rng, g, table, path, batch, lengths)
-    for one, other in zip(z[:-1], z[1:], strict=True):
+    for one, other in pairwise(z):
         maker.factor([one, other], [0, 0])  # one component, with loops as soon as time links it, too
     for kind in arcs:
         maker.arc(kind, z)
-    if single:
+    if single and len(lengths) == 1:
         mode = g.variable("mode", states=2, shape=batch)
         path["mode", -1] = rng.integers(2, size=batch)
         maker.factor([mode], [-1])
-        if len(lengths) == 1:
-            maker.factor([mode, z[0]], [-1, 0], at=0)
-            maker.factor([z[1], mode], [0, -1], at=-1)
+        maker.factor([mode, z[0]], [-1, 0], at=0)
+        maker.factor([z[1], mode], [0, -1], at=-1)
     if min(lengths) > 1:
         maker.arc("chain", z[:1])
     values = {}
@@ -73,7 +75,7 @@ def sliced_model(
             if rng.random() < 0.4:
                 rows = np.array([path[node.name, r] for r in range(total)])
                 values[node.name] = np.where(rng.random(rows.shape) < 0.7, -1, rows)
-        if single and rng.random() < 0.4:
+        if ("mode", -1) in path and rng.random() < 0.4:
             values["mode"] = path["mode", -1]
     return Model(g, values, path)
 

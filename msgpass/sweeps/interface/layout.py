@@ -1,7 +1,7 @@
 """All slices of a component laid out: which program each runs, and where its messages and instances are.
 
-Programs are found for the first slices, the last ones and one in between: a slice whose incoming interface and
-whose factors are those of the slice before runs the same program, and so do all that follow it unchanged.
+Programs are found for the first slices, the last ones and one in between: a slice whose incoming interface
+and whose factors are those of the slice before runs the same program, and so do all that follow it unchanged.
 Python therefore sees each stretch of equal slices a few times, and NumPy lays out the rest.
 """
 

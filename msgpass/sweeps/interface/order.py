@@ -2,8 +2,8 @@
 
 What eliminating v costs depends on which variables are gone and not on their order: its clique is v and
 whatever v reaches through them. The best order of n variables is therefore a shortest path through their 2ⁿ
-subsets (Bodlaender et al. 2012). A slice has few variables, and its order is found once; beyond ``EXACT`` of them
-each step takes the smallest clique.
+subsets (Bodlaender et al. 2012). A slice has few variables, and its order is found once; beyond ``EXACT`` of
+them each step takes the smallest clique.
 """
 
 from __future__ import annotations

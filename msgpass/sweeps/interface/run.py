@@ -9,9 +9,11 @@ import numpy as np
 from msgpass.errors import ImpossibleEvidenceError
 from msgpass.nodes import Sequence
 from msgpass.sweeps.expanded import table_instances
+from msgpass.sweeps.interface import paths
 from msgpass.sweeps.interface.layout import InterfaceLayout, interface_layout
 from msgpass.sweeps.interface.sweep import make_sweep
 from msgpass.sweeps.interface.tables import gathered, label_logs
+from msgpass.sweeps.table_instances import TableInstances
 from msgpass.sweeps.tree import table_target
 
 
@@ -34,6 +36,7 @@ class InterfaceRun:
         self.tables = gathered(layout, self.families, layout.labelled, self.label_logs)
         self.sweep = make_sweep(layout, self.tables, algebra)
         self.total = float(self.part_totals.sum())
+        self.ranked: tuple[np.ndarray, np.ndarray] | None = None
 
     def label_logs(self, name: str) -> np.ndarray:
         """Tables of a labelled node, (B, rows, states)."""
@@ -107,10 +110,42 @@ class InterfaceRun:
 
     def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
         """What arrives at parameters and at real sequences behind tables."""
-        for k, made in enumerate(self.families):
-            target = table_target(made, store)
-            if target is not None and made.family.factor.n:
+        wanted = {
+            k: target
+            for k, made in enumerate(self.families)
+            if made.family.factor.n and (target := table_target(made, store)) is not None
+        }
+        found = self.numbers(wanted) if assignment is None else None
+        for k, target in wanted.items():
+            made, states = self.families[k], self.layout.scope_sizes(k)
+            if found is None:
                 made.add_counts(sign * self.counts(k, assignment), target)
+            elif k in self.shared:
+                own = sign * found[k][:, 0]
+                target += (
+                    own.reshape(*self.layout.shape, *states)
+                    if made.has_batch
+                    else own.sum(axis=0).reshape(states)
+                )
+            else:
+                own = np.moveaxis(found[k], 1, 0).reshape(-1, *self.layout.shape, *states)
+                made.add_counts(sign * own, target)
+
+    @cached_property
+    def shared(self) -> frozenset[int]:
+        """Families whose instances share one table, so that their counts are added up on the way."""
+        return frozenset(
+            k
+            for k, made in enumerate(self.families)
+            if type(made) is TableInstances and not (made.observed or made.stepped)
+        )
+
+    def numbers(self, wanted) -> dict[int, np.ndarray] | None:
+        """Expected counts of families in one pass; None where the sweep has logarithms only."""
+        if not wanted or getattr(self.sweep, "in_logs", True):
+            return None
+        self.impossible()
+        return self.sweep.numbers({k: self.families[k].family.factor.n for k in wanted}, shared=self.shared)
 
     def counts(self, k: int, assignment=None) -> np.ndarray:
         """Expected counts of a family's instances (along the best assignment: one where it goes)."""
@@ -135,6 +170,27 @@ class InterfaceRun:
         if "assigned" not in self.__dict__:
             self.assigned = self.assign()
         return self.shaped(name, self.assigned[:, self.layout.flat.of(name)])
+
+    def read_totals(self, name: str) -> np.ndarray:
+        """Total of every part, (parts,)."""
+        return paths.totals(self)
+
+    def read_sample(self, name: str, rng: np.random.Generator, n: int) -> np.ndarray:
+        """n draws of a node's rows, (n, …); one seed draws all nodes together."""
+        states = paths.draws(self, rng, n)[..., self.layout.flat.of(name)]
+        return np.stack([self.shaped(name, own) for own in states])
+
+    def read_k_best(self, name: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """(scores (parts, k), states of a node (k, …))."""
+        if self.ranked is None or self.ranked[0].shape[-1] < k:
+            self.ranked = paths.k_best(self, k)
+        scores, states = self.ranked
+        states = states[:k, :, self.layout.flat.of(name)]
+        return scores[:, :k], np.stack([self.shaped(name, own) for own in states])
+
+    def read_entropy(self, name: str) -> np.ndarray:
+        """Entropy of every part, (parts,)."""
+        return paths.entropy(self)
 
     def impossible(self) -> None:
         """Raise where the evidence has probability zero, naming the first impossible slice."""

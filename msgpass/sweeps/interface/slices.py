@@ -1,9 +1,9 @@
 """Whether a component is sliced, and what happens at each slice.
 
-A *slice* is a row number. It owns that row of every sequence, and the factor instances whose latest row it is.
-A variable is *done* at the last slice that has a factor of it, and is eliminated there: what is left over is
-the interface to the next slice (Murphy 2002, §3.2). Ragged sequences lie end to end, so that the interface at
-their border is empty, and a single variable belongs to no slice and is done at the last.
+A *slice* is a row number. It owns that row of every sequence, and the factor instances whose latest row it
+is. A variable is *done* at the last slice that has a factor of it, and is eliminated there: what is left over
+is the interface to the next slice (Murphy 2002, §3.2). Ragged sequences lie end to end, so that the interface
+at their border is empty, and a single variable belongs to no slice and is done at the last.
 """
 
 from __future__ import annotations
@@ -108,8 +108,11 @@ def with_labels(found: Sliced, names) -> Sliced:
 
 
 def signatures(found: Sliced) -> tuple[np.ndarray, list[tuple[tuple[int, ...], frozenset[Key]]]]:
-    """(kind of each slice, of each kind: the families that it owns an instance of, and what is done there)."""
-    rows, columns = np.arange(found.rows), []
+    """(kind of each slice, of each kind: the families that it owns an instance of, and what is done
+    there).
+    """
+    rows = np.arange(found.rows)
+    columns: list[np.ndarray] = []
     owned: list[tuple[int, int]] = []
     ended: list[tuple[int, Key]] = []
     for f, owner in enumerate(found.owner):

@@ -35,7 +35,8 @@ def gathered(layout, families, labels, values_of_labels) -> Tables:
     entries = np.concatenate(parts) if parts else np.zeros(0)
     scale = np.zeros((layout.batch, layout.sliced.rows))
     none = np.zeros(0, np.int64)
-    return Tables(entries, *(np.array(a, np.int64) for a in (base, step, stride)), scale, none, none)
+    where = (np.array(a, np.int64) for a in (base, step, stride))
+    return Tables(entries, *where, scale, none, none)  # type: ignore[call-arg]
 
 
 def logs_of(made, shape: tuple[int, ...]) -> np.ndarray:
