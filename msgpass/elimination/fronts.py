@@ -2,8 +2,8 @@
 
 The *front* of v is what v is joined to among later variables when it is eliminated. It goes on to the first
 of them alone (symbolic factorisation; George & Liu 1981). v's clique {v} ∪ front(v) is not maximal where it
-lies in the clique of a child u, that is where |front(u)| = |front(v)| + 1. Linking each maximal clique to that
-of its front's first variable gives a tree of cliques with the running intersection property, which for a
+lies in the clique of a child u, that is where |front(u)| = |front(v)| + 1. Linking each maximal clique to
+that of its front's first variable gives a tree of cliques with the running intersection property, which for a
 chordal graph is the same as maximum-weight separators (Blair & Peyton 1993).
 """
 

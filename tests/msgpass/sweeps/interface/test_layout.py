@@ -1,6 +1,7 @@
 """What a slice costs, how many programs a network has, and that planning does not grow with its length."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_an_interface_beyond_the_bound_is_left_to_cliques():
 
 def test_the_order_of_many_variables_is_greedy_and_complete():
     names = [f"v{k}" for k in range(14)]
-    scopes = [(a, b) for a, b in zip(names, names[1:], strict=False)]
+    scopes = [(a, b) for a, b in pairwise(names)]
     order = elimination_order(scopes, names[:-1], dict.fromkeys(names, 2))
     assert sorted(order) == sorted(names[:-1])
 
