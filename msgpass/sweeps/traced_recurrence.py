@@ -46,6 +46,9 @@ FORWARD, BACKWARD, AUTOGRAD = (5e-6, 0.7e-6), (10e-6, 1e-6), (60e-6, 10e-6)
 too, with local derivatives of all steps at once; with a run of autograd at each step."""
 
 
+A_NUMBER = 3e-9
+"""What each number adds that the VJP of a step over a batch computes."""
+
 MANY = 32
 """Numbers of a state from which on programs of arrays are tried."""
 
@@ -55,7 +58,11 @@ def make(plan, k: int, block: Recurrence, values, keep: bool = True):
     key, family = ("traced recurrence", k), block.families[0]
     strict = any(f.potential.kernel == "traced" for f in block.families)
     if key not in plan.cache:
-        if not strict and _early(plan, (key, "steps"), block) and _runs_as_it_is(block, values):
+        if (
+            not strict
+            and _early(plan, (key, "spent to trace"), block, keep)
+            and _runs_as_it_is(block, values)
+        ):
             plan.cache["how", k] = "as it is, for little work"
             return None
         plan.cache[key] = _traced(block, values)
@@ -80,7 +87,8 @@ def make(plan, k: int, block: Recurrence, values, keep: bool = True):
         spent = np.inf
     if spent < np.inf:
         a_step, a_call = _seconds(family.potential, keep)
-        spent += steps_of(family) * (a_step + found.calls * a_call)
+        numbers = found.operations * A_NUMBER if isinstance(found, ArrayStep) else 0.0
+        spent += steps_of(family) * (a_step + found.calls * a_call + numbers)
         early = spent <= PATIENCE * found.seconds_to_compile(keep)
         if early and reference_differentiates(family, list(found.inputs), values):
             plan.cache[key, "spent"] = spent
@@ -123,13 +131,14 @@ def reference_differentiates(family, inputs, values) -> bool:
     return step.differentiable
 
 
-def _early(plan, key, block: Recurrence) -> bool:
+def _early(plan, key, block: Recurrence, backward: bool) -> bool:
     """Whether so little work has come by that even tracing would take longer."""
     if plan.cache.get("start compiled"):
         return False
-    plan.cache[key] = plan.cache.get(key, 0) + sum(steps_of(f) for f in block.families)
+    spent = sum(steps_of(f) * _seconds(f.potential, backward)[0] for f in block.families)
+    plan.cache[key] = spent = plan.cache.get(key, 0.0) + spent
     numbers = sum(prod(a.slice.shape) for f in block.families for a in (*f.args, *f.outs))
-    return plan.cache[key] * FORWARD[0] <= PATIENCE * seconds_to_trace(numbers)
+    return spent <= PATIENCE * seconds_to_trace(numbers)
 
 
 def _seconds(step, backward: bool) -> tuple[float, float]:

@@ -21,6 +21,12 @@ MOVING = {
 }  # fmt: skip
 """Done by NumPy on the node numbers; node 0 is zero."""
 
+JOINING = {
+    "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "row_stack", "atleast_1d",
+    "atleast_2d", "atleast_3d", "append", "insert", "broadcast_arrays", "meshgrid", "block", "concat",
+}  # fmt: skip
+"""Of these, those that take several arrays; of the others the first argument is the array."""
+
 ADDING = {
     "sum", "mean", "prod", "cumsum", "cumprod", "dot", "vdot", "inner", "outer", "tensordot", "einsum",
     "kron", "cross", "trace", "diff", "average", "var", "convolve", "correlate", "vecdot", "matvec", "vecmat",
@@ -41,7 +47,9 @@ def apply_ufunc(tape: Tape, ufunc, inputs, kwargs):
     elif name in COMPOSED:
         made = COMPOSED[name](*[_traced(tape, v) for v in inputs])
     elif name in UFUNCS:
-        made = Traced(tape, elementwise(tape, UFUNCS[name], *[ids_of(tape, v) for v in inputs]))
+        added = name == "add" and all(getattr(v, "dtype", None) == np.dtype(bool) for v in inputs)
+        op = "or" if added else UFUNCS[name]  # as NumPy adds truth values
+        made = Traced(tape, elementwise(tape, op, *[ids_of(tape, v) for v in inputs]))
     else:
         raise _unknown(f"np.{name}")
     if out is None:
@@ -89,6 +97,13 @@ def apply_function(tape: Tape, function, args, kwargs):
     if name in ("zeros_like", "empty_like"):
         shape = kwargs.get("shape", np.shape(args[0]))
         return Traced(tape, np.zeros(np.shape(args[0]) if shape is None else shape, np.int64))
+    if name in MOVING - JOINING and args:
+        if _holds(args[1:]) or any(map(_holds, kwargs.values())):
+            raise TracingError(
+                f"np.{name}: places depend on the step's inputs; "
+                "select with np.where or a product with a one-hot vector, or leave kernel= out"
+            )
+        return _wrapped(tape, function(_ids(tape, args[0]), *args[1:], **kwargs))
     if name in MOVING:
         return _wrapped(tape, function(*_ids(tape, args), **_ids(tape, kwargs)))
     if name in ADDING:

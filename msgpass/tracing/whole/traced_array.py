@@ -144,19 +144,19 @@ class Traced(NDArrayOperatorsMixin):
 
     def sum(self, axis=None, keepdims=False, **kwargs):
         """As NumPy's."""
-        return reduction("sum")(self, axis=axis, keepdims=keepdims)
+        return reduction("sum")(self, axis=axis, keepdims=keepdims, **kwargs)
 
     def mean(self, axis=None, keepdims=False, **kwargs):
         """As NumPy's."""
-        return mean(self, axis, keepdims=keepdims)
+        return mean(self, axis, keepdims=keepdims, **kwargs)
 
     def max(self, axis=None, keepdims=False, **kwargs):
         """As NumPy's."""
-        return reduction("amax")(self, axis=axis, keepdims=keepdims)
+        return reduction("amax")(self, axis=axis, keepdims=keepdims, **kwargs)
 
     def min(self, axis=None, keepdims=False, **kwargs):
         """As NumPy's."""
-        return smallest(self, axis=axis, keepdims=keepdims)
+        return smallest(self, axis=axis, keepdims=keepdims, **kwargs)
 
     def clip(self, a_min=None, a_max=None):
         """As NumPy's."""
@@ -212,6 +212,8 @@ def as_real(builder: Builder, node: Node) -> Node:
 def _plain(op: str):
     def rule(builder: Builder, *inputs):
         nodes = [node_of(builder, v) for v in inputs]
+        if op == "add" and all(n.logical for n in nodes):
+            return Traced(builder, builder.elementwise("logical_or", *nodes))  # as NumPy adds truth values
         if not op.startswith("logical"):
             nodes = [as_real(builder, n) for n in nodes]
         return Traced(builder, builder.elementwise(op, *nodes))
@@ -388,7 +390,7 @@ FUNCTIONS[np.max] = FUNCTIONS[np.amax] = reduction("amax")
 @rule_for(np.min, np.amin)
 def smallest(x, axis=None, keepdims=False, **kwargs):
     """The maximum's rule turned over."""
-    return -reduction("amax")(-x, axis=axis, keepdims=keepdims)
+    return -reduction("amax")(-x, axis=axis, keepdims=keepdims, **kwargs)
 
 
 _REDUCTIONS = {
@@ -398,15 +400,29 @@ _REDUCTIONS = {
 }
 
 
-@rule_for(np.mean, np.average)
-def mean(x, axis=None, keepdims=False, **kwargs):
+def _no_more(function: str, options: dict) -> None:
+    given = [name for name, value in options.items() if value is not None and name != "dtype"]
+    if given:
+        raise TracingError(f"np.{function} with {given[0]}= cannot be compiled")
+
+
+@rule_for(np.average)
+def _average(x, axis=None, weights=None, returned=False, *, keepdims=False):
+    _no_more("average", {"weights": weights, "returned": returned or None})
+    return mean(x, axis, keepdims=keepdims)
+
+
+@rule_for(np.mean)
+def mean(x, axis=None, dtype=None, out=None, keepdims=False, **kwargs):
     """A sum over a count."""
+    _no_more("mean", {"out": out, **kwargs})
     count = prod(x.shape[k] for k in _axes(x, axis))
     return reduction("sum")(x, axis=axis, keepdims=keepdims) * (1.0 / count)
 
 
 @rule_for(np.prod)
-def _prod(x, axis=None, keepdims=False, **kwargs):
+def _prod(x, axis=None, dtype=None, out=None, keepdims=False, **kwargs):
+    _no_more("prod", {"out": out, **kwargs})
     moved = x.reshape(-1) if axis is None else np.moveaxis(x, axis, 0)
     found: Any = moved[0]
     for k in range(1, len(moved)):
@@ -415,15 +431,16 @@ def _prod(x, axis=None, keepdims=False, **kwargs):
 
 
 @rule_for(np.var)
-def _var(x, axis=None, ddof=0, keepdims=False, **kwargs):
+def _var(x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, **kwargs):
+    _no_more("var", {"out": out, **kwargs})
     away = x - mean(x, axis, keepdims=True)
     count = prod(x.shape[k] for k in _axes(x, axis))
     return reduction("sum")(away * away, axis=axis, keepdims=keepdims) * (1.0 / (count - ddof))
 
 
 @rule_for(np.std)
-def _std(x, axis=None, ddof=0, keepdims=False, **kwargs):
-    return np.sqrt(_var(x, axis, ddof, keepdims))
+def _std(x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, **kwargs):
+    return np.sqrt(_var(x, axis, out=out, ddof=ddof, keepdims=keepdims, **kwargs))
 
 
 @rule_for(np.cumsum)
@@ -436,6 +453,7 @@ def cumsum(x, axis=None, dtype=None, out=None):
 
 @rule_for(np.diff)
 def _diff(x, n=1, axis=-1, **kwargs):
+    _no_more("diff", kwargs)
     for _ in range(n):
         x = np.moveaxis(x, axis, 0)
         x = np.moveaxis(x[1:] - x[:-1], 0, axis)
@@ -457,7 +475,8 @@ def where(condition, a=None, b=None):
 @rule_for(np.clip)
 def clip(x, a_min=None, a_max=None, **kwargs):
     """Inside limits; on a limit the slope is 0."""
-    low, high = kwargs.get("min", a_min), kwargs.get("max", a_max)
+    low, high = kwargs.pop("min", a_min), kwargs.pop("max", a_max)
+    _no_more("clip", kwargs)
     if low is not None:
         x = where(x <= low, low, x)
     return x if high is None else where(x >= high, high, x)
@@ -512,6 +531,7 @@ def _einsum(subscripts, *operands, **kwargs):
 
 @rule_for(np.cross)
 def _cross(a, b, **kwargs):
+    _no_more("cross", kwargs)
     return np.stack(
         [a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1],
          a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2],
@@ -541,7 +561,7 @@ FUNCTIONS[np.iscomplexobj] = lambda x: False
 FUNCTIONS[np.linalg.norm] = lambda x, axis=None, keepdims=False: np.sqrt(
     np.sum(x * x, axis=axis, keepdims=keepdims)
 )
-FUNCTIONS[np.trace] = lambda x: np.sum(np.diagonal(x))
+FUNCTIONS[np.trace] = lambda x: np.sum(np.diagonal(x), axis=-1)
 FUNCTIONS[np.diag] = lambda x, k=0: np.diagonal(x, k) if x.ndim == 2 else _diag(x, k)
 FUNCTIONS[np.sinc] = lambda x: where(x == 0, 1.0, np.sin(np.pi * x) / (np.pi * where(x == 0, 1.0, x)))
 

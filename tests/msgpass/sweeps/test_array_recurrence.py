@@ -179,3 +179,23 @@ def test_chosen_by_size(monkeypatch):
     monkeypatch.setattr(traced_recurrence, "PATIENCE", 0.0)
     m = run(model(net, "auto"))
     assert ArraySweep not in sweeps(m), "few numbers run one by one"
+
+
+def test_large_steps_wait_for_no_more_than_their_own_work(monkeypatch):
+    """What waits is counted by the numbers of a step, not by its calls alone."""
+    monkeypatch.setattr(traced_recurrence, "PATIENCE", 1.0)
+    rng = np.random.default_rng(0)
+    w, v = rng.normal(size=(2, 64)) / 8, rng.normal(size=(64, 2)) / 8
+    g = FactorGraph()
+    h, start = g.sequence("h", 300, shape=(128, 2)), g.parameter("start", rng.normal(size=(128, 2)))
+    given = g.parameter("w", w), g.parameter("v", v)
+
+    def f(h, w, v):
+        for _ in range(4):
+            h = h + 0.001 * np.tanh(h @ w) @ v
+        return h
+
+    g.factor(Step(f, kernel="auto"), h.after(start), *given, out=h[:])
+    g.factor(Loss(lambda y: ((y**2).sum(), 2 * y)), h[-1])
+    kinds = [sweeps(run(g))[0] for _ in range(6)]
+    assert kinds[0] is not ArraySweep and kinds[-1] is ArraySweep

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from msgpass.errors import TracingError
+from msgpass.tracing import trace as trace_numbers
 from msgpass.tracing.whole import evaluate, trace, vjp
+
+
+def by_numbers(f, x):
+    return trace_numbers(f, x.shape)(x)
+
 
 FUNCTIONS = {
     "net": lambda x, y, w: np.tanh(x @ w.T + y),
@@ -48,3 +54,35 @@ def test_what_cannot_be_traced():
         trace(lambda x: x if x.sum() > 0 else -x, [(3,)])
     with pytest.raises(TracingError, match="in place"):
         trace(lambda x: x.__setitem__(0, 1.0), [(3,)])
+
+
+PLACES = [
+    lambda x: np.tile(x[:, :1], (1, 3)) + np.take(x, [2, 0, 1], axis=1)[:, :3],
+    lambda x: np.concatenate(np.split(x, [1], axis=1)[::-1], axis=1),
+    lambda x: np.moveaxis(x[:, :, None], [0, 1], [1, 0])[..., 0] + np.roll(x, (1, 2), axis=(0, 1)).T,
+    lambda x: np.delete(x, [1], axis=1) * np.repeat(x[:1, 1:], [3], axis=0),
+    lambda x: np.trace(x[:, :3, None] * x[:, None, :3]) + 0.1 * (1.0 * ((x > 0) + (x > 0.5)))[0, :3],
+]
+
+
+@pytest.mark.parametrize("f", PLACES)
+@pytest.mark.parametrize("by", [lambda f, x: evaluate(trace(f, [x.shape]), x)[0], by_numbers])
+def test_places_and_truth_values_are_numpys(f, by):
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    np.testing.assert_allclose(by(f, x), f(x), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.min(x, initial=0.0),
+        lambda x: x.max(initial=0.0),
+        lambda x: np.mean(x, where=np.array([True, False, True])),
+        lambda x: np.average(x, weights=np.ones(3)),
+        lambda x: np.var(x, correction=1),
+        lambda x: np.diff(x, append=0.0),
+    ],
+)
+def test_options_without_a_rule_are_refused(f):
+    with pytest.raises(TracingError):
+        trace(f, [(3,)])
