@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from msgpass import Messages
-from msgpass.errors import UnavailableError, UnsupportedError
+from msgpass.errors import DataError, UnavailableError, UnsupportedError
 from msgpass.identities import Influence, adjoint_influence, message_influence
 from msgpass.plan import TableChain
 from msgpass.sweeps.table_chain import ChainLayout, ChainTables
@@ -44,6 +44,7 @@ def forgetting(messages: Messages, name: str | None = None, lags: int = 20) -> I
     >>> bool((curve.actual <= curve.bound + 1e-12).all())
     True
     """
+    _check(messages)
     plan = messages.graph.plan()
     chains = {b.node.name: b for b in plan.blocks if isinstance(b, TableChain)}
     if name is None and len(chains) == 1:
@@ -94,6 +95,7 @@ def vanishing(messages: Messages, *states: str, lags: int = 20) -> Influence:
     """
     from msgpass.plan import Recurrence
 
+    _check(messages)
     if not states:
         found = [b.nodes for b in messages.graph.plan().blocks if isinstance(b, Recurrence)]
         if len(found) != 1:
@@ -112,3 +114,8 @@ def vanishing(messages: Messages, *states: str, lags: int = 20) -> Influence:
     shortest = min(len(c.lag) for c in curves)
     mean = [np.mean([getattr(c, part)[:shortest] for c in curves], axis=0) for part in Influence._fields[1:]]
     return Influence(curves[0].lag[:shortest], *mean)
+
+
+def _check(messages) -> None:
+    if not isinstance(messages, Messages):
+        raise DataError(f"expected the messages of a run, msgpass.run(graph), got {type(messages).__name__}")

@@ -80,7 +80,10 @@ class IrregularEstimator(SequenceEstimator):
         rows = np.concatenate([x for _, x in series])
         if np.isnan(rows).all():
             raise DataError("X holds NaN and nothing else; NaN is missing")
-        self.x_scale_ = Scale.of(rows) if self.scale else Scale.none(self._features)
+        with np.errstate(over="ignore"):
+            self.x_scale_ = Scale.of(rows) if self.scale else Scale.none(self._features)
+        if not np.isfinite(self.x_scale_.deviation).all():
+            raise DataError("x is so large that its standard deviation is infinite; scale it")
 
     def _clock(self, t: np.ndarray) -> np.ndarray:
         """Times in units of the usual gap."""

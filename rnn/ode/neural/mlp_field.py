@@ -6,10 +6,12 @@ three times faster.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
 
+from msgpass.errors import DataError
 from rnn.affine import flat, times, times_transposed, weight_cotangent
 from rnn.cells.base import Shapes
 from rnn.ode.field import Field
@@ -43,6 +45,10 @@ class MLPField:
         self, size: int, hidden_sizes=(32,), activation="tanh", time: bool = False, prefix: str = ""
     ):
         self.size, self.time = whole("size", size), flag("time", time)
+        if not isinstance(hidden_sizes, Iterable):
+            raise DataError(
+                f"hidden_sizes is a sequence of whole numbers, such as (32,), got {hidden_sizes!r}"
+            )
         self.hidden_sizes = tuple(whole("a hidden size", n) for n in hidden_sizes)
         self.activation = one_of("activation", activation, tuple(ACTIVATIONS))
         widths = self.size + self.time, *self.hidden_sizes, self.size

@@ -224,4 +224,6 @@ warm_start, verbose, random_state
             seen = ~np.isnan(a)
             if seen.any():
                 scores.append(r2_score(a[seen], b[seen]))
+        if not scores:
+            raise DataError("no target is there: all are NaN, which is missing; R² needs some")
         return float(np.mean(scores))

@@ -11,6 +11,8 @@ from msgpass.errors import DataError, ShapeError
 from rnn.estimators.sequences import Sequences
 
 ROUND = 1e-9  # part of a gap that it may be longer
+MOST_ROWS = 100_000
+"""Rows of one series, those that cut long gaps included."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def _series(part, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 def real_numbers(value, what: str) -> np.ndarray:
     try:
-        array = np.asarray(value)
+        array = np.ma.filled(value.astype(float), np.nan) if np.ma.isMaskedArray(value) else np.asarray(value)
         if array.dtype.kind in "OSU":
             array = array.astype(float)
     except (TypeError, ValueError) as problem:
@@ -137,7 +139,14 @@ def laid_out(series: list, asked: list[np.ndarray] | None, longest: float, form:
     for k, (t, x) in enumerate(series):
         own = t if asked is None else np.union1d(t, asked[k])
         gaps = np.diff(own)
-        counts = np.maximum(1, np.ceil(gaps / longest * (1 - ROUND))).astype(int)
+        counts = np.maximum(1, np.ceil(gaps / longest * (1 - ROUND)))
+        if counts.sum() > MOST_ROWS:
+            raise DataError(
+                f"series {k} has a gap of {gaps.max():.3g} usual gaps, and cut into parts of at most longest="
+                f"{longest:g} it has {counts.sum() + 1:.3g} rows, more than {MOST_ROWS}; look at its times, "
+                "and at those that are asked for, or raise longest="
+            )
+        counts = counts.astype(int)
         starts, part = np.repeat(own[:-1], counts), np.concatenate([np.arange(n) for n in (*counts, 0)])
         rows = np.append(starts + np.repeat(gaps / counts, counts) * part, own[-1])
         places.append(np.searchsorted(rows, t))

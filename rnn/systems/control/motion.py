@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from msgpass.drawing import FIRST, INK, PALE, shades, style
@@ -78,6 +80,8 @@ def animate(plant: Plant, states, path=None, seconds: float | None = None):
     matplotlib.animation.FuncAnimation
         ``HTML(found.to_jshtml())`` shows it in a notebook. Where a GIF was written it has been drawn.
     """
+    if path is not None and Path(path).suffix.lower() != ".gif":
+        raise DataError(f"an animation is written as a GIF, to a path that ends in .gif, got {str(path)!r}")
     poses = _poses(plant, states)
     limits, rows = _limits(poses), len(poses)
     whole_time = seconds if seconds is not None else rows * (plant.dt or 0.05)

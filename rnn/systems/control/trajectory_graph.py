@@ -97,18 +97,27 @@ class TrajectoryGraph:
     def _cost(self, x, u, t, *values):
         cost = _with(self.cost, values)
         rows = in_rows(x, u, t, self.lanes)
-        total = self.share * float(np.sum(cost.value(*rows)))
+        total = self.share * float(np.sum(self._told(cost.value(*rows), rows[2])))
         at_x, at_u = cost.gradient(*rows)
         if self.lanes is not None:
             at_u = at_u.reshape(len(u), self.lanes, -1).sum(axis=1)
         found = [self.share * at_x.reshape(x.shape), self.share * at_u, None]
         return total, (*found, *self._of(cost, rows, values))
 
+    def _told(self, costs, t) -> np.ndarray:
+        """The same, where no row is NaN."""
+        bad = np.flatnonzero(np.isnan(costs))
+        if bad.size:
+            step = int(np.broadcast_to(t, np.shape(costs))[bad[0]])
+            when = f" ({step * self.plant.dt:g} s)" if self.plant.dt else ""
+            raise NumericalError(f"the cost of step {step}{when} is NaN, at a state that is finite", step)
+        return costs
+
     def _terminal(self, terminal: Cost, x, *values):
         terminal = _with(terminal, values)
         last = np.atleast_2d(x)
         rows = last, np.zeros((len(last), 0)), np.full(len(last), float(self.steps))
-        total = self.share * float(np.sum(terminal.value(*rows)))
+        total = self.share * float(np.sum(self._told(terminal.value(*rows), rows[2])))
         return total, (
             self.share * terminal.gradient(*rows)[0].reshape(x.shape),
             *self._of(terminal, rows, values),

@@ -5,7 +5,7 @@ import pytest
 
 from hmm import CategoricalHMM
 from msgpass import FactorGraph, Table, run
-from msgpass.errors import UnavailableError, UnsupportedError
+from msgpass.errors import DataError, UnavailableError, UnsupportedError
 from msgpass.identities import message_influence
 from rnn import LSTM, RNN, SquaredError, as_dbn, bptt
 from rnn.dbn import forgetting, plot_fades, vanishing
@@ -87,6 +87,9 @@ def test_both_in_one_figure():
 
 
 def test_what_cannot_be_read_is_named():
+    for read in (forgetting, vanishing):
+        with pytest.raises(DataError, match="expected the messages of a run"):
+            read(3)
     m = bptt(RNN(1, 3, num_layers=2, random_state=0), np.ones((4, 1)), SquaredError(np.zeros((4, 3))))
     with pytest.raises(UnavailableError, match="this graph has none"):
         forgetting(m)

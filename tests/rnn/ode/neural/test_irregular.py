@@ -174,3 +174,30 @@ def test_questions_that_are_refused():
         IrregularRegressor(**SMALL).fit(X, [np.ones(len(X[0][0])), np.ones(2), np.ones(2)])
     with pytest.raises(DataError, match="longest"):
         IrregularRegressor(longest=0).fit(X)
+
+
+def test_gaps_beyond_reach_are_refused():
+    model = IrregularRegressor(**SMALL).fit(waves())
+    with pytest.raises(DataError, match=r"series 0 has a gap of .* raise longest="):
+        model.predict(waves(), [1e9])
+    with pytest.raises(DataError, match="series 1 has a gap"):
+        IrregularRegressor(**SMALL).fit(
+            [([0.0, 1.0, 2.0], [1.0, 2.0, 3.0]), ([0.0, 1.0, 1e7], [1.0, 2.0, 3.0])]
+        )
+
+
+def test_masked_values_are_missing():
+    t, x = np.arange(4.0), np.array([1.0, 50.0, 2.0, 3.0])
+    masked = np.ma.masked_array(x, [False, True, False, False])
+    (_, found), *_ = read_series([(t, masked)])[0]
+    np.testing.assert_array_equal(found[:, 0], [1, np.nan, 2, 3])
+
+
+def test_numbers_that_are_too_large_or_not_there():
+    with pytest.raises(DataError, match="standard deviation is infinite"):
+        IrregularRegressor(**SMALL).fit([([0.0, 1.0], [1e300, -1e300])])
+    with pytest.raises(DataError, match="hidden_sizes is a sequence"):
+        IrregularRegressor(**SMALL).set_params(hidden_sizes=3).fit(waves())
+    model = IrregularRegressor(**SMALL).fit(waves())
+    with pytest.raises(DataError, match="no target is there"):
+        model.score([(np.arange(3.0), np.full((3, 2), np.nan))])

@@ -54,6 +54,8 @@ def test_what_cannot_be_drawn():
         strip(plants.pendulum(), np.zeros((3, 4)))
     with pytest.raises(DataError, match="expected a Plant"):
         strip(3, np.zeros((3, 4)))
+    with pytest.raises(DataError, match=r"ends in \.gif, got 'motion\.xyz'"):
+        animate(plants.pendulum(), np.zeros((3, 2)), "motion.xyz")
     with pytest.raises(DataError, match="seconds must be"):
         animate(plants.pendulum(), np.zeros((3, 2)), seconds=0)
     with pytest.raises(DataError, match="pose must be"):

@@ -274,3 +274,22 @@ def test_figures():
     found = Trajectory(plants.arm(), Energy()).gradient(np.zeros((2, 4)), np.ones((5, 2)))
     assert len(found.plot().axes) == 4
     assert "TrajectoryGradient" in repr(found)
+
+
+@pytest.mark.parametrize("read", ["cost_of", "gradient", "simulate"])
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_cost_that_is_nan_names_its_step(read):
+    """The state is 0, 1, 1.9, 2.71 and passes 1.5 at step 2."""
+
+    def cost(x, u):
+        return np.sum(np.log(1.5 - x)) + u @ u
+
+    with pytest.raises(NumericalError, match="the cost of step 2 is NaN") as caught:
+        getattr(Trajectory(lambda x, u: 0.9 * x + u, cost), read)([0.0], np.ones((5, 1)))
+    assert caught.value.step == 2
+
+
+def test_a_terminal_cost_that_is_nan_names_the_last_step():
+    path = Trajectory(lambda x, u: 0.9 * x + u, Energy(0.1), lambda x: np.sqrt(-1.0 * x[0]))
+    with pytest.raises(NumericalError, match="the cost of step 3 is NaN"):
+        path.cost_of([0.0], np.ones((3, 1)))
