@@ -42,8 +42,10 @@ def written(field: str, np):
 
 def msgpass_gradient(field: str, method: str, steps: int, dtype: str, through_jax: bool = False) -> Contender:
     from msgpass import Step
+    from msgpass.sweeps import traced_recurrence
     from rnn import ode
 
+    traced_recurrence.PATIENCE = 0.0  # the first call compiles, as that of diffrax does
     y0, params, end = data(field, dtype)
     f = plain = written(field, np)
     if through_jax:

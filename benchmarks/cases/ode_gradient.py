@@ -14,7 +14,7 @@ ABOUT = (
     "Loss ½Σ y(T)² and its gradient with respect to y(0) and all parameters, through 1000 fixed steps. "
     "Lotka-Volterra is two numbers and four parameters; mlp is y @ W1 → tanh → @ W2 with 64 units on a batch "
     "of 128 states of two numbers. msgpass runs rnn.ode.odeint_gradient on functions in plain NumPy, traced "
-    "and compiled; mlp also goes through Step.from_jax, which is the contender of that field's ratios; "
+    "and compiled at the first call; mlp also goes through Step.from_jax; "
     "torchdiffeq odeint and autograd; diffrax diffeqsolve with its default adjoint and StepTo, compiled by "
     "jax.jit before it is timed: the first call is compilation. rk4 is what torchdiffeq means by "
     "it, Kutta's 3/8 rule; msgpass and diffrax are given its tableau."
@@ -33,11 +33,15 @@ def problems(effort: Effort) -> Iterator[Problem]:
                 yield Problem(
                     label=f"{field}, {method}, {steps} steps, {dtype}",
                     contenders={
-                        "msgpass": partial(msgpass_gradient, *arguments, through_jax=field == "mlp"),
+                        "msgpass": partial(msgpass_gradient, *arguments),
                         "torchdiffeq": partial(torchdiffeq_gradient, *arguments),
                         "diffrax": partial(diffrax_gradient, *arguments),
                     }
-                    | ({"msgpass, NumPy": partial(msgpass_gradient, *arguments)} if field == "mlp" else {}),
+                    | (
+                        {"msgpass, JAX": partial(msgpass_gradient, *arguments, through_jax=True)}
+                        if field == "mlp"
+                        else {}
+                    ),
                     tolerance=TOLERANCE[dtype],
                     unit="ms",
                     per=1e3,
