@@ -186,6 +186,9 @@ else:
 
 # %% [markdown]
 # ## In one picture
+#
+# The curve at the upper right has corners where the height is zero: there one bounce more, or one less, comes
+# before the end, and the height has no derivative.
 
 # %%
 with style():
@@ -204,18 +207,21 @@ with style():
     for ax in (path, adjoint):
         for event in run.events:
             ax.axvline(event.t, color="#d9d9d9", linewidth=0.7, zorder=0)
-    near = np.linspace(0.79, 0.81, 21)
-    tangents.plot(near, [formula(*start, 10.0, e)[1] for e in near], color=FIRST, label="height at the end")
+    near = np.linspace(0.79, 0.81, 81)
+    heights = [ball.solve(start, [0.0, end], params | {"e": e}).y[-1, 0] for e in near]
+    assert min(heights) >= 0
+    tangents.plot(near, heights, color=FIRST, label="height at the end")
     for slope, colour, name in ((found.params["e"], THIRD, "events move"), (held, SECOND, "events held")):
         tangents.plot(near, run.y[-1, 0] + slope * (near - 0.8), "--", color=colour, label=name)
     tangents.plot(0.8, run.y[-1, 0], "o", color=FIRST, markersize=4)
     tangents.set(title="two derivatives", xlabel="restitution e", ylabel="z(end)", xticks=[0.79, 0.8, 0.81])
+    tangents.set_ylim(-0.15, 0.45)
     tangents.legend()
     number = np.arange(1, 12)
     gaps.semilogy(number, np.diff(clicks), "o", color=FIRST, label="heard")
     gaps.semilogy(number, np.diff(listen(guess).times()), color=GREY, label="first guess")
     gaps.semilogy(number, np.diff(listen(fitted).times()), color=THIRD, label="fitted")
-    gaps.set(title="twelve clicks", xlabel="flight", ylabel="its time")
+    gaps.set(title="twelve clicks", xlabel="flight", ylabel="time of flight")
     gaps.legend()
     if len(sys.argv) > 1:
         figure.savefig(Path(sys.argv[1]) / "a_bouncing_ball.png", dpi=150)

@@ -140,10 +140,11 @@ with style():
     )
     left.legend(loc="upper center", ncols=2)
     for k, color in ((0, FIRST), (1, SECOND)):
-        middle.plot(dense, exact_x(dense)[:, k], color="0.8", lw=3)
+        middle.plot(dense, exact_x(dense)[:, k], color="0.8", lw=3, label="true" if k else None)
         middle.plot(dense, line[:, k], color=color)
         middle.plot(t[t < 8], x[t < 8, k], "o", ms=3, color=color)
     middle.axvline(8, color="0.5", ls=":")
+    middle.legend(loc="lower right")
     middle.set(title="Followed to t = 8, then forecast", xlabel="time", ylim=(-1.6, 1.6))
     for (name, error), color in zip(errors.items(), (THIRD, FIRST), strict=True):
         right.plot(ahead - 8, error, color=color, label=name)
