@@ -17,7 +17,7 @@ import numpy as np
 
 from msgpass.errors import DataError, GraphError, ShapeError, UnavailableError
 from msgpass.nodes import Clock, Observation, Parameter, Sequence, Slice, Variable, as_slice
-from msgpass.values import state_index, all_finite, below_infinity, state_indices, unwritable
+from msgpass.values import all_finite, below_infinity, state_index, state_indices, unwritable
 
 
 class Factor:
@@ -474,7 +474,7 @@ def _named_states(name: str, states) -> tuple[Any, tuple | None]:
         return states, None
     names = tuple(states)
     if not names or len(set(names)) < len(names) or None in names:
-        raise ShapeError(f"{name!r}: names of states are different from each other and from None, got {names}")
+        raise ShapeError(f"{name!r}: names of states differ from each other and from None, got {names}")
     return len(names), names
 
 

@@ -41,7 +41,8 @@ def state_indices(what: str, value, names: tuple):
     if not any(isinstance(one, str) or one is None for one in array.ravel()):
         return value
     numbers = [
-        one if isinstance(one, int | float | np.number) else state_index(what, one, names) for one in array.ravel()
+        one if isinstance(one, int | float | np.number) else state_index(what, one, names)
+        for one in array.ravel()
     ]
     return np.array(numbers).reshape(array.shape)
 

@@ -34,10 +34,12 @@ class NumbersFile:
         In place of what the file holds.
     heads : tuple of str
         Words one of which comes first; () where there is none.
+    finite : bool
+        Infinite numbers are refused (NaN always is).
     """
 
-    def __init__(self, path, text: str | None = None, heads: tuple[str, ...] = ()):
-        self.path = path
+    def __init__(self, path, text: str | None = None, heads: tuple[str, ...] = (), finite: bool = True):
+        self.path, self.usable = path, np.isfinite if finite else lambda x: ~np.isnan(x)
         self.text = _COMMENT.sub("", read_text(path) if text is None else text)
         self.at, self.head, body = 0, "", self.text
         if heads:
@@ -55,11 +57,11 @@ class NumbersFile:
                 found = np.fromstring(body, sep=" ") if body.strip() else np.zeros(0)
         except (ValueError, DeprecationWarning):
             found = None
-        if found is not None and np.isfinite(found).all():
+        if found is not None and self.usable(found).all():
             return found
         for k, word in enumerate(body.split()):
             try:
-                if np.isfinite(float(word)):
+                if self.usable(np.float64(word)):
                     continue
             except ValueError:
                 pass

@@ -1,7 +1,8 @@
 """A graph of tables written out: variables by the names of the unrolled graph, one table an instance.
 
 What writers of other formats start from. Observations are variables with evidence here, so that nothing is
-summed out or sliced away on the way.
+summed out or sliced away on the way. (A run sums a missing observation out of each factor on its own; one
+that several factors read is one variable here.)
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def written_out(graph, values: dict | None = None, what: str = "this format") ->
         if isinstance(node, Parameter):
             continue
         rows = labels(node)
-        if not node.discrete or node.shape and not isinstance(node, Observation) or node.shape[1:]:
+        if not node.discrete or (node.shape and not isinstance(node, Observation)) or node.shape[1:]:
             raise UnsupportedError(
                 f"{what} holds discrete variables alone, one a name; the graph has {node.describe()}"
             )
@@ -105,21 +106,21 @@ def labels(node) -> list[str]:
 def table_of(factor, arrays, what: str) -> tuple[np.ndarray, bool]:
     """Log values of a factor, and whether their first axis is the instance."""
     from msgpass.plan import resolve
-    from msgpass.potentials import TABLES
+    from msgpass.potentials import TABLES, Structured
     from msgpass.sweeps.expanded import table_instances
 
     if not isinstance(factor.potential, TABLES):
         raise UnsupportedError(
             f"{what} holds tables alone, and factor {factor.name!r} is a {type(factor.potential).__name__}"
         )
-    if isinstance(factor.potential.source, Slice):
+    if not isinstance(factor.potential, Structured) and isinstance(factor.potential.source, Slice):
         raise UnsupportedError(
-            f"{what} holds numbers, and the table of {factor.name!r} is computed by a step; run the graph and "
-            f"build one whose table is the computed array"
+            f"{what} holds numbers, and the table of {factor.name!r} is computed by a step; run the "
+            "graph and build one whose table is the computed array"
         )
     found = table_instances(resolve(factor), arrays)
     array, stepped = found.array, found.stepped
-    return np.asarray(array), stepped
+    return np.asarray(array, np.float64), stepped
 
 
 def _instances(factor, arrays, what: str):

@@ -1,5 +1,6 @@
-"""Graphs in the UAI competition's format: ``.uai``, with ``.evid`` in :mod:`~msgpass.interop.uai_evidence` and
-results in :mod:`~msgpass.interop.uai_results`.
+"""Graphs in the UAI competition's format, ``.uai``.
+
+Evidence is in :mod:`~msgpass.interop.uai_evidence`, results are in :mod:`~msgpass.interop.uai_results`.
 
     MARKOV                       or BAYES
     3                            variables, called x0, x1, x2 here
@@ -207,9 +208,10 @@ def as_bayes(found: WrittenOut, what: str = "BAYES") -> WrittenOut:
         sums = np.exp(f.log_values).sum(axis=-1)
         if np.abs(sums - 1).max() > TOLERANCE:
             raise UnsupportedError(
-                f"{what}: the table {f.name!r} of {', '.join(f.scope)} is no distribution of {f.scope[-1]!r}: a "
-                f"row sums to {np.ravel(sums)[np.argmax(np.abs(np.ravel(sums) - 1))]:.6g}; write an undirected "
-                "graph instead"
+                f"{what}: the table {f.name!r} of {', '.join(f.scope)} is no distribution of "
+                f"{f.scope[-1]!r}: "
+                f"a row sums to {np.ravel(sums)[np.argmax(np.abs(np.ravel(sums) - 1))]:.6g}; write an "
+                "undirected graph instead"
             )
         if f.scope[-1] in by_child:
             raise UnsupportedError(

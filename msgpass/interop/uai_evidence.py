@@ -1,7 +1,7 @@
 """Evidence files of the UAI competition: one sample, or (since 2010) several with their number in front.
 
-    2                            variables observed
-    1 0  3 1                     variable and state, in pairs
+2                            variables observed
+1 0  3 1                     variable and state, in pairs
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _several(n: np.ndarray) -> bool:
 
 
 def _counted(file: NumbersFile) -> bool:
-    """The first line holds the number of lines that follow, which tells where the numbers add up both ways."""
+    """The first line holds the number of lines that follow: this tells where numbers add up both ways."""
     lines = [line.split() for line in file.text.split("\n") if line.strip()]
     return len(lines[0]) == 1 and float(lines[0][0]) == len(lines) - 1 and all(len(w) % 2 for w in lines[1:])
 

@@ -47,7 +47,7 @@ def read_result(path):
         kept = text[: text.find("-BEGIN-")]
         between = text[len(kept) : last + len("-BEGIN-")]
         text = kept + "\n" * between.count("\n") + " " + text[last + len("-BEGIN-") :]
-    file = NumbersFile(path, text, TASKS)
+    file = NumbersFile(path, text, TASKS, finite=False)
     read = {"PR": _read_pr, "MAR": _read_mar, "MPE": _read_mpe, "MMAP": _read_mmap}[file.head]
     start = file.at
     try:
@@ -72,7 +72,9 @@ def _read_pr(file):
 def _read_mar(file):
     found = []
     for i in range(file.whole("the number of variables")):
-        found.append(file.reals(file.whole(f"the states of variable {i}", 1), f"the marginal of variable {i}"))
+        found.append(
+            file.reals(file.whole(f"the states of variable {i}", 1), f"the marginal of variable {i}")
+        )
     return found
 
 
@@ -108,7 +110,7 @@ def write_result(path, task: str, runs, query=None) -> None:
 
 
 def _pr(m, query):
-    return [repr(float(m.total) / np.log(10.0))]
+    return [repr(float(m.total / np.log(10.0)))]
 
 
 def _mar(m, query):
@@ -148,7 +150,7 @@ def marginals(m) -> list[np.ndarray]:
     found: list[np.ndarray] = []
     for node in _nodes(m.graph):
         if isinstance(node, Observation):
-            found += list(np.eye(node.states)[np.ravel(m.values[node.name])])
+            found += list(np.eye(node.states)[np.ravel(m._x.values[node.name])])
         else:
             found += list(np.exp(np.atleast_2d(m.belief[node.name])))
     return found
@@ -159,6 +161,6 @@ def states_of(m) -> np.ndarray:
     from msgpass.nodes import Observation
 
     parts = [
-        m.values[n.name] if isinstance(n, Observation) else m.assignment[n.name] for n in _nodes(m.graph)
+        m._x.values[n.name] if isinstance(n, Observation) else m.assignment[n.name] for n in _nodes(m.graph)
     ]
     return np.concatenate([np.ravel(np.asarray(p, np.int64)) for p in parts]) if parts else np.zeros(0, int)
