@@ -22,11 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from msgpass.errors import DataError, UnsupportedError
+from msgpass.interop.directed import TOLERANCE, as_directed, log
 from msgpass.interop.numbers_file import NumbersFile
-from msgpass.interop.tables import WrittenOut, written_out
-
-TOLERANCE = 1e-4
-"""How far rows of a BAYES file may be from summing to one: files often round to six digits."""
+from msgpass.interop.tables import written_out
 
 
 def read_uai(path, layout: str = "variables"):
@@ -109,11 +107,6 @@ def _tables(file: NumbersFile, states: np.ndarray, scopes: list[np.ndarray]) -> 
     return found
 
 
-def _log(table: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore"):
-        return np.log(table)
-
-
 def _flat(states, scopes, tables):
     from msgpass.graph import FactorGraph
     from msgpass.potentials import Table
@@ -122,9 +115,9 @@ def _flat(states, scopes, tables):
     x = [graph.variable(f"x{i}", int(k)) for i, k in enumerate(states)]
     for k, (scope, table) in enumerate(zip(scopes, tables, strict=True)):
         if len(scope):
-            graph.factor(Table(_log(table)), *(x[i] for i in scope), name=f"f{k}")
+            graph.factor(Table(log(table)), *(x[i] for i in scope), name=f"f{k}")
         elif len(x):  # a factor of no variables multiplies the whole
-            graph.factor(Table(np.full(int(states[0]), float(_log(table)))), x[0], name=f"f{k}")
+            graph.factor(Table(np.full(int(states[0]), float(log(table)))), x[0], name=f"f{k}")
     _unbound(graph, x, {int(i) for scope in scopes for i in scope})
     return graph
 
@@ -143,7 +136,7 @@ def _picked(path, states, scopes, tables):
     arity = np.array([len(scope) for scope in scopes], np.int64)
     for a in np.unique(arity):
         chosen = np.nonzero(arity == a)[0]
-        log_values = _log(np.stack([tables[k] for k in chosen]))
+        log_values = log(np.stack([tables[k] for k in chosen]))
         if a:
             rows = np.stack([scopes[k] for k in chosen])
             if len(rows) == 1:
@@ -189,7 +182,7 @@ def write_uai(graph, path, kind: str = "MARKOV", values: dict | None = None) -> 
         raise DataError(f'kind must be "MARKOV" or "BAYES", got {kind!r}')
     found = written_out(graph, values, "a .uai file")
     if kind == "BAYES":
-        found = as_bayes(found)
+        found = as_directed(found, "BAYES")
     numbers = found.numbers
     lines = [kind, str(len(numbers)), " ".join(map(str, found.states.values())), str(len(found.factors))]
     lines += [" ".join(map(str, (len(f.scope), *(numbers[v] for v in f.scope)))) for f in found.factors]
@@ -199,31 +192,3 @@ def write_uai(graph, path, kind: str = "MARKOV", values: dict | None = None) -> 
         lines += ["", str(table.size), *(" " + " ".join(map(repr, row)) for row in rows.tolist())]
     Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return list(numbers)
-
-
-def as_bayes(found: WrittenOut, what: str = "BAYES") -> WrittenOut:
-    """The tables as one conditional distribution for each variable, in the order of the variables."""
-    by_child: dict = {}
-    for f in found.factors:
-        sums = np.exp(f.log_values).sum(axis=-1)
-        if np.abs(sums - 1).max() > TOLERANCE:
-            raise UnsupportedError(
-                f"{what}: the table {f.name!r} of {', '.join(f.scope)} is no distribution of "
-                f"{f.scope[-1]!r}: "
-                f"a row sums to {np.ravel(sums)[np.argmax(np.abs(np.ravel(sums) - 1))]:.6g}; write an "
-                "undirected graph instead"
-            )
-        if f.scope[-1] in by_child:
-            raise UnsupportedError(
-                f"{what}: {f.scope[-1]!r} is the last variable of two tables, {by_child[f.scope[-1]].name!r} "
-                f"and {f.name!r}; a directed network has one a variable; write an undirected graph instead"
-            )
-        by_child[f.scope[-1]] = f
-    missing = [v for v in found.states if v not in by_child]
-    if missing:
-        raise UnsupportedError(
-            f"{what}: no table has {missing[0]!r} as its last variable; a directed network has one a variable"
-        )
-    return WrittenOut(
-        found.states, found.state_names, tuple(by_child[v] for v in found.states), found.evidence
-    )
