@@ -274,7 +274,7 @@ def test_what_has_no_form_as_two_slices():
         to_pgmpy(chain(half, slice(None, -1), slice(1, None), start=False), "dynamic")
     g = chain(half, slice(None, -1), slice(1, None))
     g.factor(half, g["z"][0], g.variable("w", states=2))
-    with pytest.raises(UnsupportedError, match="sequences alone.*'w'"):
+    with pytest.raises(UnsupportedError, match=r"sequences alone.*'w'"):
         to_pgmpy(g, "dynamic")
 
 
