@@ -394,17 +394,25 @@ class FactorGraph:
 
         return to_networkx(self)
 
+    def to_dot(self, view: str = "factors", path=None) -> str:
+        """Text for Graphviz: see :func:`msgpass.interop.dot.to_dot`."""
+        from msgpass.interop.dot import to_dot
+
+        return to_dot(self, view, path)
+
     def edges(self, parameters: bool = False):
         """Which slices feed which, with their lags: see :func:`msgpass.edge_report.edge_report`."""
         from msgpass.edge_report import edge_report
 
         return edge_report(self, parameters)
 
-    def plot(self, ax=None):
-        """Draw the graph with one box a factor; returns the matplotlib axes."""
+    def plot(self, ax=None, view: str = "factors"):
+        """Draw the graph, its ``"slices"``, all rows (``"unrolled"``) or its ``"moral"`` graph; returns the
+        matplotlib axes: see :func:`msgpass.plot_graph.plot_graph`.
+        """
         from msgpass.plot import plot_graph
 
-        return plot_graph(self, ax)
+        return plot_graph(self, ax, view)
 
 
 def check_observation(

@@ -67,7 +67,7 @@ def test_edges_labels_and_weights():
     g = FactorGraph()
     h0, w = g.parameter("h0", np.zeros(2)), g.parameter("w", 0.5)
     h, x = g.sequence("h", length=3, shape=(2,)), g.observe("x", np.ones((3, 2)))
-    g.factor(Step(lambda a, b, w: np.tanh(w * a + b)), h.after(h0), x[:], w, out=h[:])
+    g.factor(Step(lambda a, b, w: np.tanh(w * a + b)), h.after(h0), x[:], w, out=h[:], name="cell")
     s = g.sequence("s", length=3, shape=(2,))
     g.factor(Step(lambda a: a), h[:], out=s[:])
     z = g.sequence("z", length=3, states=["low", "high"])
@@ -79,9 +79,9 @@ def test_edges_labels_and_weights():
     again = from_networkx(drawn)
     same(g, again)
     assert run(again).total == run(g).total
-    assert drawn.nodes["w factor"]["scope"][0] == ("h", ("after", ("h0", None)))
+    assert drawn.nodes["cell"]["scope"][0] == ("h", ("after", ("h0", None)))
     assert drawn.nodes["z"]["state_names"] == ("low", "high") and drawn.nodes["w"]["value"] == 0.5
-    assert drawn.edges["h", "w factor"]["axis"] == [0]
+    assert drawn.edges["h", "cell"]["axis"] == [0]
 
 
 def test_made_by_hand():
