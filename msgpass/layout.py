@@ -62,7 +62,8 @@ def _layers(nodes, arrows) -> dict:
 
     graph = nx.DiGraph(arrows)
     graph.add_nodes_from(nodes)
-    order, layer = list(nx.topological_sort(graph)), {}
+    order: list = list(nx.topological_sort(graph))
+    layer: dict = {}
     for n in order:
         layer[n] = 1 + max((layer[p] for p in graph.predecessors(n)), default=-1)
     for n in reversed(order):  # what has no parents stands right above its first child
@@ -97,7 +98,8 @@ def _crossings(rows, below) -> int:
 
 
 def _abscissae(rows, above, below, width) -> dict:
-    x, gaps, weights = {}, [], []
+    x: dict = {}
+    gaps, weights = [], []
     near = {n: (*above.get(n, []), *below.get(n, [])) for row in rows for n in row}
     for row in rows:
         between = [(width.get(a, LONG) + width.get(b, LONG)) / 2 for a, b in pairwise(row)]

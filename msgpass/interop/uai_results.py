@@ -89,11 +89,15 @@ def _read_mmap(file):
 
 
 def write_result(path, task: str, runs, query=None) -> None:
-    """Write what one run found, or several (one a sample of evidence).
+    """Write what :func:`result_text` says."""
+    Path(path).write_text(result_text(task, runs, query), encoding="utf-8")
+
+
+def result_text(task: str, runs, query=None) -> str:
+    """What one run found, or several (one a sample of evidence), as a result file has it.
 
     Parameters
     ----------
-    path : path
     task : "PR", "MAR", "MPE" or "MMAP"
     runs : Messages, or list of Messages
         Of ``SumProduct`` for PR and MAR, of ``MaxProduct`` for MPE and MMAP.
@@ -106,7 +110,7 @@ def write_result(path, task: str, runs, query=None) -> None:
     lines = [task, str(len(runs))] if several else [task]
     for m in runs if several else [runs]:
         lines.append(" ".join(_RESULTS[task](m, query)))
-    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"
 
 
 def _pr(m, query):
