@@ -11,7 +11,7 @@ import numpy as np
 
 from msgpass.drawing import FIRST, GREY, INK, PALE, shades, style
 from msgpass.interop.views import View
-from msgpass.layout import layered, springs
+from msgpass.layout import Places, layered, springs
 from msgpass.nodes import Observation, Parameter, Sequence
 
 HIGH, WIDEST = 0.95, 17.0
@@ -26,7 +26,7 @@ class Drawn:
 
     def __init__(self, graph, view: View):
         self.graph, self.view = graph, view
-        self.place: dict[str, tuple[float, float]] = {}
+        self.place: Places = {}
         self.routes: dict[tuple[str, str], list] = {}
         self.boxes = self.lanes = False
         self.scopes: dict[str, list[str]] = {k: [] for k, p in view.parts.items() if p.kind == "factor"}
@@ -44,7 +44,8 @@ class Drawn:
 
     def drop_clutter(self) -> None:
         """Leave out parameters of one factor, and what every slice reads."""
-        parts, readers = self.view.parts, {}
+        parts = self.view.parts
+        readers: dict[str, list[str]] = {}
         for factor, scope in self.scopes.items():
             for node in scope:
                 readers.setdefault(node, []).append(factor)
@@ -99,7 +100,7 @@ class Drawn:
         names.sort(key=lambda n: isinstance(self.graph[n], Observation))
         across = [f for f, scope in self.scopes.items() if len(set(scope)) > 2]
         lane = {n: -1.0 * k for k, n in enumerate(names)}
-        self.place = {k: (1.2 * parts[k].time, lane[parts[k].name]) for k in timed}
+        self.place = {k: (1.2 * (parts[k].time or 0), lane[parts[k].name]) for k in timed}
         for k, key in enumerate(v for v in self.variables if v not in self.place):
             self.place[key] = (-1.2, -1.0 * k)
         for factor in across:  # beside its slice, so that lines do not run through lanes in between

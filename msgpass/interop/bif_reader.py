@@ -163,8 +163,8 @@ class BIFReader:
             values[~given], given = default, np.ones(shape[:-1], bool)
         if not given.all():
             missing = np.unravel_index(int(np.argmin(given)), given.shape) if parents else ()
-            row = ", ".join(self.states[p][k] for p, k in zip(parents, missing, strict=True))
-            raise self.error(f"the table of {name!r} has no row ({row})", block.start(1))
+            lost = ", ".join(self.states[p][k] for p, k in zip(parents, missing, strict=True))
+            raise self.error(f"the table of {name!r} has no row ({lost})", block.start(1))
         self.found[name] = Conditional(name, tuple(parents), values)
 
     def known(self, name: str, at: int) -> str:

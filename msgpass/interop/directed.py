@@ -6,7 +6,7 @@ for every variable x, so that learning can change it, behind a factor "P(x | par
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,8 @@ TOLERANCE = 0.01
 class Conditional(NamedTuple):
     """P(variable | parents): values (parents…, variable)."""
 
-    variable: str
-    parents: tuple[str, ...]
+    variable: Any  # a name; of a slice, (name, 0 or 1)
+    parents: tuple[Any, ...]
     values: np.ndarray
 
 

@@ -55,7 +55,7 @@ def pairwise_graph(drawn, sequence: str | None = None):
     if drawn.is_directed() and len(drawn) and all("table" in data for _, data in drawn.nodes(data=True)):
         return _bayes(drawn)
     states = {n: data.get("state_names") or data.get("states", 2) for n, data in drawn.nodes(data=True)}
-    sizes = {n: len(s) if np.iterable(s) else int(s) for n, s in states.items()}
+    sizes = {n: int(s) if np.ndim(s) == 0 else len(s) for n, s in states.items()}
     unary = {n: _unary(n, data, sizes[n]) for n, data in drawn.nodes(data=True)}
     binary = {(u, v): _binary(u, v, data, sizes[u], sizes[v]) for u, v, data in drawn.edges(data=True)}
     if sequence is not None:

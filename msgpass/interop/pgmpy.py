@@ -81,7 +81,7 @@ def from_pgmpy(model, length: int | None = None, parameters: bool = True):
     if dynamic:
         from msgpass.interop.pgmpy_dynamic import from_dynamic
 
-        return from_dynamic(model, length, parameters)
+        return from_dynamic(model, length, parameters)  # type: ignore[arg-type]
     if isinstance(model, models.DiscreteBayesianNetwork):
         return _from_bayes(model, parameters)
     if isinstance(model, models.FactorGraph | models.DiscreteMarkovNetwork | models.JunctionTree):
@@ -134,7 +134,8 @@ def _from_factors(model, parameters: bool):
     from msgpass.potentials import Table
 
     variables = dict.fromkeys(v for f in model.factors for v in f.variables)
-    names, graph, known = names_of(variables), FactorGraph(), {}
+    names, graph = names_of(variables), FactorGraph()
+    known: dict = {}
     for f in model.factors:
         for v in f.variables:
             known.setdefault(v, f.state_names[v])

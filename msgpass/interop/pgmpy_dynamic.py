@@ -7,6 +7,8 @@ the same in both                    one factor over [:]
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from msgpass.errors import DataError, GraphError, UnsupportedError
@@ -47,8 +49,9 @@ def _states(cpd):
 
 def _tables(model, cpds: dict, node, names: dict):
     """(conditional, slice of each of its variables, rows) of one node."""
-    first, later = cpds.get((node, 0)), cpds.get((node, 1))
-    across = [p for p in model.get_parents((node, 1)) if p[1] == 0]
+    first: Any = cpds.get((node, 0))
+    later: Any = cpds.get((node, 1))
+    across: list = [p for p in model.get_parents((node, 1)) if p[1] == 0]
     if later is None and across:
         raise GraphError(
             f"no CPD of {(node, 1)}, which has parents in slice 0; give it one with model.add_cpds(…)"
