@@ -1,4 +1,4 @@
-"""The command line: ``msgpass compare``, ``data``, ``identities``, ``bench``."""
+"""The command line: ``msgpass compare``, ``data``, ``identities``, ``uai``, ``bench``."""
 
 from __future__ import annotations
 
@@ -48,6 +48,21 @@ app = typer.Typer(
     "message by message.",
     epilog="Begin with:  msgpass compare --out report",
 )
+
+
+class Task(StrEnum):
+    """What is asked of a .uai file."""
+
+    PR = "PR"
+    MAR = "MAR"
+    MPE = "MPE"
+
+
+class Method(StrEnum):
+    """How it is answered."""
+
+    exact = "exact"
+    loopy = "loopy"
 
 
 class Kind(StrEnum):
@@ -190,6 +205,42 @@ def identities(
     typer.echo("\n\n".join(map(repr, found)) if verbose else repr(found))
     if not found.holds:
         raise typer.Exit(1)
+
+
+@app.command()
+def uai(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.uai", help="A MARKOV or BAYES file.")],
+    task: Annotated[
+        Task, typer.Option(help="log₁₀ Z, marginals of all variables, or the most probable states.")
+    ] = Task.MAR,
+    evidence: Annotated[
+        Path | None, typer.Option("--evid", metavar="FILE", help="Evidence, one sample or several.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write the result.", show_default="stdout")
+    ] = None,
+    method: Annotated[
+        Method, typer.Option(help="Exact through cliques, or approximate by messages on the loops.")
+    ] = Method.exact,
+) -> None:
+    """Solve a model of the UAI competition and write the result in its format."""
+    from msgpass.algebra import MaxProduct, SumProduct
+    from msgpass.interop.uai import read_uai
+    from msgpass.interop.uai_evidence import read_evid
+    from msgpass.interop.uai_results import result_text
+    from msgpass.run import run
+    from msgpass.schedule import Flooding, JunctionTree
+
+    graph = read_uai(model)
+    samples = [{}] if evidence is None else read_evid(evidence, graph)
+    algebra = MaxProduct() if task is Task.MPE else SumProduct()
+    schedule = JunctionTree() if method is Method.exact else Flooding()
+    runs = [run(graph, algebra, schedule, values) for values in samples]
+    text = result_text(task.value, runs if len(runs) > 1 else runs[0])
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
 
 
 @app.command(

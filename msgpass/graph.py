@@ -17,7 +17,7 @@ import numpy as np
 
 from msgpass.errors import DataError, GraphError, ShapeError, UnavailableError
 from msgpass.nodes import Clock, Observation, Parameter, Sequence, Slice, Variable, as_slice
-from msgpass.values import all_finite, below_infinity, unwritable
+from msgpass.values import all_finite, below_infinity, state_index, state_indices, unwritable
 
 
 class Factor:
@@ -101,22 +101,25 @@ class FactorGraph:
         self.conditions: dict[str, np.ndarray] = {}
         self.labels: dict[str, str] = {}  # conditioned variable → observation that holds its labels
         self.weights: dict[str, Weight] = {}
+        self.state_names: dict[str, tuple] = {}  # of variables, sequences and data whose states have names
         self.version = 0  # counts the additions, so that a cached plan knows when it is stale
         self._plan: Any = None
         self._numbers: dict[str, int] = {}  # where to look for the next free default name
 
     # -- nodes -------------------------------------------------------------------------------------------
 
-    def variable(self, name: str, states: int | None = None, shape: tuple[int, ...] = ()) -> Variable:
+    def variable(self, name: str, states=None, shape: tuple[int, ...] = ()) -> Variable:
         """Add one latent variable: ``states=K``, or real of ``shape``; both together make an aligned
-        batch.
+        batch. ``states=["yes", "no"]`` gives names to the states; see :meth:`evidence`.
         """
-        return self._add(Variable(self, name, *_domain(name, states, shape)))
+        states, names = _named_states(name, states)
+        return self._add(Variable(self, name, *_domain(name, states, shape)), names)
 
-    def sequence(self, name: str, length, states: int | None = None, shape: tuple[int, ...] = ()) -> Sequence:
+    def sequence(self, name: str, length, states=None, shape: tuple[int, ...] = ()) -> Sequence:
         """Add latent variables on a clock; ``length=[5, 2, 7]`` lays ragged sequences end to end."""
         clock = Clock.of(length)
-        return self._add(Sequence(self, name, clock, *_domain(name, states, shape)))
+        states, names = _named_states(name, states)
+        return self._add(Sequence(self, name, clock, *_domain(name, states, shape)), names)
 
     def parameter(self, name: str, value) -> Parameter:
         """Add a value shared by all steps (log tables may hold −∞; nothing may be NaN or +∞).
@@ -131,10 +134,65 @@ class FactorGraph:
             )
         return self._add(Parameter(self, name, array))
 
-    def observe(self, name: str, value, states: int | None = None) -> Observation:
-        """Add data: real numbers (NaN = missing), or state indices below ``states`` (−1 = missing)."""
+    def observe(self, name: str, value, states=None) -> Observation:
+        """Add data: real numbers (NaN = missing), or state indices below ``states`` (−1 = missing).
+
+        With names in ``states``, the data may hold names, too.
+        """
+        states, names = _named_states(name, states)
+        if names:
+            value = state_indices(f"observation {name!r}", value, names)
         array = check_observation(name, value, states)
-        return self._add(Observation(self, name, array, states))
+        return self._add(Observation(self, name, array, states), names)
+
+    def evidence(self, given: dict | None = None, **more) -> dict[str, Any]:
+        """States by name as the numbers that a run takes: ``run(g, values=g.evidence(smoke="yes"))``.
+
+        Parameters
+        ----------
+        given : dict, optional
+            Name of a discrete variable, sequence or observation → state, or array of states. None is
+            missing. A variable whose states have no names takes numbers. (``run`` reads names that are
+            strings by itself; where states are called 1, 2, 3, this says that names are meant.)
+        **more
+            The same as keywords.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph
+        >>> g = FactorGraph()
+        >>> rain = g.variable("rain", states=["no", "yes"])
+        >>> g.evidence(rain="yes"), g.decode({"rain": 1})
+        ({'rain': 1}, {'rain': 'yes'})
+        """
+        found: dict[str, Any] = {}
+        for name, value in {**(given or {}), **more}.items():
+            name = getattr(name, "name", name)
+            if not getattr(self[name], "discrete", False):
+                raise GraphError(f"evidence: {name!r} has no states; give its value to run(values=…)")
+            names = self.state_names.get(name)
+            if names is None:
+                found[name] = value
+            elif isinstance(value, str) or np.ndim(value) == 0:
+                found[name] = state_index(f"{name!r}", getattr(value, "item", lambda v=value: v)(), names)
+            else:
+                states = [state_index(f"{name!r}", v, names) for v in np.asarray(value, object).ravel()]
+                found[name] = np.array(states).reshape(np.shape(value))
+        return found
+
+    def decode(self, states) -> dict[str, Any]:
+        """State numbers by name of a variable, such as ``m.assignment``, with names of states for numbers."""
+        found: dict[str, Any] = {}
+        for name in states:
+            value, names = states[name], self.state_names.get(name)
+            if names is None:
+                found[name] = value
+            elif np.ndim(value) == 0:
+                found[name] = names[int(value)] if value >= 0 else None
+            else:
+                lookup = np.array([*names, None], dtype=object)
+                found[name] = lookup[np.asarray(value)]
+        return found
 
     def condition(self, variable: Variable | Sequence, labels) -> None:
         """Clamp ``variable`` to ``labels`` (−1 = unknown): its component contributes log Z − log Z clamped to
@@ -151,6 +209,8 @@ class FactorGraph:
                     f"{variable.states}, got {given!r}"
                 )
             labels = given.value
+        elif names := self.state_names.get(variable.name):
+            labels = state_indices(f"labels of {variable.name!r}", labels, names)
         if variable.name in self.conditions:
             raise GraphError(f"{variable.name!r} is conditioned already")
         rows = (variable.clock.total,) if isinstance(variable, Sequence) else ()
@@ -214,7 +274,7 @@ class FactorGraph:
         ):
             raise GraphError(f"{what} takes a discrete variable or sequence of this graph, got {variable!r}")
 
-    def _add(self, node):
+    def _add(self, node, state_names: tuple | None = None):
         if not isinstance(node.name, str) or not node.name:
             raise GraphError(f"a name is a non-empty string, got {node.name!r}")
         if node.name in self.nodes or node.name in self.factors:
@@ -222,6 +282,8 @@ class FactorGraph:
                 f"the name {node.name!r} is taken; variables, parameters and factors share one namespace"
             )
         self.nodes[node.name] = node
+        if state_names:
+            self.state_names[node.name] = state_names
         self._touch()
         return node
 
@@ -332,17 +394,25 @@ class FactorGraph:
 
         return to_networkx(self)
 
+    def to_dot(self, view: str = "factors", path=None) -> str:
+        """Text for Graphviz: see :func:`msgpass.interop.dot.to_dot`."""
+        from msgpass.interop.dot import to_dot
+
+        return to_dot(self, view, path)
+
     def edges(self, parameters: bool = False):
         """Which slices feed which, with their lags: see :func:`msgpass.edge_report.edge_report`."""
         from msgpass.edge_report import edge_report
 
         return edge_report(self, parameters)
 
-    def plot(self, ax=None):
-        """Draw the graph with one box a factor; returns the matplotlib axes."""
+    def plot(self, ax=None, view: str = "factors"):
+        """Draw the graph, its ``"slices"``, all rows (``"unrolled"``) or its ``"moral"`` graph; returns the
+        matplotlib axes: see :func:`msgpass.plot_graph.plot_graph`.
+        """
         from msgpass.plot import plot_graph
 
-        return plot_graph(self, ax)
+        return plot_graph(self, ax, view)
 
 
 def check_observation(
@@ -404,6 +474,16 @@ def _real_array(what: str, value, copy: bool = True) -> np.ndarray:
 def _where(mask: np.ndarray) -> str:
     index = np.unravel_index(int(np.argmax(mask)), mask.shape)
     return f"index {tuple(int(i) for i in index)}" if len(index) != 1 else f"index {int(index[0])}"
+
+
+def _named_states(name: str, states) -> tuple[Any, tuple | None]:
+    """Number of states, and their names where ``states`` lists them."""
+    if isinstance(states, str) or not isinstance(states, Iterable):
+        return states, None
+    names = tuple(states)
+    if not names or len(set(names)) < len(names) or None in names:
+        raise ShapeError(f"{name!r}: names of states differ from each other and from None, got {names}")
+    return len(names), names
 
 
 def _domain(name: str, states, shape) -> tuple[tuple[int, ...], int | None]:

@@ -497,6 +497,12 @@ class Messages:
 
         return plot_messages(self, name)
 
+    def plot_graph(self, ax=None):
+        """Draw the unrolled graph with beliefs at its variables and what factors say on its lines."""
+        from msgpass.plot_run import plot_run
+
+        return plot_run(self, ax)
+
     def __repr__(self) -> str:
         blocks = ", ".join(
             f"{b.kind}({', '.join(b.nodes) or b.families[0].name})" for b in self._x.plan.blocks

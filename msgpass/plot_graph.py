@@ -1,28 +1,57 @@
-"""Drawing a factor graph."""
+"""Drawing a factor graph: circles for variables, grey ones for data, diamonds for parameters, squares for
+factors.
+
+A graph with few parts keeps them in rows, with every slice named. Larger ones, and other views
+(:mod:`~msgpass.interop.views`), are laid out by what they are: arrows in layers, time in lanes, the rest by
+springs.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from msgpass.drawing import GREY, INK, PALE, style
+from msgpass.interop.views import short
 from msgpass.nodes import Observation, Parameter, Sequence
 
+SMALL, LETTERS = 9, 110
+"""Most variables, factors, and given nodes that stand in rows, and letters that have room beside factors."""
 
-def plot_graph(graph, ax=None):
-    """Draw a factor graph: circles for variables, grey circles for data, diamonds for parameters, squares for
-    factors.
 
-    A sequence is drawn once, with its length; so is a factor over slices.
+def plot_graph(graph, ax=None, view: str = "factors"):
+    """Draw a factor graph.
 
     Parameters
     ----------
     graph : FactorGraph
     ax : matplotlib axes, optional
+    view : "factors", "slices", "unrolled" or "moral"
+        As it was built, a sequence once, with its length, and so a factor over slices; two slices that follow
+        each other; every row; or variables alone, joined where a factor has both.
 
     Returns
     -------
     matplotlib axes
     """
+    from msgpass.interop.views import view_of
+    from msgpass.plot_view import draw_view
+
+    found = view_of(graph, view)
+    if view != "factors" or not _small(graph):
+        return draw_view(graph, found, ax)
+    return _in_rows(graph, ax)
+
+
+def _small(graph) -> bool:
+    from msgpass.plot_view import children_of
+
+    given = sum(isinstance(n, Parameter | Observation) for n in graph.nodes.values())
+    longest = max(map(len, graph.factors), default=0)
+    few = max(given, len(graph.nodes) - given, len(graph.factors)) <= SMALL
+    return few and longest * len(graph.factors) <= LETTERS and (given < 3 or children_of(graph) is None)
+
+
+def _in_rows(graph, ax):
     from msgpass.optional import figure
 
     with style():
@@ -65,9 +94,9 @@ def _layout(graph):
     for factor in graph.factors.values():
         directed = bool(factor.out)
         reads = [(s, False if directed else None) for s in (*factor.args, *factor.potential.reads)]
-        edges += [(factor.name, s.node.name, d, _short(s)) for s, d in reads]
+        edges += [(factor.name, s.node.name, d, short(s)) for s, d in reads]
         edges += [(factor.name, p.name, None, "") for p in factor.potential.parameters.values()]
-        edges += [(factor.name, s.node.name, True, _short(s)) for s in factor.out]
+        edges += [(factor.name, s.node.name, True, short(s)) for s in factor.out]
         edges += [
             (factor.name, s.edge.node.name, False if directed else None, "") for s in factor.args if s.edge
         ]
@@ -90,11 +119,6 @@ def _merged(edges):
     for factor, node, towards, text in edges:
         texts.setdefault((factor, node, towards), []).append(text)
     return [(*key, ", ".join(filter(None, dict.fromkeys(found)))) for key, found in texts.items()]
-
-
-def _short(s) -> str:
-    text = s.name[len(s.node.name) :] if s.name.startswith(s.node.name) else ""
-    return "" if text in ("", "[:]") else text
 
 
 def _draw_item(ax, item, x: float, y: float) -> None:

@@ -17,7 +17,7 @@ from msgpass.schedule.base import Schedule
 from msgpass.schedule.sequential import Sequential
 from msgpass.sweeps.execution import Execution
 from msgpass.sweeps.plain_network import keep_recipe
-from msgpass.values import Values, below_infinity, unwritable
+from msgpass.values import Values, below_infinity, state_indices, unwritable
 
 _SEQUENTIAL = Sequential()
 _SUM, _GAUSSIAN, _SWITCHING, _ADJOINT = SumProduct(), Gaussian(), AssumedDensity(), Adjoint()
@@ -38,8 +38,7 @@ def run(
         Sequential by default.
     values : dict, optional
         For this run: values of parameters and observations by name; state indices under the name of a
-        discrete variable
-        clamp it (−1 = free).
+        discrete variable, or names of states where they have some, clamp it (−1 = free).
 
     Returns
     -------
@@ -248,6 +247,8 @@ def resolve_values(plan: Plan, values: dict | None) -> tuple[Values, dict[str, n
                 f"values has {name!r}, which the graph does not; its parameters and observations "
                 f"are {', '.join(given) or 'none'}"
             )
+        if name in plan.graph.state_names:
+            value = state_indices(f"values[{name!r}]", value, plan.graph.state_names[name])
         if isinstance(node, Parameter):
             arrays[name] = _parameter(node, value)
         elif isinstance(node, Observation):

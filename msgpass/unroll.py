@@ -49,11 +49,15 @@ class _Unrolling:
         """
         if isinstance(node, Sequence):
             for row in range(node.clock.total):
-                self.flat.variable(f"{node.name}[{row}]", node.states, node.shape)
+                self.flat.variable(f"{node.name}[{row}]", self.states(node), node.shape)
         elif isinstance(node, Parameter):
             self.flat.parameter(node.name, node.value)
         elif not isinstance(node, Observation):
-            self.flat.variable(node.name, node.states, node.shape)
+            self.flat.variable(node.name, self.states(node), node.shape)
+
+    def states(self, node):
+        """Number of states, or their names."""
+        return self.graph.state_names.get(node.name, node.states)
 
     def item(self, arg: Arg, row: int | None):
         """Flat node of a row (None: the whole)."""
@@ -61,7 +65,7 @@ class _Unrolling:
         if isinstance(node, Observation):
             name = node.name if row is None else f"{node.name}[{row}]"
             if name not in self.flat.nodes:
-                self.flat.observe(name, node.value if row is None else node.value[row], node.states)
+                self.flat.observe(name, node.value if row is None else node.value[row], self.states(node))
             return self.flat[name]
         if row is None:
             return self.flat[node.name]

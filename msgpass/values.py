@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from msgpass.errors import DataError
+
 
 def all_finite(array: np.ndarray) -> bool:
     """No NaN and no infinity, told by the sum: one pass, no temporary (an overflow is looked at again)."""
@@ -27,6 +29,30 @@ def unwritable(value) -> bool:
             return False
         value = value.base
     return value is None
+
+
+def state_indices(what: str, value, names: tuple):
+    """States given by name as numbers; None is missing (−1), and arrays of numbers stay as they are."""
+    if isinstance(value, str):
+        return state_index(what, value, names)
+    if isinstance(value, int | np.integer | np.ndarray) and np.asarray(value).dtype.kind not in "UO":
+        return value
+    array = np.asarray(value, dtype=object)
+    if not any(isinstance(one, str) or one is None for one in array.ravel()):
+        return value
+    numbers = [
+        one if isinstance(one, int | float | np.number) else state_index(what, one, names)
+        for one in array.ravel()
+    ]
+    return np.array(numbers).reshape(array.shape)
+
+
+def state_index(what: str, state, names: tuple) -> int:
+    if state is None:
+        return -1
+    if state not in names:
+        raise DataError(f"{what} has no state {state!r}; its states are {', '.join(map(repr, names))}")
+    return names.index(state)
 
 
 class Values(dict):

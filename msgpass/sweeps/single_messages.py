@@ -65,9 +65,13 @@ def message(x, source, target):
     if isinstance(block, TableChain) and on_chain(x.runs[k]):
         return _chain_message(x.runs[k], family, instance.t, name, row, from_factor, x.clamp.get(name))
     if isinstance(block, TableChain | Tree):
-        return _tree_message(
-            _by_message(x.runs[k]), block.families.index(family), instance, name, row, from_factor
-        )
+        run = _by_message(x.runs[k])
+        if getattr(run, "o", None) is None:
+            raise UnavailableError(
+                f"{x.schedule!r} passes no messages between {instance.name} and {where.name}; read m.belief "
+                "of either, or run a graph without loops under Sequential()"
+            )
+        return _tree_message(run, block.families.index(family), instance, name, row, from_factor)
     return _step_message(x, k, block, family, instance.t, name, row, from_factor)
 
 

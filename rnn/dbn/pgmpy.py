@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from msgpass.errors import MissingDependencyError, UnsupportedError
+from msgpass.errors import UnsupportedError
+from msgpass.interop.pgmpy import pgmpy_module
 
 MOST_ENTRIES = 1 << 24
 
 
 def to_pgmpy(hmm):
     """See :meth:`rnn.dbn.Discretized.to_pgmpy`."""
-    DynamicBayesianNetwork, TabularCPD = _classes()
+    DynamicBayesianNetwork = pgmpy_module("models").DynamicBayesianNetwork
+    TabularCPD = pgmpy_module("factors.discrete").TabularCPD
     steps, size = hmm.log_evidence.shape
     start, link, seen, kind = _steps(hmm)
     kinds = len(seen)
@@ -76,18 +78,3 @@ def _steps(hmm):
             kind[t] = len(kinds)
             kinds.append(t)
     return hmm.log_start, moves[kinds], evidence[kinds], kind
-
-
-def _classes():
-    import warnings
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its own imports
-            from pgmpy.factors.discrete import TabularCPD
-            from pgmpy.models import DynamicBayesianNetwork
-    except ImportError as problem:
-        raise MissingDependencyError(
-            f"to_pgmpy needs pgmpy, which cannot be imported ({problem}); install it with: pip install pgmpy"
-        ) from None
-    return DynamicBayesianNetwork, TabularCPD

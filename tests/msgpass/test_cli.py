@@ -253,3 +253,30 @@ def test_bench_hands_its_options_on(capsys):
     result = invoke("bench", "--list")
     assert result.exit_code == 0
     assert "estep" in result.stdout
+
+
+# -- models of the UAI competition
+
+UAI = "MARKOV\n2\n2 2\n1\n2 0 1\n4\n1 2\n3 4\n"
+
+
+def test_uai_tasks(tmp_path):
+    model, evid, out = (tmp_path / name for name in ("m.uai", "m.evid", "m.MAR"))
+    model.write_text(UAI)
+    evid.write_text("1 0 1")
+    found = invoke("uai", model, "--task", "PR")
+    assert found.exit_code == 0 and found.stdout == "PR\n1.0\n"
+    assert invoke("uai", model, "--task", "MPE", "--evid", evid).stdout == "MPE\n2 1 1\n"
+    assert invoke("uai", model, "--evid", evid, "--out", out).exit_code == 0
+    words = out.read_text().split()
+    assert words[:3] == ["MAR", "2", "2"]
+    assert [float(w) for w in words[3:5] + words[6:]] == pytest.approx([0, 1, 3 / 7, 4 / 7])
+    evid.write_text("2\n1 0 1\n0\n")
+    assert invoke("uai", model, "--task", "MPE", "--evid", evid).stdout == "MPE\n2\n2 1 1\n2 1 1\n"
+
+
+def test_uai_files_that_are_wrong(tmp_path):
+    model = tmp_path / "m.uai"
+    model.write_text(UAI.replace("3 4", "3 x"))
+    assert "line 8: wanted a number, got 'x'" in refuse("uai", model)
+    assert "cannot be read" in refuse("uai", tmp_path / "none.uai")
