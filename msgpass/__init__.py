@@ -15,6 +15,7 @@ from msgpass.algebra import (
     OnEdges,
     SumProduct,
     Tangent,
+    Tempered,
     TimeEdge,
 )
 from msgpass.compare import compare
@@ -81,6 +82,7 @@ __all__ = [
     "SumProduct",
     "Table",
     "Tangent",
+    "Tempered",
     "TimeEdge",
     "Truncated",
     "check_gradients",

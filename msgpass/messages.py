@@ -446,6 +446,27 @@ class Messages:
         :class:`~msgpass.AssumedDensity`."""
         return readings.mixture(self._x, getattr(name, "name", name), filtered)
 
+    @property
+    def convergence(self):
+        """How a run under ``Flooding`` went: ``converged`` (its truth value, too), ``iterations``, ``history``
+        of largest changes, ``updates``, and which variables were still ``moving`` or, under MaxProduct, are
+        in ``ties``.
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, Flooding, Table, run
+        >>> g = FactorGraph()
+        >>> s = g.sequence("s", length=3, states=2)
+        >>> _ = g.factor(Table([[0.5, -0.5], [-0.5, 0.5]]), s[[0, 1, 2]], s[[1, 2, 0]])
+        >>> run(g, schedule=Flooding("flood")).convergence
+        converged in 1 iterations of 6 messages: largest change 0, tolerance 1e-06
+        """
+        return readings.convergence(self._x)
+
+    def component(self, k: int):
+        """What was run for block ``k`` of the plan."""
+        return readings.full(self._x).runs.get(k)
+
     def converged(self, name) -> np.ndarray:
         """First row within each sequence of a Gaussian chain from which the filter's gains no longer change,
         (N,); the sequence's length where they never settle.

@@ -7,6 +7,7 @@ from msgpass.algebra.max_product import MaxProduct
 from msgpass.algebra.on_edges import OnEdges, TimeEdge
 from msgpass.algebra.sum_product import SumProduct
 from msgpass.algebra.tangent import Tangent
+from msgpass.algebra.tempered import Tempered
 
 __all__ = [
     "Adjoint",
@@ -16,5 +17,6 @@ __all__ = [
     "OnEdges",
     "SumProduct",
     "Tangent",
+    "Tempered",
     "TimeEdge",
 ]

@@ -19,7 +19,9 @@ FEWEST = {"flood": 512, "sequential": 64, "residual": 64}
 order, and by the message in the others."""
 
 
-def run(problem: Problem, order: str, damping: float, tol: float, max_iter: int, start, reduce, maximise=None):
+def run(
+    problem: Problem, order: str, damping: float, tol: float, max_iter: int, start, reduce, maximise=None
+):
     """As :func:`msgpass.kernels.flooding_reference.run`.
 
     ``maximise`` says which of log-sum-exp and max ``reduce`` is; None where it is another.
@@ -96,9 +98,7 @@ class _Crossing:
             np.matmul(plain[:, :left], table, out=new[:, left:])
         elif len(self.states) == 2:
             sizes = int(self.states[0]), int(self.states[1])
-            steps.sum_pairs(
-                self.tables.reshape(-1), self.shared, plain.reshape(-1), *sizes, new.reshape(-1)
-            )
+            steps.sum_pairs(self.tables.reshape(-1), self.shared, plain.reshape(-1), *sizes, new.reshape(-1))
         else:
             steps.sum_products(
                 self.tables.reshape(-1), self.shared, plain.reshape(-1), self.states, self.ends,

@@ -6,6 +6,7 @@ The formulas are in :mod:`~msgpass.kernels.flooding_ratio_compiled`. Ratios over
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,11 @@ def run(problem: Problem, damping: float, tol: float, max_iter: int, start, maxi
 
     cross = compiled.cross_max if maximise else compiled.cross_sum
     binary, local = _local(problem)
-    families = [f for g, own in zip(problem.groups, start, strict=True) for f in _families(g, own, len(local))]
+    messages = [np.empty_like(m, dtype=np.float64) for m in start]
+    families, homes = [], []
+    for group, own, home in zip(problem.groups, start, messages, strict=True):
+        made = _families(group, own, len(local))
+        families, homes = families + made, homes + [home] * len(made)
     local = _filled(np.exp(np.where(binary, local, 0.0)), compiled.LANES)
     known = local.copy()
     history: list[float] = []
@@ -57,14 +62,13 @@ def run(problem: Problem, damping: float, tol: float, max_iter: int, start, maxi
         for f in families:
             f.multiply(compiled, known)
         worst = max(f.cross(compiled, cross, known, damping) for f in families)
-        history.append(2 * np.arctanh(min(worst, 1 - 1e-16)))
+        history.append(2 * math.atanh(min(worst, 1 - 1e-16)))
         if history[-1] <= tol:
             break
-    messages = [np.empty_like(m, dtype=np.float64) for m in start]
-    for f, k in zip(families, [k for k, g in enumerate(problem.groups) for _ in range(_count(g, len(binary)))], strict=True):
-        f.write(messages[k])
+    for f, home in zip(families, homes, strict=True):
+        f.write(home)
     updates = problem.messages * len(history)
-    return messages, Progress(np.array(history), updates, bool(history) and history[-1] <= tol)
+    return messages, Progress(np.array(history), updates, bool(history[-1] <= tol))
 
 
 @dataclass(eq=False)
@@ -156,21 +160,26 @@ def _offsets(group, n: int) -> np.ndarray | None:
     return found
 
 
-def _count(group, n: int) -> int:
-    offsets = _offsets(group, n)
-    return 1 if offsets is None else len(offsets)
-
-
 def _families(group, own: np.ndarray, n: int) -> list[_Pairs]:
     """A group's factors as they are swept."""
     t = [np.exp(x) for x in _over_first(group.logs)]
     ratios = np.exp(own[:, 1] - own[:, 0]), np.exp(own[:, 3] - own[:, 2])
     offsets, shared = _offsets(group, n), len(group.logs) == 1
     if offsets is None:
-        i, j = (np.ascontiguousarray(c, np.int32 if n < 2**31 else np.int64) for c in group.scopes.T)
-        tables = [np.repeat(x, 8) if shared else _filled(x) for x in t]
-        places = slice(0, len(i))
-        return [_Pairs(np.arange(len(i)), i, j, 0, tables, int(not shared), *map(_filled, ratios), places)]
+        # What fills a vector up has tables of ones, which a shared table would change.
+        cut = len(group) // 8 * 8 if shared else len(group)
+        found = []
+        for rows, alike in ((np.arange(cut), shared), (np.arange(cut, len(group)), False)):
+            if len(rows):
+                i, j = (
+                    np.ascontiguousarray(c[rows], np.int32 if n < 2**31 else np.int64) for c in group.scopes.T
+                )
+                tables = [
+                    np.repeat(x, 8) if alike else _filled(np.broadcast_to(x, len(group))[rows]) for x in t
+                ]
+                begun = (_filled(r[rows]) for r in ratios)
+                found.append(_Pairs(rows, i, j, 0, tables, int(not alike), *begun, slice(0, len(rows))))
+        return found
     low, distance = group.scopes.min(axis=1), np.abs(group.scopes[:, 1] - group.scopes[:, 0])
     swapped = group.scopes[:, 0] > group.scopes[:, 1]
     found = []

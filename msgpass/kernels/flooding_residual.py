@@ -76,7 +76,22 @@ def begin(p, total, dead, messages, pending, residual, heap, spot, maximise, dam
 
 @jit
 def advance(
-    p, most, tol, total, dead, messages, pending, residual, moved, heap, spot, maximise, damping, said, values, index
+    p,
+    most,
+    tol,
+    total,
+    dead,
+    messages,
+    pending,
+    residual,
+    moved,
+    heap,
+    spot,
+    maximise,
+    damping,
+    said,
+    values,
+    index,
 ):
     """Send up to ``most`` messages; (how many were sent, whether one left no state)."""
     for sent in range(most):

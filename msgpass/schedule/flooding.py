@@ -84,6 +84,8 @@ class Flooding(Schedule):
         if isinstance(max_iter, bool) or not isinstance(max_iter, int) or max_iter < 1:
             raise DataError(f"Flooding: max_iter is a whole number ≥ 1, got {max_iter!r}")
         self.order, self.damping, self.tol, self.max_iter = order, float(damping), float(tol), max_iter
+        if start is not None and not hasattr(start, "component"):
+            raise DataError(f"Flooding: start is what run() returned earlier, got {type(start).__name__}")
         self.counting, self.start = _counting(counting), start
 
     def __repr__(self) -> str:
@@ -92,7 +94,9 @@ class Flooding(Schedule):
         shown += [f"tol={self.tol!r}"] if self.tol != 1e-6 else []
         shown += [f"max_iter={self.max_iter!r}"] if self.max_iter != 1000 else []
         if self.counting is not None:
-            shown.append(f"counting={dict(self.counting) if isinstance(self.counting, tuple) else self.counting!r}")
+            shown.append(
+                f"counting={dict(self.counting) if isinstance(self.counting, tuple) else self.counting!r}"
+            )
         shown += ["start=…"] if self.start is not None else []
         return f"Flooding({', '.join(shown)})"
 
@@ -116,7 +120,7 @@ def _positive(number) -> float:
         value = math.nan
     if not (value > 0 and math.isfinite(value)):
         raise DataError(
-            "Flooding: counting numbers are > 0: one number, \"tree\", or a dict from factors to a number or "
+            'Flooding: counting numbers are > 0: one number, "tree", or a dict from factors to a number or '
             f"an array of one an instance, got {number!r}"
         )
     return value

@@ -268,3 +268,15 @@ def assignment(x, name: str) -> np.ndarray:
     if isinstance(node, Sequence):
         return np.stack([run.assigned[run.o.index[(name, r)]] for r in range(node.clock.total)])
     return run.assigned[run.o.index[(name, -1)]]
+
+
+def convergence(x):
+    """How loopy propagation went, over all components."""
+    from msgpass.sweeps.flooding.convergence import joined
+
+    parts = [r.convergence for r in full(x).runs.values() if hasattr(r, "convergence")]
+    if not parts:
+        raise UnavailableError(
+            f"{x.schedule!r} passed every message once; convergence is that of Flooding() over undirected factors"
+        )
+    return joined(parts)

@@ -57,5 +57,23 @@ class Convergence:
     __repr__ = __str__
 
 
+def joined(parts: list[Convergence]) -> Convergence:
+    """The report of a run over several components: the slowest and the largest of each."""
+    if len(parts) == 1:
+        return parts[0]
+    history = np.zeros(max(len(p.history) for p in parts))
+    for p in parts:
+        history[: len(p.history)] = np.maximum(history[: len(p.history)], p.history)
+    return Convergence(
+        all(p.converged for p in parts),
+        max(p.iterations for p in parts),
+        history,
+        sum(p.updates for p in parts),
+        parts[0].tol,
+        tuple(name for p in parts for name in p.moving),
+        tuple(name for p in parts for name in p.ties),
+    )
+
+
 def _some(names: tuple[str, ...]) -> str:
     return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")

@@ -16,21 +16,32 @@ from typing import Any
 
 import numpy as np
 
-from msgpass.algebra import MaxProduct, SumProduct
-from msgpass.errors import ConvergenceWarning, ImpossibleEvidenceError, UnavailableError, UnsupportedError
+from msgpass.algebra import MaxProduct, SumProduct, Tempered
+from msgpass.errors import (
+    ConvergenceWarning,
+    DataError,
+    GraphError,
+    ImpossibleEvidenceError,
+    UnavailableError,
+    UnsupportedError,
+)
 from msgpass.kernels import flooding
 from msgpass.kernels import flooding_reference as reference
 from msgpass.kernels.structured_reference import table_joint
 from msgpass.sweeps.flooding.convergence import Convergence
+from msgpass.sweeps.flooding.counting import counting_of
 from msgpass.sweeps.flooding.layout import FloodingLayout, layout_of
-from msgpass.sweeps.flooding.tables import instances_of, problem_of, structured
+from msgpass.sweeps.flooding.tables import instances_of, logs_of, problem_of, structured
 from msgpass.sweeps.tree import table_target
 
 
 def run_flooding(execution, k: int, block, algebra, clamp) -> FloodingRun:
     """Messages of a discrete component; see :class:`msgpass.Flooding`."""
     layout = layout_of(execution.plan, k, block)
-    return FloodingRun(block, layout, algebra, execution.values, clamp, execution.schedule)
+    schedule, start = execution.schedule, None
+    if schedule.start is not None:
+        start = schedule.start.component(k) if schedule.start.graph is execution.plan.graph else ()
+    return FloodingRun(block, layout, algebra, execution.values, clamp, schedule, start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +60,13 @@ class Directed:
         return self.made.log_partition(incoming, self.maximise)
 
 
+MOST_LOOKED_AT = 100_000
+"""Messages of a sweep up to which a run that stopped early says which variables still move."""
+
+MOST_NAMED = 10_000
+"""Tied variables that are named, at most."""
+
+
 class FloodingRun:
     """One run over a component with loops.
 
@@ -59,22 +77,24 @@ class FloodingRun:
     convergence : Convergence
     """
 
-    def __init__(self, block, layout: FloodingLayout, algebra, values, clamp, schedule):
+    def __init__(self, block, layout: FloodingLayout, algebra, values, clamp, schedule, start=None):
         self.block, self.layout, self.algebra, self.values = block, layout, algebra, values
         self.schedule, self.maximise = schedule, isinstance(algebra, MaxProduct)
+        # Tables divided by the temperature are swept under SumProduct, and what they say is multiplied by it.
+        self.temperature = algebra.temperature if type(algebra) is Tempered else 1.0
+        self.ring = SumProduct() if type(algebra) is Tempered else algebra
         self.families = [instances_of(f, values) for f in block.families]
         self._refuse_algebra()
-        ones = [np.ones(len(s)) for s in layout.scopes]
-        problem = problem_of(block, layout, self.families, clamp or {}, 1.0, ones)
+        counting = counting_of(block, layout, schedule.counting)
+        problem = problem_of(block, layout, self.families, clamp or {}, self.temperature, counting)
         self.problem = self._directed(problem)
+        kind = {SumProduct: False, MaxProduct: True}.get(type(self.ring))
         self.messages, progress = flooding.run(
             self.problem, self._order(), schedule.damping, schedule.tol, schedule.max_iter,
-            self.problem.unit(), algebra.reduce,
+            self._begun(start), self.ring.reduce, kind,
         )  # fmt: skip
         self.contradicted = progress.impossible
-        self.convergence = Convergence(
-            progress.converged, len(progress.history), progress.history, progress.updates, schedule.tol
-        )
+        self.convergence = self._report(progress)
         if not progress.converged and not progress.impossible:
             warnings.warn(
                 f"{schedule!r} {self.convergence} at {', '.join(block.nodes[:3])}: messages are where the "
@@ -82,6 +102,52 @@ class FloodingRun:
                 ConvergenceWarning,
                 stacklevel=2,
             )
+
+    def _begun(self, start):
+        """Messages to begin with."""
+        if start is None:
+            return self.problem.unit()
+        fits = isinstance(start, FloodingRun) and len(start.messages) == len(self.problem.groups)
+        if not fits or any(
+            m.shape != u.shape for m, u in zip(start.messages, self.problem.unit(), strict=True)
+        ):
+            raise DataError(
+                "Flooding(start=m): m is an earlier run on the same graph under Flooding(), and its factors "
+                f"are those of this run; {', '.join(self.block.nodes[:3])} had no such messages there"
+            )
+        scale = start.temperature / self.temperature
+        return [m * scale for m in start.messages]
+
+    def _report(self, progress) -> Convergence:
+        n = max(self.problem.messages, 1)
+        moving: tuple[str, ...] = ()
+        if not progress.converged and not progress.impossible and self.problem.messages <= MOST_LOOKED_AT:
+            moving = self._moving()
+        return Convergence(
+            bool(progress.converged), -(-progress.updates // n), self.temperature * progress.history,
+            progress.updates, self.schedule.tol, moving, self._tied() if self.maximise else (),
+        )  # fmt: skip
+
+    def _moving(self) -> tuple[str, ...]:
+        """Variables at which a message would still change."""
+        found = set()
+        for group, own in zip(
+            self.problem.groups, reference.changes(self.problem, self.messages, self.ring.reduce), strict=True
+        ):
+            found |= set(group.scopes[own > self.schedule.tol].tolist())
+        return tuple(self.layout.label(v) for v in sorted(found))
+
+    def _tied(self) -> tuple[str, ...]:
+        """Variables whose two best states are alike to the tolerance."""
+        found: list[int] = []
+        sizes = np.diff(self.layout.where)
+        for k in np.unique(sizes[sizes > 1]):
+            variables = np.flatnonzero(sizes == k)
+            logs = np.sort(self.beliefs[self.layout.where[variables][:, None] + np.arange(k)], axis=1)
+            with np.errstate(invalid="ignore"):
+                tied = (logs[:, -1] > -np.inf) & (logs[:, -1] - logs[:, -2] <= 2 * self.schedule.tol)
+            found += variables[tied].tolist()
+        return tuple(self.layout.label(v) for v in sorted(found)[:MOST_NAMED])
 
     def _refuse_algebra(self) -> None:
         odd = next((m for m in self.families if structured(m.family.potential)), None)
@@ -136,19 +202,21 @@ class FloodingRun:
             starts = self.layout.where[:-1][np.diff(self.layout.where) == k]
             found += float(self._reduced(self.beliefs[starts[:, None] + np.arange(k)]).sum())
         for group, own, said in zip(self.problem.groups, self.messages, self.said, strict=True):
-            found += float(self._at_factors(group, said).sum())
+            local = self._at_factors(group, said)
             for columns in group.columns:
-                found -= float(self._reduced(said[:, columns] + own[:, columns]).sum())
-        return found if found == found else -np.inf
+                with np.errstate(invalid="ignore"):
+                    local = local - self._reduced(said[:, columns] + own[:, columns])
+            found += float(group.counting @ local)
+        return self.temperature * found if found == found else -np.inf
 
     def _reduced(self, logs: np.ndarray) -> np.ndarray:
-        return self.algebra.reduce(logs, (-1,))
+        return self.ring.reduce(logs, (-1,))
 
     def _at_factors(self, group, said: np.ndarray) -> np.ndarray:
         if group.structured is not None:
             return group.structured.log_partition(said.reshape(len(said), len(group.states), -1))
         joint = self._joint(group, said)
-        return self.algebra.reduce(joint, tuple(range(1, joint.ndim)))
+        return self.ring.reduce(joint, tuple(range(1, joint.ndim)))
 
     def _joint(self, group, said: np.ndarray) -> np.ndarray:
         joint = group.logs
@@ -176,7 +244,7 @@ class FloodingRun:
     def read_belief(self, name: str) -> np.ndarray:
         """Normalised log beliefs of a node's rows."""
         self.impossible()
-        return self.shaped(name, self.algebra.normalise(self._rows(name)))
+        return self.shaped(name, self.ring.normalise(self._rows(name)))
 
     def read_assignment(self, name: str) -> np.ndarray:
         """The best state of each row by itself; ties go to the lowest state."""
@@ -194,7 +262,7 @@ class FloodingRun:
         self.impossible()
         joint = self._belief(self.block.families.index(family))
         axes = joint.ndim - 1
-        found = self.algebra.normalise(joint, axes)
+        found = self.ring.normalise(joint, axes)
         return found.reshape(-1, *self.layout.shape, *found.shape[1:])
 
     def _belief(self, k: int) -> np.ndarray:
@@ -231,6 +299,36 @@ class FloodingRun:
         said = self.said[self.group_of[k]]
         return said.reshape(len(said), self.layout.scopes[k].shape[1], -1)
 
+    def read_message(self, place: int, instance, name: str, row: int, from_factor: bool) -> np.ndarray:
+        """One message along an edge, its best state at 0."""
+        layout, scopes, j = self.layout, self.layout.scopes[place], instance.t
+        if layout.shape:
+            raise UnsupportedError("single messages of an aligned batch: run one member alone")
+        v = layout.of(name).start + max(row, 0) if name in layout.flat.first else -1
+        positions = np.flatnonzero(scopes[j] == v) if scopes.size else []
+        if not len(positions):
+            where = name if row < 0 else f"{name}[{row}]"
+            raise GraphError(f"{instance.name} and {where} are not neighbours; no message runs between them")
+        if place not in self.group_of:
+            own = np.broadcast_to(logs_of(self.families[place], ()), (len(scopes), self.node(name).states))[j]
+            if from_factor:
+                return own.copy()
+            with np.errstate(invalid="ignore"):
+                return self.temperature * self.beliefs[layout.where[v] : layout.where[v + 1]] - own
+        kept = layout.kept[place]
+        shares = kept is not None and j not in kept
+        hosts = any(g.host == place and (g.host_rows == j).any() for g in layout.guests)
+        if shares or hosts:
+            raise UnsupportedError(
+                f"several factors join the same variables as {instance.name}: no single message of one of "
+                "them exists; add their tables into one"
+            )
+        group, at = self.group_of[place], j if kept is None else int(np.searchsorted(kept, j))
+        columns = self.problem.groups[group].columns[int(positions[0])]
+        found = (self.messages if from_factor else self.said)[group][at, columns]
+        top = found.max()
+        return self.temperature * (found - (top if top > -np.inf else 0.0))
+
     def read_forward(self, name: str):
         """There is none."""
         raise self._undirected("forward", name)
@@ -266,7 +364,7 @@ class FloodingRun:
         scopes = self.layout.scopes[k]
         if assignment is None:
             joint = self._belief(k)
-            counts = np.exp(self.algebra.normalise(joint, joint.ndim - 1))
+            counts = np.exp(self.ring.normalise(joint, joint.ndim - 1))
         else:
             sizes = np.diff(self.layout.where)[scopes[0]]
             counts = np.zeros((len(scopes), *sizes))
