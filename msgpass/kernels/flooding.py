@@ -15,8 +15,8 @@ from msgpass.kernels.flooding_program import Program, program_of
 from msgpass.kernels.flooding_reference import Problem, Progress, split
 
 FEWEST = {"flood": 512, "sequential": 64, "residual": 64}
-"""Messages of a sweep from which compiled code is worth its loading; NumPy's cost goes by the sweep in the first
-order, and by the message in the others."""
+"""Messages of a sweep from which compiled code is worth its loading; NumPy's cost goes by the sweep in the
+first order, and by the message in the others."""
 
 
 def run(
@@ -63,7 +63,7 @@ def _flood(problem: Problem, damping: float, tol: float, max_iter: int, start, r
 
 
 class _Crossing:
-    """How messages cross the factors of a group: in plain numbers under sum-product, in logarithms under max."""
+    """How messages cross the factors of a group: plain numbers under sum-product, logarithms under max."""
 
     def __init__(self, group, maximise: bool, reduce):
         self.group, self.maximise, self.reduce = group, maximise, reduce

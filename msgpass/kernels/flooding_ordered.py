@@ -84,7 +84,7 @@ def _sums(p, first, arity, mine, size, states, values, index, out):
 
 @jit
 def change(old, at, new, states, damping):
-    """By how much a message changes up to a constant, before damping; ``new`` is damped, its best state at 0."""
+    """By how much a message changes up to a constant, before damping; ``new`` is damped."""
     high, low, fresh, top = -np.inf, np.inf, False, -np.inf
     for k in range(states):
         n, m = new[k], old[at + k]

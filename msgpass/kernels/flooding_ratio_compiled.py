@@ -3,7 +3,8 @@
 With r = m(1)/m(0), R_i the product of all that is known about variable i, and a table over its entry (0, 0),
 t1 = (0, 1), t2 = (1, 0), t3 = (1, 1), the new messages of a factor over (i, j) are
 
-    r_{a→j} = (t1 r_{a→i} + t3 R_i) / (r_{a→i} + t2 R_i),    r_{a→i} = (t2 r_{a→j} + t3 R_j) / (r_{a→j} + t1 R_j):
+    r_{a→j} = (t1 r_{a→i} + t3 R_i) / (r_{a→i} + t2 R_i),
+    r_{a→i} = (t2 r_{a→j} + t3 R_j) / (r_{a→j} + t1 R_j):
 
 one division and no transcendental function. Under max-product + is the larger of the two. A factor is read
 once for both of its messages, which replace the old ones in place, for R was taken from all of them before.

@@ -46,7 +46,7 @@ def sink(heap, spot, residual, at):
 
 @jit
 def look(p, f, but, total, dead, messages, pending, moved, maximise, damping, said, values, index):
-    """Pending messages of factor f, and their changes, but along edge ``but``; whether one leaves no state."""
+    """Pending messages of factor f, and their changes, but along ``but``; whether one leaves no state."""
     listen(p, f, total, dead, messages, said)
     contradictory = False
     for e in range(p.ends[f], p.ends[f + 1]):

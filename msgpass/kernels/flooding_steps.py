@@ -1,8 +1,8 @@
 """The steps of a synchronous sweep, compiled: beliefs from messages, what variables say, how messages cross
 tables, how far they moved.
 
-Arrays are flat; ``at`` is the place of every number of a message among the beliefs of all variables, ``width``
-the numbers in the messages of one factor, ``ends`` where each of its messages ends.
+Arrays are flat; ``at`` is the place of every number of a message among the beliefs of all variables,
+``width`` the numbers in the messages of one factor, ``ends`` where each of its messages ends.
 """
 
 import math

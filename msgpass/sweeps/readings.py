@@ -277,6 +277,7 @@ def convergence(x):
     parts = [r.convergence for r in full(x).runs.values() if hasattr(r, "convergence")]
     if not parts:
         raise UnavailableError(
-            f"{x.schedule!r} passed every message once; convergence is that of Flooding() over undirected factors"
+            f"{x.schedule!r} passed every message once; convergence is that of Flooding() over undirected "
+            f"factors"
         )
     return joined(parts)

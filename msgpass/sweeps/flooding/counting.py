@@ -13,7 +13,7 @@ from msgpass.errors import DataError, UnsupportedError
 from msgpass.sweeps.flooding.layout import FloodingLayout
 
 LARGEST = 2000
-"""Variables up to which the pseudo-inverse is computed, in some seconds; beyond, spanning trees are averaged."""
+"""Variables up to which the pseudo-inverse is computed, in some seconds; beyond, trees are averaged."""
 
 
 def counting_of(block, layout: FloodingLayout, given) -> list[np.ndarray]:

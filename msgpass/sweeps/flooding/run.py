@@ -305,7 +305,7 @@ class FloodingRun:
         if layout.shape:
             raise UnsupportedError("single messages of an aligned batch: run one member alone")
         v = layout.of(name).start + max(row, 0) if name in layout.flat.first else -1
-        positions = np.flatnonzero(scopes[j] == v) if scopes.size else []
+        positions = np.flatnonzero(scopes[j] == v)
         if not len(positions):
             where = name if row < 0 else f"{name}[{row}]"
             raise GraphError(f"{instance.name} and {where} are not neighbours; no message runs between them")

@@ -19,7 +19,7 @@ def compiled(monkeypatch):
 
 
 def problem(seed, states=2, zeros=0.0, counting=False, wide=False, strength=0.7) -> Problem:
-    """Pairs with tables of their own, pairs that share one, and three at once; ``states`` None mixes sizes."""
+    """Pairs with tables of their own, pairs that share one, and three at once; ``states`` None mixes them."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(2, 4, 9) if states is None else np.full(9, states)
     where = np.concatenate([[0], np.cumsum(sizes)])
