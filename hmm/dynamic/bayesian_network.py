@@ -247,6 +247,11 @@ class DynamicBayesianNetwork(DynamicModel):
 
     # -- readings by name -------------------------------------------------------------------------------
 
+    def score_samples(self, X, lengths=None) -> tuple[float, dict[str, np.ndarray]]:  # type: ignore[override]
+        """Log-likelihood, and posteriors of every node by name."""
+        m = self.messages(X, lengths)
+        return m.total, dict(zip(self.nodes(), self._posteriors(m), strict=True))
+
     def predict_proba(self, X, lengths=None) -> dict[str, np.ndarray]:  # type: ignore[override]
         """Posteriors p(node at t | X) of every node, (T, states) each, by name."""
         return dict(zip(self.nodes(), super().predict_proba(X, lengths), strict=True))
@@ -255,14 +260,14 @@ class DynamicBayesianNetwork(DynamicModel):
         """Causal posteriors p(node at t | rows up to t), (T, states) each, by name."""
         return dict(zip(self.nodes(), super().filter(X, lengths), strict=True))
 
-    def forecast(self, X, steps: int = 1, lengths=None) -> dict[str, np.ndarray]:  # type: ignore[override]
+    def forecast(self, X, lengths=None, steps: int = 1) -> dict[str, np.ndarray]:  # type: ignore[override]
         """Distributions of the nodes after the end of the last sequence, (steps, states) each, by name."""
         if len(self.inputs):
             raise DataError(
                 "a forecast needs the inputs to come: append rows to X that hold them, with −1 in all other "
                 "columns, and read predict_proba"
             )
-        return dict(zip(self.nodes(), super().forecast(X, steps, lengths), strict=True))
+        return dict(zip(self.nodes(), super().forecast(X, lengths, steps), strict=True))
 
     def sample(self, n_samples: int = 1, random_state=None, inputs=None) -> np.ndarray:  # type: ignore[override]
         """States of the nodes that ``columns`` names over one sequence, (n_samples, columns).

@@ -199,6 +199,8 @@ class FactorialHMM(DynamicModel):
             if "e" not in self.init_params and self.has("emissionprob"):
                 return self._emission(X)
             found = int(X.max()) + 1
+            if not found and self.n_features is None:
+                raise DataError("all symbols are missing, so their number is unknown; give n_features")
             S = found if self.n_features is None else whole("n_features", self.n_features, max(found, 1))
             return Categorical(rng.dirichlet(np.ones(S), joint), self.emissionprob_prior).check(joint)
         seen = np.isfinite(X)

@@ -157,6 +157,11 @@ class Network:
                 part = {n: min(joined) if p in joined else p for n, p in part.items()}
         return part
 
+    def firsts(self, evidence: Evidence) -> list[str]:
+        """One hidden node of each part."""
+        parts, hidden = self.components(evidence), [n for n in self.sizes if n not in evidence.given]
+        return list({parts[n]: n for n in reversed(hidden)}.values())
+
     # -- its graph -------------------------------------------------------------------------------------
 
     def prepare(self, X: np.ndarray) -> list[Any]:
@@ -237,6 +242,11 @@ class Network:
             dirichlet_log_density(p, self.concentrations.get(n, 1.0)) for n, p in self.probabilities.items()
         )
         return own + sum(one.emission.log_prior() for one in self.seen)
+
+    def n_parameters(self) -> int:
+        """Free numbers of all tables and emissions."""
+        tables = [int(np.prod(np.shape(p)[:-1])) * (np.shape(p)[-1] - 1) for p in self.probabilities.values()]
+        return sum(tables) + sum(sum(one.emission.n_parameters().values()) for one in self.seen)
 
     # -- drawing ---------------------------------------------------------------------------------------
 

@@ -17,9 +17,6 @@ from msgpass.sweeps.flattened import Flat, flat_of
 from msgpass.sweeps.interface.program import Program, compile_slice, earlier
 from msgpass.sweeps.interface.slices import SINGLE, Key, Sliced, signatures, sliced, with_labels
 
-FEWEST = 2
-"""Slices from which a component is run slice by slice."""
-
 
 @dataclass(frozen=True, eq=False)
 class InterfaceLayout:
@@ -91,8 +88,6 @@ def interface_layout(plan, k: int, block, schedule, labelled=()) -> InterfaceLay
     key = ("interface", k, schedule.max_size, labelled)
     if key not in plan.cache:
         found = sliced(block)
-        if found is not None and found.rows < FEWEST:
-            found = None
         plan.cache[key] = None if found is None else _laid_out(plan, k, block, found, schedule, labelled)
     return plan.cache[key]
 

@@ -135,7 +135,7 @@ def test_readings_have_shapes_and_sum_to_one(fitted):
         np.testing.assert_allclose(smooth.sum(axis=1), 1)
         np.testing.assert_allclose(own.sum(axis=1), 1)
         np.testing.assert_allclose(smooth[-1], own[-1], atol=1e-9)  # at the end there is nothing left to come
-    draws = model.sample_posterior(X, 300, random_state=0)
+    draws = model.sample_paths(X, 300, random_state=0)
     assert draws.shape == (300, len(X), len(model.nodes()))
     for place, smooth in enumerate(proba):
         seen = (draws[:, :, place, None] == np.arange(smooth.shape[1])).mean(axis=0)
@@ -150,9 +150,9 @@ def test_a_forecast_goes_on_from_the_filter(fitted):
     model, X = fitted
     if isinstance(model, DynamicBayesianNetwork) and model.inputs:
         with pytest.raises(DataError, match="inputs to come"):
-            model.forecast(X, 2)
+            model.forecast(X, steps=2)
         return
-    ahead = model.forecast(X, 2)
+    ahead = model.forecast(X, steps=2)
     longer = model.predict_proba(np.concatenate([X, np.full((2, X.shape[1]), np.nan)]))
     if isinstance(ahead, dict):
         ahead, longer = list(ahead.values()), list(longer.values())
@@ -287,3 +287,37 @@ def test_bad_input_is_told(error, says, call):
 def test_a_fit_that_stops_early_warns():
     with pytest.warns(ConvergenceWarning, match="raise n_iter"):
         FactorialHMM((2, 2), n_iter=2, random_state=0).fit(numbers())
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("rows", [1, 2])
+def test_readings_of_very_short_series(name, rows):
+    model, X = MODELS[name]
+    model, short = clone(model).fit(X), X[:rows]
+    total, proba = model.score_samples(short)
+    assert total == pytest.approx(model.score(short))
+    causal = model.filter(short)
+    proba, causal = (list(p.values()) if isinstance(p, dict) else p for p in (proba, causal))
+    for smooth, own in zip(proba, causal, strict=True):
+        assert smooth.shape == own.shape == (rows, smooth.shape[1])
+        np.testing.assert_allclose(smooth[-1], own[-1], atol=1e-12)
+    assert model.sample_paths(short, 3).shape == (3, rows, len(proba))
+    assert model.posterior_entropy(short) >= -1e-12
+
+
+def test_sequences_are_scored_one_by_one(fitted):
+    model, X = fitted
+    each = [model.score(X[:30]), model.score(X[30:])]
+    np.testing.assert_allclose(model.score_sequences(X, [30, 50]), each)
+
+
+def test_criteria_count_free_numbers():
+    X = numbers(D=1)
+    model, plain = FactorialHMM((3,), covariance_type="diag", **FEW).fit(X), GaussianHMM(3, "tied")
+    plain.startprob_, plain.transmat_ = model.startprob_[0], model.transmat_[0]
+    plain.means_, plain.covars_ = model.means_[0], model.covars_
+    assert model.aic(X) == pytest.approx(plain.aic(X))
+    assert model.bic(X) == pytest.approx(plain.bic(X))
+    two = FactorialHMM((2, 3), **FEW).fit(X).network()
+    # Starts 1 + 2, transitions 2 + 6, sums of means 2 + 3 − 1, one variance.
+    assert two.n_parameters() == 3 + 8 + 4 + 1

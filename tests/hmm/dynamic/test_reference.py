@@ -132,6 +132,8 @@ def check(model, X, network, density, T):
     score, path = model.decode(X)
     assert score == pytest.approx(np.log(brute.p.max()), abs=1e-9)
     assert path.shape == (T, len(names))
+    own = brute.p[brute.p > 0] / brute.z
+    assert model.posterior_entropy(X) == pytest.approx(-np.sum(own * np.log(own)), abs=1e-9)
 
 
 def random_rows(rng, *shape):
