@@ -17,6 +17,7 @@ NAMES = (
     "torch",
     "torchdiffeq",
     "diffrax",
+    "pgmpy",
 )
 
 

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hmm.batching import batches
+    from hmm.dynamic.bayesian_network import DynamicBayesianNetwork
+    from hmm.dynamic.coupled import CoupledHMM
+    from hmm.dynamic.factorial import FactorialHMM
+    from hmm.dynamic.hierarchical import HierarchicalHMM
     from hmm.keeping import load
     from hmm.models.autoregressive import AutoregressiveHMM
     from hmm.models.bernoulli import BernoulliHMM
@@ -45,9 +49,13 @@ __all__ = [
     "BernoulliHMM",
     "CategoricalHMM",
     "ConvergenceMonitor",
+    "CoupledHMM",
+    "DynamicBayesianNetwork",
     "ExponentialHMM",
+    "FactorialHMM",
     "GammaHMM",
     "GaussianHMM",
+    "HierarchicalHMM",
     "LinearGaussianSSM",
     "LinearRegressionHMM",
     "LogNormalHMM",
@@ -74,10 +82,14 @@ _HOMES = {
     "BernoulliHMM": "hmm.models.bernoulli",
     "CategoricalHMM": "hmm.models.categorical",
     "ConvergenceMonitor": "hmm.monitor",
+    "CoupledHMM": "hmm.dynamic.coupled",
+    "DynamicBayesianNetwork": "hmm.dynamic.bayesian_network",
     "ExponentialHMM": "hmm.models.exponential",
+    "FactorialHMM": "hmm.dynamic.factorial",
     "GMMHMM": "hmm.models.gaussian_mixture",
     "GammaHMM": "hmm.models.gamma",
     "GaussianHMM": "hmm.models.gaussian",
+    "HierarchicalHMM": "hmm.dynamic.hierarchical",
     "LinearGaussianSSM": "hmm.state_space.model",
     "LinearRegressionHMM": "hmm.models.linear_regression",
     "LogNormalHMM": "hmm.models.log_normal",

@@ -240,11 +240,12 @@ def _model_class(name) -> type:
     """A model of ``hmm``, or one of the user's own that is defined by now."""
     import hmm
     from hmm.base import BaseHMM
+    from hmm.dynamic.base import DynamicModel
     from hmm.state_space.model import LinearGaussianSSM
     from hmm.state_space.structural.model import StructuralTimeSeries
     from hmm.state_space.switching.model import SwitchingLinearGaussianSSM
 
-    bases = (BaseHMM, LinearGaussianSSM, StructuralTimeSeries, SwitchingLinearGaussianSSM)
+    bases = (BaseHMM, DynamicModel, LinearGaussianSSM, StructuralTimeSeries, SwitchingLinearGaussianSSM)
     if isinstance(name, str) and name in hmm.__all__:
         found = getattr(hmm, name)
         if isinstance(found, type) and issubclass(found, bases):

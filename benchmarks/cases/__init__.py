@@ -29,6 +29,7 @@ NAMES = (
     "scan",
     "ode_gradient",
     "systems",
+    "dbn_smoothing",
 )
 
 

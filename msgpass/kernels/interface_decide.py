@@ -8,7 +8,7 @@ behind it.
 from math import exp, inf
 
 from msgpass.kernels.interface_sum import address
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit as jit
 
 
 @jit

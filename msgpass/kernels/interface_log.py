@@ -5,7 +5,7 @@
 from math import exp, inf, log
 
 from msgpass.kernels.interface_sum import address
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit as jit
 
 
 @jit

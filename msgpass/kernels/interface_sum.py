@@ -8,21 +8,29 @@ not zero.
 
 from math import frexp, log
 
-from msgpass.kernels.runtime import jit
+import numpy as np
+
+from msgpass.kernels.interface_runs import (
+    FAST,
+    add_rows,
+    dots,
+    mix,
+    multiply,
+    rows_times,
+    scatter,
+    unmix,
+)
+from msgpass.kernels.runtime import lean_jit as jit
 
 LOWEST = -960
-FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
-@jit(fastmath=FAST)
-def multiply(table, source, at, maps, m, n, first):
-    """table *= the entries of a source that it meets; with ``first``, table = these."""
-    if first:
-        for e in range(n):
-            table[e] = source[at + maps[m + e]]
-    else:
-        for e in range(n):
-            table[e] *= source[at + maps[m + e]]
+@jit
+def found(p, s, x, t, b, i, low):
+    """(where the table or message of an input begins, exponent of its smallest entry)."""
+    if p.family[i] >= 0:
+        return address(p, s, x, t, b, i), low_of_factor(p, s, x, t, b, i)
+    return s.block[t] + p.place[i], low[b, s.number[t] + p.sender[i]]
 
 
 @jit
@@ -50,10 +58,12 @@ def product(p, s, x, up, low, t, b, c, without, table):
         if i == without:
             continue
         if p.family[i] >= 0:
-            multiply(table, x.entries, address(p, s, x, t, b, i), p.maps, p.map[i], n, first)
+            at = address(p, s, x, t, b, i)
+            multiply(table, x.entries, at, p.maps, p.map[i], n, p.run[c], p.along[i], first)
             lowest += low_of_factor(p, s, x, t, b, i)
         else:
-            multiply(table, up[b], s.block[t] + p.place[i], p.maps, p.map[i], n, first)
+            at = s.block[t] + p.place[i]
+            multiply(table, up[b], at, p.maps, p.map[i], n, p.run[c], p.along[i], first)
             lowest += low[b, s.number[t] + p.sender[i]]
         first = False
     if first:
@@ -65,15 +75,15 @@ def product(p, s, x, up, low, t, b, c, without, table):
 @jit(fastmath=FAST)
 def scaled(target, at, n):
     """Divide by the sum; (the sum, exponent of the smallest entry that is not zero)."""
-    total = 0.0
-    for k in range(n):
-        total += target[at + k]
+    length, begun, total = np.uintp(n), np.uintp(at), 0.0
+    for k in range(length):
+        total += target[begun + k]
     least = 1.0
     if total > 0.0:
         one = 1.0 / total
-        for k in range(n):
-            value = target[at + k] * one
-            target[at + k] = value
+        for k in range(length):
+            value = target[begun + k] * one
+            target[begun + k] = value
             least = min(least, value if value > 0.0 else 1.0)
     return total, frexp(least)[1] - 1
 
@@ -87,14 +97,20 @@ def collect(p, s, x, up, low, scale, table):
         for t in range(len(s.program)):
             k = s.program[t]
             for c in range(p.cliques[k], p.cliques[k + 1]):
-                if product(p, s, x, up, low, t, b, c, -1, table) < LOWEST:
-                    return 1
                 R, S, at = p.residual[c], p.separator[c], s.block[t] + p.message[c]
-                for e in range(S):
-                    own[at + e] = table[e]
-                for r in range(1, R):
-                    for e in range(S):
-                        own[at + e] += table[r * S + e]
+                if p.pair[c] >= 0:
+                    i = p.pair[c]
+                    j = 2 * p.inputs[c] + 1 - i
+                    at_i, low_i = found(p, s, x, t, b, i, low)
+                    at_j, low_j = found(p, s, x, t, b, j, low)
+                    if low_i + low_j < LOWEST:
+                        return 1
+                    one, many = x.entries if p.family[i] >= 0 else own, x.entries if p.family[j] >= 0 else own
+                    mix(one, at_i, p.map[i], many, at_j, p.map[j], p.maps, R, S, p.run[c], own, at)
+                else:
+                    if product(p, s, x, up, low, t, b, c, -1, table) < LOWEST:
+                        return 1
+                    add_rows(table, R, S, own, at)
                 total, least = scaled(own, at, S)
                 low[b, s.number[t] + c - p.cliques[k]] = least
                 scale[b, t] += log(total)
@@ -121,14 +137,25 @@ def distribute(p, s, x, up, low, down, below, local, table):
                 for i in range(p.inputs[c], p.inputs[c + 1]):
                     if p.family[i] >= 0 or (local and p.place[i] < 0):
                         continue
-                    if product(p, s, x, up, low, t, b, c, i, table) + said < LOWEST:
-                        return 1
                     at, m = s.block[t] + p.place[i], p.map[i]
                     for e in range(p.size[i]):
                         own[at + e] = 0.0
-                    for r in range(R):
-                        for e in range(S):
-                            own[at + p.maps[m + r * S + e]] += table[r * S + e] * own[from_ + e]
+                    if p.pair[c] >= 0:
+                        j = 2 * p.inputs[c] + 1 - i
+                        at_j, low_j = found(p, s, x, t, b, j, low)
+                        if low_j + said < LOWEST:
+                            return 1
+                        other = x.entries if p.family[j] >= 0 else up[b]
+                        made = p.map[j], own, from_, p.maps, R, S, p.run[c], own, at, m
+                        if j == p.pair[c]:
+                            unmix(other, at_j, *made)
+                        else:
+                            dots(other, at_j, *made)
+                    else:
+                        if product(p, s, x, up, low, t, b, c, i, table) + said < LOWEST:
+                            return 1
+                        rows_times(table, R, S, own, from_)
+                        scatter(own, at, table, p.maps, m, R * S, p.run[c], p.along[i], 1.0)
                     _, least = scaled(own, at, p.size[i])
                     below[b, s.number[t] + p.sender[i]] = least
     return 0
@@ -152,14 +179,12 @@ def read(p, s, x, up, low, down, below, base, step, out, table):
                         lowest = product(p, s, x, up, low, t, b, c, -1, table)
                         if lowest + below[b, s.number[t] + c - p.cliques[k]] < LOWEST:
                             return 1
-                        for r in range(R):
-                            for e in range(S):
-                                table[r * S + e] *= down[b, from_ + e]
-                                whole += table[r * S + e]
+                        rows_times(table, R, S, down[b], from_)
+                        for e in range(R * S):
+                            whole += table[e]
                         known = True
                     row = t if p.sink_place[q] < 0 else s.instances[s.first[t] + p.sink_place[q]]
                     at, m = to + row * step[p.sink[q]], p.sink_map[q]
                     one = 1.0 / whole if whole > 0.0 else 0.0
-                    for e in range(R * S):
-                        out[b, at + p.maps[m + e]] += table[e] * one
+                    scatter(out[b], at, table, p.maps, m, R * S, p.sink_run[q], p.sink_along[q], one)
     return 0

@@ -25,17 +25,22 @@ class Programs(NamedTuple):
         First clique of each program.
     residual, separator, message : (C,)
         R and S of each clique, and where its message lies from the begin of the slice's.
+    run : (C,)
+        Entries of a clique that lie one after another, or are one, in each of its inputs; they divide S.
+    pair : (C,)
+        The input that a run stays at, of a clique of two inputs whose other one it goes along; −1 elsewhere.
     inputs : (C + 1,)
         First input of each clique.
-    family, place, sender, size, map : (I,)
+    family, place, sender, size, map, along : (I,)
         Of each input: its family (−1: a message), its place among the slice's instances (of a message:
         where it lies from the begin of the slice's messages), the slice's clique that sent it (−1: the last
-        one of the slice before), its entries, and where its map begins.
+        one of the slice before), its entries, where its map begins, and whether a run of the clique goes
+        along its entries (1) or stays at one (0).
     sinks : (C + 1,)
         First reading of each clique.
-    sink, sink_place, sink_size, sink_map : (K,)
+    sink, sink_place, sink_size, sink_map, sink_run, sink_along : (K,)
         Of each reading: a family, or number of families + node; its place among the slice's instances (−1: it
-        counts rows); its entries; its map.
+        counts rows); its entries; its map; a run of its own, and how that goes.
     variables : (C + 1,)
         First variable of each clique, residual first.
     decided : (C,)
@@ -49,17 +54,22 @@ class Programs(NamedTuple):
     residual: np.ndarray
     separator: np.ndarray
     message: np.ndarray
+    run: np.ndarray
+    pair: np.ndarray
     inputs: np.ndarray
     family: np.ndarray
     place: np.ndarray
     sender: np.ndarray
     size: np.ndarray
     map: np.ndarray
+    along: np.ndarray
     sinks: np.ndarray
     sink: np.ndarray
     sink_place: np.ndarray
     sink_size: np.ndarray
     sink_map: np.ndarray
+    sink_run: np.ndarray
+    sink_along: np.ndarray
     variables: np.ndarray
     decided: np.ndarray
     node: np.ndarray

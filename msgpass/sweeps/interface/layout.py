@@ -14,11 +14,8 @@ import numpy as np
 
 from msgpass.kernels.interface_types import Programs, Slices
 from msgpass.sweeps.flattened import Flat, flat_of
-from msgpass.sweeps.interface.program import Program, compile_slice, earlier
+from msgpass.sweeps.interface.program import Program, along, compile_slice, earlier, longest
 from msgpass.sweeps.interface.slices import SINGLE, Key, Sliced, signatures, sliced, with_labels
-
-FEWEST = 2
-"""Slices from which a component is run slice by slice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +88,6 @@ def interface_layout(plan, k: int, block, schedule, labelled=()) -> InterfaceLay
     key = ("interface", k, schedule.max_size, labelled)
     if key not in plan.cache:
         found = sliced(block)
-        if found is not None and found.rows < FEWEST:
-            found = None
         plan.cache[key] = None if found is None else _laid_out(plan, k, block, found, schedule, labelled)
     return plan.cache[key]
 
@@ -160,6 +155,10 @@ def flat_programs(kinds: list[Program], found: Sliced) -> Programs:
         length += len(maps[-1])
         return length - len(maps[-1])
 
+    def add_run(prefix, run, way):
+        columns[prefix + "run"].append(run)
+        columns[prefix + "along"].append(way)
+
     for kind in kinds:
         columns["cliques"].append(len(columns["residual"]))
         home: dict[Key, int] = {}
@@ -170,6 +169,8 @@ def flat_programs(kinds: list[Program], found: Sliced) -> Programs:
             columns["residual"].append(kind.entries(clique.residual))
             columns["separator"].append(kind.entries(clique.separator))
             columns["message"].append(lies)
+            run = kind.run(clique)
+            columns["run"].append(run)
             for name in ("inputs", "sinks", "variables"):
                 columns[name].append(
                     len(columns[{"inputs": "family", "sinks": "sink", "variables": "node"}[name]])
@@ -183,11 +184,16 @@ def flat_programs(kinds: list[Program], found: Sliced) -> Programs:
                 columns["sender"].append(-1 if factor else number)
                 columns["size"].append(kind.entries(scope))
                 columns["map"].append(at)
+                columns["along"].append(along(maps[-1], run))
                 if factor:
                     columns["sink"].append(kind.families[number])
                     columns["sink_place"].append(number)
                     columns["sink_size"].append(kind.entries(scope))
                     columns["sink_map"].append(at)
+                    add_run("sink_", *longest(maps[-1], kind.trailing(clique)))
+            stays = [i for i in (-2, -1) if columns["along"][i:][:1] == [0]]
+            paired = run > 1 and len(clique.inputs) == 2 and len(stays) == 1
+            columns["pair"].append(len(columns["family"]) + stays[0] if paired else -1)
             for key in clique.scope:
                 last = key[1] == 0 or (key[1] == SINGLE and key not in kind.outgoing)
                 if home[key] == c and last:
@@ -195,6 +201,7 @@ def flat_programs(kinds: list[Program], found: Sliced) -> Programs:
                     columns["sink_place"].append(-1)
                     columns["sink_size"].append(kind.sizes[key])
                     columns["sink_map"].append(mapped(kind, clique.scope, (key,)))
+                    add_run("sink_", *longest(maps[-1], kind.trailing(clique)))
                 columns["node"].append(key[0])
                 columns["lag"].append(key[1])
                 columns["states"].append(kind.sizes[key])

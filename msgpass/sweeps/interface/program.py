@@ -16,6 +16,9 @@ import numpy as np
 from msgpass.sweeps.interface.order import elimination_order
 from msgpass.sweeps.interface.slices import SINGLE, Key, Sliced
 
+SHORTEST = 3
+"""Entries that a run has at least; below, looking each one up is as fast."""
+
 INCOMING = -1
 """Number of the message that comes from the slice before, among a program's messages."""
 
@@ -86,6 +89,34 @@ class Program:
             found += (np.arange(self.sizes[key], dtype=np.int32) * step).reshape(shape)
             step *= self.sizes[key]
         return found.ravel()
+
+    def trailing(self, clique: Clique) -> list[int]:
+        """Lengths of stretches that end at the end of a clique's separator, growing."""
+        sizes = [self.sizes[key] for key in reversed(clique.separator)]
+        return [int(n) for n in np.cumprod(sizes)]
+
+    def run(self, clique: Clique) -> int:
+        """Entries of a clique that lie one after another, or are one, in each of its inputs."""
+        maps = [self.steps(clique.scope, scope) for *_, scope in clique.inputs]
+        lengths = self.trailing(clique)
+        return max((n for n in lengths if n >= SHORTEST and all(along(m, n) >= 0 for m in maps)), default=1)
+
+
+def longest(steps: np.ndarray, lengths: list[int]) -> tuple[int, int]:
+    """(the longest stretch that goes along or stays at one, which of them it does)."""
+    run = max((n for n in lengths if n >= SHORTEST and along(steps, n) >= 0), default=1)
+    return run, along(steps, run)
+
+
+def along(steps: np.ndarray, run: int) -> int:
+    """Whether stretches of ``run`` entries go along the entries that they meet (1), stay at one (0), or
+    neither (−1).
+    """
+    rows = steps.reshape(-1, run)
+    gaps = rows - rows[:, :1]
+    if not gaps.any():
+        return 0
+    return 1 if (gaps == np.arange(run)).all() else -1
 
 
 def earlier(keys) -> tuple[Key, ...]:

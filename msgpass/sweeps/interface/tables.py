@@ -74,8 +74,12 @@ def exponentials(tables: Tables, layout) -> Tables:
         top = np.where(np.isfinite(top), top, 0.0)
         shifted = logs - top
         with np.errstate(under="ignore"):
-            entries[at] = np.exp(shifted).ravel()
-        least = np.where(np.isfinite(shifted), shifted, 0.0).min(axis=-1)
+            np.exp(shifted, out=entries[at].reshape(shifted.shape))
+        least = shifted.min(axis=-1)
+        zeros = np.isneginf(least)
+        if zeros.any():
+            own = shifted[zeros]
+            least[zeros] = np.where(np.isneginf(own), 0.0, own).min(axis=-1)
         low.append(np.floor(least / LN2).astype(np.int64).ravel())
         scale[:, owner] += top[..., 0]
     return tables._replace(
