@@ -142,6 +142,7 @@ class Messages:
             lambda: readings.believed(x),
             lambda n: readings.believe(x, n),
             lambda n: readings.no_belief(x, n),
+            lambda n: readings.has_belief(x, n),
         )
 
     @cached_property

@@ -38,21 +38,21 @@ class CliqueReference:
     Parameters
     ----------
     tree : CliqueTree
-    homes : sequence of int arrays (instances,)
-        Of each family of factors: the clique that holds each instance.
     scopes : sequence of int arrays (instances, arity)
-    tables : sequence of arrays (B, instances, states…)
+        Of each family of factors.
+    tables : sequence of arrays (B or 1, instances, states…)
         Log tables of each family.
     reduce : callable (logs, axes) → logs
     batch : int
-        B, where ``tables`` is empty.
+        B.
     """
 
-    def __init__(self, tree: CliqueTree, homes, scopes, tables, reduce: Reduce, batch: int = 1):
-        self.tree, self.homes, self.scopes, self.reduce, self.batch = tree, homes, scopes, reduce, batch
+    def __init__(self, tree: CliqueTree, scopes, tables, reduce: Reduce, batch: int = 1):
+        self.tree, self.scopes, self.reduce, self.batch = tree, scopes, reduce, batch
+        self.homes = [tree.home(s) if len(s) else np.zeros(0, np.int64) for s in scopes]
         self.dims = [tuple(tree.sizes[tree[c]].tolist()) for c in range(len(tree))]
         self.local = [np.zeros((batch, *dims)) for dims in self.dims]
-        for home, scope, logs in zip(homes, scopes, tables, strict=True):
+        for home, scope, logs in zip(self.homes, scopes, tables, strict=True):
             for j, c in enumerate(home):
                 self.local[c] = self.local[c] + aligned(logs[:, j], scope[j].tolist(), tree[c].tolist())
         self.children: list[list[int]] = [[] for _ in self.dims]
@@ -123,8 +123,8 @@ class CliqueReference:
 
     # -- readings ------------------------------------------------------------------------------------
 
-    def marginals(self) -> list[np.ndarray]:
-        """Log marginals of every variable, (B, states) each, normalised by ⊕."""
+    def marginals(self) -> np.ndarray:
+        """Log marginals of all variables end to end, (B, Σ states), each normalised by ⊕."""
         tree, found = self.tree, {}
         for c in np.argsort(tree.table_sizes, kind="stable").tolist():
             missing = [v for v in tree[c].tolist() if v not in found]
@@ -132,7 +132,7 @@ class CliqueReference:
                 logs = self.belief(c)
                 for v in missing:
                     found[v] = self.normalised(self.reduce(logs, self.axes(c, [v])), 1)
-        return [found[v] for v in range(len(tree.sizes))]
+        return np.concatenate([found[v] for v in range(len(tree.sizes))], axis=1)
 
     def factors(self, k: int) -> np.ndarray:
         """Log beliefs of a family's instances, (B, instances, states…), normalised by ⊕."""

@@ -6,10 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
+from msgpass.algebra import MaxProduct, SumProduct
 from msgpass.errors import ImpossibleEvidenceError, UnavailableError
 from msgpass.kernels.clique_reference import CliqueReference
-from msgpass.nodes import Sequence
 from msgpass.sweeps.expanded import table_instances
+from msgpass.sweeps.junction_tree.inputs import logs_of
 from msgpass.sweeps.junction_tree.layout import JunctionLayout, layout_of
 from msgpass.sweeps.tree import table_target
 
@@ -17,35 +18,66 @@ from msgpass.sweeps.tree import table_target
 def run_junction_tree(execution, k: int, block, algebra, clamp) -> JunctionRun:
     """Messages of a discrete component; see :class:`msgpass.JunctionTree`."""
     layout = layout_of(execution.plan, k, block, execution.schedule)
-    return JunctionRun(block, layout, algebra, execution.values, clamp)
+    overridden = [getattr(key, "name", key) for key in execution.overridden]
+    return JunctionRun(block, layout, algebra, execution.values, clamp, overridden)
 
 
 class JunctionRun:
-    """One run over a junction tree."""
+    """One run over a junction tree.
 
-    def __init__(self, block, layout: JunctionLayout, algebra, values, clamp):
+    Attributes
+    ----------
+    sweep : CliqueReference, SumSweep or MaxSweep
+    part_totals : array (B, trees)
+    """
+
+    def __init__(self, block, layout: JunctionLayout, algebra, values, clamp, overridden):
         self.block, self.layout, self.algebra, self.values = block, layout, algebra, values
         self.clamp = clamp or {}
-        self.sweep = self.make_sweep()
-        self.part_totals = self.sweep.totals  # (B, trees)
-        self.total = float(np.sum(self.part_totals))
+        compiled = type(algebra) in (SumProduct, MaxProduct)
+        self.sweep = self.compiled(overridden) if compiled else self.reference()
+
+    @property
+    def part_totals(self) -> np.ndarray:
+        """log Z, or best score, of every tree, (B, trees)."""
+        return self.sweep.totals
+
+    @cached_property
+    def total(self) -> float:
+        """log Z, or the best score."""
+        return float(np.sum(self.part_totals))
 
     @cached_property
     def families(self):
         """Tables of each family in this run."""
         return [table_instances(f, self.values) for f in self.block.families]
 
-    def make_sweep(self):
-        """The passes over the cliques."""
-        layout, flat, batch = self.layout, self.layout.flat, self.layout.batch
-        scopes, homes = list(flat.scopes), list(layout.homes)
+    def compiled(self, overridden):
+        """The passes over the cliques as one compiled loop."""
+        from msgpass.kernels.clique_sweep import MaxSweep, SumSweep
+
+        layout, flat, labels = self.layout, self.layout.flat, None
+        if self.clamp:
+            rows = [np.arange(flat.rows[n]) + flat.first[n] for n in self.clamp]
+            states = [self.labels(n, own) for n, own in self.clamp.items()]
+            labels = np.concatenate(rows), np.ascontiguousarray(np.concatenate(states, axis=1), np.int64)
+        maximise = type(self.algebra) is MaxProduct
+        made = layout.tables.inputs(self.values, overridden, labels, not maximise)
+        if maximise:
+            return MaxSweep(layout.program, layout.batch, made.logs)
+        return SumSweep(
+            layout.program, layout.batch, made.values, made.part_shifts, made.lows, made.labelled_logs
+        )
+
+    def reference(self):
+        """The passes over the cliques in NumPy, for any reduction."""
+        layout, flat = self.layout, self.layout.flat
+        scopes = list(flat.scopes)
         tables = [logs_of(made, layout.shape) for made in self.families]
         for name, labels in self.clamp.items():
-            scope = np.arange(flat.rows[name])[:, None] + flat.first[name]
-            scopes.append(scope)
-            homes.append(layout.tree.home(scope))
+            scopes.append(np.arange(flat.rows[name])[:, None] + flat.first[name])
             tables.append(label_logs(self.labels(name, labels), int(flat.states[flat.first[name]])))
-        return CliqueReference(layout.tree, homes, scopes, tables, self.algebra.reduce, batch)
+        return CliqueReference(layout.tree, scopes, tables, self.algebra.reduce, layout.batch)
 
     def labels(self, name: str, labels) -> np.ndarray:
         """Clamped states of a node, (B, rows); −1 where it is free."""
@@ -55,8 +87,8 @@ class JunctionRun:
     # -- readings ------------------------------------------------------------------------------------
 
     @cached_property
-    def marginals(self) -> list[np.ndarray]:
-        """Normalised log marginals of all variables."""
+    def marginals(self) -> np.ndarray:
+        """Normalised log marginals of all variables end to end, (B, Σ states)."""
         return self.sweep.marginals()
 
     def node(self, name: str):
@@ -65,14 +97,19 @@ class JunctionRun:
 
     def shaped(self, name: str, stacked: np.ndarray) -> np.ndarray:
         """(B, rows, …) as (T, *batch, …), or (*batch, …) of a single variable."""
+        sequence = name not in self.layout.flat.singles
+        if not self.layout.shape:
+            return stacked[0] if sequence else stacked[0, 0]
         found = np.moveaxis(stacked, 1, 0).reshape(stacked.shape[1], *self.layout.shape, *stacked.shape[2:])
-        return found if isinstance(self.node(name), Sequence) else found[0]
+        return found if sequence else found[0]
 
     def read_belief(self, name: str) -> np.ndarray:
         """Normalised log marginals of a node's rows."""
         self.impossible()
-        rows = self.layout.flat.of(name)
-        return self.shaped(name, np.stack(self.marginals[rows], axis=1))
+        flat, starts = self.layout.flat, self.layout.state_starts
+        rows = flat.of(name)
+        own = self.marginals[:, starts[rows.start] : starts[rows.stop]]
+        return self.shaped(name, own.reshape(len(own), flat.rows[name], -1))
 
     def read_factor(self, family) -> np.ndarray:
         """Normalised log beliefs of a factor's instances, (n, *batch, states…)."""
@@ -131,16 +168,6 @@ class JunctionRun:
                 f"the evidence on {', '.join(self.block.nodes[:4])} has probability zero, so that "
                 "no posterior exists; look for −∞ in its tables"
             )
-
-
-def logs_of(made, shape: tuple[int, ...]) -> np.ndarray:
-    """Log tables of a family, (B, n, states…) or (1, n, states…) where members share them."""
-    stacked = made.stacked()
-    axes = len(made.states) - len(made.observed)
-    states = stacked.shape[stacked.ndim - axes :]
-    if stacked.ndim - 1 - axes < len(shape):
-        return stacked[None]
-    return np.moveaxis(stacked.reshape(len(stacked), -1, *states), 1, 0)
 
 
 def label_logs(labels: np.ndarray, states: int) -> np.ndarray:

@@ -10,7 +10,16 @@ from msgpass.nodes import Parameter, Sequence
 from tests.msgpass.loopy_models import loopy_models
 from tests.oracles import Enumeration, Flat
 
-ALGEBRAS = st.sampled_from([SumProduct(), MaxProduct()])
+
+class PlainSum(SumProduct):
+    """An algebra of one's own, which the reference runs."""
+
+
+class PlainMax(MaxProduct):
+    """An algebra of one's own, which the reference runs."""
+
+
+ALGEBRAS = st.sampled_from([SumProduct(), MaxProduct(), PlainSum(), PlainMax()])
 ORDERS = st.sampled_from(JunctionTree.ORDERS)
 laws = settings(max_examples=60)
 
@@ -108,9 +117,9 @@ def test_counts_add_up_and_hard_zeros_stay(model):
 
 
 @laws
-@given(loopy_models())
-def test_the_best_assignment_is_a_best_one(model):
-    m = run(model.graph, MaxProduct(), JunctionTree(), values=model.values)
+@given(loopy_models(), st.sampled_from([MaxProduct(), PlainMax()]))
+def test_the_best_assignment_is_a_best_one(model, algebra):
+    m = run(model.graph, algebra, JunctionTree(), values=model.values)
     for member, truth in enumerations(model, MaxProduct()):
         found = {}
         for node, row, name in rows_of(model.graph):
