@@ -482,6 +482,28 @@ class Messages:
         """
         return joint(self._x, variables)
 
+    @property
+    def cliques(self):
+        """The cliques of a run with JunctionTree(), and the messages between them: of each its ``variables``,
+        ``separator``, ``parent``, ``children``, and as normalised log tables its ``belief``, what it tells
+        its parent (``up``) and what its parent tells it (``down``).
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, JunctionTree, Table, run
+        >>> g = FactorGraph()
+        >>> v = [g.variable(name, states=2) for name in "abcd"]
+        >>> for i, j in (0, 1), (1, 2), (2, 3), (3, 0):
+        ...     _ = g.factor(Table([[1.0, 0.0], [0.0, 1.0]]), v[i], v[j])
+        >>> run(g, schedule=JunctionTree()).cliques
+        2 cliques
+          0. (a, b, d) → 1 through (b, d)
+          1. (b, c, d)
+        """
+        from msgpass.sweeps.junction_tree.report import cliques
+
+        return cliques(self._x)
+
     def entropy(self, name) -> np.ndarray:
         """Posterior entropy in nats of the assignments of every part, (parts,)."""
         return paths.entropy(self._x, getattr(name, "name", name))

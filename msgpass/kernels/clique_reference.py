@@ -60,27 +60,27 @@ class CliqueReference:
             if p >= 0:
                 self.children[p].append(c)
         self.collect()
-        self._down: list[np.ndarray] | None = None
+        self._downs: list[np.ndarray] | None = None
 
     def collect(self) -> None:
         """Leaves to roots."""
-        self.up: list[np.ndarray] = []
+        self.ups: list[np.ndarray] = []
         for c in range(len(self.tree)):
             inside = self.inside(c)
-            self.up.append(self.reduce(inside, self.axes(c, self.tree.separator(c))))
-        self.totals = np.stack([self.up[r] for r in self.tree.roots], axis=-1)
+            self.ups.append(self.reduce(inside, self.axes(c, self.tree.separator(c))))
+        self.totals = np.stack([self.ups[r] for r in self.tree.roots], axis=-1)
 
     @property
-    def down(self) -> list[np.ndarray]:
+    def downs(self) -> list[np.ndarray]:
         """What each clique's parent says, roots to leaves."""
-        if self._down is None:
-            self._down = [np.zeros((self.batch, *self.separator_dims(c))) for c in range(len(self.tree))]
+        if self._downs is None:
+            self._downs = [np.zeros((self.batch, *self.separator_dims(c))) for c in range(len(self.tree))]
             for c in range(len(self.tree) - 1, -1, -1):
-                self._distribute(c, self._down)
-        return self._down
+                self._distribute(c, self._downs)
+        return self._downs
 
     def _distribute(self, c: int, down: list[np.ndarray]) -> None:
-        sent = [self.spread(d, c, self.up[d]) for d in self.children[c]]
+        sent = [self.spread(d, c, self.ups[d]) for d in self.children[c]]
         before = self.local[c] + self.own(c, down[c])
         behind = [np.zeros(())]
         for message in sent[:0:-1]:
@@ -93,12 +93,20 @@ class CliqueReference:
         """What is known below the separator of clique c, (B, states…)."""
         total = self.local[c]
         for d in self.children[c]:
-            total = total + self.spread(d, c, self.up[d])
+            total = total + self.spread(d, c, self.ups[d])
         return total
 
     def belief(self, c: int) -> np.ndarray:
         """Everything that is known in clique c, (B, states…), not normalised."""
-        return self.inside(c) + self.own(c, self.down[c])
+        return self.inside(c) + self.own(c, self.downs[c])
+
+    def up(self, c: int) -> np.ndarray:
+        """What clique c sends to its parent, (B, states of the separator…)."""
+        return self.ups[c]
+
+    def down(self, c: int) -> np.ndarray:
+        """What its parent sends to clique c."""
+        return self.downs[c]
 
     def own(self, c: int, message: np.ndarray) -> np.ndarray:
         """A message over the separator of c, over the axes of c."""
@@ -147,6 +155,10 @@ class CliqueReference:
                 kept = [v for v in members if v in names]
                 found[:, j] = np.transpose(own, (0, *(1 + kept.index(v) for v in names)))
         return found
+
+    def all_factors(self) -> list[np.ndarray]:
+        """Of every family."""
+        return [self.factors(k) for k in range(len(self.scopes))]
 
     def normalised(self, logs: np.ndarray, axes: int) -> np.ndarray:
         """Less ⊕ over the last ``axes``."""

@@ -66,9 +66,15 @@ class CliqueSweep:
         """Log marginals of all variables end to end, (B, Σ states)."""
         return self.project(self.compiled[5], int(self.program.state_starts[-1]))
 
-    def all_factors(self) -> np.ndarray:
-        """Log beliefs of all factor instances, laid out as the inputs are."""
-        return self.project(self.compiled[6], int(self.program.input_starts[-1]))
+    def all_factors(self) -> list[np.ndarray]:
+        """Log beliefs of all families' instances, (B, instances, states…) each."""
+        p = self.program
+        found = self.project(self.compiled[6], int(p.input_starts[-1]))
+        starts = p.input_starts.tolist()
+        return [
+            found[:, starts[k] : starts[k + 1]].reshape(self.batch, n, *p.shapes[k])
+            for k, n in enumerate(p.counts.tolist())
+        ]
 
     def factors(self, k: int) -> np.ndarray:
         """Log beliefs of a family's instances, (B, instances, states…)."""

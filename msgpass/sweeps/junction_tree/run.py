@@ -10,6 +10,8 @@ from msgpass.algebra import MaxProduct, SumProduct
 from msgpass.errors import ImpossibleEvidenceError, UnavailableError
 from msgpass.kernels.clique_reference import CliqueReference
 from msgpass.sweeps.expanded import table_instances
+from msgpass.sweeps.junction_tree import paths
+from msgpass.sweeps.junction_tree.evidence import impossible_evidence
 from msgpass.sweeps.junction_tree.inputs import logs_of
 from msgpass.sweeps.junction_tree.layout import JunctionLayout, layout_of
 from msgpass.sweeps.tree import table_target
@@ -34,6 +36,9 @@ class JunctionRun:
     def __init__(self, block, layout: JunctionLayout, algebra, values, clamp, overridden):
         self.block, self.layout, self.algebra, self.values = block, layout, algebra, values
         self.clamp = clamp or {}
+        self.overridden = list(overridden)
+        self.ranked: tuple[np.ndarray, np.ndarray] | None = None
+        self.problem: ImpossibleEvidenceError | None = None
         compiled = type(algebra) in (SumProduct, MaxProduct)
         self.sweep = self.compiled(overridden) if compiled else self.reference()
 
@@ -91,10 +96,6 @@ class JunctionRun:
         """Normalised log marginals of all variables end to end, (B, Σ states)."""
         return self.sweep.marginals()
 
-    def node(self, name: str):
-        """Graph node."""
-        return self.block.families[0].factor.graph.nodes[name]
-
     def shaped(self, name: str, stacked: np.ndarray) -> np.ndarray:
         """(B, rows, …) as (T, *batch, …), or (*batch, …) of a single variable."""
         sequence = name not in self.layout.flat.singles
@@ -114,7 +115,18 @@ class JunctionRun:
     def read_factor(self, family) -> np.ndarray:
         """Normalised log beliefs of a factor's instances, (n, *batch, states…)."""
         self.impossible()
-        found = self.sweep.factors(self.block.families.index(family))
+        k = self.block.families.index(family)
+        known = "factor_logs" in self.__dict__
+        return self.stacked(k, self.factor_logs[k] if known else self.sweep.factors(k))
+
+    @cached_property
+    def factor_logs(self) -> list[np.ndarray]:
+        """Normalised log beliefs of all factors' instances, (B, n, states…) each."""
+        self.impossible()
+        return self.sweep.all_factors()
+
+    def stacked(self, k: int, found: np.ndarray) -> np.ndarray:
+        """(B, n, states…) of family k as (n, *batch, states…)."""
         return np.moveaxis(found, 1, 0).reshape(found.shape[1], *self.layout.shape, *found.shape[2:])
 
     def read_forward(self, name: str):
@@ -141,9 +153,8 @@ class JunctionRun:
 
     def counts(self, k: int, assignment=None) -> np.ndarray:
         """Expected counts of a family's instances (along the best path: one where the assignment goes)."""
-        family = self.block.families[k]
         if assignment is None:
-            return np.exp(self.read_factor(family))
+            return self.stacked(k, np.exp(self.factor_logs[k]))
         scope, layout = self.layout.flat.scopes[k], self.layout
         states = assignment[:, scope]  # (B, n, arity)
         one = np.zeros((*states.shape[:2], *layout.tree.sizes[scope[0]]))
@@ -157,17 +168,36 @@ class JunctionRun:
 
     def read_assignment(self, name: str) -> np.ndarray:
         """Best states of a node's rows."""
-        if "assigned" not in self.__dict__:
-            self.assigned = self.assign()
         return self.shaped(name, self.assigned[:, self.layout.flat.of(name)])
+
+    @cached_property
+    def assigned(self) -> np.ndarray:
+        """Best assignment, (B, variables)."""
+        return self.assign()
+
+    def read_sample(self, name: str, rng: np.random.Generator, n: int) -> np.ndarray:
+        """n draws of a node's states, (n, …), from the posterior over whole assignments."""
+        draws = self.sweep.draw(rng, n)[..., self.layout.flat.of(name)]
+        return np.stack([self.shaped(name, one) for one in draws])
+
+    def read_k_best(self, name: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """(scores (parts, k), states of a node in them (k, …))."""
+        if self.ranked is None or self.ranked[0].shape[1] != k:
+            self.ranked = paths.k_best(self, k)
+        scores, states = self.ranked
+        own = states[..., self.layout.flat.of(name)]
+        return scores, np.stack([self.shaped(name, one) for one in own])
+
+    def read_entropy(self, name: str) -> np.ndarray:
+        """Entropy of every part."""
+        return paths.entropy(self)
 
     def impossible(self) -> None:
         """Raise where the evidence has probability zero."""
         if self.total == -np.inf:
-            raise ImpossibleEvidenceError(
-                f"the evidence on {', '.join(self.block.nodes[:4])} has probability zero, so that "
-                "no posterior exists; look for −∞ in its tables"
-            )
+            if self.problem is None:
+                self.problem = impossible_evidence(self)
+            raise self.problem
 
 
 def label_logs(labels: np.ndarray, states: int) -> np.ndarray:
