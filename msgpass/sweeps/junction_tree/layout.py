@@ -68,18 +68,22 @@ def _tree(flat: Flat, schedule) -> CliqueTree:
     try:
         return clique_tree(flat.scopes, flat.states, order, schedule.max_size, schedule.tries, schedule.seed)
     except TreewidthError as problem:
-        names = [flat.label(v) for v in problem.clique]
-        shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-        raise TreewidthError(
-            f"exact inference by {schedule!r} needs a clique of {len(names)} variables (width "
-            f"{problem.width}) whose table has {problem.size:.4g} entries, more than max_size="
-            f"{schedule.max_size}: {shown}. Observe some of these variables in the graph, try "
-            'JunctionTree(order="best") or an order of your own, raise max_size (8 bytes an entry), or run '
-            "Flooding(), which is approximate",
-            problem.width,
-            problem.size,
-            names,
-        ) from None
+        raise named(problem, flat, schedule.max_size, f"exact inference by {schedule!r}") from None
+
+
+def named(problem: TreewidthError, flat: Flat, max_size: int, what: str) -> TreewidthError:
+    """The error with the names of its variables, and the ways out."""
+    names = [flat.label(v) for v in problem.clique]
+    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return TreewidthError(
+        f"{what} needs a clique of {len(names)} variables (width {problem.width}) whose table has "
+        f"{problem.size:.4g} entries, more than max_size={max_size}: {shown}. Observe some of these variables "
+        'in the graph, try order="best" or an order of your own, raise max_size (8 bytes an entry), or run '
+        "Flooding(), which is approximate",
+        problem.width,
+        problem.size,
+        names,
+    )
 
 
 def _numbers(flat: Flat, order) -> list[int]:
