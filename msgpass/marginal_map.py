@@ -111,8 +111,9 @@ def _wanted(plan, over) -> dict[str, np.ndarray]:
             raise GraphError(f"marginal_map: {name!r} is not a latent discrete variable of the graph")
         node = plan.graph.nodes[name]
         rows = node.clock.total if isinstance(node, Sequence) else 1
-        single = isinstance(entry, Slice) and entry.kind == "index"
-        own = np.array([entry.start % rows]) if single else np.arange(rows)
+        own = np.arange(rows)
+        if isinstance(entry, Slice) and entry.kind == "index":
+            own = own[[entry.start]]
         found[name] = np.union1d(found.get(name, []), own).astype(np.int64)
     if not found:
         raise GraphError("marginal_map: name one variable or more to maximise over")

@@ -1,5 +1,5 @@
-"""Max over some variables of the sum over the others, in NumPy, over a tree of cliques in which the others are
-eliminated first.
+"""Max over some variables of the sum over the others, in NumPy, over a tree of cliques in which the others
+are eliminated first.
 """
 
 from __future__ import annotations
