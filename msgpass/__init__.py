@@ -22,6 +22,7 @@ from msgpass.compare import compare
 from msgpass.errors import MessagePassingError
 from msgpass.gradient_check import check_gradients
 from msgpass.graph import FactorGraph
+from msgpass.marginal_map import marginal_map
 from msgpass.messages import Messages
 from msgpass.potentials import Loss, Quadratic, Step, Table
 from msgpass.potentials.structured import (
@@ -88,6 +89,7 @@ __all__ = [
     "check_gradients",
     "compare",
     "identities",
+    "marginal_map",
     "run",
     "second_order",
 ]

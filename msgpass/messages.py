@@ -142,6 +142,7 @@ class Messages:
             lambda: readings.believed(x),
             lambda n: readings.believe(x, n),
             lambda n: readings.no_belief(x, n),
+            lambda n: readings.has_belief(x, n),
         )
 
     @cached_property
@@ -501,6 +502,28 @@ class Messages:
                [0.168, 0.332]])
         """
         return joint(self._x, variables)
+
+    @property
+    def cliques(self):
+        """The cliques of a run with JunctionTree(), and the messages between them: of each its ``variables``,
+        ``separator``, ``parent``, ``children``, and as normalised log tables its ``belief``, what it tells
+        its parent (``up``) and what its parent tells it (``down``).
+
+        Examples
+        --------
+        >>> from msgpass import FactorGraph, JunctionTree, Table, run
+        >>> g = FactorGraph()
+        >>> v = [g.variable(name, states=2) for name in "abcd"]
+        >>> for i, j in (0, 1), (1, 2), (2, 3), (3, 0):
+        ...     _ = g.factor(Table([[1.0, 0.0], [0.0, 1.0]]), v[i], v[j])
+        >>> run(g, schedule=JunctionTree()).cliques
+        2 cliques
+          0. (a, b, d) → 1 through (b, d)
+          1. (b, c, d)
+        """
+        from msgpass.sweeps.junction_tree.report import cliques
+
+        return cliques(self._x)
 
     def entropy(self, name) -> np.ndarray:
         """Posterior entropy in nats of the assignments of every part, (parts,)."""

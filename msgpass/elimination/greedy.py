@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ def greedy_order(
     rule: str = "min-fill",
     rng: np.random.Generator | None = None,
     max_size: float = math.inf,
+    last: Collection[int] = (),
 ) -> list[int]:
     """Variables in the order in which a rule eliminates them.
 
@@ -43,6 +44,8 @@ def greedy_order(
         Breaks ties; without one the lowest variable goes first.
     max_size : float
         A table with more entries stops the elimination.
+    last : collection of int
+        Variables that go after all others.
 
     Raises
     ------
@@ -61,12 +64,15 @@ def greedy_order(
     logs = [math.log2(s) for s in sizes]
     limit = math.log2(max_size) if max_size < math.inf else math.inf
     costs = _COSTS[rule](graph, list(sizes), logs)
-    heap = [(costs.of[v], ties[v], v) for v in range(n)]
+    late = [False] * n
+    for v in last:
+        late[v] = True
+    heap = [(late[v], costs.of[v], ties[v], v) for v in range(n)]
     heapq.heapify(heap)
     gone = [False] * n
     order = []
     while heap:
-        cost, _, v = heapq.heappop(heap)
+        _, cost, _, v = heapq.heappop(heap)
         if gone[v] or cost != costs.of[v]:
             continue
         gone[v] = True
@@ -74,7 +80,7 @@ def greedy_order(
         if logs[v] + sum(logs[u] for u in graph[v]) > limit + 1e-9:
             raise too_large(sorted((v, *graph[v])), sizes)
         for u in costs.eliminate(v):
-            heapq.heappush(heap, (costs.of[u], ties[u], u))
+            heapq.heappush(heap, (late[u], costs.of[u], ties[u], u))
     return order
 
 

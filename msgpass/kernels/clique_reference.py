@@ -38,21 +38,21 @@ class CliqueReference:
     Parameters
     ----------
     tree : CliqueTree
-    homes : sequence of int arrays (instances,)
-        Of each family of factors: the clique that holds each instance.
     scopes : sequence of int arrays (instances, arity)
-    tables : sequence of arrays (B, instances, states…)
+        Of each family of factors.
+    tables : sequence of arrays (B or 1, instances, states…)
         Log tables of each family.
     reduce : callable (logs, axes) → logs
     batch : int
-        B, where ``tables`` is empty.
+        B.
     """
 
-    def __init__(self, tree: CliqueTree, homes, scopes, tables, reduce: Reduce, batch: int = 1):
-        self.tree, self.homes, self.scopes, self.reduce, self.batch = tree, homes, scopes, reduce, batch
+    def __init__(self, tree: CliqueTree, scopes, tables, reduce: Reduce, batch: int = 1):
+        self.tree, self.scopes, self.reduce, self.batch = tree, scopes, reduce, batch
+        self.homes = [tree.home(s) if len(s) else np.zeros(0, np.int64) for s in scopes]
         self.dims = [tuple(tree.sizes[tree[c]].tolist()) for c in range(len(tree))]
         self.local = [np.zeros((batch, *dims)) for dims in self.dims]
-        for home, scope, logs in zip(homes, scopes, tables, strict=True):
+        for home, scope, logs in zip(self.homes, scopes, tables, strict=True):
             for j, c in enumerate(home):
                 self.local[c] = self.local[c] + aligned(logs[:, j], scope[j].tolist(), tree[c].tolist())
         self.children: list[list[int]] = [[] for _ in self.dims]
@@ -60,27 +60,27 @@ class CliqueReference:
             if p >= 0:
                 self.children[p].append(c)
         self.collect()
-        self._down: list[np.ndarray] | None = None
+        self._downs: list[np.ndarray] | None = None
 
     def collect(self) -> None:
         """Leaves to roots."""
-        self.up: list[np.ndarray] = []
+        self.ups: list[np.ndarray] = []
         for c in range(len(self.tree)):
             inside = self.inside(c)
-            self.up.append(self.reduce(inside, self.axes(c, self.tree.separator(c))))
-        self.totals = np.stack([self.up[r] for r in self.tree.roots], axis=-1)
+            self.ups.append(self.reduce(inside, self.axes(c, self.tree.separator(c))))
+        self.totals = np.stack([self.ups[r] for r in self.tree.roots], axis=-1)
 
     @property
-    def down(self) -> list[np.ndarray]:
+    def downs(self) -> list[np.ndarray]:
         """What each clique's parent says, roots to leaves."""
-        if self._down is None:
-            self._down = [np.zeros((self.batch, *self.separator_dims(c))) for c in range(len(self.tree))]
+        if self._downs is None:
+            self._downs = [np.zeros((self.batch, *self.separator_dims(c))) for c in range(len(self.tree))]
             for c in range(len(self.tree) - 1, -1, -1):
-                self._distribute(c, self._down)
-        return self._down
+                self._distribute(c, self._downs)
+        return self._downs
 
     def _distribute(self, c: int, down: list[np.ndarray]) -> None:
-        sent = [self.spread(d, c, self.up[d]) for d in self.children[c]]
+        sent = [self.spread(d, c, self.ups[d]) for d in self.children[c]]
         before = self.local[c] + self.own(c, down[c])
         behind = [np.zeros(())]
         for message in sent[:0:-1]:
@@ -93,12 +93,20 @@ class CliqueReference:
         """What is known below the separator of clique c, (B, states…)."""
         total = self.local[c]
         for d in self.children[c]:
-            total = total + self.spread(d, c, self.up[d])
+            total = total + self.spread(d, c, self.ups[d])
         return total
 
     def belief(self, c: int) -> np.ndarray:
         """Everything that is known in clique c, (B, states…), not normalised."""
-        return self.inside(c) + self.own(c, self.down[c])
+        return self.inside(c) + self.own(c, self.downs[c])
+
+    def up(self, c: int) -> np.ndarray:
+        """What clique c sends to its parent, (B, states of the separator…)."""
+        return self.ups[c]
+
+    def down(self, c: int) -> np.ndarray:
+        """What its parent sends to clique c."""
+        return self.downs[c]
 
     def own(self, c: int, message: np.ndarray) -> np.ndarray:
         """A message over the separator of c, over the axes of c."""
@@ -123,8 +131,8 @@ class CliqueReference:
 
     # -- readings ------------------------------------------------------------------------------------
 
-    def marginals(self) -> list[np.ndarray]:
-        """Log marginals of every variable, (B, states) each, normalised by ⊕."""
+    def marginals(self) -> np.ndarray:
+        """Log marginals of all variables end to end, (B, Σ states), each normalised by ⊕."""
         tree, found = self.tree, {}
         for c in np.argsort(tree.table_sizes, kind="stable").tolist():
             missing = [v for v in tree[c].tolist() if v not in found]
@@ -132,7 +140,7 @@ class CliqueReference:
                 logs = self.belief(c)
                 for v in missing:
                     found[v] = self.normalised(self.reduce(logs, self.axes(c, [v])), 1)
-        return [found[v] for v in range(len(tree.sizes))]
+        return np.concatenate([found[v] for v in range(len(tree.sizes))], axis=1)
 
     def factors(self, k: int) -> np.ndarray:
         """Log beliefs of a family's instances, (B, instances, states…), normalised by ⊕."""
@@ -147,6 +155,10 @@ class CliqueReference:
                 kept = [v for v in members if v in names]
                 found[:, j] = np.transpose(own, (0, *(1 + kept.index(v) for v in names)))
         return found
+
+    def all_factors(self) -> list[np.ndarray]:
+        """Of every family."""
+        return [self.factors(k) for k in range(len(self.scopes))]
 
     def normalised(self, logs: np.ndarray, axes: int) -> np.ndarray:
         """Less ⊕ over the last ``axes``."""

@@ -25,7 +25,17 @@ from msgpass.sweeps.windowed import WindowedChain
 def owner(x, name: str) -> tuple[int, Any]:
     """Number and block of a latent node."""
     block = x.plan.owner[name]
-    return x.plan.blocks.index(block), block
+    return numbers_of(x.plan)[block], block
+
+
+def numbers_of(plan) -> dict:
+    """Number of each block, and of the block of each factor by its name."""
+    found = plan.cache.get("block numbers")
+    if found is None:
+        found = {block: k for k, block in enumerate(plan.blocks)}
+        found |= {f.name: k for k, block in enumerate(plan.blocks) for f in block.families}
+        plan.cache["block numbers"] = found
+    return found
 
 
 def on_chain(run) -> bool:
@@ -105,6 +115,14 @@ def believed(x) -> list[str]:
     return [n for b in blocks for n in b.nodes] + [f.name for b in blocks for f in b.families]
 
 
+def has_belief(x, name: str) -> bool:
+    """A variable of a component, or one of its factors."""
+    block = x.plan.owner.get(name)
+    if block is None and name in x.plan.graph.factors:
+        block = x.plan.blocks[numbers_of(x.plan)[name]]
+    return isinstance(block, TableChain | Tree | SwitchingChain)
+
+
 def believe(x, name: str):
     """Belief of a variable or of a factor."""
     found = _believe(x, name)
@@ -121,7 +139,8 @@ def _believe(x, name: str):
 
 
 def _factor_belief(x, name: str):
-    k, block = next((k, b) for k, b in enumerate(x.plan.blocks) if any(f.name == name for f in b.families))
+    k = numbers_of(x.plan)[name]
+    block = x.plan.blocks[k]
     family = next(f for f in block.families if f.name == name)
     found = x.runs[k].read_factor(x.linear_family(k, family))
     if isinstance(found, GaussianBelief):

@@ -177,6 +177,12 @@ def _cross(run, row: int) -> np.ndarray:
 
 
 def _tree_message(run, place: int, instance: FactorInstance, name: str, row: int, from_factor: bool):
+    if not hasattr(run, "o"):
+        raise UnavailableError(
+            f"there is no message between {instance.name} and {name}: exact schedules of graphs with loops "
+            "pass messages between cliques of variables. m.belief has what all say of a variable, m.cliques "
+            "of a junction tree its cliques and their messages; Flooding() passes messages along edges"
+        )
     v = run.o.index.get((name, row))
     i, _ = _part(run, place, instance.t)
     inst = run.o.instances[i]
@@ -238,6 +244,10 @@ def _table_at_parameter(x, k, block, family, j, name):
         run.impossible()
         if isinstance(run, SparseChainRun):
             total += sign * run.instance_counts(family, j)
+            continue
+        if not on_chain(run) and not hasattr(run, "o"):
+            k = block.families.index(family)
+            run.families[k].add_counts(sign * run.counts(k)[j : j + 1], total, slice(j, j + 1))
             continue
         if on_chain(run):
             made: Any = next(m for m in run.tables.every if m.family is family)

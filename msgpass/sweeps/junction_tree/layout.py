@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from msgpass.elimination import CliqueTree, clique_tree
 from msgpass.errors import GraphError, TreewidthError
+from msgpass.kernels.clique_program import CliqueProgram
 from msgpass.sweeps.flattened import Flat, flat_of
+from msgpass.sweeps.junction_tree.inputs import Tables
 
 
 @dataclass(frozen=True, eq=False)
 class JunctionLayout:
-    """A component's clique tree, and the clique that holds each factor instance.
+    """A component's clique tree and what runs over it use again; ``shape`` is that of an aligned batch."""
 
-    Attributes
-    ----------
-    flat : Flat
-    tree : CliqueTree
-    homes : of each family, int array (instances,)
-    shape : batch of an aligned component
-    kept : what later runs use again
-    """
-
+    plan: Any
+    block: Any
     flat: Flat
     tree: CliqueTree
-    homes: tuple[np.ndarray, ...]
     shape: tuple[int, ...]
-    kept: dict = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def state_starts(self) -> np.ndarray:
+        """Where each variable's states begin among those of all, and the end."""
+        return np.concatenate([[0], np.cumsum(self.flat.states)])
 
     @property
     def batch(self) -> int:
         """Members of an aligned batch, 1 without."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @cached_property
+    def program(self) -> CliqueProgram:
+        """What compiled sweeps run down."""
+        return CliqueProgram.of(self.tree, self.flat.scopes)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The program's inputs, run after run."""
+        return Tables(self.plan, self.block, self.program)
 
 
 def layout_of(plan, k: int, block, schedule) -> JunctionLayout:
@@ -44,8 +54,7 @@ def layout_of(plan, k: int, block, schedule) -> JunctionLayout:
         flat = flat_of(plan, k, block)
         tree = _tree(flat, schedule)
         node = plan.graph.nodes[block.nodes[0]]
-        homes = tuple(tree.home(s) if s.size else np.zeros(0, np.int64) for s in flat.scopes)
-        made = plan.cache[key] = JunctionLayout(flat, tree, homes, node.shape)
+        made = plan.cache[key] = JunctionLayout(plan, block, flat, tree, node.shape)
         plan.cache["how", k] = (
             f"junction tree of {len(tree)} cliques, width {tree.width}, largest table {int(tree.largest)}"
         )
@@ -59,18 +68,22 @@ def _tree(flat: Flat, schedule) -> CliqueTree:
     try:
         return clique_tree(flat.scopes, flat.states, order, schedule.max_size, schedule.tries, schedule.seed)
     except TreewidthError as problem:
-        names = [flat.label(v) for v in problem.clique]
-        shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-        raise TreewidthError(
-            f"exact inference by {schedule!r} needs a clique of {len(names)} variables (width "
-            f"{problem.width}) whose table has {problem.size:.4g} entries, more than max_size="
-            f"{schedule.max_size}: {shown}. Observe some of these variables in the graph, try "
-            'JunctionTree(order="best") or an order of your own, raise max_size (8 bytes an entry), or run '
-            "Flooding(), which is approximate",
-            problem.width,
-            problem.size,
-            names,
-        ) from None
+        raise named(problem, flat, schedule.max_size, f"exact inference by {schedule!r}") from None
+
+
+def named(problem: TreewidthError, flat: Flat, max_size: int, what: str) -> TreewidthError:
+    """The error with the names of its variables, and the ways out."""
+    names = [flat.label(v) for v in problem.clique]
+    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return TreewidthError(
+        f"{what} needs a clique of {len(names)} variables (width {problem.width}) whose table has "
+        f"{problem.size:.4g} entries, more than max_size={max_size}: {shown}. Observe some of these "
+        'variables in the graph, try order="best" or an order of your own, raise max_size (8 bytes an entry), '
+        "or run Flooding(), which is approximate",
+        problem.width,
+        problem.size,
+        names,
+    )
 
 
 def _numbers(flat: Flat, order) -> list[int]:

@@ -6,10 +6,13 @@ from functools import cached_property
 
 import numpy as np
 
+from msgpass.algebra import MaxProduct, SumProduct
 from msgpass.errors import ImpossibleEvidenceError, UnavailableError
 from msgpass.kernels.clique_reference import CliqueReference
-from msgpass.nodes import Sequence
 from msgpass.sweeps.expanded import table_instances
+from msgpass.sweeps.junction_tree import paths
+from msgpass.sweeps.junction_tree.evidence import impossible_evidence
+from msgpass.sweeps.junction_tree.inputs import logs_of
 from msgpass.sweeps.junction_tree.layout import JunctionLayout, layout_of
 from msgpass.sweeps.tree import table_target
 
@@ -17,35 +20,69 @@ from msgpass.sweeps.tree import table_target
 def run_junction_tree(execution, k: int, block, algebra, clamp) -> JunctionRun:
     """Messages of a discrete component; see :class:`msgpass.JunctionTree`."""
     layout = layout_of(execution.plan, k, block, execution.schedule)
-    return JunctionRun(block, layout, algebra, execution.values, clamp)
+    overridden = [getattr(key, "name", key) for key in execution.overridden]
+    return JunctionRun(block, layout, algebra, execution.values, clamp, overridden)
 
 
 class JunctionRun:
-    """One run over a junction tree."""
+    """One run over a junction tree.
 
-    def __init__(self, block, layout: JunctionLayout, algebra, values, clamp):
+    Attributes
+    ----------
+    sweep : CliqueReference, SumSweep or MaxSweep
+    part_totals : array (B, trees)
+    """
+
+    def __init__(self, block, layout: JunctionLayout, algebra, values, clamp, overridden):
         self.block, self.layout, self.algebra, self.values = block, layout, algebra, values
         self.clamp = clamp or {}
-        self.sweep = self.make_sweep()
-        self.part_totals = self.sweep.totals  # (B, trees)
-        self.total = float(np.sum(self.part_totals))
+        self.overridden = list(overridden)
+        self.ranked: tuple[np.ndarray, np.ndarray] | None = None
+        self.problem: ImpossibleEvidenceError | None = None
+        compiled = type(algebra) in (SumProduct, MaxProduct)
+        self.sweep = self.compiled(overridden) if compiled else self.reference()
+
+    @property
+    def part_totals(self) -> np.ndarray:
+        """log Z, or best score, of every tree, (B, trees)."""
+        return self.sweep.totals
+
+    @cached_property
+    def total(self) -> float:
+        """log Z, or the best score."""
+        return float(np.sum(self.part_totals))
 
     @cached_property
     def families(self):
         """Tables of each family in this run."""
         return [table_instances(f, self.values) for f in self.block.families]
 
-    def make_sweep(self):
-        """The passes over the cliques."""
-        layout, flat, batch = self.layout, self.layout.flat, self.layout.batch
-        scopes, homes = list(flat.scopes), list(layout.homes)
+    def compiled(self, overridden):
+        """The passes over the cliques as one compiled loop."""
+        from msgpass.kernels.clique_sweep import MaxSweep, SumSweep
+
+        layout, flat, labels = self.layout, self.layout.flat, None
+        if self.clamp:
+            rows = [np.arange(flat.rows[n]) + flat.first[n] for n in self.clamp]
+            states = [self.labels(n, own) for n, own in self.clamp.items()]
+            labels = np.concatenate(rows), np.ascontiguousarray(np.concatenate(states, axis=1), np.int64)
+        maximise = type(self.algebra) is MaxProduct
+        made = layout.tables.inputs(self.values, overridden, labels, not maximise)
+        if maximise:
+            return MaxSweep(layout.program, layout.batch, made.logs)
+        return SumSweep(
+            layout.program, layout.batch, made.values, made.part_shifts, made.lows, made.labelled_logs
+        )
+
+    def reference(self):
+        """The passes over the cliques in NumPy, for any reduction."""
+        layout, flat = self.layout, self.layout.flat
+        scopes = list(flat.scopes)
         tables = [logs_of(made, layout.shape) for made in self.families]
         for name, labels in self.clamp.items():
-            scope = np.arange(flat.rows[name])[:, None] + flat.first[name]
-            scopes.append(scope)
-            homes.append(layout.tree.home(scope))
+            scopes.append(np.arange(flat.rows[name])[:, None] + flat.first[name])
             tables.append(label_logs(self.labels(name, labels), int(flat.states[flat.first[name]])))
-        return CliqueReference(layout.tree, homes, scopes, tables, self.algebra.reduce, batch)
+        return CliqueReference(layout.tree, scopes, tables, self.algebra.reduce, layout.batch)
 
     def labels(self, name: str, labels) -> np.ndarray:
         """Clamped states of a node, (B, rows); −1 where it is free."""
@@ -55,29 +92,41 @@ class JunctionRun:
     # -- readings ------------------------------------------------------------------------------------
 
     @cached_property
-    def marginals(self) -> list[np.ndarray]:
-        """Normalised log marginals of all variables."""
+    def marginals(self) -> np.ndarray:
+        """Normalised log marginals of all variables end to end, (B, Σ states)."""
         return self.sweep.marginals()
-
-    def node(self, name: str):
-        """Graph node."""
-        return self.block.families[0].factor.graph.nodes[name]
 
     def shaped(self, name: str, stacked: np.ndarray) -> np.ndarray:
         """(B, rows, …) as (T, *batch, …), or (*batch, …) of a single variable."""
+        sequence = name not in self.layout.flat.singles
+        if not self.layout.shape:
+            return stacked[0] if sequence else stacked[0, 0]
         found = np.moveaxis(stacked, 1, 0).reshape(stacked.shape[1], *self.layout.shape, *stacked.shape[2:])
-        return found if isinstance(self.node(name), Sequence) else found[0]
+        return found if sequence else found[0]
 
     def read_belief(self, name: str) -> np.ndarray:
         """Normalised log marginals of a node's rows."""
         self.impossible()
-        rows = self.layout.flat.of(name)
-        return self.shaped(name, np.stack(self.marginals[rows], axis=1))
+        flat, starts = self.layout.flat, self.layout.state_starts
+        rows = flat.of(name)
+        own = self.marginals[:, starts[rows.start] : starts[rows.stop]]
+        return self.shaped(name, own.reshape(len(own), flat.rows[name], -1))
 
     def read_factor(self, family) -> np.ndarray:
         """Normalised log beliefs of a factor's instances, (n, *batch, states…)."""
         self.impossible()
-        found = self.sweep.factors(self.block.families.index(family))
+        k = self.block.families.index(family)
+        known = "factor_logs" in self.__dict__
+        return self.stacked(k, self.factor_logs[k] if known else self.sweep.factors(k))
+
+    @cached_property
+    def factor_logs(self) -> list[np.ndarray]:
+        """Normalised log beliefs of all factors' instances, (B, n, states…) each."""
+        self.impossible()
+        return self.sweep.all_factors()
+
+    def stacked(self, k: int, found: np.ndarray) -> np.ndarray:
+        """(B, n, states…) of family k as (n, *batch, states…)."""
         return np.moveaxis(found, 1, 0).reshape(found.shape[1], *self.layout.shape, *found.shape[2:])
 
     def read_forward(self, name: str):
@@ -104,9 +153,8 @@ class JunctionRun:
 
     def counts(self, k: int, assignment=None) -> np.ndarray:
         """Expected counts of a family's instances (along the best path: one where the assignment goes)."""
-        family = self.block.families[k]
         if assignment is None:
-            return np.exp(self.read_factor(family))
+            return self.stacked(k, np.exp(self.factor_logs[k]))
         scope, layout = self.layout.flat.scopes[k], self.layout
         states = assignment[:, scope]  # (B, n, arity)
         one = np.zeros((*states.shape[:2], *layout.tree.sizes[scope[0]]))
@@ -120,27 +168,36 @@ class JunctionRun:
 
     def read_assignment(self, name: str) -> np.ndarray:
         """Best states of a node's rows."""
-        if "assigned" not in self.__dict__:
-            self.assigned = self.assign()
         return self.shaped(name, self.assigned[:, self.layout.flat.of(name)])
+
+    @cached_property
+    def assigned(self) -> np.ndarray:
+        """Best assignment, (B, variables)."""
+        return self.assign()
+
+    def read_sample(self, name: str, rng: np.random.Generator, n: int) -> np.ndarray:
+        """n draws of a node's states, (n, …), from the posterior over whole assignments."""
+        draws = self.sweep.draw(rng, n)[..., self.layout.flat.of(name)]
+        return np.stack([self.shaped(name, one) for one in draws])
+
+    def read_k_best(self, name: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """(scores (parts, k), states of a node in them (k, …))."""
+        if self.ranked is None or self.ranked[0].shape[1] != k:
+            self.ranked = paths.k_best(self, k)
+        scores, states = self.ranked
+        own = states[..., self.layout.flat.of(name)]
+        return scores, np.stack([self.shaped(name, one) for one in own])
+
+    def read_entropy(self, name: str) -> np.ndarray:
+        """Entropy of every part."""
+        return paths.entropy(self)
 
     def impossible(self) -> None:
         """Raise where the evidence has probability zero."""
         if self.total == -np.inf:
-            raise ImpossibleEvidenceError(
-                f"the evidence on {', '.join(self.block.nodes[:4])} has probability zero, so that "
-                "no posterior exists; look for −∞ in its tables"
-            )
-
-
-def logs_of(made, shape: tuple[int, ...]) -> np.ndarray:
-    """Log tables of a family, (B, n, states…) or (1, n, states…) where members share them."""
-    stacked = made.stacked()
-    axes = len(made.states) - len(made.observed)
-    states = stacked.shape[stacked.ndim - axes :]
-    if stacked.ndim - 1 - axes < len(shape):
-        return stacked[None]
-    return np.moveaxis(stacked.reshape(len(stacked), -1, *states), 1, 0)
+            if self.problem is None:
+                self.problem = impossible_evidence(self)
+            raise self.problem
 
 
 def label_logs(labels: np.ndarray, states: int) -> np.ndarray:
