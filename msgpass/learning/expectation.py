@@ -6,6 +6,7 @@ to end; else one after another on the graph itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from msgpass.messages import Messages
 from msgpass.run import run
 
 ENTRIES = 1 << 22
-"""Table entries, or steps, that one run of many rows may hold."""
+"""Table entries, or an eighth as many steps, that one run of many rows may hold."""
 
 
 class Expected(NamedTuple):
@@ -84,8 +85,8 @@ class Expectation:
             yield m, np.array([total]), np.array([weight])
 
     def _aligned(self, values):
-        largest = max(np.prod([s.node.states for s in f.args]) for f in self.graph.factors.values())
-        size = int(min(len(self.rows), max(2, ENTRIES // largest)))
+        entries = sum(math.prod(s.node.states for s in f.args) for f in self.graph.factors.values())
+        size = min(len(self.rows), max(2, ENTRIES // entries))
         aligned = self._copy(Aligned, size)
         for start in range(0, len(self.rows), size):
             chosen = np.arange(start, start + size)

@@ -147,6 +147,10 @@ def fit(
         tables = {n: Distributions.of(n, behind[n][0], found[n]) for n in learned}
         for name, table in tables.items():
             table.check(start[name])
+        for group in groups:
+            if len({found[n] for n in group}) > 1:
+                told = ", ".join(f"{n!r} along {found[n]}" for n in group)
+                raise DataError(f"tied: {told}; tied tables are distributions along one axis")
         expectation = Expectation(graph, rows, learned, *settings)
         algorithm = EM(expectation, [[tables[n] for n in group] for group in groups], dirichlets)
     else:

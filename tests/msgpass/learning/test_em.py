@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgpass import FactorGraph, JunctionTree, Table, run
 from msgpass.errors import (
     ConvergenceWarning,
+    DataError,
     GraphError,
     ImpossibleEvidenceError,
     ProbabilityError,
@@ -254,6 +255,16 @@ def test_tied_tables_and_frozen_ones(rng):
     h.factor(Table(q), a, b)
     h.factor(Table(q), b, c)
     assert fit(h, data, n_iter=5, tol=0).history == pytest.approx(fitted.history, rel=1e-12)
+
+
+def test_tied_tables_have_one_child_axis(rng):
+    g = FactorGraph()
+    a, b, c = (g.variable(n, states=2) for n in "abc")
+    g.factor(Table(g.parameter("p", np.log([0.5, 0.5]))), a)
+    g.factor(Table(g.parameter("q", np.full((2, 2), -np.log(2)))), a, b)
+    g.factor(Table(g.parameter("r", np.full((2, 2), -np.log(2)))), c, b)
+    with pytest.raises(DataError, match="along one axis"):
+        fit(g, {"a": [0], "b": [1], "c": [1]}, tied=[("q", "r")])
 
 
 def test_a_joint_table_is_one_distribution(rng):
