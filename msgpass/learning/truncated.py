@@ -33,6 +33,7 @@ def truncated_loopy(
     tol: float = 1e-10,
     max_iter: int = 1000,
     terms: int | None = None,
+    bethe: bool = False,
 ) -> FactorGraph:
     """The graph of K rounds of loopy belief propagation on ``graph``: its discrete variables become real ones
     that hold their marginals.
@@ -48,6 +49,9 @@ def truncated_loopy(
         of the fixed point.
     damping : float
         Share of the old log message in the new one.
+    bethe : bool
+        Add a real variable ``"log Z"``: Bethe's approximation from the messages as they are. Settled, its
+        gradient at log tables are the beliefs of factors.
     tol, max_iter, terms
         Of ``sweeps=None``, as :meth:`~msgpass.Step.fixed_point` has them.
 
@@ -84,14 +88,15 @@ def truncated_loopy(
     if not 0 <= damping < 1:
         raise DataError(f"damping is the old message's share, in [0, 1), got {damping!r}")
     settings = {"tol": tol, "max_iter": max_iter, "terms": terms}
-    return _Truncated(graph, sweeps, damping, settings).made
+    return _Truncated(graph, sweeps, damping, settings, bool(bethe)).made
 
 
 class _Truncated:
     """One such graph under construction."""
 
-    def __init__(self, graph: FactorGraph, sweeps, damping: float, settings: dict[str, Any]):
+    def __init__(self, graph: FactorGraph, sweeps, damping: float, settings: dict[str, Any], bethe: bool):
         self.graph, self.made = graph, FactorGraph()
+        graph.check()
         tables = [f for f in graph.factors.values() if isinstance(f.potential, TABLES)]
         others = [f for f in graph.factors.values() if not isinstance(f.potential, TABLES)]
         self._check(others)
@@ -101,14 +106,20 @@ class _Truncated:
         for factor in others:
             args, out = ([self._slice(s) for s in part] for part in (factor.args, factor.out))
             self.made.factor(factor.potential, *args, out=tuple(out) or None, name=factor.name)
-        families = [f for f in map(resolve, tables) if any(_latent(s) for s in f.factor.args)]
+        families = [resolve(f) for f in tables]
         if not families:
             raise GraphError("truncated_loopy: the graph has no table over a discrete variable")
         nodes = dict.fromkeys(s.node.name for f in families for s in f.factor.args if _latent(s))
         flat = flatten(Tree(tuple(families), tuple(nodes)))
         around = Round(flat.states, flat.scopes, damping, flat.label)
-        weights = [self._weights(family) for family in families]
-        self._beliefs(flat, around, self._messages(around, weights, sweeps, settings), weights)
+        scaled = [self._weights(family) for family in families]
+        weights, scales = [list(part) for part in zip(*scaled, strict=True)]
+        last = self._messages(around, weights, sweeps, settings)
+        self._beliefs(flat, around, last, weights)
+        if bethe:
+            step = _Bethe(around, len(weights))
+            given = last, *weights, *scales
+            self.made.factor(Step(step.f, step.vjp), *given, out=self.made.variable("log Z"), name="Bethe")
 
     def _check(self, others) -> None:
         if self.graph.conditions or self.graph.weights:
@@ -147,9 +158,12 @@ class _Truncated:
         return replace(s, node=self.made.nodes[s.node.name], edge=edge)
 
     def _weights(self, family: Family):
-        """A variable that holds the tables of a family, as weights."""
+        """Variables that hold the tables of a family as weights, and the log of what they were divided by."""
         step = _Weights(family)
-        out = self.made.variable(f"weights of {family.name}", shape=step.shape)
+        out = (
+            self.made.variable(f"weights of {family.name}", shape=step.shape),
+            self.made.variable(f"scale of {family.name}"),
+        )
         args = [self._whole(name) for name in step.names]
         self.made.factor(Step(step.f, step.vjp), *args, out=out, name=f"exp {family.name}")
         return out
@@ -213,10 +227,28 @@ class _Part:
         return (found,)
 
 
+class _Bethe:
+    """Bethe's log Z of messages, weights and their scales."""
+
+    def __init__(self, around: Round, families: int):
+        self.around, self.families = around, families
+
+    def f(self, messages, *given):
+        """What the weights say, and the scales."""
+        weights, scales = given[: self.families], given[self.families :]
+        return self.around.bethe(messages, *weights) + sum(scales)
+
+    def vjp(self, inputs, cotangent):
+        """None of scales: see :class:`_Weights`."""
+        found = self.around.bethe_vjp(inputs[: self.families + 1], cotangent)
+        return (*found, *(None for _ in range(self.families)))
+
+
 class _Weights:
     """exp of a family's log tables, each instance's largest entry 1; one instance where all share a table.
 
-    How a table's scale moves reaches nothing, for messages and beliefs are normalised.
+    The scale counts as a number that does not move: messages and beliefs do not depend on it, and log Z does
+    not depend on which part of a table is called its scale.
     """
 
     def __init__(self, family: Family):
@@ -236,15 +268,15 @@ class _Weights:
         )
 
     def f(self, *inputs):
-        """Weights."""
-        return self._tables(inputs)[1]
+        """Weights, and the sum of the logs of their scales over instances."""
+        return self._tables(inputs)[1:]
 
     def vjp(self, inputs, cotangent):
         """Cotangents of the log values; none of observations."""
-        made, weights = self._tables(inputs)
+        made, weights, _ = self._tables(inputs)
         values = dict(zip(self.names, inputs, strict=True))
         store = {n: np.zeros_like(values[n]) for n in self.given}
-        arrived = cotangent * weights
+        arrived = cotangent[0] * weights
         target = table_target(made, store)
         if target is not None:
             made.add_counts(arrived, target)
@@ -259,7 +291,9 @@ class _Weights:
         logs = made.array[None] if shared else made.stacked()
         axes = tuple(range(1, logs.ndim))
         top = logs.max(axis=axes, keepdims=True)
-        return made, np.exp(logs - np.where(np.isfinite(top), top, 0.0))
+        top = np.where(np.isfinite(top), top, 0.0)
+        scale = top.sum() * (self.family.factor.n if shared else 1)
+        return made, np.exp(logs - top), np.asarray(scale, np.float64)
 
 
 def _as_states(name: str, value, states: int) -> np.ndarray:
