@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from msgpass.elimination import clique_tree
 from msgpass.errors import ImpossibleEvidenceError, UnsupportedError
 from msgpass.graph import FactorGraph
 from msgpass.learning.aligned import Aligned, alignable
@@ -19,6 +21,7 @@ from msgpass.learning.end_to_end import EndToEnd, layable
 from msgpass.learning.rows import Rows
 from msgpass.messages import Messages
 from msgpass.run import run
+from msgpass.sweeps.flattened import flatten
 
 ENTRIES = 1 << 22
 """Table entries, or an eighth as many steps, that one run of many rows may hold."""
@@ -63,6 +66,14 @@ class Expectation:
                 array += np.tensordot(weights, arrived, 1) if self.together else weights[0] * arrived
         return Expected(total, sums)
 
+    @cached_property
+    def entries(self) -> int:
+        """Table entries of one row, of the cliques where there are any."""
+        if getattr(self.settings["schedule"], "loops", None) == "exact":
+            flats = [flatten(block) for block in self.graph.plan().blocks]
+            return sum(int(clique_tree(flat.scopes, flat.states).total_size) for flat in flats)
+        return sum(math.prod(s.node.states for s in f.args) for f in self.graph.factors.values())
+
     def _runs(self, values) -> Iterator[tuple[Messages, np.ndarray, np.ndarray]]:
         """(a run, the totals in it, their weights)."""
         if self.together:
@@ -85,8 +96,7 @@ class Expectation:
             yield m, np.array([total]), np.array([weight])
 
     def _aligned(self, values):
-        entries = sum(math.prod(s.node.states for s in f.args) for f in self.graph.factors.values())
-        size = min(len(self.rows), max(2, ENTRIES // entries))
+        size = min(len(self.rows), max(2, ENTRIES // self.entries))
         aligned = self._copy(Aligned, size)
         for start in range(0, len(self.rows), size):
             chosen = np.arange(start, start + size)
