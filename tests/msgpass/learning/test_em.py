@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msgpass import FactorGraph, JunctionTree, Table, run
+from msgpass import FactorGraph, JunctionTree, MaxProduct, Table, run
 from msgpass.errors import (
     ConvergenceWarning,
     DataError,
@@ -330,6 +330,22 @@ def test_what_it_prints(rng, capsys):
     g, sizes = network(rng)
     fit(g, columns(rng, sizes, 20, missing=0.0), verbose=True)
     assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_counts_along_the_best_path(rng):
+    """Viterbi training: every iteration counts the best paths, and their score never falls."""
+    x = rng.integers(0, 3, (6, 9))
+    g = chain(rng, 9, x[0])
+    fitted = fit(g, {"x": x}, algebra=MaxProduct(), n_iter=1, tol=0)
+    runs = [run(g, MaxProduct(), values={"x": row}) for row in x]
+    assert fitted.history[0] == pytest.approx(sum(m.total for m in runs))
+    counts = np.zeros((2, 3))
+    for m, row in zip(runs, x, strict=True):
+        np.add.at(counts, (m.assignment["z"], row), 1)
+    seen = counts.sum(axis=1) > 0
+    expected = counts[seen] / counts[seen].sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(fitted.probabilities["B"][seen], expected)
+    assert np.diff(fit(g, {"x": x}, algebra=MaxProduct()).history).min() >= 0
 
 
 class TestErrors:
