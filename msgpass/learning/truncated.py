@@ -16,6 +16,7 @@ import numpy as np
 from msgpass.errors import DataError, GraphError, UnsupportedError
 from msgpass.graph import FactorGraph
 from msgpass.learning.message_round import Round
+from msgpass.learning.round_readings import Readings
 from msgpass.nodes import Observation, Parameter, Sequence, Slice, Variable
 from msgpass.plan import Family, resolve
 from msgpass.plan.blocks import Tree
@@ -187,10 +188,9 @@ class _Truncated:
         return messages[-1]
 
     def _beliefs(self, flat, around: Round, last, weights) -> None:
+        said = Readings(around)
         cells = self.made.variable("beliefs", shape=(int(around.where[-1]),))
-        self.made.factor(
-            Step(around.beliefs, around.beliefs_vjp), last, *weights, out=cells, name="all beliefs"
-        )
+        self.made.factor(Step(said.beliefs, said.beliefs_vjp), last, *weights, out=cells, name="all beliefs")
         for name in flat.names:
             node: Any = self.made.nodes[name]
             chosen = flat.of(name)
@@ -231,16 +231,16 @@ class _Bethe:
     """Bethe's log Z of messages, weights and their scales."""
 
     def __init__(self, around: Round, families: int):
-        self.around, self.families = around, families
+        self.said, self.families = Readings(around), families
 
     def f(self, messages, *given):
         """What the weights say, and the scales."""
         weights, scales = given[: self.families], given[self.families :]
-        return self.around.bethe(messages, *weights) + sum(scales)
+        return self.said.bethe(messages, *weights) + sum(scales)
 
     def vjp(self, inputs, cotangent):
         """None of scales: see :class:`_Weights`."""
-        found = self.around.bethe_vjp(inputs[: self.families + 1], cotangent)
+        found = self.said.bethe_vjp(inputs[: self.families + 1], cotangent)
         return (*found, *(None for _ in range(self.families)))
 
 
