@@ -16,7 +16,7 @@ import numpy as np
 
 from msgpass.errors import DataError, ImpossibleEvidenceError, NumericalError
 from msgpass.learning.domains import Domain
-from msgpass.learning.expectation import Expectation
+from msgpass.learning.expectation import Sum
 from msgpass.learning.lbfgs import Climber
 from msgpass.learning.priors import LogPrior
 
@@ -30,8 +30,8 @@ class Ascent:
 
     Parameters
     ----------
-    terms : list of (float, Expectation)
-        What is added up, each with its sign.
+    expectation : Sum
+        log-likelihood and its gradient.
     groups : list of lists of str
         Tied parameters, which have one value.
     priors : dict of str to callable
@@ -42,12 +42,12 @@ class Ascent:
 
     def __init__(
         self,
-        terms: list[tuple[float, Expectation]],
+        expectation: Sum,
         groups: list[list[str]],
         priors: dict[str, LogPrior],
         domains: dict[str, Domain],
     ):
-        self.terms, self.groups, self.priors, self.domains = terms, groups, priors, domains
+        self.expectation, self.groups, self.priors, self.domains = expectation, groups, priors, domains
 
     def climb(self, values: Values) -> Iterator[tuple[float, Values]]:
         """(objective, the values that it belongs to), until no step gains."""
@@ -82,12 +82,7 @@ class Ascent:
     def _at(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Objective and its gradient."""
         values = self._values(point)
-        total, slopes = 0.0, {name: np.zeros(values[name].shape) for group in self.groups for name in group}
-        for sign, term in self.terms:
-            expected = term(values)
-            total += sign * expected.total
-            for name in slopes:
-                slopes[name] += sign * expected.parameters[name]
+        total, slopes = self.expectation(values)
         found = []
         for group in self.groups:
             first = group[0]

@@ -41,14 +41,15 @@ class Expectation:
     ----------
     graph : FactorGraph
     rows : Rows
-    names : list of str
-        Parameters whose messages are read.
+    names : iterable of str
+        Parameters whose messages are read, where the graph has them.
     algebra, schedule
         As ``run`` takes them.
     """
 
     def __init__(self, graph: FactorGraph, rows: Rows, names, algebra=None, schedule=None):
-        self.graph, self.rows, self.names = graph, rows, tuple(names)
+        self.graph, self.rows = graph, rows
+        self.names = tuple(n for n in names if n in graph.nodes)
         self.settings: dict[str, Any] = {"algebra": algebra, "schedule": schedule}
         approximate = schedule is not None and getattr(schedule, "loops", None) == "approximate"
         many = len(rows) > 1 and algebra is None and not approximate
@@ -58,6 +59,7 @@ class Expectation:
 
     def __call__(self, values: dict[str, np.ndarray]) -> Expected:
         """At these values of parameters."""
+        values = {n: v for n, v in values.items() if n in self.graph.nodes}
         total, sums = 0.0, {n: np.zeros(self.graph.nodes[n].shape) for n in self.names}
         for m, each, weights in self._runs(values):
             total += float(weights @ each)
@@ -142,6 +144,23 @@ class Expectation:
     def _check(self, each: np.ndarray, chosen: np.ndarray) -> None:
         if (each == -np.inf).any():
             raise _impossible(self.rows, int(chosen[int(np.argmin(each)) % len(chosen)]))
+
+
+class Sum:
+    """Several of these, each with its sign: graphs that share parameters, and what is taken off."""
+
+    def __init__(self, terms: list[tuple[float, Expectation]]):
+        self.terms = terms
+
+    def __call__(self, values: dict[str, np.ndarray]) -> Expected:
+        """At these values of parameters."""
+        total, sums = 0.0, dict[str, np.ndarray]()
+        for sign, term in self.terms:
+            expected = term(values)
+            total += sign * expected.total
+            for name, arrived in expected.parameters.items():
+                sums[name] = sums[name] + sign * arrived if name in sums else sign * arrived
+        return Expected(total, sums)
 
 
 def _impossible(rows: Rows, r: int) -> ImpossibleEvidenceError:

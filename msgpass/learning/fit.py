@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from msgpass.errors import ConvergenceWarning, DataError, GraphError, UnavailableError, UnsupportedError
+from msgpass.errors import ConvergenceWarning, DataError, UnavailableError, UnsupportedError
 from msgpass.graph import FactorGraph
 from msgpass.learning.ascent import Ascent
 from msgpass.learning.children import factors_behind, structural
 from msgpass.learning.domains import Normalised
 from msgpass.learning.em import EM
-from msgpass.learning.expectation import Expectation
+from msgpass.learning.expectation import Expectation, Sum
 from msgpass.learning.fitted import Fitted
 from msgpass.learning.priors import as_priors
 from msgpass.learning.progress import Progress
@@ -24,12 +24,14 @@ from msgpass.learning.rows import Rows, read_rows, unseen
 from msgpass.learning.settings import (
     by_name,
     check_em,
+    check_shared,
     count,
     distributions_of,
     domains_of,
     groups_of,
     learned_names,
     own_values,
+    parts_of,
 )
 from msgpass.nodes import Parameter
 
@@ -37,7 +39,7 @@ METHODS = ("em", "lbfgs")
 
 
 def fit(
-    graph: FactorGraph,
+    graph: FactorGraph | Sequence[FactorGraph],
     data: Any = None,
     method: str = "em",
     *,
@@ -62,11 +64,13 @@ def fit(
 
     Parameters
     ----------
-    graph : FactorGraph
-        Learning starts from its parameters' values.
+    graph : FactorGraph, or several
+        Learning starts from its parameters' values. Several graphs share parameters by name; the first has
+        all that is learned.
     data : dict or data frame, optional
         A column a discrete variable or observation, a row an independent look; −1 (or NaN) is missing, and a
-        variable without a column is never seen. By default the graph's own observations are all data.
+        variable without a column is never seen. By default the graph's own observations are all data. Of
+        several graphs a list, one entry a graph.
     method : {"em", "lbfgs"}
         "em" re-estimates tables that are (conditional) distributions from expected counts. "lbfgs" climbs by
         gradients, and takes any parameter of any graph.
@@ -88,7 +92,7 @@ def fit(
     domains : dict, optional
         Under "lbfgs": where parameters live, {name: "positive", "unit" (between 0 and 1) or "covariance"}.
     weights : array, optional
-        How often each row counts.
+        How often each row counts. Of several graphs a list.
     algebra, schedule
         As :func:`msgpass.run` takes them. ``JunctionTree()`` for loops; ``Flooding()`` for a surrogate.
     values : dict, optional
@@ -132,15 +136,16 @@ def fit(
     >>> fitted.probabilities["p"].round(2), fitted.converged
     (array([0.5, 0.5]), True)
     """
-    if not isinstance(graph, FactorGraph):
-        raise GraphError(f"fit takes a FactorGraph, got {type(graph).__name__}")
+    graphs, data, weights = parts_of(graph, data, weights)
+    graph = graphs[0]
     if method not in METHODS:
         raise UnsupportedError(f'method is "em" or "lbfgs", got {method!r}')
     n_iter, n_init = (count(n, k) for n, k in (("n_iter", n_iter), ("n_init", n_init)))
     if isinstance(tol, bool) or not isinstance(tol, int | float) or math.isnan(tol):
         raise DataError(f"tol must be a number, got {tol!r}")
-    rows = read_rows(graph, data, weights)
+    rows = [read_rows(*part) for part in zip(graphs, data, weights, strict=True)]
     learned = learned_names(graph, method, parameters, frozen)
+    check_shared(graphs, learned)
     start = {n.name: np.array(n.value, np.float64) for n in graph.nodes.values() if isinstance(n, Parameter)}
     start |= own_values(graph, values)
     groups = groups_of(graph, learned, tied, start)
@@ -152,15 +157,17 @@ def fit(
         raise UnavailableError(f"axes names {unknown[0]!r}, which is no table's parameter")
     algorithm: EM | Ascent
     if method == "em":
-        dirichlets = check_em(graph, given, priors, start)
+        dirichlets = check_em(graphs, given, priors, start)
         tables = distributions_of(graph, groups, axes, start)
-        expectation = Expectation(graph, rows, learned, *settings)
-        algorithm = EM(expectation, [[tables[n] for n in group] for group in groups], dirichlets)
+        seen = [(1.0, Expectation(g, r, learned, *settings)) for g, r in zip(graphs, rows, strict=True)]
+        algorithm = EM(Sum(seen), [[tables[n] for n in group] for group in groups], dirichlets)
     else:
         own = domains_of(graph, by_name(domains or {}), axes, heads, start)
         normal = {n for n, domain in own.items() if isinstance(domain, Normalised)}
-        terms = _terms(graph, rows, learned, [getattr(n, "name", n) for n in given], normal, settings)
-        algorithm = Ascent(terms, groups, priors, own)
+        given = [getattr(n, "name", n) for n in given]
+        parts = zip(graphs, rows, strict=True)
+        terms = [term for g, r in parts for term in _terms(g, r, learned, given, normal, settings)]
+        algorithm = Ascent(Sum(terms), groups, priors, own)
     rng = np.random.default_rng(random_state)
     best, scores = _best_of(algorithm, start, n_init, rng, n_iter, tol, verbose)
     if best.n_iter == n_iter and not best.converged and tol > 0 and n_iter > 0:
@@ -187,7 +194,9 @@ def _terms(
             )
         return [(-1.0, seen)]
     children = structural(graph)
-    normalised = normal.issuperset(learned) and children.keys() == graph.factors.keys()
+    normalised = (
+        normal.issuperset(n for n in learned if n in graph.nodes) and children.keys() == graph.factors.keys()
+    )
     if normalised and not given:
         return [(1.0, seen)]  # log Z of what is not seen is 0
     return [(1.0, seen), (-1.0, Expectation(graph, unseen(graph, rows, given), learned, *settings))]

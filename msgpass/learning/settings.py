@@ -16,6 +16,39 @@ from msgpass.nodes import Parameter
 from msgpass.run import resolve_values
 
 
+def parts_of(graph, data, weights) -> tuple[list[FactorGraph], list, list]:
+    """Graphs, and the data and weights of each."""
+    if isinstance(graph, FactorGraph):
+        return [graph], [data], [weights]
+    graphs = list(graph) if isinstance(graph, list | tuple) else []
+    if not graphs or not all(isinstance(g, FactorGraph) for g in graphs):
+        raise GraphError(f"fit takes a FactorGraph, or a list of them, got {type(graph).__name__}")
+    parts = []
+    for what, given in (("data", data), ("weights", weights)):
+        own = [None] * len(graphs) if given is None else given
+        if not isinstance(own, list | tuple) or len(own) != len(graphs):
+            raise DataError(f"{what} of {len(graphs)} graphs is a list with one entry a graph")
+        parts.append(list(own))
+    return graphs, parts[0], parts[1]
+
+
+def check_shared(graphs: list[FactorGraph], learned: list[str]) -> None:
+    """What graphs share has one shape."""
+    known = [n.name for n in graphs[0].nodes.values() if isinstance(n, Parameter)]
+    for k, graph in enumerate(graphs[1:], 1):
+        for name in known:
+            node = graph.nodes.get(name)
+            if node is not None and (
+                not isinstance(node, Parameter) or node.shape != graphs[0].nodes[name].shape
+            ):
+                raise GraphError(
+                    f"graphs share {name!r}, which is {graphs[0].nodes[name].describe()} in the first and "
+                    f"{node.describe()} in graph {k}"
+                )
+        if not any(name in graph.nodes for name in learned):
+            raise GraphError(f"graph {k} has none of what is learned: {', '.join(learned)}")
+
+
 def count(name: str, value) -> int:
     """A whole number; of starts at least one."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < (name == "n_init"):
@@ -112,9 +145,9 @@ def groups_of(graph: FactorGraph, learned: list[str], tied, start) -> list[list[
     return groups + [[name] for name in left]
 
 
-def check_em(graph: FactorGraph, given, priors, start) -> dict[str, Dirichlet]:
+def check_em(graphs: list[FactorGraph], given, priors, start) -> dict[str, Dirichlet]:
     """The priors, once what EM asks for is there."""
-    if graph.plan().real:
+    if any(graph.plan().real for graph in graphs):
         raise UnsupportedError(
             "EM re-estimates the tables of a graph whose total is log Z; this one has steps, losses or "
             'conditioned labels, so that its total is a loss: method="lbfgs"'

@@ -192,6 +192,46 @@ def test_rows_of_sequences_are_a_ragged_graph(rng):
     )
 
 
+@pytest.mark.parametrize("method", ["em", "lbfgs"])
+def test_several_graphs_share_parameters(rng, method):
+    """Chains of two lengths in two graphs are one ragged graph; the second also has a table of its own."""
+    long, short = rng.integers(0, 3, 9), rng.integers(0, 3, (2, 4))
+    one = chain(rng, 9, long)
+    values = {n: one.nodes[n].value for n in ("pi", "A", "B")}
+
+    def like(length, x):
+        g = FactorGraph()
+        z, y = g.sequence("z", length=length, states=2), g.observe("x", x, states=3)
+        for name, args in (("pi", (z[0],)), ("A", (z[:-1], z[1:])), ("B", (z[:], y[:]))):
+            g.factor(Table(g.parameter(name, values[name])), *args)
+        return g
+
+    other = like(4, short[0])
+    other.factor(Table(other.parameter("own", [0.0])), other.variable("v", states=1))
+    settings = {"n_iter": 5, "tol": 0}
+    if method == "lbfgs":
+        settings |= {"axes": {"pi": "z", "A": 1, "B": "x"}}
+    shared = fit([one, other], [None, {"x": short}], method, **settings)
+    ragged = like([9, 4, 4], np.concatenate([long, short.ravel()]))
+    assert shared.history == pytest.approx(fit(ragged, None, method, **settings).history, rel=1e-9)
+    assert set(shared.values) == {"pi", "A", "B"}
+
+
+def test_what_graphs_share_has_one_shape(rng):
+    one, other = chain(rng, 3, [0, 1, 2]), FactorGraph()
+    other.factor(Table(other.parameter("A", np.zeros(2))), other.variable("v", states=2))
+    with pytest.raises(GraphError, match="graphs share 'A'"):
+        fit([one, other])
+    other = FactorGraph()
+    other.factor(Table(other.parameter("Q", np.zeros(2))), other.variable("v", states=2))
+    with pytest.raises(GraphError, match="none of what is learned"):
+        fit([one, other])
+    with pytest.raises(DataError, match="one entry a graph"):
+        fit([one, one], {"x": [[0, 1, 2]]})
+    with pytest.raises(GraphError, match="or a list of them"):
+        fit("graph")
+
+
 @pytest.mark.parametrize("kind", ["full", "sparse", "grouped"])
 def test_rows_laid_end_to_end_are_rows_one_by_one(rng, kind, monkeypatch):
     """Also with rows that stand there more than once, and in pieces."""
