@@ -262,6 +262,9 @@ def test_what_is_not_laid_end_to_end(rng):
     assert end_to_end.layable(g)
     g.factor(Table(rng.normal(size=(2, 2))), g.variable("v", states=2), g["z"][0])
     assert not end_to_end.layable(g)
+    w = chain(rng, 4, [0, 1, 2, 0])
+    w.weigh(w["z"], 0.5)
+    assert not end_to_end.layable(w)
     h = chain(rng, 4, [0, 1, 2, 0])
     h.factor(Table(rng.normal(size=(4, 2))), h["z"][:])
     assert not end_to_end.layable(h)
@@ -275,6 +278,17 @@ def test_states_may_be_seen(rng):
     np.add.at(counts, (z[:, :-1].ravel(), z[:, 1:].ravel()), 1)
     np.testing.assert_allclose(fitted.probabilities["A"], counts / counts.sum(1, keepdims=True))
     assert fitted.converged and fitted.n_iter == 2
+
+
+def test_a_distribution_that_nothing_is_known_of_keeps_its_values(rng):
+    g = FactorGraph()
+    a, b = g.variable("a", states=3), g.variable("b", states=2)
+    g.factor(Table(g.parameter("p", log_tables(rng, 3))), a)
+    q = log_tables(rng, 3, 2)
+    g.factor(Table(g.parameter("q", q)), a, b)
+    found = fit(g, {"a": [0, 0, 2], "b": [0, 1, 1]}).values["q"]
+    np.testing.assert_array_equal(found[1], q[1])
+    np.testing.assert_allclose(np.exp(found[[0, 2]]), [[0.5, 0.5], [0.0, 1.0]], atol=1e-12)
 
 
 def test_tied_tables_and_frozen_ones(rng):
