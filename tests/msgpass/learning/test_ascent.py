@@ -259,3 +259,16 @@ def test_factors_with_structure_learn_too(rng):
     for k in range(2):
         for shift in (-0.02, 0.02):
             assert likelihood(top[0] + shift * np.eye(2)[k], top[1]) < fitted.objective
+
+
+def test_a_normalised_model_is_conditional_where_something_is_given(rng):
+    """p(b | a) alone: what p(a) is takes no part."""
+    g = FactorGraph()
+    a, b = g.variable("a", states=2), g.variable("b", states=2)
+    g.factor(Table(g.parameter("p", np.log([0.2, 0.8]))), a)
+    g.factor(Table(g.parameter("q", np.log([[0.3, 0.7], [0.6, 0.4]]))), a, b)
+    data, axes = {"a": [0, 1, 1], "b": [1, 0, 1]}, {"p": "a", "q": "b"}
+    want = np.log([0.7, 0.6, 0.4]).sum()
+    assert fit(g, data, "lbfgs", given=["a"], axes=axes, n_iter=0).objective == pytest.approx(want)
+    joint = want + np.log([0.2, 0.8, 0.8]).sum()
+    assert fit(g, data, "lbfgs", axes=axes, n_iter=0).objective == pytest.approx(joint)
