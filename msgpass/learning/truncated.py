@@ -17,13 +17,12 @@ from msgpass.errors import DataError, GraphError, UnsupportedError
 from msgpass.graph import FactorGraph
 from msgpass.learning.message_round import Round
 from msgpass.learning.round_readings import Readings
-from msgpass.nodes import Observation, Parameter, Sequence, Slice, Variable
+from msgpass.learning.round_steps import Bethe, Labels, Part, Weights, latent_slice
+from msgpass.nodes import Observation, Parameter, Sequence, Slice
 from msgpass.plan import Family, resolve
 from msgpass.plan.blocks import Tree
 from msgpass.potentials import TABLES, Loss, Step
-from msgpass.sweeps.expanded import table_instances
 from msgpass.sweeps.flattened import flatten
-from msgpass.sweeps.tree import table_target
 
 
 def truncated_loopy(
@@ -44,7 +43,8 @@ def truncated_loopy(
     Parameters
     ----------
     graph : FactorGraph
-        Of tables over discrete variables. Steps that compute log values are taken over.
+        Of tables over discrete variables. Steps that compute log values are taken over; so are labels
+        (``graph.condition``), as a loss: Bethe's log Z less that with labels clamped.
     sweeps : int or None
         Rounds, in each of which all messages are new. None: until they no longer change, with the gradient
         of the fixed point.
@@ -110,24 +110,26 @@ class _Truncated:
         families = [resolve(f) for f in tables]
         if not families:
             raise GraphError("truncated_loopy: the graph has no table over a discrete variable")
-        nodes = dict.fromkeys(s.node.name for f in families for s in f.factor.args if _latent(s))
+        nodes = dict.fromkeys(s.node.name for f in families for s in f.factor.args if latent_slice(s))
         flat = flatten(Tree(tuple(families), tuple(nodes)))
         around = Round(flat.states, flat.scopes, damping, flat.label)
         scaled = [self._weights(family) for family in families]
         weights, scales = [list(part) for part in zip(*scaled, strict=True)]
         last = self._messages(around, weights, sweeps, settings)
         self._beliefs(flat, around, last, weights)
-        if bethe:
-            step = _Bethe(around, len(weights))
-            given = last, *weights, *scales
-            self.made.factor(Step(step.f, step.vjp), *given, out=self.made.variable("log Z"), name="Bethe")
+        labels = [self._labels(name) for name in graph.conditions]
+        if bethe or labels:
+            free = self._log_z(around, last, weights, scales, "log Z")
+        if labels:
+            scopes = tuple(np.arange(flat.of(n).start, flat.of(n).stop)[:, None] for n in graph.conditions)
+            clamped = Round(flat.states, (*flat.scopes, *scopes), damping, flat.label)
+            last = self._messages(clamped, [*weights, *labels], sweeps, settings, " of labels")
+            held = self._log_z(clamped, last, [*weights, *labels], scales, "log Z of labels")
+            self.made.factor(Loss(lambda z, y: (float(z - y), (1.0, -1.0))), free, held, name="likelihood")
 
     def _check(self, others) -> None:
-        if self.graph.conditions or self.graph.weights:
-            raise UnsupportedError(
-                "truncated_loopy: conditioned labels and weights belong to log Z, which is not here; add a "
-                "loss of the beliefs, such as marginal_loss()"
-            )
+        if self.graph.weights:
+            raise UnsupportedError("truncated_loopy: weights of components (g.weigh) are not taken over")
         for factor in others:
             if not isinstance(factor.potential, Step | Loss) or getattr(factor.potential, "noisy", False):
                 raise UnsupportedError(
@@ -160,7 +162,7 @@ class _Truncated:
 
     def _weights(self, family: Family):
         """Variables that hold the tables of a family as weights, and the log of what they were divided by."""
-        step = _Weights(family)
+        step = Weights(family)
         out = (
             self.made.variable(f"weights of {family.name}", shape=step.shape),
             self.made.variable(f"scale of {family.name}"),
@@ -169,22 +171,38 @@ class _Truncated:
         self.made.factor(Step(step.f, step.vjp), *args, out=out, name=f"exp {family.name}")
         return out
 
+    def _labels(self, name: str):
+        """A variable that holds labels of a node as weights: 1 where a state is possible."""
+        labels = self.graph.conditions[name]
+        seen = self.graph.labels.get(name) or self.made.observe(f"labels of {name}", labels).name
+        node: Any = self.graph.nodes[name]
+        step = Labels(name, node.states)
+        out = self.made.variable(f"weights of labels of {name}", shape=(max(labels.size, 1), node.states))
+        self.made.factor(Step(step.f, step.vjp), self.made.nodes[seen], out=out, name=f"exp labels of {name}")
+        return out
+
+    def _log_z(self, around: Round, last, weights, scales, name: str):
+        step = Bethe(around, len(weights))
+        out = self.made.variable(name)
+        self.made.factor(Step(step.f, step.vjp), last, *weights, *scales, out=out, name=f"Bethe {name}")
+        return out
+
     def _whole(self, name: str):
         node: Any = self.made.nodes[name]
         return node.all if isinstance(node, Sequence) else node
 
-    def _messages(self, around: Round, weights, sweeps, settings):
-        start = self.made.observe("no messages", around.start)
+    def _messages(self, around: Round, weights, sweeps, settings, what: str = ""):
+        start = self.made.observe(f"no messages{what}", around.start)
         if not around.size:
             return start
         if sweeps is None:
-            settled = self.made.variable("messages", shape=(around.size,))
+            settled = self.made.variable(f"messages{what}", shape=(around.size,))
             loop = Step.fixed_point(around.f, around.vjp, **settings)
-            self.made.factor(loop, start, *weights, out=settled, name="rounds")
+            self.made.factor(loop, start, *weights, out=settled, name=f"rounds{what}")
             return settled
-        messages = self.made.sequence("messages", length=int(sweeps), shape=(around.size,))
+        messages = self.made.sequence(f"messages{what}", length=int(sweeps), shape=(around.size,))
         step = Step(around.f, around.vjp)
-        self.made.factor(step, messages.after(start), *weights, out=messages[:], name="rounds")
+        self.made.factor(step, messages.after(start), *weights, out=messages[:], name=f"rounds{what}")
         return messages[-1]
 
     def _beliefs(self, flat, around: Round, last, weights) -> None:
@@ -194,115 +212,10 @@ class _Truncated:
         for name in flat.names:
             node: Any = self.made.nodes[name]
             chosen = flat.of(name)
-            part = _Part(
-                slice(int(around.where[chosen.start]), int(around.where[chosen.stop])), node.shape[0]
-            )
+            part = Part(slice(int(around.where[chosen.start]), int(around.where[chosen.stop])), node.shape[0])
             sequence = isinstance(node, Sequence)
             step = Step(part.rows if sequence else part.one, part.vjp, vectorized=sequence)
             self.made.factor(step, cells, out=node[:] if sequence else node, name=f"belief of {name}")
-
-
-def _latent(s: Slice) -> bool:
-    return isinstance(s.node, Variable | Sequence)
-
-
-class _Part:
-    """One node's share of all beliefs."""
-
-    def __init__(self, cells: slice, states: int):
-        self.cells, self.states = cells, states
-
-    def rows(self, cells):
-        """(rows, states)."""
-        return cells[self.cells].reshape(-1, self.states)
-
-    def one(self, cells):
-        """(states,)."""
-        return cells[self.cells]
-
-    def vjp(self, inputs, cotangent):
-        """Where it came from."""
-        found = np.zeros_like(inputs[0])
-        found[self.cells] = np.ravel(cotangent)
-        return (found,)
-
-
-class _Bethe:
-    """Bethe's log Z of messages, weights and their scales."""
-
-    def __init__(self, around: Round, families: int):
-        self.said, self.families = Readings(around), families
-
-    def f(self, messages, *given):
-        """What the weights say, and the scales."""
-        weights, scales = given[: self.families], given[self.families :]
-        return self.said.bethe(messages, *weights) + sum(scales)
-
-    def vjp(self, inputs, cotangent):
-        """None of scales: see :class:`_Weights`."""
-        found = self.said.bethe_vjp(inputs[: self.families + 1], cotangent)
-        return (*found, *(None for _ in range(self.families)))
-
-
-class _Weights:
-    """exp of a family's log tables, each instance's largest entry 1; one instance where all share a table.
-
-    The scale counts as a number that does not move: messages and beliefs do not depend on it, and log Z does
-    not depend on which part of a table is called its scale.
-    """
-
-    def __init__(self, family: Family):
-        self.family = family
-        factor = family.factor
-        source = family.potential.source
-        behind = (
-            [] if isinstance(source, np.ndarray) else [source.node if isinstance(source, Slice) else source]
-        )
-        seen = [s.node for s in factor.args if isinstance(s.node, Observation)]
-        self.names = list(dict.fromkeys(n.name for n in (*behind, *seen)))
-        self.given = [n.name for n in behind]
-        self.states = {n.name: n.states for n in seen}
-        self.shape = (
-            1 if not (seen or family.potential.stepped(factor)) else factor.n,
-            *(s.node.states for s in factor.args if _latent(s)),
-        )
-
-    def f(self, *inputs):
-        """Weights, and the sum of the logs of their scales over instances."""
-        return self._tables(inputs)[1:]
-
-    def vjp(self, inputs, cotangent):
-        """Cotangents of the log values; none of observations."""
-        made, weights, _ = self._tables(inputs)
-        values = dict(zip(self.names, inputs, strict=True))
-        store = {n: np.zeros_like(values[n]) for n in self.given}
-        arrived = cotangent[0] * weights
-        target = table_target(made, store)
-        if target is not None:
-            made.add_counts(arrived, target)
-        return tuple(store.get(n) for n in self.names)
-
-    def _tables(self, inputs):
-        values = dict(zip(self.names, inputs, strict=True))
-        for name, states in self.states.items():
-            values[name] = _as_states(name, values[name], states)
-        made = table_instances(self.family, values)
-        shared = self.shape[0] == 1 and self.family.factor.n != 1
-        logs = made.array[None] if shared else made.stacked()
-        axes = tuple(range(1, logs.ndim))
-        top = logs.max(axis=axes, keepdims=True)
-        top = np.where(np.isfinite(top), top, 0.0)
-        scale = top.sum() * (self.family.factor.n if shared else 1)
-        return made, np.exp(logs - top), np.asarray(scale, np.float64)
-
-
-def _as_states(name: str, value, states: int) -> np.ndarray:
-    array = np.asarray(value)
-    if array.dtype.kind == "f":
-        array = np.where(np.isnan(array), -1, array)
-        if (array != np.rint(array)).any() or array.min(initial=0) < -1 or array.max(initial=0) >= states:
-            raise DataError(f"{name!r} holds states, whole numbers from 0 to {states - 1}, −1 is missing")
-    return array.astype(np.int64)
 
 
 def marginal_loss() -> Loss:

@@ -194,6 +194,32 @@ def test_bethe_of_the_triangle():
     check_gradients(with_total(g, None, tol=1e-13), ["J", "h"])
 
 
+@pytest.mark.parametrize("given", ["array", "observation"])
+def test_labels_are_a_loss_as_they_are_in_the_graph(rng, given):
+    """On a tree the conditional likelihood is exact; on loops its gradient is its difference. Constant tables
+    take part."""
+    h, J = rng.normal(size=(4, 2)), rng.normal(size=(2, 2))
+    labels = np.array([1, -1, 0, -1])
+
+    def graph(loop):
+        g = FactorGraph()
+        s, v = g.sequence("s", length=4, states=2), g.variable("v", states=2)
+        ends = ([0, 1, 2, 3], [1, 2, 3, 0]) if loop else ([0, 1, 2], [1, 2, 3])
+        g.factor(Table(g.parameter("J", J)), s[ends[0]], s[ends[1]])
+        g.factor(Table(g.parameter("h", h)), s[:])
+        g.factor(Table([[0.5, -0.2], [0.1, 0.3]]), s[0], v)
+        g.condition(s, labels if given == "array" else g.observe("y", labels, states=2))
+        g.condition(v, 1)
+        return g
+
+    exact, m = run(graph(loop=False)), run(truncated_loopy(graph(loop=False), 5))
+    assert m.total == pytest.approx(exact.total)
+    for name in "Jh":
+        np.testing.assert_allclose(m.parameters[name], exact.parameters[name], atol=1e-12)
+    for sweeps in (2, None):
+        check_gradients(truncated_loopy(graph(loop=True), sweeps, tol=1e-13), ["J", "h"])
+
+
 @settings(max_examples=6)
 @given(SEEDS, st.sampled_from([1, 3, None]), st.sampled_from([0.0, 0.3]))
 def test_gradients_of_bethe_are_differences(seed, sweeps, damping):
@@ -278,8 +304,8 @@ class TestErrors:
 
     def test_graphs_that_it_does_not_take(self, rng):
         g = loopy(rng)
-        g.condition(g["v"], 1)
-        with pytest.raises(UnsupportedError, match="marginal_loss"):
+        g.weigh(g["v"], 0.5)
+        with pytest.raises(UnsupportedError, match="weigh"):
             truncated_loopy(g)
         with pytest.raises(GraphError, match="FactorGraph"):
             truncated_loopy(run)
