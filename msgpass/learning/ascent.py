@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from msgpass.errors import DataError, ImpossibleEvidenceError, NumericalError
-from msgpass.learning.distributions import Distributions
-from msgpass.learning.expectation import Expectation
+from msgpass.learning.domains import Domain
+from msgpass.learning.expectation import Sum
 from msgpass.learning.lbfgs import Climber
 from msgpass.learning.priors import LogPrior
 
@@ -30,33 +30,24 @@ class Ascent:
 
     Parameters
     ----------
-    terms : list of (float, Expectation)
-        What is added up, each with its sign.
+    expectation : Sum
+        log-likelihood and its gradient.
     groups : list of lists of str
         Tied parameters, which have one value.
     priors : dict of str to callable
         By the first name of a group.
-    distributions : dict of str to Distributions
-        Parameters that stay log probabilities: their coordinates are normalised.
-
-    positive : set of str
-        Parameters whose coordinates are logarithms.
-
-    Notes
-    -----
-    Entries of −∞ stay −∞.
+    domains : dict of str to Domain
+        Where the numbers of each group live, by its first name.
     """
 
     def __init__(
         self,
-        terms: list[tuple[float, Expectation]],
+        expectation: Sum,
         groups: list[list[str]],
         priors: dict[str, LogPrior],
-        distributions: dict[str, Distributions],
-        positive: set[str],
+        domains: dict[str, Domain],
     ):
-        self.terms, self.groups, self.priors, self.distributions = terms, groups, priors, distributions
-        self.positive = positive
+        self.expectation, self.groups, self.priors, self.domains = expectation, groups, priors, domains
 
     def climb(self, values: Values) -> Iterator[tuple[float, Values]]:
         """(objective, the values that it belongs to), until no step gains."""
@@ -76,54 +67,30 @@ class Ascent:
         return self._values(point + SPREAD * rng.standard_normal(len(point)))
 
     def _vector(self, values: Values) -> np.ndarray:
-        parts = [
-            np.log(values[group[0]]) if group[0] in self.positive else values[group[0]]
-            for group in self.groups
-        ]
-        return np.concatenate([np.zeros(0), *(part[np.isfinite(part)] for part in parts)])
+        heads = [group[0] for group in self.groups]
+        return np.concatenate([self.domains[n].coordinates(values[n]) for n in heads])
 
     def _values(self, point: np.ndarray) -> Values:
         values, used = dict(self.like), 0
         for group in self.groups:
-            value = np.array(self.like[group[0]], np.float64)
-            free = np.isfinite(value)
-            value[free] = point[used : used + free.sum()]
-            used += int(free.sum())
-            if group[0] in self.positive:
-                value = np.exp(value)
-            if group[0] in self.distributions:
-                value = self._normalised(group[0], value)
-            values |= dict.fromkeys(group, value)
+            domain, like = self.domains[group[0]], self.like[group[0]]
+            size = domain.coordinates(like).size
+            values |= dict.fromkeys(group, domain.value(point[used : used + size], like))
+            used += size
         return values
-
-    def _normalised(self, name: str, value: np.ndarray) -> np.ndarray:
-        top = np.max(value, where=np.isfinite(value), initial=-np.inf)
-        total = self.distributions[name].totals(np.exp(value - top))
-        with np.errstate(divide="ignore"):
-            return value - top - np.where(total > 0, np.log(total), 0.0)
 
     def _at(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Objective and its gradient."""
         values = self._values(point)
-        total, slopes = 0.0, {name: np.zeros(values[name].shape) for group in self.groups for name in group}
-        for sign, term in self.terms:
-            expected = term(values)
-            total += sign * expected.total
-            for name in slopes:
-                slopes[name] += sign * expected.parameters[name]
-        found = [np.zeros(0)]
+        total, slopes = self.expectation(values)
+        found = []
         for group in self.groups:
             first = group[0]
             slope = np.sum([slopes[name] for name in group], axis=0)
             if first in self.priors:
                 log_density, more = self.priors[first](values[first])
                 total, slope = total + float(log_density), slope + more
-            if first in self.positive:
-                slope = slope * values[first]
-            if first in self.distributions:
-                p = np.exp(values[first])
-                slope = slope - p * self.distributions[first].totals(np.where(p > 0, slope, 0.0))
-            found.append(slope[np.isfinite(self.like[first])])
+            found.append(self.domains[first].pull(values[first], slope))
         return total, np.concatenate(found)
 
     def _trial(self, point: np.ndarray) -> tuple[float, np.ndarray]:

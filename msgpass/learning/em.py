@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from msgpass.learning.distributions import Distributions
-from msgpass.learning.expectation import Expectation
+from msgpass.learning.expectation import Sum
 from msgpass.learning.priors import Dirichlet
 
 Values = dict[str, np.ndarray]
@@ -24,7 +24,7 @@ class EM:
 
     Parameters
     ----------
-    expectation : Expectation
+    expectation : Sum
     groups : list of lists of Distributions
         Of tied parameters, which have one value; as a rule one parameter a group.
     priors : dict of str to Dirichlet
@@ -33,7 +33,7 @@ class EM:
 
     def __init__(
         self,
-        expectation: Expectation,
+        expectation: Sum,
         groups: list[list[Distributions]],
         priors: dict[str, Dirichlet],
     ):

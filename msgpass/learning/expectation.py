@@ -6,11 +6,14 @@ to end; else one after another on the graph itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from msgpass.elimination import clique_tree
 from msgpass.errors import ImpossibleEvidenceError, UnsupportedError
 from msgpass.graph import FactorGraph
 from msgpass.learning.aligned import Aligned, alignable
@@ -18,9 +21,10 @@ from msgpass.learning.end_to_end import EndToEnd, layable
 from msgpass.learning.rows import Rows
 from msgpass.messages import Messages
 from msgpass.run import run
+from msgpass.sweeps.flattened import flatten
 
 ENTRIES = 1 << 22
-"""Table entries, or steps, that one run of many rows may hold."""
+"""Table entries, or an eighth as many steps, that one run of many rows may hold."""
 
 
 class Expected(NamedTuple):
@@ -37,14 +41,15 @@ class Expectation:
     ----------
     graph : FactorGraph
     rows : Rows
-    names : list of str
-        Parameters whose messages are read.
+    names : iterable of str
+        Parameters whose messages are read, where the graph has them.
     algebra, schedule
         As ``run`` takes them.
     """
 
     def __init__(self, graph: FactorGraph, rows: Rows, names, algebra=None, schedule=None):
-        self.graph, self.rows, self.names = graph, rows, tuple(names)
+        self.graph, self.rows = graph, rows
+        self.names = tuple(n for n in names if n in graph.nodes)
         self.settings: dict[str, Any] = {"algebra": algebra, "schedule": schedule}
         approximate = schedule is not None and getattr(schedule, "loops", None) == "approximate"
         many = len(rows) > 1 and algebra is None and not approximate
@@ -54,6 +59,7 @@ class Expectation:
 
     def __call__(self, values: dict[str, np.ndarray]) -> Expected:
         """At these values of parameters."""
+        values = {n: v for n, v in values.items() if n in self.graph.nodes}
         total, sums = 0.0, {n: np.zeros(self.graph.nodes[n].shape) for n in self.names}
         for m, each, weights in self._runs(values):
             total += float(weights @ each)
@@ -61,6 +67,14 @@ class Expectation:
                 arrived = m.lent(name)
                 array += np.tensordot(weights, arrived, 1) if self.together else weights[0] * arrived
         return Expected(total, sums)
+
+    @cached_property
+    def entries(self) -> int:
+        """Table entries of one row, of the cliques where there are any."""
+        if getattr(self.settings["schedule"], "loops", None) == "exact":
+            flats = [flatten(block) for block in self.graph.plan().blocks]
+            return sum(int(clique_tree(flat.scopes, flat.states).total_size) for flat in flats)
+        return sum(math.prod(s.node.states for s in f.args) for f in self.graph.factors.values())
 
     def _runs(self, values) -> Iterator[tuple[Messages, np.ndarray, np.ndarray]]:
         """(a run, the totals in it, their weights)."""
@@ -84,8 +98,7 @@ class Expectation:
             yield m, np.array([total]), np.array([weight])
 
     def _aligned(self, values):
-        largest = max(np.prod([s.node.states for s in f.args]) for f in self.graph.factors.values())
-        size = int(min(len(self.rows), max(2, ENTRIES // largest)))
+        size = min(len(self.rows), max(2, ENTRIES // self.entries))
         aligned = self._copy(Aligned, size)
         for start in range(0, len(self.rows), size):
             chosen = np.arange(start, start + size)
@@ -131,6 +144,23 @@ class Expectation:
     def _check(self, each: np.ndarray, chosen: np.ndarray) -> None:
         if (each == -np.inf).any():
             raise _impossible(self.rows, int(chosen[int(np.argmin(each)) % len(chosen)]))
+
+
+class Sum:
+    """Several of these, each with its sign: graphs that share parameters, and what is taken off."""
+
+    def __init__(self, terms: list[tuple[float, Expectation]]):
+        self.terms = terms
+
+    def __call__(self, values: dict[str, np.ndarray]) -> Expected:
+        """At these values of parameters."""
+        total, sums = 0.0, dict[str, np.ndarray]()
+        for sign, term in self.terms:
+            expected = term(values)
+            total += sign * expected.total
+            for name, arrived in expected.parameters.items():
+                sums[name] = sums[name] + sign * arrived if name in sums else sign * arrived
+        return Expected(total, sums)
 
 
 def _impossible(rows: Rows, r: int) -> ImpossibleEvidenceError:

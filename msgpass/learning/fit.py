@@ -5,29 +5,41 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from msgpass.errors import ConvergenceWarning, DataError, GraphError, UnavailableError, UnsupportedError
+from msgpass.errors import ConvergenceWarning, DataError, UnavailableError, UnsupportedError
 from msgpass.graph import FactorGraph
 from msgpass.learning.ascent import Ascent
-from msgpass.learning.children import child_axes, factors_behind, structural
-from msgpass.learning.distributions import Distributions
+from msgpass.learning.children import factors_behind, structural
+from msgpass.learning.domains import Normalised
 from msgpass.learning.em import EM
-from msgpass.learning.expectation import Expectation
+from msgpass.learning.expectation import Expectation, Sum
 from msgpass.learning.fitted import Fitted
-from msgpass.learning.priors import Dirichlet, as_priors
+from msgpass.learning.priors import as_priors
 from msgpass.learning.progress import Progress
 from msgpass.learning.rows import Rows, read_rows, unseen
+from msgpass.learning.settings import (
+    by_name,
+    check_em,
+    check_shared,
+    count,
+    distributions_of,
+    domains_of,
+    groups_of,
+    learned_names,
+    own_values,
+    parts_of,
+)
 from msgpass.nodes import Parameter
 
 METHODS = ("em", "lbfgs")
 
 
 def fit(
-    graph: FactorGraph,
+    graph: FactorGraph | Sequence[FactorGraph],
     data: Any = None,
     method: str = "em",
     *,
@@ -37,7 +49,7 @@ def fit(
     tied: Iterable[Iterable] = (),
     prior: Any = None,
     given: Iterable = (),
-    positive: Iterable = (),
+    domains: dict | None = None,
     weights: Any = None,
     algebra: Any = None,
     schedule: Any = None,
@@ -52,11 +64,13 @@ def fit(
 
     Parameters
     ----------
-    graph : FactorGraph
-        Learning starts from its parameters' values.
+    graph : FactorGraph, or several
+        Learning starts from its parameters' values. Several graphs share parameters by name; the first has
+        all that is learned.
     data : dict or data frame, optional
         A column a discrete variable or observation, a row an independent look; −1 (or NaN) is missing, and a
-        variable without a column is never seen. By default the graph's own observations are all data.
+        variable without a column is never seen. By default the graph's own observations are all data. Of
+        several graphs a list, one entry a graph.
     method : {"em", "lbfgs"}
         "em" re-estimates tables that are (conditional) distributions from expected counts. "lbfgs" climbs by
         gradients, and takes any parameter of any graph.
@@ -75,10 +89,10 @@ def fit(
         (log density, gradient).
     given : iterable of columns
         Under "lbfgs": variables and observations that the likelihood is conditional on.
-    positive : iterable of names
-        Under "lbfgs": parameters that stay above zero, such as variances; they move as logarithms.
+    domains : dict, optional
+        Under "lbfgs": where parameters live, {name: "positive", "unit" (between 0 and 1) or "covariance"}.
     weights : array, optional
-        How often each row counts.
+        How often each row counts. Of several graphs a list.
     algebra, schedule
         As :func:`msgpass.run` takes them. ``JunctionTree()`` for loops; ``Flooding()`` for a surrogate.
     values : dict, optional
@@ -122,40 +136,38 @@ def fit(
     >>> fitted.probabilities["p"].round(2), fitted.converged
     (array([0.5, 0.5]), True)
     """
-    if not isinstance(graph, FactorGraph):
-        raise GraphError(f"fit takes a FactorGraph, got {type(graph).__name__}")
+    graphs, data, weights = parts_of(graph, data, weights)
+    graph = graphs[0]
     if method not in METHODS:
         raise UnsupportedError(f'method is "em" or "lbfgs", got {method!r}')
-    n_iter, n_init = (_count(n, k) for n, k in (("n_iter", n_iter), ("n_init", n_init)))
+    n_iter, n_init = (count(n, k) for n, k in (("n_iter", n_iter), ("n_init", n_init)))
     if isinstance(tol, bool) or not isinstance(tol, int | float) or math.isnan(tol):
         raise DataError(f"tol must be a number, got {tol!r}")
-    rows = read_rows(graph, data, weights)
-    learned = _learned(graph, method, parameters, frozen)
+    rows = [read_rows(*part) for part in zip(graphs, data, weights, strict=True)]
+    learned = learned_names(graph, method, parameters, frozen)
+    check_shared(graphs, learned)
     start = {n.name: np.array(n.value, np.float64) for n in graph.nodes.values() if isinstance(n, Parameter)}
-    start |= _own_values(graph, values, rows)
-    groups = _groups(graph, learned, tied, start)
+    start |= own_values(graph, values)
+    groups = groups_of(graph, learned, tied, start)
     heads = [group[0] for group in groups]
     priors = as_priors(prior, heads)
     settings = algebra, schedule
-    behind, axes = factors_behind(graph), _names(axes or {})
-    if unknown := [name for name in axes if name not in behind]:
+    axes = by_name(axes or {})
+    if unknown := [name for name in axes if name not in factors_behind(graph)]:
         raise UnavailableError(f"axes names {unknown[0]!r}, which is no table's parameter")
     algorithm: EM | Ascent
     if method == "em":
-        dirichlets = _check_em(graph, given, priors, start)
-        found = child_axes(graph, learned, axes)
-        tables = {n: Distributions.of(n, behind[n][0], found[n]) for n in learned}
-        for name, table in tables.items():
-            table.check(start[name])
-        expectation = Expectation(graph, rows, learned, *settings)
-        algorithm = EM(expectation, [[tables[n] for n in group] for group in groups], dirichlets)
+        dirichlets = check_em(graphs, given, priors, start)
+        tables = distributions_of(graph, groups, axes, start)
+        seen = [(1.0, Expectation(g, r, learned, *settings)) for g, r in zip(graphs, rows, strict=True)]
+        algorithm = EM(Sum(seen), [[tables[n] for n in group] for group in groups], dirichlets)
     else:
-        normal = {n: axes[n] for n in heads if n in axes}
-        tables = {
-            n: Distributions.of(n, behind[n][0], a) for n, a in child_axes(graph, normal, normal).items()
-        }
-        terms = _terms(graph, rows, learned, [getattr(n, "name", n) for n in given], set(tables), settings)
-        algorithm = Ascent(terms, groups, priors, tables, _positive(positive, heads, axes, start))
+        own = domains_of(graph, by_name(domains or {}), axes, heads, start)
+        normal = {n for n, domain in own.items() if isinstance(domain, Normalised)}
+        given = [getattr(n, "name", n) for n in given]
+        parts = zip(graphs, rows, strict=True)
+        terms = [term for g, r in parts for term in _terms(g, r, learned, given, normal, settings)]
+        algorithm = Ascent(Sum(terms), groups, priors, own)
     rng = np.random.default_rng(random_state)
     best, scores = _best_of(algorithm, start, n_init, rng, n_iter, tol, verbose)
     if best.n_iter == n_iter and not best.converged and tol > 0 and n_iter > 0:
@@ -182,7 +194,9 @@ def _terms(
             )
         return [(-1.0, seen)]
     children = structural(graph)
-    normalised = normal.issuperset(learned) and children.keys() == graph.factors.keys()
+    normalised = (
+        normal.issuperset(n for n in learned if n in graph.nodes) and children.keys() == graph.factors.keys()
+    )
     if normalised and not given:
         return [(1.0, seen)]  # log Z of what is not seen is 0
     return [(1.0, seen), (-1.0, Expectation(graph, unseen(graph, rows, given), learned, *settings))]
@@ -221,101 +235,3 @@ def _climb(iterations: Iterator, n_iter: int, tol: float, verbose: bool, progres
         if converged or len(history) > n_iter:
             return Fitted(held, history, converged)
     return Fitted(held, history, True)  # no step gains
-
-
-def _count(name: str, value) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < (name == "n_init"):
-        raise DataError(f"{name} is a whole number ≥ {int(name == 'n_init')}, got {value!r}")
-    return int(value)
-
-
-def _names(keyed: dict) -> dict[str, Any]:
-    return {getattr(key, "name", key): value for key, value in keyed.items()}
-
-
-def _learned(graph: FactorGraph, method: str, parameters, frozen) -> list[str]:
-    """Names of what is learned."""
-    own = [n.name for n in graph.nodes.values() if isinstance(n, Parameter)]
-    tables = list(factors_behind(graph))
-    fit_for = tables if method == "em" else own
-    frozen = [getattr(p, "name", p) for p in frozen]
-    chosen = fit_for if parameters is None else [getattr(p, "name", p) for p in parameters]
-    for name in (*chosen, *frozen):
-        if name not in own:
-            raise UnavailableError(f"the graph has no parameter {name!r}; it has {', '.join(own) or 'none'}")
-        if name in chosen and name not in fit_for:
-            raise UnsupportedError(
-                f'{name!r} is behind no table, and EM re-estimates tables; learn it with method="lbfgs"'
-            )
-    learned = [name for name in dict.fromkeys(chosen) if name not in frozen]
-    if not learned:
-        raise GraphError(
-            "there is nothing to learn: make the log values of tables parameters, "
-            "Table(g.parameter(name, log_values)), and leave one of them out of frozen="
-        )
-    return learned
-
-
-def _own_values(graph: FactorGraph, values, rows) -> dict[str, np.ndarray]:
-    """Values of parameters that a caller starts from, checked."""
-    from msgpass.run import resolve_values
-
-    names = _names(values or {})
-    for name in names:
-        if not isinstance(graph.nodes.get(name), Parameter):
-            raise UnavailableError(f"values has {name!r}, which is no parameter; data go into data=")
-    arrays, _ = resolve_values(graph.plan(), names)
-    return {name: np.array(arrays[name], np.float64) for name in names}
-
-
-def _positive(names, heads: list[str], axes, start) -> set[str]:
-    """Names of what stays above zero, checked."""
-    found = {getattr(name, "name", name) for name in names}
-    for name in found:
-        if name not in heads:
-            raise UnavailableError(
-                f"positive names {name!r}, which is not learned (or tied to one before it)"
-            )
-        if name in axes or not (start[name] > 0).all():
-            raise DataError(f"positive: {name!r} is a log table, or does not start above zero")
-    return found
-
-
-def _groups(graph: FactorGraph, learned: list[str], tied, start) -> list[list[str]]:
-    """Parameters that share a value; those of a group start from the first one's."""
-    groups, left = [], list(learned)
-    for given in tied:
-        group = [getattr(p, "name", p) for p in given]
-        for name in group:
-            if name not in left:
-                why = "is in two groups" if name in learned else "is not learned"
-                raise UnavailableError(f"tied: {name!r} {why}")
-            left.remove(name)
-        shapes = {start[name].shape for name in group}
-        if len(shapes) > 1:
-            raise DataError(f"tied: {', '.join(group)} have shapes {sorted(shapes)}; one value has one shape")
-        for name in group[1:]:
-            start[name] = start[group[0]]
-        groups.append(group)
-    return groups + [[name] for name in left]
-
-
-def _check_em(graph: FactorGraph, given, priors, start) -> dict[str, Dirichlet]:
-    """The priors, once what EM asks for is there."""
-    if graph.plan().real:
-        raise UnsupportedError(
-            "EM re-estimates the tables of a graph whose total is log Z; this one has steps, losses or "
-            'conditioned labels, so that its total is a loss: method="lbfgs"'
-        )
-    if tuple(given):
-        raise UnsupportedError('given= is for method="lbfgs": EM maximises the joint likelihood')
-    found = {}
-    for name, prior in priors.items():
-        if not isinstance(prior, Dirichlet):
-            raise UnsupportedError(
-                f"prior of {name!r}: EM takes Dirichlet(concentration), got {prior!r}; others go with "
-                'method="lbfgs"'
-            )
-        prior.check(name, start[name].shape)
-        found[name] = prior
-    return found

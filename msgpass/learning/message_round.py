@@ -72,21 +72,21 @@ class Round:
 
     def f(self, messages: np.ndarray, *weights: np.ndarray) -> np.ndarray:
         """Messages of the next round."""
-        heard = self._cavity(messages, weights)
+        heard = self.cavity(messages, weights)
         new = np.empty_like(messages)
         for k, own in enumerate(self.edges):
             if len(own) < 2:
                 continue
             ins = [heard[e.place].reshape(e.cells.shape) for e in own]
             for a, e in enumerate(own):
-                said = _towards(weights[k], ins, a)
+                said = towards(weights[k], ins, a)
                 new[e.place] = self._normalised(said, e).ravel()
         return self._damped(new, messages)
 
     def vjp(self, inputs, cotangent: np.ndarray):
         """Cotangents of messages and weights."""
         messages, *weights = inputs
-        heard = self._cavity(messages, weights)
+        heard = self.cavity(messages, weights)
         at_new, at_messages = self._damped_back(messages, weights, heard, cotangent)
         at_heard = np.zeros_like(messages)
         at_weights: Arrays = [np.zeros_like(w) for w in weights]
@@ -95,48 +95,24 @@ class Round:
                 continue
             ins = [heard[e.place].reshape(e.cells.shape) for e in own]
             for a, e in enumerate(own):
-                said = _towards(weights[k], ins, a)
-                total = _reduced(np.add, said)
+                said = towards(weights[k], ins, a)
+                total = reduced(np.add, said)
                 arrived = at_new[e.place].reshape(said.shape)
-                arrived = (arrived - _reduced(np.add, arrived * said) / total) / total
+                arrived = (arrived - reduced(np.add, arrived * said) / total) / total
                 terms = [arrived if b == a else n for b, n in enumerate(ins)]
-                at_weights[k] += _onto(weights[k], terms)
+                at_weights[k] += onto(weights[k], terms)
                 for b, other in enumerate(own):
                     if b != a:
-                        at_heard[other.place] += _towards(weights[k], terms, b).ravel()
-        at_logs, at_sums = self._cavity_back(heard, at_heard)
-        self._local_back(at_sums, weights, at_weights)
+                        at_heard[other.place] += towards(weights[k], terms, b).ravel()
+        at_logs, at_sums = self.cavity_back(heard, at_heard)
+        self.local_back(at_sums, weights, at_weights)
         with np.errstate(divide="ignore", invalid="ignore"):
             at_messages += np.where(messages > 0, at_logs / messages, 0.0)
         return (at_messages, *at_weights)
 
-    # -- what variables know -----------------------------------------------------------------------------
+    # -- what variables hear -----------------------------------------------------------------------------
 
-    def beliefs(self, messages: np.ndarray, *weights: np.ndarray) -> np.ndarray:
-        """Marginals of all variables end to end, (Σ states,)."""
-        sums, zeros = self._sums(messages, weights)
-        logs = np.where(zeros > 0, -np.inf, sums)
-        top = np.maximum.reduceat(logs, self.where[:-1])
-        if (top == -np.inf).any():
-            self._impossible(int(np.argmin(top)))
-        p = np.exp(logs - self._spread(top))
-        return p / self._spread(np.add.reduceat(p, self.where[:-1]))
-
-    def beliefs_vjp(self, inputs, cotangent: np.ndarray):
-        """Cotangents of messages and weights."""
-        messages, *weights = inputs
-        p = self.beliefs(messages, *weights)
-        at_sums = p * (cotangent - self._spread(np.add.reduceat(p * cotangent, self.where[:-1])))
-        at_weights: Arrays = [np.zeros_like(w) for w in weights]
-        self._local_back(at_sums, weights, at_weights)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            at_messages = np.where(messages > 0, at_sums[self.cells] / messages, 0.0)
-        return (at_messages, *at_weights)
-
-    def _spread(self, per_variable: np.ndarray) -> np.ndarray:
-        return np.repeat(per_variable, np.diff(self.where))
-
-    def _sums(self, messages: np.ndarray, weights) -> tuple[np.ndarray, np.ndarray]:
+    def sums(self, messages: np.ndarray, weights) -> tuple[np.ndarray, np.ndarray]:
         """Of every state of every variable: the sum of the finite logs that arrive, and how many are −∞."""
         n = int(self.where[-1])
         logs, gone = _logs(messages)
@@ -149,9 +125,9 @@ class Round:
                 zeros += np.bincount(own[0].cells.ravel(), gone, n)
         return sums, zeros
 
-    def _cavity(self, messages: np.ndarray, weights) -> np.ndarray:
+    def cavity(self, messages: np.ndarray, weights) -> np.ndarray:
         """What each variable tells each factor, largest entry 1."""
-        sums, zeros = self._sums(messages, weights)
+        sums, zeros = self.sums(messages, weights)
         logs, gone = _logs(messages)
         rest = sums[self.cells] - logs
         rest[zeros[self.cells] - gone > 0.5] = -np.inf
@@ -159,19 +135,19 @@ class Round:
         for own in self.edges:
             for e in own if len(own) > 1 else ():
                 part = rest[e.place].reshape(e.cells.shape)
-                top = _reduced(np.maximum, part)
+                top = reduced(np.maximum, part)
                 if (top == -np.inf).any():
-                    self._impossible(self._variable(e, top))
+                    self.impossible(self.variable(e, top))
                 heard[e.place] = np.exp(part - top).ravel()
         return heard
 
-    def _cavity_back(self, heard: np.ndarray, at_heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def cavity_back(self, heard: np.ndarray, at_heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cotangents of log messages and of the sums at variables."""
         at_rest = heard * at_heard
         at_sums = np.bincount(self.cells, at_rest, int(self.where[-1]))
         return at_sums[self.cells] - at_rest, at_sums
 
-    def _local_back(self, at_sums: np.ndarray, weights, at_weights: Arrays) -> None:
+    def local_back(self, at_sums: np.ndarray, weights, at_weights: Arrays) -> None:
         """What reaches tables over one variable."""
         for k, own in enumerate(self.edges):
             if len(own) == 1:
@@ -183,16 +159,18 @@ class Round:
     # -- scale and damping -------------------------------------------------------------------------------
 
     def _normalised(self, said: np.ndarray, e: Edges) -> np.ndarray:
-        total = _reduced(np.add, said)
+        total = reduced(np.add, said)
         if (total <= 0).any():
-            self._impossible(self._variable(e, total))
+            self.impossible(self.variable(e, total))
         return said / total
 
-    def _variable(self, e: Edges, per_row: np.ndarray) -> int:
+    def variable(self, e: Edges, per_row: np.ndarray) -> int:
+        """Number of the variable with the smallest entry."""
         cell = e.cells[int(np.argmin(per_row.ravel())), 0]
         return int(np.searchsorted(self.where, cell, side="right")) - 1
 
-    def _impossible(self, v: int):
+    def impossible(self, v: int):
+        """Raise, and name the variable."""
         raise ImpossibleEvidenceError(
             f"no state of {self.label(v)} is possible: the evidence has probability zero, so that there are "
             "no beliefs; look for −∞ in the tables"
@@ -212,7 +190,7 @@ class Round:
         for k, own in enumerate(self.edges):
             ins = [heard[e.place].reshape(e.cells.shape) for e in own] if len(own) > 1 else []
             for a, e in enumerate(own if ins else ()):
-                new[e.place] = self._normalised(_towards(weights[k], ins, a), e).ravel()
+                new[e.place] = self._normalised(towards(weights[k], ins, a), e).ravel()
         mixed = self._damped(new, old)
         at_log = mixed * (cotangent - self._totals(mixed * cotangent))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -225,11 +203,11 @@ class Round:
         for own in self.edges:
             for e in own if len(own) > 1 else ():
                 part = messages[e.place].reshape(e.cells.shape)
-                totals[e.place] = np.broadcast_to(_reduced(np.add, part), part.shape).ravel()
+                totals[e.place] = np.broadcast_to(reduced(np.add, part), part.shape).ravel()
         return totals
 
 
-def _reduced(ufunc: np.ufunc, rows: np.ndarray) -> np.ndarray:
+def reduced(ufunc: np.ufunc, rows: np.ndarray) -> np.ndarray:
     """Over the states, axis 1, which stays: column by column where they are few, for NumPy reduces short rows
     one after another (ten times slower with two states)."""
     if rows.shape[1] > 8:
@@ -246,7 +224,7 @@ def _logs(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.log(np.where(gone, 1.0, p)), gone.astype(float)
 
 
-def _towards(w: np.ndarray, ins: Arrays, a: int) -> np.ndarray:
+def towards(w: np.ndarray, ins: Arrays, a: int) -> np.ndarray:
     """Σ over all variables but a of w Π_{b≠a} ins[b], (instances, states of a)."""
     arity = len(ins)
     if arity == 2:
@@ -265,7 +243,7 @@ def _towards(w: np.ndarray, ins: Arrays, a: int) -> np.ndarray:
     return np.einsum(",".join(text) + "->n" + letters[a], *operands, optimize="greedy")
 
 
-def _onto(w: np.ndarray, terms: Arrays) -> np.ndarray:
+def onto(w: np.ndarray, terms: Arrays) -> np.ndarray:
     """Outer products of one vector a variable, shaped like w (summed over instances that share it)."""
     letters = "abcdefghijklmopqrstuvwxyz"[: len(terms)]
     out = letters if len(w) == 1 else "n" + letters

@@ -16,13 +16,13 @@ import numpy as np
 from msgpass.errors import DataError, GraphError, UnsupportedError
 from msgpass.graph import FactorGraph
 from msgpass.learning.message_round import Round
-from msgpass.nodes import Observation, Parameter, Sequence, Slice, Variable
+from msgpass.learning.round_readings import Readings
+from msgpass.learning.round_steps import Bethe, Labels, Part, Weights, latent_slice
+from msgpass.nodes import Observation, Parameter, Sequence, Slice
 from msgpass.plan import Family, resolve
 from msgpass.plan.blocks import Tree
 from msgpass.potentials import TABLES, Loss, Step
-from msgpass.sweeps.expanded import table_instances
 from msgpass.sweeps.flattened import flatten
-from msgpass.sweeps.tree import table_target
 
 
 def truncated_loopy(
@@ -33,6 +33,7 @@ def truncated_loopy(
     tol: float = 1e-10,
     max_iter: int = 1000,
     terms: int | None = None,
+    bethe: bool = False,
 ) -> FactorGraph:
     """The graph of K rounds of loopy belief propagation on ``graph``: its discrete variables become real ones
     that hold their marginals.
@@ -42,12 +43,16 @@ def truncated_loopy(
     Parameters
     ----------
     graph : FactorGraph
-        Of tables over discrete variables. Steps that compute log values are taken over.
+        Of tables over discrete variables. Steps that compute log values are taken over; so are labels
+        (``graph.condition``), as a loss: Bethe's log Z less that with labels clamped.
     sweeps : int or None
         Rounds, in each of which all messages are new. None: until they no longer change, with the gradient
         of the fixed point.
     damping : float
         Share of the old log message in the new one.
+    bethe : bool
+        Add a real variable ``"log Z"``: Bethe's approximation from the messages as they are. Settled, its
+        gradient at log tables are the beliefs of factors.
     tol, max_iter, terms
         Of ``sweeps=None``, as :meth:`~msgpass.Step.fixed_point` has them.
 
@@ -84,14 +89,15 @@ def truncated_loopy(
     if not 0 <= damping < 1:
         raise DataError(f"damping is the old message's share, in [0, 1), got {damping!r}")
     settings = {"tol": tol, "max_iter": max_iter, "terms": terms}
-    return _Truncated(graph, sweeps, damping, settings).made
+    return _Truncated(graph, sweeps, damping, settings, bool(bethe)).made
 
 
 class _Truncated:
     """One such graph under construction."""
 
-    def __init__(self, graph: FactorGraph, sweeps, damping: float, settings: dict[str, Any]):
+    def __init__(self, graph: FactorGraph, sweeps, damping: float, settings: dict[str, Any], bethe: bool):
         self.graph, self.made = graph, FactorGraph()
+        graph.check()
         tables = [f for f in graph.factors.values() if isinstance(f.potential, TABLES)]
         others = [f for f in graph.factors.values() if not isinstance(f.potential, TABLES)]
         self._check(others)
@@ -101,21 +107,29 @@ class _Truncated:
         for factor in others:
             args, out = ([self._slice(s) for s in part] for part in (factor.args, factor.out))
             self.made.factor(factor.potential, *args, out=tuple(out) or None, name=factor.name)
-        families = [f for f in map(resolve, tables) if any(_latent(s) for s in f.factor.args)]
+        families = [resolve(f) for f in tables]
         if not families:
             raise GraphError("truncated_loopy: the graph has no table over a discrete variable")
-        nodes = dict.fromkeys(s.node.name for f in families for s in f.factor.args if _latent(s))
+        nodes = dict.fromkeys(s.node.name for f in families for s in f.factor.args if latent_slice(s))
         flat = flatten(Tree(tuple(families), tuple(nodes)))
         around = Round(flat.states, flat.scopes, damping, flat.label)
-        weights = [self._weights(family) for family in families]
-        self._beliefs(flat, around, self._messages(around, weights, sweeps, settings), weights)
+        scaled = [self._weights(family) for family in families]
+        weights, scales = [list(part) for part in zip(*scaled, strict=True)]
+        last = self._messages(around, weights, sweeps, settings)
+        self._beliefs(flat, around, last, weights)
+        labels = [self._labels(name) for name in graph.conditions]
+        if bethe or labels:
+            free = self._log_z(around, last, weights, scales, "log Z")
+        if labels:
+            scopes = tuple(np.arange(flat.of(n).start, flat.of(n).stop)[:, None] for n in graph.conditions)
+            clamped = Round(flat.states, (*flat.scopes, *scopes), damping, flat.label)
+            last = self._messages(clamped, [*weights, *labels], sweeps, settings, " of labels")
+            held = self._log_z(clamped, last, [*weights, *labels], scales, "log Z of labels")
+            self.made.factor(Loss(lambda z, y: (float(z - y), (1.0, -1.0))), free, held, name="likelihood")
 
     def _check(self, others) -> None:
-        if self.graph.conditions or self.graph.weights:
-            raise UnsupportedError(
-                "truncated_loopy: conditioned labels and weights belong to log Z, which is not here; add a "
-                "loss of the beliefs, such as marginal_loss()"
-            )
+        if self.graph.weights:
+            raise UnsupportedError("truncated_loopy: weights of components (g.weigh) are not taken over")
         for factor in others:
             if not isinstance(factor.potential, Step | Loss) or getattr(factor.potential, "noisy", False):
                 raise UnsupportedError(
@@ -147,128 +161,61 @@ class _Truncated:
         return replace(s, node=self.made.nodes[s.node.name], edge=edge)
 
     def _weights(self, family: Family):
-        """A variable that holds the tables of a family, as weights."""
-        step = _Weights(family)
-        out = self.made.variable(f"weights of {family.name}", shape=step.shape)
+        """Variables that hold the tables of a family as weights, and the log of what they were divided by."""
+        step = Weights(family)
+        out = (
+            self.made.variable(f"weights of {family.name}", shape=step.shape),
+            self.made.variable(f"scale of {family.name}"),
+        )
         args = [self._whole(name) for name in step.names]
         self.made.factor(Step(step.f, step.vjp), *args, out=out, name=f"exp {family.name}")
+        return out
+
+    def _labels(self, name: str):
+        """A variable that holds labels of a node as weights: 1 where a state is possible."""
+        labels = self.graph.conditions[name]
+        seen = self.graph.labels.get(name) or self.made.observe(f"labels of {name}", labels).name
+        node: Any = self.graph.nodes[name]
+        step = Labels(name, node.states)
+        out = self.made.variable(f"weights of labels of {name}", shape=(max(labels.size, 1), node.states))
+        self.made.factor(Step(step.f, step.vjp), self.made.nodes[seen], out=out, name=f"exp labels of {name}")
+        return out
+
+    def _log_z(self, around: Round, last, weights, scales, name: str):
+        step = Bethe(around, len(weights))
+        out = self.made.variable(name)
+        self.made.factor(Step(step.f, step.vjp), last, *weights, *scales, out=out, name=f"Bethe {name}")
         return out
 
     def _whole(self, name: str):
         node: Any = self.made.nodes[name]
         return node.all if isinstance(node, Sequence) else node
 
-    def _messages(self, around: Round, weights, sweeps, settings):
-        start = self.made.observe("no messages", around.start)
+    def _messages(self, around: Round, weights, sweeps, settings, what: str = ""):
+        start = self.made.observe(f"no messages{what}", around.start)
         if not around.size:
             return start
         if sweeps is None:
-            settled = self.made.variable("messages", shape=(around.size,))
+            settled = self.made.variable(f"messages{what}", shape=(around.size,))
             loop = Step.fixed_point(around.f, around.vjp, **settings)
-            self.made.factor(loop, start, *weights, out=settled, name="rounds")
+            self.made.factor(loop, start, *weights, out=settled, name=f"rounds{what}")
             return settled
-        messages = self.made.sequence("messages", length=int(sweeps), shape=(around.size,))
+        messages = self.made.sequence(f"messages{what}", length=int(sweeps), shape=(around.size,))
         step = Step(around.f, around.vjp)
-        self.made.factor(step, messages.after(start), *weights, out=messages[:], name="rounds")
+        self.made.factor(step, messages.after(start), *weights, out=messages[:], name=f"rounds{what}")
         return messages[-1]
 
     def _beliefs(self, flat, around: Round, last, weights) -> None:
+        said = Readings(around)
         cells = self.made.variable("beliefs", shape=(int(around.where[-1]),))
-        self.made.factor(
-            Step(around.beliefs, around.beliefs_vjp), last, *weights, out=cells, name="all beliefs"
-        )
+        self.made.factor(Step(said.beliefs, said.beliefs_vjp), last, *weights, out=cells, name="all beliefs")
         for name in flat.names:
             node: Any = self.made.nodes[name]
             chosen = flat.of(name)
-            part = _Part(
-                slice(int(around.where[chosen.start]), int(around.where[chosen.stop])), node.shape[0]
-            )
+            part = Part(slice(int(around.where[chosen.start]), int(around.where[chosen.stop])), node.shape[0])
             sequence = isinstance(node, Sequence)
             step = Step(part.rows if sequence else part.one, part.vjp, vectorized=sequence)
             self.made.factor(step, cells, out=node[:] if sequence else node, name=f"belief of {name}")
-
-
-def _latent(s: Slice) -> bool:
-    return isinstance(s.node, Variable | Sequence)
-
-
-class _Part:
-    """One node's share of all beliefs."""
-
-    def __init__(self, cells: slice, states: int):
-        self.cells, self.states = cells, states
-
-    def rows(self, cells):
-        """(rows, states)."""
-        return cells[self.cells].reshape(-1, self.states)
-
-    def one(self, cells):
-        """(states,)."""
-        return cells[self.cells]
-
-    def vjp(self, inputs, cotangent):
-        """Where it came from."""
-        found = np.zeros_like(inputs[0])
-        found[self.cells] = np.ravel(cotangent)
-        return (found,)
-
-
-class _Weights:
-    """exp of a family's log tables, each instance's largest entry 1; one instance where all share a table.
-
-    How a table's scale moves reaches nothing, for messages and beliefs are normalised.
-    """
-
-    def __init__(self, family: Family):
-        self.family = family
-        factor = family.factor
-        source = family.potential.source
-        behind = (
-            [] if isinstance(source, np.ndarray) else [source.node if isinstance(source, Slice) else source]
-        )
-        seen = [s.node for s in factor.args if isinstance(s.node, Observation)]
-        self.names = list(dict.fromkeys(n.name for n in (*behind, *seen)))
-        self.given = [n.name for n in behind]
-        self.states = {n.name: n.states for n in seen}
-        self.shape = (
-            1 if not (seen or family.potential.stepped(factor)) else factor.n,
-            *(s.node.states for s in factor.args if _latent(s)),
-        )
-
-    def f(self, *inputs):
-        """Weights."""
-        return self._tables(inputs)[1]
-
-    def vjp(self, inputs, cotangent):
-        """Cotangents of the log values; none of observations."""
-        made, weights = self._tables(inputs)
-        values = dict(zip(self.names, inputs, strict=True))
-        store = {n: np.zeros_like(values[n]) for n in self.given}
-        arrived = cotangent * weights
-        target = table_target(made, store)
-        if target is not None:
-            made.add_counts(arrived, target)
-        return tuple(store.get(n) for n in self.names)
-
-    def _tables(self, inputs):
-        values = dict(zip(self.names, inputs, strict=True))
-        for name, states in self.states.items():
-            values[name] = _as_states(name, values[name], states)
-        made = table_instances(self.family, values)
-        shared = self.shape[0] == 1 and self.family.factor.n != 1
-        logs = made.array[None] if shared else made.stacked()
-        axes = tuple(range(1, logs.ndim))
-        top = logs.max(axis=axes, keepdims=True)
-        return made, np.exp(logs - np.where(np.isfinite(top), top, 0.0))
-
-
-def _as_states(name: str, value, states: int) -> np.ndarray:
-    array = np.asarray(value)
-    if array.dtype.kind == "f":
-        array = np.where(np.isnan(array), -1, array)
-        if (array != np.rint(array)).any() or array.min(initial=0) < -1 or array.max(initial=0) >= states:
-            raise DataError(f"{name!r} holds states, whole numbers from 0 to {states - 1}, −1 is missing")
-    return array.astype(np.int64)
 
 
 def marginal_loss() -> Loss:

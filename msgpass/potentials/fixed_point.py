@@ -68,23 +68,25 @@ class FixedPoint:
         """Cotangents of θ; the start has none, for the fixed point does not depend on it."""
         _, *theta = inputs
         pull = self._pull(self._solve(inputs), theta)
-        arrived = np.asarray(cotangent)
+        scale = _size(cotangent)  # the messages are linear in it, and tol is meant relative to it
+        arrived = np.asarray(cotangent) / scale
         if self.terms is None:
             around = self._rounds(lambda m: arrived + pull(m)[0], arrived, "cotangent")
         else:
             around = arrived
             for _ in range(self.terms - 1):
                 around = arrived + pull(around)[0]
-        return (None, *pull(around)[1:])
+        return (None, *(None if g is None else scale * g for g in pull(around)[1:]))
 
     def jvp(self, inputs, tangents):
         """Tangent of the fixed point: ẋ ← J ẋ + (∂f/∂θ) θ̇."""
         _, *theta = inputs
         _, *moves = tangents
         x = self._solve(inputs)
-        zero = [np.zeros(np.shape(v)) if t is None else t for v, t in zip(theta, moves, strict=True)]
+        scale = max((_size(t) for t in moves if t is not None), default=1.0)
+        own = [np.zeros(np.shape(v)) if t is None else t / scale for v, t in zip(theta, moves, strict=True)]
         push = self._push((x, *theta))
-        return self._rounds(lambda moved: push((moved, *zero)), np.zeros(x.shape), "tangent")
+        return scale * self._rounds(lambda moved: push((moved, *own)), np.zeros(x.shape), "tangent")
 
     def hvp(self, inputs, cotangent, tangents):
         """Not available."""
@@ -170,3 +172,8 @@ class FixedPoint:
 def _real(value) -> np.ndarray:
     array = np.asarray(value)
     return array if array.dtype.kind == "f" else array.astype(float)
+
+
+def _size(message) -> float:
+    """Largest entry; 1 where there is none."""
+    return float(np.abs(message).max(initial=0.0)) or 1.0

@@ -8,6 +8,7 @@ import pytest
 from msgpass import FactorGraph, Loss, Quadratic, Step, Table, run
 from msgpass.errors import DataError, UnavailableError, UnsupportedError
 from msgpass.learning import L2, Dirichlet, expectation, fit
+from msgpass.potentials.structured import NoisyOr
 
 
 def field(rng, n=3):
@@ -172,16 +173,18 @@ def test_variances_stay_above_zero(rng):
     walk = Quadratic.linear_gaussian(1.0, g.parameter("Q", 1.0), b=g.parameter("b", 0.0))
     g.factor(walk, x[:-1], x[1:])
     g.factor(Quadratic.observation(1.0, g.parameter("R", 1.0)), x[:], seen[:])
-    fitted = fit(g, method="lbfgs", positive=["Q", "R"], n_iter=300, tol=1e-10)
+    fitted = fit(g, method="lbfgs", domains={"Q": "positive", "R": "positive"}, n_iter=300, tol=1e-10)
     assert fitted.history[0] == pytest.approx(run(g).total)
     top = fitted.values
     for name in top:
         for factor in (0.98, 1.02):
             assert run(g, values={**top, name: top[name] * factor}).total < fitted.objective
-    with pytest.raises(UnavailableError, match="positive names 'q'"):
-        fit(g, method="lbfgs", positive=["q"])
+    with pytest.raises(UnavailableError, match="domains names 'q'"):
+        fit(g, method="lbfgs", domains={"q": "positive"})
     with pytest.raises(DataError, match="above zero"):
-        fit(g, method="lbfgs", positive=["b"])
+        fit(g, method="lbfgs", domains={"b": "positive"})
+    with pytest.raises(UnsupportedError, match="is one of"):
+        fit(g, method="lbfgs", domains={"Q": "above"})
 
 
 def test_rows_together_are_rows_one_by_one(rng, monkeypatch):
@@ -222,3 +225,50 @@ def test_errors(rng):
             fit(g, data, "lbfgs", **keywords)
     with pytest.raises(UnsupportedError, match="method"):
         fit(g, data, "adam")
+
+
+def test_factors_with_structure_learn_too(rng):
+    """Noisy-OR: links and leak from incomplete data, against the likelihood of its full table."""
+    true, n = np.array([0.9, 0.5]), 400
+    g = FactorGraph()
+    causes = [g.variable(f"d{k}", states=2) for k in range(2)]
+    for v in causes:
+        g.factor(Table.from_probabilities([0.7, 0.3]), v)
+    outcome = g.variable("out", states=2)
+    links, leak = g.parameter("links", [0.5, 0.5]), g.parameter("leak", 0.2)
+    g.factor(NoisyOr(links, leak), *causes, outcome)
+    x = rng.random((n, 2)) < 0.3
+    y = rng.random(n) < 1 - 0.9 * np.prod(1 - x * true, axis=1)
+    data = {f"d{k}": np.where(rng.random(n) < 0.3, -1, x[:, k]) for k in range(2)}
+    data["out"] = y.astype(int)
+    fitted = fit(g, data, "lbfgs", domains={"links": "unit", "leak": "unit"}, tol=1e-9)
+
+    def likelihood(links, leak):
+        h = FactorGraph()
+        v = [h.variable(k, states=2) for k in ("d0", "d1", "out")]
+        off = np.array(
+            [[(1 - leak) * np.prod((1 - links) ** np.array([a, b])) for b in (0, 1)] for a in (0, 1)]
+        )
+        for cause in v[:2]:
+            h.factor(Table.from_probabilities([0.7, 0.3]), cause)
+        h.factor(Table(h.parameter("t", np.log(np.stack([off, 1 - off], axis=-1)))), *v)
+        return fit(h, data, n_iter=0, axes={"t": "out"}).objective
+
+    top = fitted.values["links"], fitted.values["leak"]
+    assert fitted.objective == pytest.approx(likelihood(*top), rel=1e-10)
+    for k in range(2):
+        for shift in (-0.02, 0.02):
+            assert likelihood(top[0] + shift * np.eye(2)[k], top[1]) < fitted.objective
+
+
+def test_a_normalised_model_is_conditional_where_something_is_given(rng):
+    """p(b | a) alone: what p(a) is takes no part."""
+    g = FactorGraph()
+    a, b = g.variable("a", states=2), g.variable("b", states=2)
+    g.factor(Table(g.parameter("p", np.log([0.2, 0.8]))), a)
+    g.factor(Table(g.parameter("q", np.log([[0.3, 0.7], [0.6, 0.4]]))), a, b)
+    data, axes = {"a": [0, 1, 1], "b": [1, 0, 1]}, {"p": "a", "q": "b"}
+    want = np.log([0.7, 0.6, 0.4]).sum()
+    assert fit(g, data, "lbfgs", given=["a"], axes=axes, n_iter=0).objective == pytest.approx(want)
+    joint = want + np.log([0.2, 0.8, 0.8]).sum()
+    assert fit(g, data, "lbfgs", axes=axes, n_iter=0).objective == pytest.approx(joint)

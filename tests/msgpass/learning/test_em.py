@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msgpass import FactorGraph, JunctionTree, Table, run
+from msgpass import FactorGraph, JunctionTree, MaxProduct, Table, run
 from msgpass.errors import (
     ConvergenceWarning,
+    DataError,
     GraphError,
     ImpossibleEvidenceError,
     ProbabilityError,
@@ -191,6 +192,46 @@ def test_rows_of_sequences_are_a_ragged_graph(rng):
     )
 
 
+@pytest.mark.parametrize("method", ["em", "lbfgs"])
+def test_several_graphs_share_parameters(rng, method):
+    """Chains of two lengths in two graphs are one ragged graph; the second also has a table of its own."""
+    long, short = rng.integers(0, 3, 9), rng.integers(0, 3, (2, 4))
+    one = chain(rng, 9, long)
+    values = {n: one.nodes[n].value for n in ("pi", "A", "B")}
+
+    def like(length, x):
+        g = FactorGraph()
+        z, y = g.sequence("z", length=length, states=2), g.observe("x", x, states=3)
+        for name, args in (("pi", (z[0],)), ("A", (z[:-1], z[1:])), ("B", (z[:], y[:]))):
+            g.factor(Table(g.parameter(name, values[name])), *args)
+        return g
+
+    other = like(4, short[0])
+    other.factor(Table(other.parameter("own", [0.0])), other.variable("v", states=1))
+    settings = {"n_iter": 5, "tol": 0}
+    if method == "lbfgs":
+        settings |= {"axes": {"pi": "z", "A": 1, "B": "x"}}
+    shared = fit([one, other], [None, {"x": short}], method, **settings)
+    ragged = like([9, 4, 4], np.concatenate([long, short.ravel()]))
+    assert shared.history == pytest.approx(fit(ragged, None, method, **settings).history, rel=1e-9)
+    assert set(shared.values) == {"pi", "A", "B"}
+
+
+def test_what_graphs_share_has_one_shape(rng):
+    one, other = chain(rng, 3, [0, 1, 2]), FactorGraph()
+    other.factor(Table(other.parameter("A", np.zeros(2))), other.variable("v", states=2))
+    with pytest.raises(GraphError, match="graphs share 'A'"):
+        fit([one, other])
+    other = FactorGraph()
+    other.factor(Table(other.parameter("Q", np.zeros(2))), other.variable("v", states=2))
+    with pytest.raises(GraphError, match="none of what is learned"):
+        fit([one, other])
+    with pytest.raises(DataError, match="one entry a graph"):
+        fit([one, one], {"x": [[0, 1, 2]]})
+    with pytest.raises(GraphError, match="or a list of them"):
+        fit("graph")
+
+
 @pytest.mark.parametrize("kind", ["full", "sparse", "grouped"])
 def test_rows_laid_end_to_end_are_rows_one_by_one(rng, kind, monkeypatch):
     """Also with rows that stand there more than once, and in pieces."""
@@ -221,6 +262,9 @@ def test_what_is_not_laid_end_to_end(rng):
     assert end_to_end.layable(g)
     g.factor(Table(rng.normal(size=(2, 2))), g.variable("v", states=2), g["z"][0])
     assert not end_to_end.layable(g)
+    w = chain(rng, 4, [0, 1, 2, 0])
+    w.weigh(w["z"], 0.5)
+    assert not end_to_end.layable(w)
     h = chain(rng, 4, [0, 1, 2, 0])
     h.factor(Table(rng.normal(size=(4, 2))), h["z"][:])
     assert not end_to_end.layable(h)
@@ -234,6 +278,17 @@ def test_states_may_be_seen(rng):
     np.add.at(counts, (z[:, :-1].ravel(), z[:, 1:].ravel()), 1)
     np.testing.assert_allclose(fitted.probabilities["A"], counts / counts.sum(1, keepdims=True))
     assert fitted.converged and fitted.n_iter == 2
+
+
+def test_a_distribution_that_nothing_is_known_of_keeps_its_values(rng):
+    g = FactorGraph()
+    a, b = g.variable("a", states=3), g.variable("b", states=2)
+    g.factor(Table(g.parameter("p", log_tables(rng, 3))), a)
+    q = log_tables(rng, 3, 2)
+    g.factor(Table(g.parameter("q", q)), a, b)
+    found = fit(g, {"a": [0, 0, 2], "b": [0, 1, 1]}).values["q"]
+    np.testing.assert_array_equal(found[1], q[1])
+    np.testing.assert_allclose(np.exp(found[[0, 2]]), [[0.5, 0.5], [0.0, 1.0]], atol=1e-12)
 
 
 def test_tied_tables_and_frozen_ones(rng):
@@ -254,6 +309,16 @@ def test_tied_tables_and_frozen_ones(rng):
     h.factor(Table(q), a, b)
     h.factor(Table(q), b, c)
     assert fit(h, data, n_iter=5, tol=0).history == pytest.approx(fitted.history, rel=1e-12)
+
+
+def test_tied_tables_have_one_child_axis(rng):
+    g = FactorGraph()
+    a, b, c = (g.variable(n, states=2) for n in "abc")
+    g.factor(Table(g.parameter("p", np.log([0.5, 0.5]))), a)
+    g.factor(Table(g.parameter("q", np.full((2, 2), -np.log(2)))), a, b)
+    g.factor(Table(g.parameter("r", np.full((2, 2), -np.log(2)))), c, b)
+    with pytest.raises(DataError, match="along one axis"):
+        fit(g, {"a": [0], "b": [1], "c": [1]}, tied=[("q", "r")])
 
 
 def test_a_joint_table_is_one_distribution(rng):
@@ -319,6 +384,22 @@ def test_what_it_prints(rng, capsys):
     g, sizes = network(rng)
     fit(g, columns(rng, sizes, 20, missing=0.0), verbose=True)
     assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_counts_along_the_best_path(rng):
+    """Viterbi training: every iteration counts the best paths, and their score never falls."""
+    x = rng.integers(0, 3, (6, 9))
+    g = chain(rng, 9, x[0])
+    fitted = fit(g, {"x": x}, algebra=MaxProduct(), n_iter=1, tol=0)
+    runs = [run(g, MaxProduct(), values={"x": row}) for row in x]
+    assert fitted.history[0] == pytest.approx(sum(m.total for m in runs))
+    counts = np.zeros((2, 3))
+    for m, row in zip(runs, x, strict=True):
+        np.add.at(counts, (m.assignment["z"], row), 1)
+    seen = counts.sum(axis=1) > 0
+    expected = counts[seen] / counts[seen].sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(fitted.probabilities["B"][seen], expected)
+    assert np.diff(fit(g, {"x": x}, algebra=MaxProduct()).history).min() >= 0
 
 
 class TestErrors:

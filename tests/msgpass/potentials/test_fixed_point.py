@@ -88,6 +88,15 @@ def test_every_row_has_its_own_fixed_point(rng):
         np.testing.assert_allclose(one.gradient[name], many.gradient[name], atol=1e-10)
 
 
+def test_small_cotangents_settle_as_large_ones_do(rng):
+    g = graph(matrix(rng, 3, 0.9), rng.normal(size=3), Step.fixed_point(layer, tol=1e-12))
+    one = run(g).parameters["W"]
+    family = g.plan().blocks[0].families[0].potential
+    x = run(g).forward["x"]
+    inputs = (np.zeros(3), g.nodes["W"].value, g.nodes["u"].value)
+    np.testing.assert_allclose(family.vjp(inputs, 1e-12 * x)[1], 1e-12 * one, rtol=1e-9)
+
+
 def test_terms_lack_the_rest_of_the_series(rng):
     """K rounds give (Σ_{k<K} (Jᵀ)^k) x̄, and what is missing is (Jᵀ)^K λ."""
     W, u = matrix(rng, 3, 0.9), rng.normal(size=3)
