@@ -450,8 +450,8 @@ class Messages:
     @property
     def convergence(self):
         """How a run under ``Flooding`` went: ``converged`` (its truth value, too), ``iterations``,
-        ``history`` of largest changes, ``updates``, and which variables were still ``moving`` or, under MaxProduct, are
-        in ``ties``.
+        ``history`` of largest changes, ``updates``, and which variables were still ``moving`` or, under
+        MaxProduct, are in ``ties``.
 
         Examples
         --------

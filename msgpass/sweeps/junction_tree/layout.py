@@ -78,7 +78,7 @@ def named(problem: TreewidthError, flat: Flat, max_size: int, what: str) -> Tree
     return TreewidthError(
         f"{what} needs a clique of {len(names)} variables (width {problem.width}) whose table has "
         f"{problem.size:.4g} entries, more than max_size={max_size}: {shown}. Observe some of these "
-        'variables in the graph, try order="best" or an order of your own, raise max_size (8 bytes an entry), '
+        'variables in the graph, try order="best" or your own order, raise max_size (8 bytes an entry), '
         "or run Flooding(), which is approximate",
         problem.width,
         problem.size,
