@@ -7,6 +7,7 @@ variable are local evidence. Tables over the same variables are taken together, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class FloodingLayout:
     kept: tuple[Any, ...]
     guests: tuple[Guests, ...]
 
-    @property
+    @cached_property
     def batch(self) -> int:
         """Members of an aligned batch, 1 without."""
         return int(np.prod(self.shape, dtype=np.int64))

@@ -28,7 +28,7 @@ from msgpass.errors import (
 from msgpass.kernels import flooding
 from msgpass.kernels import flooding_reference as reference
 from msgpass.kernels.structured_reference import table_joint
-from msgpass.sweeps.flooding.convergence import Convergence
+from msgpass.sweeps.flooding.convergence import Convergence, Names
 from msgpass.sweeps.flooding.counting import counting_of
 from msgpass.sweeps.flooding.layout import FloodingLayout, layout_of
 from msgpass.sweeps.flooding.tables import instances_of, logs_of, problem_of, structured
@@ -58,13 +58,6 @@ class Directed:
     def log_partition(self, incoming: np.ndarray) -> np.ndarray:
         """⊕ of everything at a factor."""
         return self.made.log_partition(incoming, self.maximise)
-
-
-MOST_LOOKED_AT = 100_000
-"""Messages of a sweep up to which a run that stopped early says which variables still move."""
-
-MOST_NAMED = 10_000
-"""Tied variables that are named, at most."""
 
 
 class FloodingRun:
@@ -97,7 +90,7 @@ class FloodingRun:
         self.convergence = self._report(progress)
         if not progress.converged and not progress.impossible:
             warnings.warn(
-                f"{schedule!r} {self.convergence} at {', '.join(block.nodes[:3])}: messages are where the "
+                f"{schedule!r} {self.convergence.summary()} at {', '.join(block.nodes[:3])}: messages are where the "
                 "last iteration left them. Try damping=0.5 or more iterations; JunctionTree() is exact",
                 ConvergenceWarning,
                 stacklevel=2,
@@ -120,34 +113,35 @@ class FloodingRun:
 
     def _report(self, progress) -> Convergence:
         n = max(self.problem.messages, 1)
-        moving: tuple[str, ...] = ()
-        if not progress.converged and not progress.impossible and self.problem.messages <= MOST_LOOKED_AT:
-            moving = self._moving()
+        nothing = Names([], self.layout.label)
+        settled = progress.converged or progress.impossible
         return Convergence(
             bool(progress.converged), -(-progress.updates // n), self.temperature * progress.history,
-            progress.updates, self.schedule.tol, moving, self._tied() if self.maximise else (),
+            progress.updates, self.schedule.tol,
+            nothing if settled else Names(self._moving, self.layout.label),
+            Names(self._tied, self.layout.label) if self.maximise else nothing,
         )  # fmt: skip
 
-    def _moving(self) -> tuple[str, ...]:
+    def _moving(self) -> np.ndarray:
         """Variables at which a message would still change."""
-        found = set()
+        found = np.zeros(len(self.layout.where) - 1, bool)
         for group, own in zip(
             self.problem.groups, reference.changes(self.problem, self.messages, self.ring.reduce), strict=True
         ):
-            found |= set(group.scopes[own > self.schedule.tol].tolist())
-        return tuple(self.layout.label(v) for v in sorted(found))
+            found[group.scopes[own > self.schedule.tol]] = True
+        return np.flatnonzero(found)
 
-    def _tied(self) -> tuple[str, ...]:
+    def _tied(self) -> np.ndarray:
         """Variables whose two best states are alike to the tolerance."""
-        found: list[int] = []
+        found = np.zeros(len(self.layout.where) - 1, bool)
         sizes = np.diff(self.layout.where)
         for k in np.unique(sizes[sizes > 1]):
             variables = np.flatnonzero(sizes == k)
             logs = np.sort(self.beliefs[self.layout.where[variables][:, None] + np.arange(k)], axis=1)
             with np.errstate(invalid="ignore"):
                 tied = (logs[:, -1] > -np.inf) & (logs[:, -1] - logs[:, -2] <= 2 * self.schedule.tol)
-            found += variables[tied].tolist()
-        return tuple(self.layout.label(v) for v in sorted(found)[:MOST_NAMED])
+            found[variables[tied]] = True
+        return np.flatnonzero(found)
 
     def _refuse_algebra(self) -> None:
         odd = next((m for m in self.families if structured(m.family.potential)), None)
@@ -183,6 +177,15 @@ class FloodingRun:
         """Log beliefs of all variables end to end, not normalised."""
         total, dead = self.sums
         return np.where(dead > 0, -np.inf, total)
+
+    @cached_property
+    def stateless(self) -> bool:
+        """Whether some variable or factor has no state left."""
+        if (self.beliefs > -np.inf).all():
+            return False
+        return bool((np.maximum.reduceat(self.beliefs, self.layout.where[:-1]) == -np.inf).any()) or (
+            self.total == -np.inf
+        )
 
     @cached_property
     def said(self) -> list[np.ndarray]:
@@ -373,7 +376,7 @@ class FloodingRun:
 
     def impossible(self) -> None:
         """Raise where the evidence leaves a variable or a factor no state."""
-        if not self.contradicted and self.total > -np.inf:
+        if not (self.contradicted or self.stateless):
             return
         for made, scopes in zip(self.families, self.layout.scopes, strict=True):
             if structured(made.family.potential) and len(scopes) and not self.maximise:
