@@ -14,9 +14,6 @@ from msgpass.plan import TableChain, Tree
 from msgpass.run import resolve_values
 from msgpass.sweeps.expanded import table_instances
 from msgpass.sweeps.flattened import Flat, flat_of
-from msgpass.sweeps.junction_tree.inputs import logs_of
-from msgpass.sweeps.junction_tree.layout import named
-from msgpass.sweeps.junction_tree.run import label_logs
 
 
 class BestMarginal(NamedTuple):
@@ -121,6 +118,10 @@ def _wanted(plan, over) -> dict[str, np.ndarray]:
 
 
 def _sweep(block, flat: Flat, maximised, values, clamp, order: str, max_size: int) -> MarginalMap:
+    from msgpass.sweeps.junction_tree.inputs import logs_of
+    from msgpass.sweeps.junction_tree.layout import named
+    from msgpass.sweeps.junction_tree.run import label_logs
+
     sizes = flat.states.tolist()
     around = interaction(flat.scopes, len(sizes))
     try:

@@ -265,7 +265,8 @@ def test_uai_tasks(tmp_path):
     model.write_text(UAI)
     evid.write_text("1 0 1")
     found = invoke("uai", model, "--task", "PR")
-    assert found.exit_code == 0 and found.stdout == "PR\n1.0\n"
+    assert found.exit_code == 0 and found.stdout.startswith("PR\n")
+    assert float(found.stdout.split()[1]) == pytest.approx(1.0)
     assert invoke("uai", model, "--task", "MPE", "--evid", evid).stdout == "MPE\n2 1 1\n"
     assert invoke("uai", model, "--evid", evid, "--out", out).exit_code == 0
     words = out.read_text().split()
