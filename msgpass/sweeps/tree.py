@@ -23,6 +23,7 @@ from msgpass.sweeps.expanded import table_instances
 from msgpass.sweeps.flattened import flatten
 from msgpass.sweeps.gaussian_messages import GaussianBelief, GaussianMessages
 from msgpass.sweeps.quadratic_instances import QuadraticInstances
+from msgpass.sweeps.structured_chain import LinkInstances
 from msgpass.sweeps.structured_instances import StructuredInstances
 from msgpass.sweeps.table_instances import TableInstances
 
@@ -400,7 +401,7 @@ def table_target(made: TableInstances, store):
     """
     from msgpass.nodes import Parameter, Slice
 
-    if isinstance(made, StructuredInstances):
+    if isinstance(made, StructuredInstances | LinkInstances):
         return made.target(store)
     source = made.family.potential.source
     if isinstance(source, Parameter):
