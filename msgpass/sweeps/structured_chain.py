@@ -1,7 +1,7 @@
 """A long factor with structure as a chain of small tables, for exact schedules.
 
 Its hidden states become variables of their own, one sequence a link with a row for each instance. Nothing is
-approximate: over hidden states, the chain adds up to the factor (:mod:`~msgpass.kernels.structured_reference`).
+approximate: over hidden states, it adds up to the factor (:mod:`~msgpass.kernels.structured_reference`).
 A parity check over 200 bits is 200 tables of 8 entries in place of one of 2²⁰⁰. A chain on a tree is a tree.
 """
 
