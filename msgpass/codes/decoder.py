@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from msgpass.codes.checks import parity_checks
 from msgpass.codes.linear_code import LinearCode
-from msgpass.errors import ShapeError
+from msgpass.errors import ConvergenceWarning, ShapeError
 from msgpass.graph import FactorGraph
 from msgpass.potentials import Table
 from msgpass.run import run
@@ -81,6 +82,8 @@ class Decoder:
                 f"{evidence.shape}; a channel's log_evidence makes it"
             )
         chosen = self.schedule if schedule is None else schedule
-        m = run(self.graph, self.algebra, chosen, {"evidence": evidence})
-        word = np.argmax(m.belief["x"], axis=-1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the checks tell whether it is a word
+            m = run(self.graph, self.algebra, chosen, {"evidence": evidence})
+            word = np.argmax(m.belief["x"], axis=-1)
         return Decoded(word, not self.code.syndrome(word).any(), m)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from msgpass.codes.decoder import Decoder
-from msgpass.errors import ConvergenceWarning, DataError
+from msgpass.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +42,7 @@ def error_rates(decoder: Decoder, channels, words: int = 100, seed=None) -> Erro
         for one in seeds:
             rng = np.random.default_rng(one)
             sent = code.encode(rng.integers(0, 2, code.dimension))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # what does not settle is counted
-                got = decoder.decode(channel.log_evidence(channel.send(sent, rng)))
+            got = decoder.decode(channel.log_evidence(channel.send(sent, rng)))
             wrong = got.word != sent
             found[:, k] += wrong.mean(), wrong.any(), not got.valid
     return ErrorRates(*(found / words))
