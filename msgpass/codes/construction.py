@@ -18,7 +18,7 @@ def gallager(n: int, column_weight: int = 3, row_weight: int = 6, seed=None) -> 
     >>> code.m, code.edges
     (48, 288)
     """
-    if n % row_weight or row_weight < 2 or column_weight < 1:
+    if row_weight < 2 or n < row_weight or n % row_weight or column_weight < 1:
         raise DataError(
             f"gallager: a regular code needs a length that is a multiple of its row weight, got n={n}, "
             f"column_weight={column_weight}, row_weight={row_weight}"

@@ -34,7 +34,12 @@ def error_rates(decoder: Decoder, channels, words: int = 100, seed=None) -> Erro
         Words a channel. The same messages and the same stream of chance for each, so that curves are smooth.
     seed : int or Generator
     """
-    if words < 1:
+    if not isinstance(decoder, Decoder):
+        raise DataError(
+            f"error_rates: wanted a Decoder, got {type(decoder).__name__}; Decoder(code) makes one"
+        )
+    channels = [channels] if hasattr(channels, "log_evidence") else list(channels)
+    if isinstance(words, bool) or not isinstance(words, int | np.integer) or words < 1:
         raise DataError(f"error_rates: words is a whole number ≥ 1, got {words!r}")
     code, seeds = decoder.code, np.random.default_rng(seed).integers(0, 2**63, words)
     found = np.zeros((3, len(channels)))

@@ -41,14 +41,13 @@ class LinearCode:
     def __init__(self, checks, n: int | None = None):
         if n is None or hasattr(checks, "tocsr"):
             checks, n = _rows(checks)
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 or not len(checks):
+            raise DataError(
+                f"a code has words of at least one bit, and at least one check, got n={n!r} and "
+                f"{len(checks)} checks"
+            )
         self.n = int(n)
-        self.checks = tuple(np.sort(np.asarray(c, np.int64)) for c in checks)
-        for k, c in enumerate(self.checks):
-            if c.ndim != 1 or not c.size or c[0] < 0 or c[-1] >= self.n or (np.diff(c) == 0).any():
-                raise DataError(
-                    f"check {k} names the bits {c.tolist()[:8]}; wanted at least one, each once, from 0 to "
-                    f"{self.n - 1}"
-                )
+        self.checks = tuple(_check(k, c, self.n) for k, c in enumerate(checks))
 
     @property
     def m(self) -> int:
@@ -134,14 +133,27 @@ class LinearCode:
         )
 
 
-def as_bits(what: str, value, size: int) -> np.ndarray:
-    """Zeros and ones with a last axis of ``size``."""
+def as_bits(what: str, value, size: int | None = None) -> np.ndarray:
+    """Zeros and ones with a last axis of ``size``, if given."""
     bits = np.asarray(value)
     if bits.dtype.kind not in "iub" or not np.isin(bits, (0, 1)).all():
         raise DataError(f"{what} is made of the whole numbers 0 and 1, got {bits.dtype} {bits.ravel()[:4]}")
-    if bits.ndim == 0 or bits.shape[-1] != size:
+    if size is not None and (bits.ndim == 0 or bits.shape[-1] != size):
         raise ShapeError(f"{what} of this code has {size} bits, got shape {bits.shape}")
     return bits.astype(np.int64)
+
+
+def _check(k: int, bits, n: int) -> np.ndarray:
+    """Bits of one check in ascending order."""
+    found = np.asarray(bits)
+    ordered = np.sort(found, axis=None)
+    fits = found.ndim == 1 and found.size and found.dtype.kind in "iu"
+    if not fits or ordered[0] < 0 or ordered[-1] >= n or (np.diff(ordered) == 0).any():
+        raise DataError(
+            f"check {k} names the bits {found.tolist()!r:.40}; wanted at least one, each once, from 0 to "
+            f"{n - 1}"
+        )
+    return ordered.astype(np.int64)
 
 
 def _rows(checks) -> tuple[list[np.ndarray], int]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from msgpass.kernels import structured_reference as reference
 
-FEWEST = 4096
+FEWEST = 512
 """Messages from which the compiled kernels are worth their loading."""
 
 

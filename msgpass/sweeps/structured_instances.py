@@ -79,8 +79,8 @@ class StructuredInstances(TableInstances):
             factor, kind = self.family.factor, type(self.potential).__name__
             name = factor.name if factor.n == 1 else factor[int(gone[0])].name
             raise ImpossibleEvidenceError(
-                f"the evidence contradicts factor {name}, a {kind}: no configuration of its variables is "
-                "left, so that no posterior exists"
+                f"the evidence contradicts factor {name}, {'an' if kind[0] in 'AEO' else 'a'} {kind}: no "
+                "configuration of its variables is left, so that no posterior exists"
             )
 
     # -- tables --------------------------------------------------------------------------------------------

@@ -39,7 +39,13 @@ def test_noise_has_the_ratio_of_its_density(rng):
     [
         (lambda: BinarySymmetric(1.5), ProbabilityError),
         (lambda: BinaryErasure(-0.1), ProbabilityError),
+        (lambda: BinarySymmetric("often"), ProbabilityError),
         (lambda: GaussianNoise(0.0), DataError),
+        (lambda: GaussianNoise("loud"), DataError),
+        (lambda: GaussianNoise.at(2.0, rate=0.0), DataError),
+        (lambda: BinarySymmetric(0.1).send([0.0, 1.0], 0), DataError),
+        (lambda: BinaryErasure(0.1).log_evidence([0, 2]), DataError),
+        (lambda: GaussianNoise(0.1).log_evidence(["x"]), DataError),
     ],
 )
 def test_bad_numbers_are_refused(make, error):
@@ -49,3 +55,12 @@ def test_bad_numbers_are_refused(make, error):
 
 def test_a_channel_without_noise_is_exact():
     assert BinarySymmetric(0.0).log_evidence([0]).tolist() == [[0.0, -np.inf]]
+
+
+def test_what_does_not_arrive_says_nothing():
+    for channel, received in (
+        (BinarySymmetric(0.1), [-1]),
+        (BinaryErasure(0.1), [-1]),
+        (GaussianNoise(1.0), [np.nan]),
+    ):
+        assert channel.log_evidence(received).tolist() == [[0.0, 0.0]]
