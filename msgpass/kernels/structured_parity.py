@@ -12,57 +12,76 @@ the least |d| of the others (min-sum).
 import numpy as np
 
 from msgpass.kernels.runtime import jit
+from msgpass.kernels.structured_pairs import BLOCK, differ, exponentiate, is_far, logarithms, write
 
 
 @jit
-def parity_sums(log_ratios, ratios, odd, out):
-    """Ratios of the messages, ``O/E`` with the sign of the likelier parity.
+def parity_sums(messages, arity, odd, out, lost):
+    """Sum-product messages of n checks.
 
     Parameters
     ----------
-    log_ratios, ratios : (n, a)
-        d, and exp(−|d|).
+    messages, out : flat (n · arity · 2,)
+        Log messages in and out.
     odd : bool (n or 1,)
-    out : (n, a)
-        O/E, negative where the variable is likelier on: the log-ratio is log(−out), or −log(out).
+        The parity that is wanted.
+    lost : bool (n,)
+        Set where a check has a message beyond exp, or one without a state: to be redone in logarithms.
     """
-    n, arity, shared = ratios.shape[0], ratios.shape[1], odd.shape[0] == 1
+    n, some = lost.size, max(1, BLOCK // arity)
+    d, r, ratios = np.zeros(some * arity + 8), np.zeros(some * arity + 8), np.zeros(some * arity + 8)
     even_after, odd_after = np.empty(arity), np.empty(arity)
-    for j in range(n):
-        e, o = 1.0, 0.0
-        on = odd[0 if shared else j]
-        for i in range(arity - 1, -1, -1):
-            even_after[i], odd_after[i] = e, o
-            r = ratios[j, i]
-            e, o = e + o * r, o + e * r
-            on ^= log_ratios[j, i] > 0
-            if e > 1e100:
-                e, o = e * 1e-100, o * 1e-100
-        e, o = 1.0, 0.0
-        for i in range(arity):
-            r = ratios[j, i]
-            ratio = (e * odd_after[i] + o * even_after[i]) / (e * even_after[i] + o * odd_after[i])
-            out[j, i] = -ratio if on ^ (log_ratios[j, i] > 0) else ratio
-            e, o = e + o * r, o + e * r
-            if e > 1e100:
-                e, o = e * 1e-100, o * 1e-100
+    for start in range(0, n, some):
+        checks = min(some, n - start)
+        differ(messages, start * arity, checks * arity, d)
+        exponentiate(d, checks * arity, r)
+        for j in range(checks):
+            first = j * arity
+            lost[start + j] = is_far(d, first, arity)
+            on = odd[start + j if odd.size > 1 else 0]
+            e, o = 1.0, 0.0
+            for i in range(arity - 1, -1, -1):
+                even_after[i], odd_after[i] = e, o
+                x = r[first + i]
+                e, o = e + o * x, o + e * x
+                on ^= d[first + i] > 0
+                if e > 1e100:
+                    e, o = e * 1e-100, o * 1e-100
+            e, o = 1.0, 0.0
+            for i in range(arity):
+                f, p, x = even_after[i], odd_after[i], r[first + i]
+                ratio = (e * p + o * f) / (e * f + o * p)
+                ratios[first + i] = -ratio if on ^ (d[first + i] > 0) else ratio
+                e, o = e + o * x, o + e * x
+                if e > 1e100:
+                    e, o = e * 1e-100, o * 1e-100
+        logarithms(ratios, checks * arity)
+        write(ratios, start * arity, checks * arity, out)
 
 
 @jit
-def parity_maxima(log_ratios, odd, out):
-    """Log-ratios of the messages under max: the least |d| of the others, with the sign of their parity."""
-    n, arity, shared = log_ratios.shape[0], log_ratios.shape[1], odd.shape[0] == 1
-    for j in range(n):
-        on = odd[0 if shared else j]
-        least, second, at = np.inf, np.inf, -1
-        for i in range(arity):
-            d = log_ratios[j, i]
-            on ^= d > 0
-            size = abs(d)
-            if size < least or at < 0:
-                second, least, at = least, size, i
-            elif size < second:
-                second = size
-        for i in range(arity):
-            size = second if i == at else least
-            out[j, i] = size if on ^ (log_ratios[j, i] > 0) else -size
+def parity_maxima(messages, arity, odd, out, lost):
+    """The same under max: the least |d| of the others, with the sign of their parity."""
+    n, some = lost.size, max(1, BLOCK // arity)
+    d, found = np.zeros(some * arity + 8), np.zeros(some * arity + 8)
+    for start in range(0, n, some):
+        checks = min(some, n - start)
+        differ(messages, start * arity, checks * arity, d)
+        for j in range(checks):
+            first = j * arity
+            on, broken = odd[start + j if odd.size > 1 else 0], False
+            least, second, at = np.inf, np.inf, -1
+            for i in range(arity):
+                x = d[first + i]
+                size = abs(x)
+                on ^= x > 0
+                broken |= x != x
+                if at < 0 or size < least:
+                    second, least, at = least, size, i
+                elif size < second:
+                    second = size
+            lost[start + j] = broken
+            for i in range(arity):
+                size = second if i == at else least
+                found[first + i] = size if on ^ (d[first + i] > 0) else -size
+        write(found, start * arity, checks * arity, out)

@@ -37,6 +37,7 @@ from msgpass.sweeps.local import first_broken
 from msgpass.sweeps.plain_chain import PlainTables, Recipe
 from msgpass.sweeps.real import Store
 from msgpass.sweeps.recurrence import Sweep
+from msgpass.sweeps.structured_chain import chained
 from msgpass.sweeps.table_chain import ChainLayout, ChainRun, ChainTables
 from msgpass.values import Values, all_finite
 
@@ -181,7 +182,7 @@ class Execution:
             from msgpass.sweeps.gaussian_chain import run_gaussian_chain
 
             return run_gaussian_chain(self, k, block, algebra, clamp)
-        return self.tree(k, block, algebra, clamp)
+        return self.tree(*chained(self.plan, k, block, algebra), algebra, clamp)
 
     def loopy_component(self, k: int, block, algebra, clamp):
         """Messages under a schedule that takes loops; None where the block's own sweep is exact."""
@@ -201,12 +202,16 @@ class Execution:
             return run_gaussian_elimination(self, k, block, algebra, clamp)
         from msgpass.sweeps.interface import run_interface
 
-        made = run_interface(self, k, block, algebra, clamp)
+        number, chain = chained(self.plan, k, block, algebra)
+        made = run_interface(self, k, block, algebra, clamp) if chain is block else None
         if made is not None:
             return made
         from msgpass.sweeps.junction_tree import run_junction_tree
 
-        return run_junction_tree(self, k, block, algebra, clamp)
+        run = run_junction_tree(self, number, chain, algebra, clamp)
+        if ("how", number) in self.plan.cache:
+            self.plan.cache["how", k] = self.plan.cache["how", number]
+        return run
 
     def chain(self, k: int, block: TableChain, algebra, clamp):
         """A TableChain through its kernels."""

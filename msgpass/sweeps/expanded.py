@@ -15,6 +15,7 @@ from msgpass.dual_array import zeros
 from msgpass.errors import UnsupportedError
 from msgpass.plan import Family
 from msgpass.potentials import GroupedTable, SparseTable, Structured
+from msgpass.sweeps.structured_chain import Link, LinkInstances
 from msgpass.sweeps.structured_instances import StructuredInstances
 from msgpass.sweeps.table_instances import TableInstances
 
@@ -31,6 +32,8 @@ def table_instances(family: Family, values) -> TableInstances:
         return GroupedInstances(family, values)
     if isinstance(family.potential, Structured):
         return StructuredInstances(family, values)
+    if isinstance(family.potential, Link):
+        return LinkInstances(family, values)
     return TableInstances(family, values)
 
 

@@ -17,6 +17,7 @@ from msgpass.sweeps.checkpointed_chain import CheckpointedChain
 from msgpass.sweeps.gaussian_chain import GaussianChainRun
 from msgpass.sweeps.gaussian_messages import GaussianBelief
 from msgpass.sweeps.sparse_chain import SparseChainRun
+from msgpass.sweeps.structured_chain import refuse_long
 from msgpass.sweeps.switching_chain import SwitchingRun
 from msgpass.sweeps.table_chain import ChainRun
 from msgpass.sweeps.windowed import WindowedChain
@@ -142,6 +143,7 @@ def _factor_belief(x, name: str):
     k = numbers_of(x.plan)[name]
     block = x.plan.blocks[k]
     family = next(f for f in block.families if f.name == name)
+    refuse_long(x.runs[k], family)
     found = x.runs[k].read_factor(x.linear_family(k, family))
     if isinstance(found, GaussianBelief):
         return found if family.counts is not None else GaussianBelief(found.mean[0], found.cov[0])

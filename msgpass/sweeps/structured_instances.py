@@ -50,14 +50,19 @@ class StructuredInstances(TableInstances):
         if not self.observed:
             return incoming, parts
         seen = self.seen if chosen is None else self.seen[chosen]
-        if maximise and (seen == 0).all(axis=-1).any():
+        if maximise:
+            self.refuse_missing(seen)
+        full = np.empty((len(incoming), len(self.states), self.states[0]))
+        full[:, self.latent], full[:, self.observed] = incoming, seen
+        return full, parts
+
+    def refuse_missing(self, seen=None) -> None:
+        """Raise where an observation is missing: a sum inside a maximum needs the table."""
+        if ((self.seen if seen is None else seen) == 0).all(axis=-1).any():
             raise UnsupportedError(
                 f"factor {self.family.name!r} reads missing observations under max-product, where they are "
                 "summed out first: use SumProduct(), or a variable in place of the observation"
             )
-        full = np.empty((len(incoming), len(self.states), self.states[0]))
-        full[:, self.latent], full[:, self.observed] = incoming, seen
-        return full, parts
 
     @cached_property
     def seen(self) -> np.ndarray:
@@ -74,8 +79,8 @@ class StructuredInstances(TableInstances):
             factor, kind = self.family.factor, type(self.potential).__name__
             name = factor.name if factor.n == 1 else factor[int(gone[0])].name
             raise ImpossibleEvidenceError(
-                f"the evidence contradicts factor {name}, a {kind}: no configuration of its variables is "
-                "left, so that no posterior exists"
+                f"the evidence contradicts factor {name}, {'an' if kind[0] in 'AEO' else 'a'} {kind}: no "
+                "configuration of its variables is left, so that no posterior exists"
             )
 
     # -- tables --------------------------------------------------------------------------------------------
@@ -102,7 +107,7 @@ class StructuredInstances(TableInstances):
         if not self.roles:
             return
         full, parts = self.complete(incoming)
-        self._add(store, self.potential.gradients(full, parts), sign)
+        self.add(store, self.potential.gradients(full, parts), sign)
 
     def add_gradient_at(self, states: np.ndarray, store, sign: float = 1.0) -> None:
         """∂ log value/∂part at one configuration (n, latent arity) an instance."""
@@ -115,7 +120,7 @@ class StructuredInstances(TableInstances):
         if (full < 0).any():
             self.complete(np.zeros((len(states), len(self.latent), self.states[0])), maximise=True)
         found = self.potential.gradients_at(full[:, None], self.parts)
-        self._add(store, {role: g[:, 0] for role, g in found.items()}, sign)
+        self.add(store, {role: g[:, 0] for role, g in found.items()}, sign)
 
     def add_counts(self, weights: np.ndarray, target, chosen=None) -> None:
         """Add what expected counts over the latent variables, (n, K, …, K), say of the parts."""
@@ -129,9 +134,10 @@ class StructuredInstances(TableInstances):
         for role, each in self.potential.gradients_at(grid, self.parts).items():
             spread = rows.reshape(*rows.shape, *(1,) * (each.ndim - 2))
             found[role] = (spread * each).sum(axis=1)
-        self._add(target, found, 1.0)
+        self.add(target, found, 1.0)
 
-    def _add(self, store, found, sign: float) -> None:
+    def add(self, store, found, sign: float) -> None:
+        """Add gradients by role, with a leading axis of instances, onto the parameters."""
         for role, name in self.roles.items():
             part, got = self.parts[role], found[role]
             own = part.shape[0] > 1 or self.potential.parts[role].value.ndim > self.potential.axes[role]

@@ -16,13 +16,15 @@ import numpy as np
 
 from msgpass.algebra.gaussian_forms import Canonical, canonical, to_moments, try_moments
 from msgpass.dual_array import number
-from msgpass.errors import GraphError, ImpossibleEvidenceError
+from msgpass.errors import GraphError
 from msgpass.nodes import Sequence
 from msgpass.plan import Tree, latent
+from msgpass.sweeps.contradictions import refuse_impossible
 from msgpass.sweeps.expanded import table_instances
 from msgpass.sweeps.flattened import flatten
 from msgpass.sweeps.gaussian_messages import GaussianBelief, GaussianMessages
 from msgpass.sweeps.quadratic_instances import QuadraticInstances
+from msgpass.sweeps.structured_chain import LinkInstances
 from msgpass.sweeps.structured_instances import StructuredInstances
 from msgpass.sweeps.table_instances import TableInstances
 
@@ -388,10 +390,7 @@ class TreeRun:
     def impossible(self) -> None:
         """Raise where the evidence has probability zero."""
         if self.total == -np.inf:
-            raise ImpossibleEvidenceError(
-                f"the evidence on {', '.join(self.block.nodes[:4])} has probability zero, so that "
-                "no posterior exists; look for −∞ in its tables"
-            )
+            refuse_impossible(self.block, self.values, self.clamp)
 
 
 def table_target(made: TableInstances, store):
@@ -400,7 +399,7 @@ def table_target(made: TableInstances, store):
     """
     from msgpass.nodes import Parameter, Slice
 
-    if isinstance(made, StructuredInstances):
+    if isinstance(made, StructuredInstances | LinkInstances):
         return made.target(store)
     source = made.family.potential.source
     if isinstance(source, Parameter):

@@ -90,6 +90,10 @@ class Structured(Potential):
         """∂ log value/∂part at configurations (n or 1, m, arity), by role: (n or 1, m, part's axes)."""
         return {}
 
+    def link_gradients(self, i: int, arity: int, weights: np.ndarray, parts: Parts) -> Parts:
+        """What expected counts (n, S, K, S') of link i say of the parts, by role, (n, part's axes)."""
+        return {}
+
     def check_parts(self, factor) -> None:
         """Raise where a part's shape does not fit the factor."""
 

@@ -79,6 +79,14 @@ class Cardinality(Structured):
             "log_weights": np.exp(reference.count_beliefs(np.asarray(incoming, float), parts["log_weights"]))
         }
 
+    def link_gradients(self, i, arity, weights, parts) -> Parts:
+        """The last link counts to the end."""
+        found = np.zeros((len(weights), arity + 1))
+        if i == arity - 1:
+            found[:, :-1] += weights[:, :, 0, 0]
+            found[:, 1:] += weights[:, :, 1, 0]
+        return {"log_weights": found}
+
     def gradients_at(self, states, parts) -> Parts:
         """One at the count."""
         return {"log_weights": (states.sum(axis=-1)[..., None] == np.arange(states.shape[-1] + 1)) * 1.0}

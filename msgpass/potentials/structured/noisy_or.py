@@ -97,19 +97,49 @@ class NoisyOr(Structured):
         }
         return _folded(found, parts)
 
+    def link_gradients(self, i, arity, weights, parts) -> Parts:
+        """Each link but the last counts how often its cause failed, and how often it had its effect."""
+        n, on = len(weights), _spread(parts["links"], arity - 1)
+        found = {"links": np.zeros((n, arity - 1)), "leak": np.zeros(n)}
+        if i == arity - 1:
+            return _folded(found, parts)
+        link, leak = on[:, i], parts["leak"] if i == 0 else np.zeros(1)
+        for role, values in (("links", link), ("leak", leak if i == 0 else np.full(1, 0.5))):
+            if role in self.parameters and ((values == 0) | (values == 1)).any():
+                raise self.certain()
+        failed, had, some = weights[:, 0, 1, 0], weights[:, 0, 1, 1], 1 - (1 - link) * (1 - leak)
+        found["links"][:, i] = _ratio(had * (1 - leak), some) - _ratio(failed, 1 - link)
+        if i == 0:
+            quiet = weights[:, 0, 0, 0] + failed
+            found["leak"] += _ratio(weights[:, 0, 0, 1], leak) + _ratio(had * (1 - link), some)
+            found["leak"] -= _ratio(quiet, 1 - leak)
+        return _folded(found, parts)
+
+    def certain(self) -> UnsupportedError:
+        """A table does not know what stood beside a probability of 0."""
+        return UnsupportedError(
+            "NoisyOr: a probability of 0 or 1 has no gradient through a table. Keep parameters inside "
+            "(0, 1), give fixed ones as arrays, or run with Flooding()"
+        )
+
     def gradients_at(self, states, parts) -> Parts:
-        """∂ log P(out | causes); an error where P is 0, for a table does not know what else was there."""
+        """∂ log P(out | causes); an error where P is 0 and would not stay so."""
         value = self.log_weight(states, parts)
-        if (value == -np.inf).any():
-            raise UnsupportedError(
-                "NoisyOr: a probability of 0 or 1 has no gradient through a table. Keep parameters inside "
-                "(0, 1), give fixed ones as arrays, or run with Flooding()"
-            )
         kept, quiet = log_not(parts["leak"])[:, None], _inhibition(states, parts)
         rest = reference.leave_one_out(quiet.reshape(-1, quiet.shape[-1])).reshape(quiet.shape)
-        sign = np.where(states[..., -1] == 1, 1.0, -1.0)
-        on = states[..., :-1] * np.exp(rest + (kept - value)[..., None]) * sign[..., None]
-        return _folded({"links": on, "leak": sign * np.exp(quiet.sum(axis=-1) - value)}, parts)
+        links, leak = states[..., :-1] * np.exp(rest + kept[..., None]), np.exp(quiet.sum(axis=-1))
+        never, sign = value == -np.inf, np.where(states[..., -1] == 1, 1.0, -1.0)
+        lost = {"links": (links > 0) & never[..., None], "leak": (leak > 0) & never}
+        if any(lost[role].any() for role in self.parameters or self.parts):
+            raise self.certain()
+        scale = sign * np.exp(-np.where(never, 0.0, value))
+        return _folded({"links": links * scale[..., None], "leak": leak * scale}, parts)
+
+
+def _ratio(a, b) -> np.ndarray:
+    """a / b, 0 where b is."""
+    a, b = np.broadcast_arrays(a, b)
+    return np.divide(a, b, out=np.zeros(a.shape), where=b != 0)
 
 
 def _spread(links: np.ndarray, causes: int) -> np.ndarray:

@@ -59,7 +59,7 @@ class Parity(Structured):
     def compiled_messages(self, incoming, maximise, parts) -> np.ndarray:
         """By log-ratios."""
         odd = parts["target"].astype(bool) if self.parts else np.zeros(1, bool)
-        return parity_messages(incoming, odd, maximise)
+        return parity_messages(incoming, odd, self.links(incoming.shape[1], parts), maximise)
 
     def log_weight(self, states, parts) -> np.ndarray:
         """0 where the parity is right, else −∞."""

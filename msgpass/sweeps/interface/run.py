@@ -8,6 +8,7 @@ import numpy as np
 
 from msgpass.errors import ImpossibleEvidenceError
 from msgpass.nodes import Sequence
+from msgpass.sweeps.contradictions import refuse_contradicted
 from msgpass.sweeps.expanded import table_instances
 from msgpass.sweeps.interface import paths
 from msgpass.sweeps.interface.layout import InterfaceLayout, interface_layout
@@ -196,6 +197,7 @@ class InterfaceRun:
         """Raise where the evidence has probability zero, naming the first impossible slice."""
         if self.total > -np.inf:
             return
+        refuse_contradicted(self.block, self.values, self.clamp)
         step = int(np.argwhere(np.isneginf(self.sweep.scale))[:, 1].min())
         raise ImpossibleEvidenceError(
             f"the evidence on {', '.join(self.block.nodes[:4])} has probability zero, so that no posterior "

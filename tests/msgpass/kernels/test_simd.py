@@ -65,6 +65,7 @@ add, subtract, multiply, divide = (
 )
 smaller, larger, signed_as = binary(simd.minimum), binary(simd.maximum), binary(simd.copysign)
 negated, magnitude = unary(simd.negative), unary(simd.absolute)
+logarithm = unary(simd.vlog)
 exponential, tangent, logistic = unary(simd.vexp), unary(simd.vtanh), unary(simd.vsigmoid)
 
 
@@ -219,6 +220,13 @@ def test_exponential_error(dtype, rng):
     far = 708.0 if dtype is np.float64 else 87.3
     x = np.concatenate([rng.uniform(-far, far, 1 << 15), rng.normal(size=1 << 15)]).astype(dtype)
     assert ulp_error(exponential(x), x, np.exp) < 1.25
+
+
+def test_logarithm_error(rng):
+    x = np.concatenate([np.exp(rng.uniform(-708, 709, 1 << 15)), np.exp(0.1 * rng.normal(size=1 << 15))])
+    assert ulp_error(logarithm(x), x, np.log) < 1.25
+    found = logarithm(np.array([0.0, 1e-310, 1.0, np.nan, 2.0, 0.5, 1e-300, 1e300]))
+    np.testing.assert_array_equal(found[:4], [-np.inf, -np.inf, 0, np.nan])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

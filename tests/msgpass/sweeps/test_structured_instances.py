@@ -231,12 +231,6 @@ def test_a_loop_says_which_schedules_run():
         run(g)
 
 
-def test_a_long_factor_on_a_tree_says_what_runs(rng):
-    g = tree(Parity(), rng, (2,) * 30)
-    with pytest.raises(UnsupportedError, match=r"2\^30 entries.*Flooding"):
-        run(g)
-
-
 @pytest.mark.parametrize(
     ("potential", "states", "error", "said"),
     [
