@@ -1,13 +1,13 @@
 """One round of flooding over tables as a function of arrays, and its VJP.
 
-Messages from factors to variables are probabilities p, all end to end in one vector; tables come as
-weights w, each divided by its largest entry. With n the product of what a variable hears from its other
-factors,
+Log messages from factors to variables lie end to end in one vector; log tables come with their largest entry
+0. With n what a variable hears from its other factors,
 
-    p'(x_v) ∝ Σ_{x without x_v} w(x) Π_{u≠v} n_u(x_u),        p ← p'^(1−d) p^d / sum
+    l'(x_v) = log Σ_{x without x_v} exp(table(x) + Σ_{u≠v} n_u(x_u)),        l ← (1 − d) l' + d l − log Σ exp
 
-with damping d. Probabilities, because a hard zero is then a number: what is impossible stays so in every
-round, and says nothing to gradients. Scales do not matter, for every message sums to one.
+for damping d. A step's output is finite, and log messages are at most 0; so 1 (:data:`ZERO`) stands for −∞,
+in messages and in tables. What is impossible stays so, and says nothing to gradients. Within one factor,
+weights below :data:`TINY` of the largest count as zero.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from msgpass.errors import ImpossibleEvidenceError
+
+ZERO = 1.0
+"""Stands for the log of an exact zero, among numbers that are at most 0."""
+
+TINY = 1e-290
 
 Arrays = list[np.ndarray]
 
@@ -57,88 +62,98 @@ class Round:
                 if scope.shape[1] > 1:
                     self.size += cells.size
             self.edges.append(own)
-        parts = [e.cells.ravel() for own in self.edges if len(own) > 1 for e in own]
-        self.cells = np.concatenate([np.zeros(0, np.int64), *parts])
+        self.messages = [e for own in self.edges if len(own) > 1 for e in own]
+        self.cells = np.concatenate([np.zeros(0, np.int64), *(e.cells.ravel() for e in self.messages)])
 
     @property
     def start(self) -> np.ndarray:
         """Messages that say nothing."""
-        parts = [
-            np.full(e.cells.size, 1 / e.cells.shape[1]) for own in self.edges if len(own) > 1 for e in own
-        ]
+        parts = [np.full(e.cells.size, -np.log(e.cells.shape[1])) for e in self.messages]
         return np.concatenate([np.zeros(0), *parts])
 
     # -- a round -----------------------------------------------------------------------------------------
 
-    def f(self, messages: np.ndarray, *weights: np.ndarray) -> np.ndarray:
+    def f(self, messages: np.ndarray, *tables: np.ndarray) -> np.ndarray:
         """Messages of the next round."""
-        heard = self.cavity(messages, weights)
-        new = np.empty_like(messages)
-        for k, own in enumerate(self.edges):
-            if len(own) < 2:
-                continue
-            ins = [heard[e.place].reshape(e.cells.shape) for e in own]
-            for a, e in enumerate(own):
-                said = towards(weights[k], ins, a)
-                new[e.place] = self._normalised(said, e).ravel()
-        return self._damped(new, messages)
+        return self._damped(self._said(self.cavity(messages, tables), tables)[0], messages)
 
     def vjp(self, inputs, cotangent: np.ndarray):
-        """Cotangents of messages and weights."""
-        messages, *weights = inputs
-        heard = self.cavity(messages, weights)
-        at_new, at_messages = self._damped_back(messages, weights, heard, cotangent)
+        """Cotangents of messages and tables."""
+        messages, *tables = inputs
+        heard = self.cavity(messages, tables)
+        new, sums = self._said(heard, tables)
+        at_new, at_messages = self._damped_back(new, messages, cotangent)
         at_heard = np.zeros_like(messages)
-        at_weights: Arrays = [np.zeros_like(w) for w in weights]
+        at_tables: Arrays = [np.zeros_like(t) for t in tables]
         for k, own in enumerate(self.edges):
             if len(own) < 2:
                 continue
-            ins = [heard[e.place].reshape(e.cells.shape) for e in own]
+            w, ins = weights(tables[k]), self.ins(own, heard)
+            at_w = np.zeros_like(w)
             for a, e in enumerate(own):
-                said = towards(weights[k], ins, a)
+                said, arrived = sums[e.place].reshape(e.cells.shape), at_new[e.place].reshape(e.cells.shape)
                 total = reduced(np.add, said)
-                arrived = at_new[e.place].reshape(said.shape)
-                arrived = (arrived - reduced(np.add, arrived * said) / total) / total
+                arrived = np.where(said > 0, arrived / np.where(said > 0, said, 1.0), 0.0)
+                arrived = arrived - reduced(np.add, arrived * said) / total
                 terms = [arrived if b == a else n for b, n in enumerate(ins)]
-                at_weights[k] += onto(weights[k], terms)
+                at_w += onto(w, terms)
                 for b, other in enumerate(own):
                     if b != a:
-                        at_heard[other.place] += towards(weights[k], terms, b).ravel()
+                        at_heard[other.place] += towards(w, terms, b).ravel()
+            at_tables[k] += w * at_w
         at_logs, at_sums = self.cavity_back(heard, at_heard)
-        self.local_back(at_sums, weights, at_weights)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            at_messages += np.where(messages > 0, at_logs / messages, 0.0)
-        return (at_messages, *at_weights)
+        self.local_back(at_sums, tables, at_tables)
+        return (at_messages + np.where(messages > 0, 0.0, at_logs), *at_tables)
+
+    def ins(self, own: list[Edges], heard: np.ndarray) -> Arrays:
+        """What a family hears from each of its arguments."""
+        return [heard[e.place].reshape(e.cells.shape) for e in own]
+
+    def _said(self, heard: np.ndarray, tables) -> tuple[np.ndarray, np.ndarray]:
+        """(normalised log messages, their sums before that)."""
+        new, sums = np.empty_like(heard), np.empty_like(heard)
+        for k, own in enumerate(self.edges):
+            if len(own) < 2:
+                continue
+            w, ins = weights(tables[k]), self.ins(own, heard)
+            for a, e in enumerate(own):
+                said = towards(w, ins, a)
+                said[said < TINY] = 0.0
+                total = reduced(np.add, said)
+                if (total <= 0).any():
+                    self.impossible(self.variable(e, total))
+                sums[e.place] = said.ravel()
+                new[e.place] = marked(said / total).ravel()
+        return new, sums
 
     # -- what variables hear -----------------------------------------------------------------------------
 
-    def sums(self, messages: np.ndarray, weights) -> tuple[np.ndarray, np.ndarray]:
+    def sums(self, messages: np.ndarray, tables) -> tuple[np.ndarray, np.ndarray]:
         """Of every state of every variable: the sum of the finite logs that arrive, and how many are −∞."""
         n = int(self.where[-1])
-        logs, gone = _logs(messages)
+        logs, gone = parted(messages)
         sums = np.bincount(self.cells, logs, n).astype(float)  # of no message whole numbers come back
         zeros = np.bincount(self.cells, gone, n).astype(float)
-        for w, own in zip(weights, self.edges, strict=True):
+        for table, own in zip(tables, self.edges, strict=True):
             if len(own) == 1:
-                logs, gone = (np.broadcast_to(part, own[0].cells.shape).ravel() for part in _logs(w))
+                logs, gone = (np.broadcast_to(part, own[0].cells.shape).ravel() for part in parted(table))
                 sums += np.bincount(own[0].cells.ravel(), logs, n)
                 zeros += np.bincount(own[0].cells.ravel(), gone, n)
         return sums, zeros
 
-    def cavity(self, messages: np.ndarray, weights) -> np.ndarray:
-        """What each variable tells each factor, largest entry 1."""
-        sums, zeros = self.sums(messages, weights)
-        logs, gone = _logs(messages)
+    def cavity(self, messages: np.ndarray, tables) -> np.ndarray:
+        """What each variable tells each factor, as weights with the largest 1."""
+        sums, zeros = self.sums(messages, tables)
+        logs, gone = parted(messages)
         rest = sums[self.cells] - logs
         rest[zeros[self.cells] - gone > 0.5] = -np.inf
         heard = np.empty_like(messages)
-        for own in self.edges:
-            for e in own if len(own) > 1 else ():
-                part = rest[e.place].reshape(e.cells.shape)
-                top = reduced(np.maximum, part)
-                if (top == -np.inf).any():
-                    self.impossible(self.variable(e, top))
-                heard[e.place] = np.exp(part - top).ravel()
+        for e in self.messages:
+            part = rest[e.place].reshape(e.cells.shape)
+            top = reduced(np.maximum, part)
+            if (top == -np.inf).any():
+                self.impossible(self.variable(e, top))
+            heard[e.place] = np.exp(part - top).ravel()
         return heard
 
     def cavity_back(self, heard: np.ndarray, at_heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,22 +162,46 @@ class Round:
         at_sums = np.bincount(self.cells, at_rest, int(self.where[-1]))
         return at_sums[self.cells] - at_rest, at_sums
 
-    def local_back(self, at_sums: np.ndarray, weights, at_weights: Arrays) -> None:
+    def local_back(self, at_sums: np.ndarray, tables, at_tables: Arrays) -> None:
         """What reaches tables over one variable."""
         for k, own in enumerate(self.edges):
             if len(own) == 1:
-                arrived = at_sums[own[0].cells]
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    arrived = np.where(weights[k] > 0, arrived / weights[k], 0.0)
-                at_weights[k] += _like(arrived, weights[k])
+                arrived = np.where(tables[k] > 0, 0.0, at_sums[own[0].cells])
+                shared = len(tables[k]) == 1 and len(arrived) != 1
+                at_tables[k] += arrived.sum(axis=0, keepdims=True) if shared else arrived
 
-    # -- scale and damping -------------------------------------------------------------------------------
+    # -- damping -----------------------------------------------------------------------------------------
 
-    def _normalised(self, said: np.ndarray, e: Edges) -> np.ndarray:
-        total = reduced(np.add, said)
-        if (total <= 0).any():
-            self.impossible(self.variable(e, total))
-        return said / total
+    def _damped(self, new: np.ndarray, old: np.ndarray) -> np.ndarray:
+        if not self.damping:
+            return new
+        mixed = self._mixed(new, old)
+        totals = self._totals(np.where(new > 0, 0.0, np.exp(mixed)))
+        return np.where(new > 0, ZERO, np.minimum(mixed - np.log(totals), 0.0))
+
+    def _mixed(self, new: np.ndarray, old: np.ndarray) -> np.ndarray:
+        # What has become impossible stays so, and what was impossible has been so ever since.
+        return (1 - self.damping) * new + self.damping * np.where(old > 0, new, old)
+
+    def _damped_back(self, new, old, cotangent) -> tuple[np.ndarray, np.ndarray]:
+        """Cotangents of the undamped messages and of the old ones."""
+        arrived = np.where(new > 0, 0.0, cotangent)
+        if not self.damping:
+            return arrived, np.zeros_like(old)
+        damped = self._damped(new, old)
+        arrived = arrived - np.where(new > 0, 0.0, np.exp(damped)) * self._totals(arrived)
+        at_old = np.where(old > 0, 0.0, self.damping * arrived)
+        return arrived - at_old, at_old
+
+    def _totals(self, entries: np.ndarray) -> np.ndarray:
+        """Sum of the message that each entry belongs to."""
+        totals = np.empty_like(entries)
+        for e in self.messages:
+            part = entries[e.place].reshape(e.cells.shape)
+            totals[e.place] = np.broadcast_to(reduced(np.add, part), part.shape).ravel()
+        return totals
+
+    # -- errors ------------------------------------------------------------------------------------------
 
     def variable(self, e: Edges, per_row: np.ndarray) -> int:
         """Number of the variable with the smallest entry."""
@@ -176,35 +215,21 @@ class Round:
             "no beliefs; look for −∞ in the tables"
         )
 
-    def _damped(self, new: np.ndarray, old: np.ndarray) -> np.ndarray:
-        if not self.damping:
-            return new
-        mixed = new ** (1 - self.damping) * old**self.damping
-        return mixed / self._totals(mixed)
 
-    def _damped_back(self, old, weights, heard, cotangent) -> tuple[np.ndarray, np.ndarray]:
-        """Cotangents of the undamped messages and of the old ones."""
-        if not self.damping:
-            return cotangent, np.zeros_like(old)
-        new = np.empty_like(old)
-        for k, own in enumerate(self.edges):
-            ins = [heard[e.place].reshape(e.cells.shape) for e in own] if len(own) > 1 else []
-            for a, e in enumerate(own if ins else ()):
-                new[e.place] = self._normalised(towards(weights[k], ins, a), e).ravel()
-        mixed = self._damped(new, old)
-        at_log = mixed * (cotangent - self._totals(mixed * cotangent))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            at_new = np.where(new > 0, (1 - self.damping) * at_log / new, 0.0)
-            return at_new, np.where(old > 0, self.damping * at_log / old, 0.0)
+def marked(p: np.ndarray) -> np.ndarray:
+    """log p, with :data:`ZERO` where p is zero."""
+    return np.where(p > 0, np.log(np.where(p > 0, p, 1.0)), ZERO)
 
-    def _totals(self, messages: np.ndarray) -> np.ndarray:
-        """Sum of the message that each entry belongs to."""
-        totals = np.empty_like(messages)
-        for own in self.edges:
-            for e in own if len(own) > 1 else ():
-                part = messages[e.place].reshape(e.cells.shape)
-                totals[e.place] = np.broadcast_to(reduced(np.add, part), part.shape).ravel()
-        return totals
+
+def parted(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(logs, or 0 for that of zero; 1 for that of zero)."""
+    gone = logs > 0
+    return np.where(gone, 0.0, logs), gone.astype(float)
+
+
+def weights(logs: np.ndarray) -> np.ndarray:
+    """exp."""
+    return np.where(logs > 0, 0.0, np.exp(np.minimum(logs, 0.0)))
 
 
 def reduced(ufunc: np.ufunc, rows: np.ndarray) -> np.ndarray:
@@ -216,12 +241,6 @@ def reduced(ufunc: np.ufunc, rows: np.ndarray) -> np.ndarray:
     for k in range(1, rows.shape[1]):
         found = ufunc(found, rows[:, k : k + 1])
     return found
-
-
-def _logs(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(log p, or 0 where p is zero; 1 where p is zero)."""
-    gone = p <= 0
-    return np.log(np.where(gone, 1.0, p)), gone.astype(float)
 
 
 def towards(w: np.ndarray, ins: Arrays, a: int) -> np.ndarray:
@@ -249,8 +268,3 @@ def onto(w: np.ndarray, terms: Arrays) -> np.ndarray:
     out = letters if len(w) == 1 else "n" + letters
     found = np.einsum(",".join("n" + c for c in letters) + "->" + out, *terms, optimize="greedy")
     return found.reshape(w.shape)
-
-
-def _like(array: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Summed over instances where they share w."""
-    return array.sum(axis=0, keepdims=True) if len(w) == 1 and len(array) != 1 else array

@@ -1,11 +1,11 @@
-"""What steps of a written-out flooding compute: tables and labels as weights, parts of beliefs, log Z."""
+"""What steps of a written-out flooding compute: tables and labels as it takes them, beliefs, log Z."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from msgpass.errors import DataError
-from msgpass.learning.message_round import Round
+from msgpass.learning.message_round import ZERO, Round
 from msgpass.learning.round_readings import Readings
 from msgpass.nodes import Observation, Sequence, Slice, Variable
 from msgpass.plan import Family
@@ -40,24 +40,24 @@ class Part:
 
 
 class Bethe:
-    """Bethe's log Z of messages, weights and their scales."""
+    """Bethe's log Z of messages, tables and their scales."""
 
     def __init__(self, around: Round, families: int):
         self.said, self.families = Readings(around), families
 
     def f(self, messages, *given):
-        """What the weights say, and the scales."""
-        weights, scales = given[: self.families], given[self.families :]
-        return self.said.bethe(messages, *weights) + sum(scales)
+        """What the tables say, and the scales."""
+        tables, scales = given[: self.families], given[self.families :]
+        return self.said.bethe(messages, *tables) + sum(scales)
 
     def vjp(self, inputs, cotangent):
-        """None of scales: see :class:`Weights`."""
+        """None of scales: see :class:`Tables`."""
         found = self.said.bethe_vjp(inputs[: self.families + 1], cotangent)
         return (*found, *(None for _ in inputs[self.families + 1 :]))
 
 
-class Weights:
-    """exp of a family's log tables, each instance's largest entry 1; one instance where all share a table.
+class Tables:
+    """A family's log tables, each instance's largest entry 0; one instance where all share a table.
 
     The scale counts as a number that does not move: messages and beliefs do not depend on it, and log Z does
     not depend on which part of a table is called its scale.
@@ -80,15 +80,15 @@ class Weights:
         )
 
     def f(self, *inputs):
-        """Weights, and the sum of the logs of their scales over instances."""
+        """Log tables, and the sum over instances of what was taken off them."""
         return self._tables(inputs)[1:]
 
     def vjp(self, inputs, cotangent):
         """Cotangents of the log values; none of observations."""
-        made, weights, _ = self._tables(inputs)
+        made, logs, _ = self._tables(inputs)
         values = dict(zip(self.names, inputs, strict=True))
         store = {n: np.zeros_like(values[n]) for n in self.given}
-        arrived = cotangent[0] * weights
+        arrived = np.where(logs > 0, 0.0, cotangent[0])
         target = table_target(made, store)
         if target is not None:
             made.add_counts(arrived, target)
@@ -105,7 +105,7 @@ class Weights:
         top = logs.max(axis=axes, keepdims=True)
         top = np.where(np.isfinite(top), top, 0.0)
         scale = top.sum() * (self.family.factor.n if shared else 1)
-        return made, np.exp(logs - top), np.asarray(scale, np.float64)
+        return made, np.where(logs > -np.inf, logs - top, ZERO), np.asarray(scale, np.float64)
 
 
 def _as_states(name: str, value, states: int) -> np.ndarray:
@@ -118,7 +118,7 @@ def _as_states(name: str, value, states: int) -> np.ndarray:
 
 
 class Labels:
-    """Labels of a node's rows as weights, 1 where a state is possible; −1 is unknown."""
+    """Labels of a node's rows as log tables; −1 is unknown."""
 
     def __init__(self, name: str, states: int):
         self.name, self.states = name, states
@@ -126,7 +126,7 @@ class Labels:
     def f(self, labels):
         """(rows, states)."""
         known = np.atleast_1d(_as_states(self.name, labels, self.states))[:, None]
-        return ((known < 0) | (known == np.arange(self.states))).astype(float)
+        return np.where((known < 0) | (known == np.arange(self.states)), 0.0, ZERO)
 
     def vjp(self, inputs, cotangent):
         """None."""

@@ -17,7 +17,7 @@ from msgpass.errors import DataError, GraphError, UnsupportedError
 from msgpass.graph import FactorGraph
 from msgpass.learning.message_round import Round
 from msgpass.learning.round_readings import Readings
-from msgpass.learning.round_steps import Bethe, Labels, Part, Weights, latent_slice
+from msgpass.learning.round_steps import Bethe, Labels, Part, Tables, latent_slice
 from msgpass.nodes import Observation, Parameter, Sequence, Slice
 from msgpass.plan import Family, resolve
 from msgpass.plan.blocks import Tree
@@ -113,18 +113,18 @@ class _Truncated:
         nodes = dict.fromkeys(s.node.name for f in families for s in f.factor.args if latent_slice(s))
         flat = flatten(Tree(tuple(families), tuple(nodes)))
         around = Round(flat.states, flat.scopes, damping, flat.label)
-        scaled = [self._weights(family) for family in families]
-        weights, scales = [list(part) for part in zip(*scaled, strict=True)]
-        last = self._messages(around, weights, sweeps, settings)
-        self._beliefs(flat, around, last, weights)
+        scaled = [self._tables(family) for family in families]
+        logs, scales = [list(part) for part in zip(*scaled, strict=True)]
+        last = self._messages(around, logs, sweeps, settings)
+        self._beliefs(flat, around, last, logs)
         labels = [self._labels(name) for name in graph.conditions]
         if bethe or labels:
-            free = self._log_z(around, last, weights, scales, "log Z")
+            free = self._log_z(around, last, logs, scales, "log Z")
         if labels:
             scopes = tuple(np.arange(flat.of(n).start, flat.of(n).stop)[:, None] for n in graph.conditions)
             clamped = Round(flat.states, (*flat.scopes, *scopes), damping, flat.label)
-            last = self._messages(clamped, [*weights, *labels], sweeps, settings, " of labels")
-            held = self._log_z(clamped, last, [*weights, *labels], scales, "log Z of labels")
+            last = self._messages(clamped, [*logs, *labels], sweeps, settings, " of labels")
+            held = self._log_z(clamped, last, [*logs, *labels], scales, "log Z of labels")
             self.made.factor(Loss(lambda z, y: (float(z - y), (1.0, -1.0))), free, held, name="likelihood")
 
     def _check(self, others) -> None:
@@ -160,55 +160,57 @@ class _Truncated:
         edge = None if s.edge is None else self._slice(s.edge)
         return replace(s, node=self.made.nodes[s.node.name], edge=edge)
 
-    def _weights(self, family: Family):
-        """Variables that hold the tables of a family as weights, and the log of what they were divided by."""
-        step = Weights(family)
+    def _tables(self, family: Family):
+        """Variables that hold the log tables of a family, and what was taken off them."""
+        step = Tables(family)
         out = (
-            self.made.variable(f"weights of {family.name}", shape=step.shape),
+            self.made.variable(f"tables of {family.name}", shape=step.shape),
             self.made.variable(f"scale of {family.name}"),
         )
         args = [self._whole(name) for name in step.names]
-        self.made.factor(Step(step.f, step.vjp), *args, out=out, name=f"exp {family.name}")
+        self.made.factor(Step(step.f, step.vjp), *args, out=out, name=f"read {family.name}")
         return out
 
     def _labels(self, name: str):
-        """A variable that holds labels of a node as weights: 1 where a state is possible."""
+        """A variable that holds labels of a node as log tables."""
         labels = self.graph.conditions[name]
         seen = self.graph.labels.get(name) or self.made.observe(f"labels of {name}", labels).name
         node: Any = self.graph.nodes[name]
         step = Labels(name, node.states)
-        out = self.made.variable(f"weights of labels of {name}", shape=(max(labels.size, 1), node.states))
-        self.made.factor(Step(step.f, step.vjp), self.made.nodes[seen], out=out, name=f"exp labels of {name}")
+        out = self.made.variable(f"tables of labels of {name}", shape=(max(labels.size, 1), node.states))
+        self.made.factor(
+            Step(step.f, step.vjp), self.made.nodes[seen], out=out, name=f"read labels of {name}"
+        )
         return out
 
-    def _log_z(self, around: Round, last, weights, scales, name: str):
-        step = Bethe(around, len(weights))
+    def _log_z(self, around: Round, last, logs, scales, name: str):
+        step = Bethe(around, len(logs))
         out = self.made.variable(name)
-        self.made.factor(Step(step.f, step.vjp), last, *weights, *scales, out=out, name=f"Bethe {name}")
+        self.made.factor(Step(step.f, step.vjp), last, *logs, *scales, out=out, name=f"Bethe {name}")
         return out
 
     def _whole(self, name: str):
         node: Any = self.made.nodes[name]
         return node.all if isinstance(node, Sequence) else node
 
-    def _messages(self, around: Round, weights, sweeps, settings, what: str = ""):
+    def _messages(self, around: Round, logs, sweeps, settings, what: str = ""):
         start = self.made.observe(f"no messages{what}", around.start)
         if not around.size:
             return start
         if sweeps is None:
             settled = self.made.variable(f"messages{what}", shape=(around.size,))
             loop = Step.fixed_point(around.f, around.vjp, **settings)
-            self.made.factor(loop, start, *weights, out=settled, name=f"rounds{what}")
+            self.made.factor(loop, start, *logs, out=settled, name=f"rounds{what}")
             return settled
         messages = self.made.sequence(f"messages{what}", length=int(sweeps), shape=(around.size,))
         step = Step(around.f, around.vjp)
-        self.made.factor(step, messages.after(start), *weights, out=messages[:], name=f"rounds{what}")
+        self.made.factor(step, messages.after(start), *logs, out=messages[:], name=f"rounds{what}")
         return messages[-1]
 
-    def _beliefs(self, flat, around: Round, last, weights) -> None:
+    def _beliefs(self, flat, around: Round, last, logs) -> None:
         said = Readings(around)
         cells = self.made.variable("beliefs", shape=(int(around.where[-1]),))
-        self.made.factor(Step(said.beliefs, said.beliefs_vjp), last, *weights, out=cells, name="all beliefs")
+        self.made.factor(Step(said.beliefs, said.beliefs_vjp), last, *logs, out=cells, name="all beliefs")
         for name in flat.names:
             node: Any = self.made.nodes[name]
             chosen = flat.of(name)

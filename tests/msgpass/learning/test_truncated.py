@@ -261,8 +261,8 @@ def test_the_vjp_of_a_round(rng):
     states = np.array([2, 3, 2])
     scopes = np.array([[0, 1], [2, 1]]), np.array([[0], [2]]), np.array([[0, 1, 2]])
     around = Round(states, scopes, 0.25)
-    weights = [rng.random((1, 2, 3)), rng.random((2, 2)), rng.random((1, 2, 3, 2))]
-    inputs = [around.f(around.start, *weights), *weights]
+    tables = [-0.1 - rng.random(shape) for shape in ((1, 2, 3), (2, 2), (1, 2, 3, 2))]
+    inputs = [around.f(around.start, *tables), *tables]
     said = Readings(around)
     pairs = (around.f, around.vjp), (said.beliefs, said.beliefs_vjp), (said.bethe, said.bethe_vjp)
     for f, vjp in pairs:
