@@ -82,11 +82,45 @@ class DBN:
 
         return moral(self.unroll(length, shared))
 
-    def plot(self, shared: bool = False, ax=None):
-        """Draw both slices; returns matplotlib axes."""
+    def plot(self, shared: bool = False, ax=None, view: str = "slices", length: int | None = None):
+        """Draw slices side by side; returns matplotlib axes.
+
+        Parameters
+        ----------
+        shared : bool
+            Also parameters and starts.
+        ax : matplotlib axes, optional
+        view : {"slices", "unrolled", "moral"}
+            Two slices, all of them, or the moral graph of two.
+        length : int, optional
+            How many slices.
+        """
         from rnn.dbn.plot import plot_slices
 
-        return plot_slices(self.template, shared, ax)
+        return plot_slices(self.template, shared, ax, view, length)
+
+    def to_dot(self, view: str = "slices", length: int | None = None, shared: bool = False, path=None) -> str:
+        """The same in the language DOT, for Graphviz; ``path``: where to write it, too.
+
+        Examples
+        --------
+        >>> from rnn import RNN
+        >>> print(as_dbn(RNN(1, 1)).to_dot(length=1))
+        digraph {
+          node [fontname="Helvetica", fontsize=10];
+          edge [color="#6b6b6b"];
+          rankdir=LR;
+          subgraph cluster_0 {
+            label="t = 0"; color="#6b6b6b"; fontsize=9;
+            "x[0]" [shape=ellipse, style=filled, fillcolor="#d9d9d9"];
+            "h_l0[0]" [shape=ellipse, peripheries=2];
+          }
+          "x[0]" -> "h_l0[0]";
+        }
+        """
+        from rnn.dbn.dot import dot_text
+
+        return dot_text(self.template, view, length, shared, path)
 
     # -- numbers -------------------------------------------------------------------------------------
 

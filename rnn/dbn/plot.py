@@ -13,14 +13,15 @@ SMALLEST = 1e-17
 LEVELS = {"shared": 2.7, "input": 1.9, "deterministic": 0.8, "evidence": 0.0}
 
 
-def plot_slices(template, shared: bool = False, ax=None):
-    """Both slices side by side: data above, states as double circles (they are functions), losses below."""
-    from rnn.dbn.views import unrolled
+def plot_slices(template, shared: bool = False, ax=None, view: str = "slices", length: int | None = None):
+    """Slices side by side: data above, states as double circles (they are functions), losses below."""
+    from rnn.dbn.views import unrolled, view_of
 
-    graph = unrolled(template, 2, shared)
-    place = _places(graph)
+    graph, directed = view_of(template, view, length, shared)
+    slices = len({t for _, t in graph if t is not None})
+    place = _places(unrolled(template, slices, shared))
     with style():
-        ax = _axes(ax, (6.4, 3.6))
+        ax = _axes(ax, (min(3.2 * slices, 18.0), 3.6))
         for parent, child in graph.edges:
             bent = parent[1] == child[1] and abs(place[parent][1] - place[child][1]) < 1e-9
             ax.annotate(
@@ -28,8 +29,8 @@ def plot_slices(template, shared: bool = False, ax=None):
                 xy=place[child],
                 xytext=place[parent],
                 arrowprops={
-                    "arrowstyle": "-|>",
-                    "color": SECOND if parent[1] == 0 and child[1] == 1 else GREY,
+                    "arrowstyle": "-|>" if directed else "-",
+                    "color": SECOND if None not in (parent[1], child[1]) and parent[1] != child[1] else GREY,
                     "lw": 0.9,
                     "shrinkA": 11,
                     "shrinkB": 11,
@@ -46,7 +47,7 @@ def plot_slices(template, shared: bool = False, ax=None):
                 )
             ax.scatter([x], [y], s=300, marker=marker, facecolor=face, edgecolor=INK, linewidth=0.9, zorder=4)
             name, t = node
-            at = {0: "[t−1]", 1: "[t]"}.get(t, "")
+            at = "" if t is None else f"[{t}]" if slices != 2 else ("[t−1]", "[t]")[t]
             ax.annotate(
                 name + at,
                 (x, y),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgpass.errors import DataError
 from rnn.dbn.template import Place, Template
 
+VIEWS = ("slices", "unrolled", "moral")
+
 
 def unrolled(template: Template, length: int | None, shared: bool):
     """Slices 0 … length − 1 as a directed graph; what only the last slice has stays at the last."""
@@ -28,6 +30,14 @@ def unrolled(template: Template, length: int | None, shared: bool):
             if (arrow.child, None) in graph and (arrow.parent, None) in graph:
                 graph.add_edge((arrow.parent, None), (arrow.child, None), factor=arrow.factor)
     return graph
+
+
+def view_of(template: Template, view: str, length: int | None, shared: bool):
+    """(graph, whether its lines have heads) of "slices", "unrolled" or "moral"."""
+    if view not in VIEWS:
+        raise DataError(f"view is one of {', '.join(VIEWS)}, got {view!r}")
+    graph = unrolled(template, 2 if length is None and view != "unrolled" else length, shared)
+    return (moral(graph), False) if view == "moral" else (graph, True)
 
 
 def placed(place: Place, of: int, length: int) -> range:

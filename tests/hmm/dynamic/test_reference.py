@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmm import CategoricalHMM, CoupledHMM, DynamicBayesianNetwork, FactorialHMM, GaussianHMM, HierarchicalHMM
+from msgpass import JunctionTree
+from msgpass.sweeps.interface import interface_layout
 
 UMBRELLA = {
     "states": {"rain": 2, "umbrella": 2},
@@ -246,3 +248,47 @@ def test_any_network(seed):
         return float(all(at[n, t] == X[t, k] for n, k in known for t in range(T) if np.isfinite(X[t, k])))
 
     check(model, X, model.network(), density, T)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 10**6))
+@pytest.mark.filterwarnings("ignore::msgpass.errors.ConvergenceWarning")
+def test_one_step_of_em_takes_expected_counts(seed):
+    """Missing cells on nodes that carry the past on; a leaf that is seen throughout."""
+    rng, T = np.random.default_rng(seed), 3
+    parents = {"a": [("a", -1)], "b": ["a", ("b", -1)], "c": ["b"]}
+    model = DynamicBayesianNetwork({"a": 2, "b": 3, "c": 2}, parents, n_iter=1, tol=0, init_params="")
+    tables = {key: random_rows(rng, *model._shape(n, first)) for key, n, first in model.tables()}
+    model.cpds_ = {key[2:]: p for key, p in tables.items() if key[0] == "t"}
+    model.initial_cpds_ = {key[2:]: p for key, p in tables.items() if key[0] == "i"}
+    X = np.column_stack([rng.integers(k, size=T) for k in (2, 3, 2)]).astype(float)
+    X[:, :2][rng.random((T, 2)) < 0.6] = np.nan
+    known = [(n, k) for k, n in enumerate("abc")]
+    network = model.network()
+    brute = Brute(
+        network,
+        T,
+        lambda at: float(
+            all(at[n, t] == X[t, k] for n, k in known for t in range(T) if np.isfinite(X[t, k]))
+        ),
+    )
+    model.fit(X)
+    for relation in network.relations:
+        steps = {"first": [0], "later": range(1, T), "every": range(T)}[relation.when]
+        places = [[(n, t - lag) for n, lag in relation.variables] for t in steps]
+        counts = sum(brute.marginal(*own) for own in places)
+        rows = counts.sum(axis=-1, keepdims=True)
+        old = network.probabilities[relation.parameter]
+        wanted = np.where(rows > 1e-12, counts / np.maximum(rows, 1e-300), old)
+        found = (model.initial_cpds_ if relation.when == "first" else model.cpds_)[relation.parameter[2:]]
+        np.testing.assert_allclose(found, wanted, atol=1e-9)
+
+
+@pytest.mark.parametrize(("sizes", "largest"), [((3, 3), 2 * 3**3), ((3, 3, 3), 4 * 3**4)])
+def test_a_hierarchy_keeps_levels_and_flags_apart(sizes, largest):
+    """Two to the flags' number times K^(levels + 1) in place of K^(2·levels)."""
+    model = HierarchicalHMM(sizes, GaussianHMM(covariance_type="diag"), n_iter=1, tol=0, random_state=0)
+    model.fit(np.random.default_rng(0).normal(size=(40, 1)))
+    graph = model.graph(np.zeros((20, 1)))
+    (block,) = graph.plan().blocks
+    assert interface_layout(graph.plan(), 0, block, JunctionTree()).largest == largest

@@ -193,3 +193,30 @@ def test_drawing_and_words():
     assert isinstance(dbn, DBN) and "h_l0[t−1] → h_l0[t]" in repr(dbn)
     texts = [t.get_text() for t in dbn.plot(shared=True).texts]
     assert {"h_l0[t−1]", "c_l1[t]", "weight_hh_l0", "loss[t]"} <= set(texts)
+
+
+@pytest.mark.parametrize("view", ["slices", "unrolled", "moral"])
+def test_views_are_drawn_and_written_whole(view, tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    dbn = as_dbn(LSTM(1, 2), np.zeros((4, 1)), SquaredError(np.zeros((4, 2))))
+    slices = {"slices": 2, "unrolled": 4, "moral": 2}[view]
+    graph = dbn.moralize(slices) if view == "moral" else dbn.unroll(slices)
+    ax = dbn.plot(view=view)
+    assert {text.get_text() for text in ax.texts} >= {f"h_l0{at}" for at in drawn(slices)}
+    text = dbn.to_dot(view, path=tmp_path / "net.dot")
+    assert (tmp_path / "net.dot").read_text(encoding="utf-8") == text + "\n"
+    lines = text.splitlines()
+    assert sum(" -> " in line for line in lines) == graph.number_of_edges()
+    assert sum("shape=" in line for line in lines) == graph.number_of_nodes()
+    assert sum("peripheries=2" in line for line in lines) == 2 * slices
+    assert ("dir=none" in text) == (view == "moral")
+    plt.close("all")
+
+
+def drawn(slices):
+    return ["[t−1]", "[t]"] if slices == 2 else [f"[{t}]" for t in range(slices)]
+
+
+def test_an_unknown_view_is_refused():
+    with pytest.raises(DataError, match="view is one of slices, unrolled, moral"):
+        as_dbn(RNN(1, 1)).to_dot("flat")

@@ -49,13 +49,17 @@ def test_programs_do_not_grow_with_time(T):
     assert made.slices.closed.sum() == (1 if isinstance(T, int) else len(T))
 
 
-def test_coupled_chains_keep_one_clique_a_chain_and_slice():
-    """Each chain's step reads both neighbours' last states: the interface is all chains."""
-    g, K = FactorGraph(), 2
-    z = [g.sequence(f"z{m}", length=20, states=K) for m in range(3)]
-    for m in range(3):
-        g.factor(Table(np.zeros((K, K, K))), z[m][:-1], z[(m + 1) % 3][:-1], z[m][1:])
-    assert layout(g).largest <= K**5
+@pytest.mark.parametrize(("M", "K"), [(3, 2), (3, 3), (5, 2)])
+@pytest.mark.parametrize(("reach", "more"), [((1,), 1), ((1, -1), 2)], ids=["one neighbour", "both"])
+def test_coupled_chains_in_a_line(M, K, reach, more):
+    """Each chain's step reads its own and its neighbours' last states."""
+    g = FactorGraph()
+    z = [g.sequence(f"z{m}", length=20, states=K) for m in range(M)]
+    for m in range(M):
+        read = [z[i][:-1] for i in (m, *(m + r for r in reach)) if 0 <= i < M]
+        g.factor(Table(np.zeros((K,) * (len(read) + 1))), *read, z[m][1:])
+        g.factor(Table(np.zeros(K)), z[m][:])
+    assert layout(g).largest == K ** (M + more)
 
 
 def test_a_network_that_is_not_sliced_is_left_to_cliques():
