@@ -71,9 +71,9 @@ def message(x, source, target):
             return run.read_message(block.families.index(family), instance, name, row, from_factor)
         if getattr(run, "o", None) is None:
             raise UnavailableError(
-                f"{x.schedule!r} passes no message between {instance.name} and {where.name}; read m.belief of "
-                "either. A junction tree's messages run between cliques, m.cliques; Flooding() passes messages "
-                "along edges, and so does Sequential() on graphs without loops"
+                f"{x.schedule!r} passes no message between {instance.name} and {where.name}; read m.belief "
+                "of either. A junction tree's messages run between cliques, m.cliques; Flooding() passes "
+                "messages along edges, and so does Sequential() on graphs without loops"
             )
         return _tree_message(run, block.families.index(family), instance, name, row, from_factor)
     return _step_message(x, k, block, family, instance.t, name, row, from_factor)
