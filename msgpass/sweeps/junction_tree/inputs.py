@@ -144,7 +144,8 @@ class Tables:
 
 def _depends(family, plan) -> set[str]:
     """Names whose values its tables depend on ("*": something that every run computes)."""
-    names = {a.name for a in family.args}
+    whole = getattr(family.potential, "whole", None)  # the factor of which it is a link
+    names = {a.name for a in (*family.args, *(() if whole is None else whole.args))}
     for part in family.potential.parts.values():
         name = part.node.name if isinstance(part, Slice) else getattr(part, "name", None)
         if name is not None:
