@@ -15,41 +15,33 @@ from msgpass.potentials import Structured
 from msgpass.sweeps.expanded import table_instances
 from msgpass.sweeps.flattened import Flat, flatten
 from msgpass.sweeps.rows import instance_numbers
-from msgpass.sweeps.structured_chain import Link
+from msgpass.sweeps.structured_chain import Link, shown, whole
 from msgpass.sweeps.structured_instances import StructuredInstances
 
 
 def refuse_impossible(block, values, clamp) -> None:
     """Raise the error of evidence whose probability is zero."""
     refuse_contradicted(block, values, clamp)
-    graph = _whole(block.families[0]).factor.graph
-    shown = [name for name in block.nodes if name in graph.nodes]  # without hidden states of chains
     raise ImpossibleEvidenceError(
-        f"the evidence on {', '.join(shown[:4])} has probability zero, so that no posterior exists; look for "
-        "−∞ in its tables"
+        f"the evidence on {', '.join(shown(block)[:4])} has probability zero, so that no posterior exists; "
+        "look for −∞ in its tables"
     )
 
 
 def refuse_contradicted(block, values, clamp) -> None:
     """Raise where a factor with structure is left no configuration, naming it."""
-    whole = map(_whole, block.families)
-    families = list({id(f): f for f in whole if isinstance(f.potential, Structured)}.values())
+    families = {id(f): f for f in map(whole, block.families) if isinstance(f.potential, Structured)}
     if not families:
         return
     flat = flatten(block)
     local = hard_evidence(block, flat, values, clamp)
-    for family in families:
+    for family in families.values():
         columns = [
             np.stack([local[flat.first[arg.name] + row] for row in instance_numbers(family, arg).tolist()])
             for arg in family.args
             if latent(arg)
         ]
         StructuredInstances(family, values).refuse_contradictions(np.stack(columns, axis=1))
-
-
-def _whole(family):
-    """The factor that a link of a chain belongs to."""
-    return family.potential.whole if isinstance(family.potential, Link) else family
 
 
 def hard_evidence(block, flat: Flat, values, clamp) -> list[np.ndarray]:

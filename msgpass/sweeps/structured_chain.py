@@ -88,6 +88,17 @@ def chained(plan, k: int, block, algebra) -> tuple[Any, Tree]:
     return (k, block) if made is None else (key, made)
 
 
+def whole(family: Family) -> Family:
+    """The factor that a link of a chain belongs to; others are whole."""
+    return family.potential.whole if isinstance(family.potential, Link) else family
+
+
+def shown(block) -> list[str]:
+    """A component's variables without hidden states of chains."""
+    nodes = whole(block.families[0]).factor.graph.nodes
+    return [name for name in block.nodes if name in nodes]
+
+
 def _long(family: Family) -> bool:
     return isinstance(family.potential, Structured) and (
         float(family.args[0].slice.node.states) ** len(family.args) > WHOLE

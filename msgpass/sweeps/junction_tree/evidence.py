@@ -11,16 +11,19 @@ import numpy as np
 from msgpass.errors import ImpossibleEvidenceError
 from msgpass.nodes import Observation, Sequence
 from msgpass.plan import latent
+from msgpass.sweeps.contradictions import refuse_contradicted
+from msgpass.sweeps.structured_chain import shown, whole
 from msgpass.values import Values
 
 
 def impossible_evidence(run) -> ImpossibleEvidenceError:
     """The error that names it; ⌈log₂ n⌉ runs over n observations."""
+    refuse_contradicted(run.block, run.values, run.clamp)
     seen = _observations(run)
     places = [(name, row) for name, array in seen.items() for row in range(len(array))]
     if not _possible(run, seen, places, 0):
         return ImpossibleEvidenceError(
-            f"the tables over {', '.join(run.block.nodes[:4])} have no possible assignment, whatever is "
+            f"the tables over {', '.join(shown(run.block)[:4])} have no possible assignment, whatever is "
             "observed: their −∞ exclude each other"
         )
     few, many = 0, len(places)  # possible with few of them, impossible with many
@@ -50,7 +53,7 @@ def _stepped(node) -> bool:
 def _observations(run) -> dict[str, np.ndarray]:
     """States of everything that is observed or clamped, (rows, …), in the graph's order."""
     graph = run.block.families[0].factor.graph
-    read = {a.name for f in run.block.families for a in f.args if not latent(a)}
+    read = {a.name for f in run.block.families for a in whole(f).args if not latent(a)}
     found = {}
     for name, node in graph.nodes.items():
         if name in read or name in run.clamp:

@@ -11,6 +11,7 @@ from msgpass.kernels.clique_inputs import mask, prepare
 from msgpass.kernels.clique_program import CliqueProgram
 from msgpass.nodes import Slice
 from msgpass.sweeps.expanded import table_instances
+from msgpass.sweeps.structured_chain import whole
 from msgpass.values import Values
 
 
@@ -144,8 +145,7 @@ class Tables:
 
 def _depends(family, plan) -> set[str]:
     """Names whose values its tables depend on ("*": something that every run computes)."""
-    whole = getattr(family.potential, "whole", None)  # the factor of which it is a link
-    names = {a.name for a in (*family.args, *(() if whole is None else whole.args))}
+    names = {a.name for a in whole(family).args}
     for part in family.potential.parts.values():
         name = part.node.name if isinstance(part, Slice) else getattr(part, "name", None)
         if name is not None:

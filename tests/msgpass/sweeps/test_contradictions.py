@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import msgpass.sweeps.structured_chain as chain
-from msgpass import AtMostOne, FactorGraph, Flooding, NoisyOr, Parity, Sequential, Table, run
+from msgpass import AtMostOne, FactorGraph, Flooding, JunctionTree, NoisyOr, Parity, Sequential, Table, run
 from msgpass.errors import ImpossibleEvidenceError
 
 HARD = np.where(np.eye(2) == 1, 0.0, -np.inf)
@@ -33,7 +33,7 @@ def test_clamped_states_are_evidence():
         _ = run(check([0, 2, 4], np.zeros((6, 2))), values={"x": [-1, -1, -1, -1, 0, 1]}).belief["x"]
 
 
-@pytest.mark.parametrize("schedule", [Sequential(), Flooding()], ids=["tree", "loopy"])
+@pytest.mark.parametrize("schedule", [Sequential(), JunctionTree(), Flooding()], ids=lambda s: s.name)
 def test_a_long_factor_is_named(schedule):
     g = FactorGraph()
     x = g.sequence("x", length=40, states=2)
@@ -59,3 +59,5 @@ def test_what_several_factors_contradict_together_names_no_hidden_variable(monke
     g.factor(Parity([0, 1]), x[[0, 1]], x[[1, 2]])
     with pytest.raises(ImpossibleEvidenceError, match="the evidence on x has probability zero"):
         _ = run(g).belief["x"]
+    with pytest.raises(ImpossibleEvidenceError, match="the tables over x have no possible assignment"):
+        _ = run(g, schedule=JunctionTree()).belief["x"]
