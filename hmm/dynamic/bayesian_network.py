@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hmm.dynamic.base import DynamicModel
-from hmm.dynamic.network import Evidence, Network, Place, Relation
+from hmm.dynamic.network import Evidence, Network, Place, Relation, bounded
 from hmm.sequences import column_names
 from hmm.validation import NotFittedError, generator, prior, probabilities, whole
 from msgpass import MaxProduct
@@ -97,7 +97,10 @@ class DynamicBayesianNetwork(DynamicModel):
     def places(self, name: str) -> tuple[Place, ...]:
         """Parents of a node, as (node, slices back)."""
         found: list[Place] = []
-        for parent in (self.parents or {}).get(name, ()):
+        given = (self.parents or {}).get(name, ())
+        if isinstance(given, str) or any(not isinstance(p, str) and len(p) != 2 for p in given):
+            raise GraphError(f"parents[{name!r}] is a list of names and pairs (name, -1), got {given!r}")
+        for parent in given:
             node, back = (parent, 0) if isinstance(parent, str) else tuple(parent)
             if node not in self.states:
                 raise GraphError(f"{name!r} has the parent {node!r}, which is not among the nodes of states")
@@ -145,7 +148,8 @@ class DynamicBayesianNetwork(DynamicModel):
         if not self.nodes():
             raise GraphError("all nodes are inputs; a network has at least one with a table")
         prior("cpd_prior", self.cpd_prior, (), positive=True)
-        self.own_start()
+        for _, name, first in self.tables():
+            bounded(f"the table of {name!r}", self._shape(name, first))
         self._check_common()
 
     def _shape(self, name: str, first: bool) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from hmm.base import BaseHMM
 from hmm.dynamic.base import DynamicModel
 from hmm.dynamic.factorial import each
-from hmm.dynamic.network import Network, Relation, Seen
+from hmm.dynamic.network import Network, Relation, Seen, bounded
 from hmm.models.autoregressive import AutoregressiveHMM
 from hmm.models.mixed import MixedHMM
 from hmm.validation import NotFittedError, prior, probabilities
@@ -105,7 +105,7 @@ class CoupledHMM(DynamicModel):
 
     def check_settings(self) -> None:
         for m in range(len(self.pairs())):
-            self.drivers(m)
+            bounded(f"the transition of chain {m}", self._shape(m))
         for name in ("startprob_prior", "transmat_prior"):
             prior(name, getattr(self, name), (), positive=True)
         self._check_common()

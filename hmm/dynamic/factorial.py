@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hmm.dynamic.base import DynamicModel
-from hmm.dynamic.network import Network, Relation, Seen
+from hmm.dynamic.network import Network, Relation, Seen, bounded
 from hmm.emissions.additive import COVARIANCE_TYPES, Additive
 from hmm.emissions.categorical import Categorical
 from hmm.emissions.covariance import variance_floor
@@ -106,6 +106,7 @@ class FactorialHMM(DynamicModel):
     def check_settings(self) -> None:
         if not self.sizes:
             raise DataError("n_components names at least one chain, such as (2, 2)")
+        bounded("one step of all chains", self.sizes)
         one_of("emission", self.emission, ("gaussian", "categorical"))
         one_of("covariance_type", self.covariance_type, COVARIANCE_TYPES)
         for name in ("startprob_prior", "transmat_prior", "emissionprob_prior"):

@@ -12,7 +12,7 @@ from hmm.base import BaseHMM
 from hmm.dynamic.base import DynamicModel
 from hmm.dynamic.coupled import checked_pairs, holding
 from hmm.dynamic.factorial import each
-from hmm.dynamic.network import CERTAIN, IMPOSSIBLE, Network, Place, Relation, Seen
+from hmm.dynamic.network import CERTAIN, IMPOSSIBLE, Network, Place, Relation, Seen, bounded
 from hmm.validation import NotFittedError, prior, probabilities, whole
 from msgpass.errors import DataError
 
@@ -93,6 +93,7 @@ class HierarchicalHMM(DynamicModel):
     def check_settings(self) -> None:
         if not self.sizes:
             raise DataError("n_components names at least one level, such as (2, 3)")
+        bounded("the transition of the lowest level", (*self.sizes, self.sizes[-1]))
         self._template()
         for name in ("startprob_prior", "endprob_prior"):
             prior(name, getattr(self, name), (), positive=True)

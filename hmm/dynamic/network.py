@@ -5,6 +5,7 @@ p(z, x) = Π_t Π_n p(z_t^n | parents in slices t and t − 1) Π_e p(x_t^e | th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,13 +16,29 @@ import numpy as np
 from hmm.emissions.base import Emission
 from hmm.simplex import dirichlet_log_density, log, normalised
 from msgpass import FactorGraph, JunctionTree, Messages, Table, run
-from msgpass.errors import GraphError
+from msgpass.errors import GraphError, TreewidthError
 
 IMPOSSIBLE, CERTAIN = -1, -2
 """Entries of a table that are no parameter: probability 0, and 1."""
 
 Place = tuple[str, int]
 """(node, slices back)."""
+
+
+LARGEST = 1 << 26
+"""Entries that one table may have."""
+
+
+def bounded(what: str, sizes) -> None:
+    """Refuse a table that is too large before anything is allocated."""
+    entries = math.prod(int(k) for k in sizes)
+    if entries > LARGEST:
+        raise TreewidthError(
+            f"{what} would be a table of {' × '.join(map(str, sizes))} = {entries:.3g} entries; the bound is "
+            f"{LARGEST}: take fewer chains or states",
+            len(tuple(sizes)) - 1,
+            entries,
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from abc import abstractmethod
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from hmm.estimator import Estimator
 from hmm.sequences import column_names, end_to_end, lengths_or_target, same_names
 from hmm.validation import generator, rows_of_numbers, same_width, sequence_lengths, whole
 from msgpass import FactorGraph, MaxProduct, Messages
-from msgpass.errors import ImpossibleEvidenceError
+from msgpass.errors import DataError, ImpossibleEvidenceError
 
 
 class DynamicReader(Estimator):
@@ -139,10 +140,23 @@ class DynamicReader(Estimator):
         variables : list of (node, t)
             A node's name (or its number) and a row of X, however far apart.
         """
-        m, names = self.messages(X, lengths), self.nodes()
-        graph = m.graph
-        places = [(names[n] if isinstance(n, int | np.integer) else n, t) for n, t in variables]
-        return np.exp(m.joint(*(graph.nodes[n][int(t)] for n, t in places)))
+        places = [self._place(one) for one in variables]
+        m = self.messages(X, lengths)
+        return np.exp(m.joint(*(m.graph.nodes[n][t] for n, t in places)))
+
+    def _place(self, one) -> tuple[str, int]:
+        """(node, row) as ``joint_proba`` takes them."""
+        names = self.nodes()
+        try:
+            node, t = one
+            name = node if isinstance(node, str) else names[operator.index(node)]
+            if name in names:
+                return name, operator.index(t)
+        except (TypeError, ValueError, IndexError):
+            pass
+        raise DataError(
+            f"variables are pairs (node, row), the node one of {', '.join(names)} or its number; got {one!r}"
+        )
 
     def sample_paths(self, X, n: int = 1, lengths=None, random_state=None) -> np.ndarray:
         """Draws of all nodes from their posterior given X, (n, T, nodes)."""

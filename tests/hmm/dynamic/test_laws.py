@@ -23,6 +23,7 @@ from msgpass.errors import (
     NotFittedError,
     ProbabilityError,
     ShapeError,
+    TreewidthError,
 )
 from tests.hmm.dynamic.test_reference import pgmpys_docstring, umbrella
 
@@ -265,6 +266,19 @@ def wrong():
     yield ShapeError, "coupling", lambda: CoupledHMM([(GaussianHMM(2), [0])], coupling=[[1, 1]]).fit([[0.0]])
     yield DataError, "what the states emit", lambda: HierarchicalHMM((2, 2)).fit([[0.0]])
     yield DataError, "gaussian", lambda: FactorialHMM(emission="normal").fit([[0.0]])
+    yield TreewidthError, "one step of all chains", lambda: FactorialHMM((50,) * 8).fit([[0.0]])
+    many = [(GaussianHMM(40), [m]) for m in range(5)]
+    yield TreewidthError, "transition of chain 0", lambda: CoupledHMM(many).fit(np.zeros((3, 5)))
+    yield TreewidthError, "lowest level", lambda: HierarchicalHMM((99,) * 5, GaussianHMM()).fit([[0.0]])
+    wide = {str(k): 64 for k in range(6)}
+    crowd = {"0": [str(k) for k in range(1, 6)]}
+    yield TreewidthError, "table of '0'", lambda: DynamicBayesianNetwork(wide, crowd).fit(np.zeros((3, 6)))
+    yield GraphError, "list of names", lambda: DynamicBayesianNetwork({"a": 2}, {"a": "a"}).fit([[0]])
+    yield GraphError, "list of names", lambda: DynamicBayesianNetwork({"a": 2}, {"a": [(1, 2, 3)]}).fit([[0]])
+    yield DataError, "node one of rain", lambda: good.joint_proba([1, 1], [("snow", 0)])
+    yield DataError, "node one of rain", lambda: good.joint_proba([1, 1], [(7, 0)])
+    yield DataError, "node one of rain", lambda: good.joint_proba([1, 1], ["rain"])
+    yield ShapeError, "2 steps", lambda: good.joint_proba([1, 1], [("rain", 2)])
     yield ShapeError, "symbols", lambda: FactorialHMM(emission="categorical").fit([[0, 1]])
     yield (
         ProbabilityError,

@@ -7,8 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmm import CategoricalHMM, CoupledHMM, DynamicBayesianNetwork, FactorialHMM, GaussianHMM, HierarchicalHMM
+import msgpass.data
+from hmm import (
+    CategoricalHMM,
+    CoupledHMM,
+    DynamicBayesianNetwork,
+    FactorialHMM,
+    GaussianHMM,
+    HierarchicalHMM,
+    PoissonHMM,
+)
 from msgpass import JunctionTree
+from msgpass.errors import ImpossibleEvidenceError
 from msgpass.sweeps.interface import interface_layout
 
 UMBRELLA = {
@@ -292,3 +302,30 @@ def test_a_hierarchy_keeps_levels_and_flags_apart(sizes, largest):
     graph = model.graph(np.zeros((20, 1)))
     (block,) = graph.plan().blocks
     assert interface_layout(graph.plan(), 0, block, JunctionTree()).largest == largest
+
+
+@pytest.mark.parametrize(
+    ("K", "total", "rates"),
+    [(2, -341.878701012, [15.42076, 26.01823]), (3, -328.527483380, [13.13376, 19.71316, 29.70972])],
+)
+def test_earthquakes(K, total, rates):
+    """One chain, and one level, are Poisson hidden Markov models."""
+    counts = msgpass.data.load("earthquakes").values.reshape(-1, 1)
+    settings = {"n_init": 3, "random_state": 0, "n_iter": 1000, "tol": 1e-8}
+    coupled = CoupledHMM([(PoissonHMM(K), [0])], **settings).fit(counts)
+    deep = HierarchicalHMM((K,), PoissonHMM(), **settings).fit(counts)
+    for model, part in ((coupled, coupled.parts_[0]), (deep, deep.part_)):
+        assert model.score(counts) == pytest.approx(total, abs=1e-5)
+        np.testing.assert_allclose(np.sort(part.lambdas_.ravel()), rates, atol=1e-2)
+
+
+def test_impossible_evidence_names_the_row():
+    model = umbrella()
+    model.cpds_ = {"rain": [[1.0, 0.0], [0.3, 0.7]], "umbrella": [[0.0, 1.0], [1.0, 0.0]]}
+    X = [1, 1, 0, 1]  # rain, which is for ever, after which there is no umbrella
+    assert model.score(X) == -np.inf
+    for read in (model.predict_proba, model.filter, model.predict, lambda X: model.sample_paths(X, 2)):
+        with pytest.raises(ImpossibleEvidenceError, match="row"):
+            read(X)
+    with pytest.raises(ImpossibleEvidenceError, match="look for zeros"):
+        model.set_params(init_params="").fit(X)
