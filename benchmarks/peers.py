@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 NAMES = (
     "hmmlearn",
@@ -18,6 +18,7 @@ NAMES = (
     "torchdiffeq",
     "diffrax",
     "pgmpy",
+    "pgmax",
 )
 
 
@@ -44,6 +45,17 @@ def jax_float64() -> ModuleType:
     jax = require("jax")
     jax.config.update("jax_enable_x64", True)
     return jax
+
+
+def pgmax() -> ModuleType:
+    """PGMax, with the name that newer versions of JAX no longer have and that it asks for the platform."""
+    jax = require("jax")
+    require("pgmax")
+    jaxlib = importlib.import_module("jax.lib")
+    if not hasattr(jaxlib, "xla_bridge"):
+        backend = SimpleNamespace(platform=jax.default_backend())
+        jaxlib.xla_bridge = SimpleNamespace(get_backend=lambda: backend)  # type: ignore[attr-defined]
+    return importlib.import_module("pgmax")
 
 
 def versions() -> dict[str, str]:

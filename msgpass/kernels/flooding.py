@@ -83,7 +83,8 @@ class _Crossing:
         from msgpass.kernels import flooding_steps as steps
 
         if self.group.structured is not None:
-            return flooding_reference.crossed(self.group, said, self.reduce)
+            shape = (len(said), *self.states.shape, int(self.states[0]))
+            return self.group.structured.log_messages(said.reshape(shape)).reshape(said.shape)
         flat, new = said.reshape(-1), np.empty_like(said)
         if self.maximise:
             steps.best_products(

@@ -90,8 +90,9 @@ class FloodingRun:
         self.convergence = self._report(progress)
         if not progress.converged and not progress.impossible:
             warnings.warn(
-                f"{schedule!r} {self.convergence.summary()} at {', '.join(block.nodes[:3])}: messages are where"
-                " the last iteration left them. Try damping=0.5 or more iterations; JunctionTree() is exact",
+                f"{schedule!r} {self.convergence.summary()} at {', '.join(block.nodes[:3])}: messages are "
+                "where the last iteration left them. Try damping=0.5 or more iterations, or the exact "
+                "JunctionTree()",
                 ConvergenceWarning,
                 stacklevel=2,
             )
