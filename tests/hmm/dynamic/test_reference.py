@@ -329,3 +329,35 @@ def test_impossible_evidence_names_the_row():
             read(X)
     with pytest.raises(ImpossibleEvidenceError, match="look for zeros"):
         model.set_params(init_params="").fit(X)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 10**6))
+def test_chains_are_one_chain_of_all_their_states(seed):
+    rng, sizes, T = np.random.default_rng(seed), (2, 3, 2), 60
+    model, flat = FactorialHMM(sizes), GaussianHMM(12, covariance_type="tied")
+    model.startprob_ = [random_rows(rng, K) for K in sizes]
+    model.transmat_ = [random_rows(rng, K, K) for K in sizes]
+    model.means_, model.covars_ = [rng.normal(size=(K, 2)) for K in sizes], np.array([[0.5, 0.1], [0.1, 0.8]])
+    X, _ = model.sample(T, random_state=seed)
+    X[rng.random(X.shape) < 0.2] = np.nan
+    X[20:25] = np.nan
+    (s, t, u), (A, B, C), (a, b, c) = model.startprob_, model.transmat_, model.means_
+    flat.startprob_, flat.transmat_ = np.kron(np.kron(s, t), u), np.kron(np.kron(A, B), C)
+    flat.means_ = (a[:, None, None] + b[:, None] + c).reshape(12, 2)
+    flat.covars_ = model.covars_
+    lengths = [35, 25]
+    assert model.score(X, lengths=lengths) == pytest.approx(flat.score(X, lengths=lengths))
+    assert model.posterior_entropy(X, lengths) == pytest.approx(flat.posterior_entropy(X, lengths))
+    for name in ("predict_proba", "filter"):
+        joint = getattr(flat, name)(X, lengths).reshape(T, *sizes)
+        for m, own in enumerate(getattr(model, name)(X, lengths)):
+            np.testing.assert_allclose(own, joint.sum(axis=tuple({1, 2, 3} - {m + 1})), atol=1e-10)
+    best, path = model.decode(X, lengths)
+    assert best == pytest.approx(flat.decode(X, lengths)[0])
+    # Where nothing is seen two paths may be exactly as likely: the path is judged by its own score.
+    states = np.ravel_multi_index(path.T, sizes)
+    density = flat.chain().emission.log_density(flat.chain().emission.prepare(X))
+    own = np.log(flat.startprob_[states[[0, 35]]]).sum() + density[np.arange(T), states].sum()
+    inner = np.delete(np.arange(1, T), 34)
+    assert own + np.log(flat.transmat_[states[inner - 1], states[inner]]).sum() == pytest.approx(best)
