@@ -31,10 +31,12 @@ def two_state_messages(incoming: np.ndarray, links, maximise: bool = False) -> n
 
 def parity_messages(incoming: np.ndarray, odd: np.ndarray, links, maximise: bool = False) -> np.ndarray:
     """Messages of parity checks, ``odd`` (n or 1,) saying which parity is wanted."""
-    from msgpass.kernels.structured_parity import parity_maxima, parity_sums
+    from msgpass.kernels.structured_parity import parity_far, parity_maxima, parity_sums
 
     flat, out, lost = _arrays(incoming)
     (parity_maxima if maximise else parity_sums)(flat, incoming.shape[1], odd, out.reshape(-1), lost)
+    if not maximise and lost.any():
+        parity_far(flat, incoming.shape[1], odd, out.reshape(-1), lost)
     return redone(out, lost, lambda at: reference.link_messages(incoming[at], _some(links, at), maximise))
 
 

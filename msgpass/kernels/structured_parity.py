@@ -9,6 +9,8 @@ rule (Gallager 1963) without its cancellation for certain bits: r = 0 is a known
 the least |d| of the others (min-sum).
 """
 
+import math
+
 import numpy as np
 
 from msgpass.kernels.runtime import jit
@@ -85,3 +87,50 @@ def parity_maxima(messages, arity, odd, out, lost):
                 size = second if i == at else least
                 found[first + i] = size if on ^ (d[first + i] > 0) else -size
         write(found, start * arity, checks * arity, out)
+
+
+CERTAIN = 300.0
+"""Size of a log-ratio beyond which exp is taken relative to the least; what is left out is below e⁻³⁰⁰."""
+
+
+@jit
+def parity_far(messages, arity, odd, out, lost):
+    """Sum-product messages of the checks in ``lost`` whose bits all have a state, some beyond exp.
+
+    Where all other bits are nearly certain, O/E of them is Σ exp(−|d|), taken relative to the least |d|.
+    Checks that are done are no longer lost.
+    """
+    d, r = np.empty(arity + 8), np.empty(arity + 8)
+    for j in range(lost.size):
+        if not lost[j]:
+            continue
+        differ(messages, j * arity, arity, d)
+        on, broken = odd[j if odd.size > 1 else 0], False
+        for i in range(arity):
+            broken |= d[i] != d[i]
+            on ^= d[i] > 0
+            r[i] = math.exp(-abs(d[i]))
+        if broken:
+            continue
+        for i in range(arity):
+            least = np.inf
+            for k in range(arity):
+                if k != i:
+                    least = min(least, abs(d[k]))
+            even, uneven = 1.0, 0.0
+            for k in range(arity):
+                if k == i or least == np.inf:
+                    continue
+                if least < CERTAIN:
+                    even, uneven = even + uneven * r[k], uneven + even * r[k]
+                else:
+                    uneven += math.exp(least - abs(d[k]))
+            size = np.inf
+            if least < CERTAIN:
+                size = math.log(even) - math.log(uneven)
+            elif least < np.inf:
+                size = least - math.log(uneven)
+            value = size if on ^ (d[i] > 0) else -size
+            out[2 * (j * arity + i)] = min(-value, 0.0)
+            out[2 * (j * arity + i) + 1] = min(value, 0.0)
+        lost[j] = False

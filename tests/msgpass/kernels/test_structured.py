@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msgpass.kernels.structured import topped
+from msgpass import Parity
+from msgpass.kernels.structured import parity_messages, topped
+from msgpass.kernels.structured_reference import link_messages
 from tests.msgpass.structured_models import KINDS, factors, make, seeds
 
 
@@ -45,3 +47,18 @@ def test_large_work_goes_to_the_kernel(rng, monkeypatch):
     assert not asked
     potential.log_messages(rng.normal(size=(2000, 4, 2)))
     assert asked
+
+
+@given(seeds, st.integers(1, 7), st.booleans())
+def test_checks_of_nearly_certain_bits(seed, arity, odd):
+    """Log-ratios of any size, far beyond exp, known bits among them."""
+    rng = np.random.default_rng(seed)
+    messages = rng.normal(size=(40, arity, 2)) * rng.choice([1, 5, 200, 900, 1e4], size=(40, arity, 1))
+    messages -= messages.max(axis=-1, keepdims=True)
+    kind = rng.random((40, arity))
+    messages[kind < 0.05], messages[kind > 0.97] = (0.0, -np.inf), (-np.inf, 0.0)
+    links = Parity(int(odd)).links(arity, {"target": np.array([odd])}, 2)
+    found = parity_messages(messages, np.array([odd]), links)
+    expected = topped(link_messages(messages, links))
+    np.testing.assert_array_equal(found > -np.inf, expected > -np.inf)
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-12)
