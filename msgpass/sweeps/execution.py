@@ -182,7 +182,7 @@ class Execution:
             from msgpass.sweeps.gaussian_chain import run_gaussian_chain
 
             return run_gaussian_chain(self, k, block, algebra, clamp)
-        return self.tree(*chained(self.plan, k, block, algebra), algebra, clamp)
+        return self.tree(*chained(self.plan, k, block, algebra, self.values), algebra, clamp)
 
     def loopy_component(self, k: int, block, algebra, clamp):
         """Messages under a schedule that takes loops; None where the block's own sweep is exact."""
@@ -202,7 +202,7 @@ class Execution:
             return run_gaussian_elimination(self, k, block, algebra, clamp)
         from msgpass.sweeps.interface import run_interface
 
-        number, chain = chained(self.plan, k, block, algebra)
+        number, chain = chained(self.plan, k, block, algebra, self.values)
         made = run_interface(self, k, block, algebra, clamp) if chain is block else None
         if made is not None:
             return made

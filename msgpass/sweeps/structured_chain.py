@@ -30,9 +30,8 @@ WHOLE = 1 << 8
 class Link(Potential):
     """One link of a factor's chain; ``axes`` are those of its table (h, x, h') that are variables here."""
 
-    def __init__(self, family: Family, i: int, axes: tuple[int, ...], summed: bool):
+    def __init__(self, family: Family, i: int, axes: tuple[int, ...]):
         self.whole, self.i, self.axes, self.parts = family, i, axes, family.potential.parts
-        self.summed = summed
 
     def stepped(self, factor) -> bool:
         """One table an instance."""
@@ -51,8 +50,6 @@ class LinkInstances(TableInstances):
         made, arity = self.whole, len(self.whole.states)
         table = made.potential.links(arity, made.parts, made.states[0])[self.i]
         if self.i in made.observed:
-            if not link.summed:
-                made.refuse_missing()
             table = table + made.seen[:, made.observed.index(self.i), None, :, None]
         self.joint = np.broadcast_to(table, (family.factor.n, *table.shape[1:]))
         summed = self.joint if 1 in self.axes else log_sum_exp(self.joint, 2)[:, :, None]
@@ -75,16 +72,23 @@ class LinkInstances(TableInstances):
         made.add(target, made.potential.link_gradients(self.i, len(made.states), full, made.parts), 1.0)
 
 
-def chained(plan, k: int, block, algebra) -> tuple[Any, Tree]:
-    """(number, block) with long factors written as chains; what came where there are none."""
+def chained(plan, k: int, block, algebra, values) -> tuple[Any, Tree]:
+    """(number, block) with long factors written as chains; what came where there are none.
+
+    Missing observations are summed out within a link, which is no maximum: other algebras refuse them.
+    """
     if not isinstance(block, Tree) or block.gaussian:
         return k, block
     summed = type(algebra) is SumProduct
     key = ("chained", k, summed)
     if key not in plan.cache:
         long = [f for f in block.families if _long(f) and (summed or f.potential.deterministic)]
-        plan.cache[key] = _chain(plan.graph, block, long, summed) if long else None
+        plan.cache[key] = _chain(plan.graph, block, long) if long else None
     made = plan.cache[key]
+    if made is not None and not summed:
+        for family in made.families:
+            if isinstance(family.potential, Link) and family.potential.i == 0:
+                StructuredInstances(family.potential.whole, values).refuse_missing()
     return (k, block) if made is None else (key, made)
 
 
@@ -105,7 +109,7 @@ def _long(family: Family) -> bool:
     )
 
 
-def _chain(graph, block: Tree, long: list[Family], summed: bool) -> Tree:
+def _chain(graph, block: Tree, long: list[Family]) -> Tree:
     shadow = SimpleNamespace(nodes=dict(graph.nodes))
     links: list[Family] = []
     hidden: list[str] = []
@@ -130,7 +134,7 @@ def _chain(graph, block: Tree, long: list[Family], summed: bool) -> Tree:
             )
             axes = tuple(a for a, found in enumerate(around) if found is not None)
             args = tuple(a for a in around if a is not None)
-            potential, slices = Link(family, i, axes, summed), tuple(a.slice for a in args)
+            potential, slices = Link(family, i, axes), tuple(a.slice for a in args)
             factor = Factor(
                 shadow, f"{family.name} link {i}", potential, slices, (), family.clock, family.counts
             )

@@ -58,7 +58,7 @@ class StructuredInstances(TableInstances):
 
     def refuse_missing(self, seen=None) -> None:
         """Raise where an observation is missing: a sum inside a maximum needs the table."""
-        if ((self.seen if seen is None else seen) == 0).all(axis=-1).any():
+        if self.observed and ((self.seen if seen is None else seen) == 0).all(axis=-1).any():
             raise UnsupportedError(
                 f"factor {self.family.name!r} reads missing observations under max-product, where they are "
                 "summed out first: use SumProduct(), or a variable in place of the observation"
