@@ -61,6 +61,7 @@ def totals(x, name: str) -> np.ndarray:
 def sample(x, name: str, rng, n: int | None) -> np.ndarray:
     """Draws of a variable's states from the posterior over whole assignments."""
     run, algebra = _component(x, name, gaussian=True)
+    _exact(x, name)
     gaussian = isinstance(run, GaussianChainRun)
     if type(algebra) is not SumProduct and not gaussian:
         raise UnsupportedError(
@@ -95,6 +96,7 @@ def sample(x, name: str, rng, n: int | None) -> np.ndarray:
 def k_best(x, name: str, k: int) -> Ranked:
     """The k best assignments of every part, and this variable's states in them."""
     run, algebra = _component(x, name)
+    _exact(x, name)
     if not isinstance(algebra, MaxProduct):
         raise UnsupportedError(
             f"the best assignments of {name!r} are read from max-product messages; this run was "
@@ -122,6 +124,7 @@ def k_best(x, name: str, k: int) -> Ranked:
 def entropy(x, name: str) -> np.ndarray:
     """Entropy in nats of the assignments of every part given the evidence, (parts,)."""
     run, algebra = _component(x, name)
+    _exact(x, name)
     if type(algebra) is not SumProduct:
         raise UnsupportedError(
             f"the entropy of {name!r} is read from sum-product messages; this run was {algebra.name}: use "
@@ -164,6 +167,14 @@ def _of(run, what: str):
     """A reading of a run that has it of its own, or of a tree."""
     own = getattr(run, f"read_{what}", None)
     return partial(getattr(tree_paths, what), run) if own is None else own
+
+
+def _exact(x, name: str) -> None:
+    if x.schedule.loops == "approximate":
+        raise UnsupportedError(
+            f"{x.schedule.name}() has beliefs of variables and factors, and no distribution over whole "
+            f"assignments of {name!r}; use JunctionTree(), or Sequential() where there are no loops"
+        )
 
 
 def _whole(x, name: str) -> None:

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import msgpass.sweeps.structured_chain as chain
-from msgpass import FactorGraph, Flooding, JunctionTree, MaxProduct, Table, run
-from msgpass.errors import ImpossibleEvidenceError
+from msgpass import FactorGraph, Flooding, JunctionTree, MaxProduct, Parity, SumProduct, Table, run
+from msgpass.errors import ImpossibleEvidenceError, UnsupportedError
 from tests.msgpass.structured_models import KINDS, make
 
 BINARY = sorted(set(KINDS) - {"equal", "potts"})
@@ -118,3 +118,23 @@ def test_draws_are_possible_and_as_frequent_as_they_are_likely(whole, drawn):
     assert (value[places] > -np.inf).all()
     on = np.exp(value - np.logaddexp.reduce(value)) @ EVERY
     assert np.abs(draws.mean(axis=0) - on).max() < 0.125  # five standard deviations
+
+
+@pytest.mark.parametrize(
+    ("algebra", "read"),
+    [
+        (SumProduct(), lambda m: m.sample("x", 0)),
+        (SumProduct(), lambda m: m.entropy("x")),
+        (MaxProduct(), lambda m: m.k_best("x", 2)),
+    ],
+    ids=["draws", "entropy", "best"],
+)
+def test_loopy_messages_have_no_whole_assignments(algebra, read):
+    g = FactorGraph()
+    x = g.sequence("x", length=4, states=2)
+    g.factor(Table([0.0, 1.0]), x[:])
+    g.factor(Parity(), x[[0, 1, 2, 3]], x[[1, 2, 3, 0]])
+    with pytest.raises(
+        UnsupportedError, match=r"no distribution over whole assignments of 'x'; use Junction"
+    ):
+        read(run(g, algebra, Flooding()))
