@@ -131,9 +131,9 @@ def test_draws_are_possible_and_as_frequent_as_they_are_likely(whole, drawn):
 )
 def test_loopy_messages_have_no_whole_assignments(algebra, read):
     g = FactorGraph()
-    x = g.sequence("x", length=4, states=2)
+    x = g.sequence("x", length=5, states=2)
     g.factor(Table([0.0, 1.0]), x[:])
-    g.factor(Parity(), x[[0, 1]], x[[1, 2]], x[[2, 3]])
+    g.factor(Parity(), x[[0, 2]], x[[1, 3]], x[[2, 4]])
     with pytest.raises(
         UnsupportedError, match=r"no distribution over whole assignments of 'x'; use Junction"
     ):
