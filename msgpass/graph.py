@@ -310,9 +310,12 @@ class FactorGraph:
         GraphError, ShapeError
             When slices, states or shapes do not fit together.
         """
-        if not hasattr(potential, "check"):
+        kind = isinstance(potential, type)
+        if kind or not hasattr(potential, "check"):
+            got = f"the class {potential.__name__}" if kind else type(potential).__name__
             raise GraphError(
-                f"a factor needs a Table, Quadratic, Step or Loss, got {type(potential).__name__}"
+                "a factor needs a Table, Quadratic, Step or Loss, or one with structure such as Parity(), got "
+                f"{got}"
             )
         args = tuple(as_slice(v) for v in variables)
         outs = tuple(

@@ -249,6 +249,14 @@ def test_what_does_not_fit_is_refused(potential, states, error, said):
         g.factor(potential, *(g.variable(f"x{k}", states=n) for k, n in enumerate(states)))
 
 
+def test_a_class_is_no_factor():
+    g = FactorGraph()
+    with pytest.raises(GraphError, match=r"such as Parity\(\), got the class Parity"):
+        g.factor(Parity, g.variable("x", states=2))
+    with pytest.raises(GraphError, match="got int"):
+        g.factor(3, g.variable("y", states=2))
+
+
 def test_a_real_variable_is_refused():
     g = FactorGraph()
     with pytest.raises(GraphError, match="a Parity relates discrete variables"):
