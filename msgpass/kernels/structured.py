@@ -16,6 +16,9 @@ from msgpass.kernels import structured_reference as reference
 FEWEST = 512
 """Messages from which the compiled kernels are worth their loading."""
 
+WIDEST = 256
+"""Bits of a check with nearly certain bits up to which it stays compiled, in O(a²) and products below 2²⁵⁶."""
+
 
 def two_state_messages(incoming: np.ndarray, links, maximise: bool = False) -> np.ndarray:
     """Messages through a chain of links with at most two hidden states, binary variables."""
@@ -35,7 +38,7 @@ def parity_messages(incoming: np.ndarray, odd: np.ndarray, links, maximise: bool
 
     flat, out, lost = _arrays(incoming)
     (parity_maxima if maximise else parity_sums)(flat, incoming.shape[1], odd, out.reshape(-1), lost)
-    if not maximise and lost.any():
+    if not maximise and incoming.shape[1] <= WIDEST and lost.any():
         parity_far(flat, incoming.shape[1], odd, out.reshape(-1), lost)
     return redone(out, lost, lambda at: reference.link_messages(incoming[at], _some(links, at), maximise))
 

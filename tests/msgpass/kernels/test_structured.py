@@ -39,8 +39,6 @@ def test_long_factors(kind, maximise, scale, shift, seed):
 
 
 def test_large_work_goes_to_the_kernel(rng, monkeypatch):
-    from msgpass import Parity
-
     potential, asked = Parity(), []
     monkeypatch.setattr(Parity, "compiled_messages", lambda *_: asked.append(1))
     potential.log_messages(rng.normal(size=(100, 4, 2)))
@@ -62,3 +60,11 @@ def test_checks_of_nearly_certain_bits(seed, arity, odd):
     expected = topped(link_messages(messages, links))
     np.testing.assert_array_equal(found > -np.inf, expected > -np.inf)
     np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-12)
+
+
+def test_one_certain_bit_among_thousands(rng):
+    """What all others make of it is a product of thousands of numbers near 2."""
+    incoming = 1e-3 * rng.normal(size=(2, 3000, 2))
+    incoming[0, 5, 1], incoming[1, 7, 1] = 900.0, -np.inf
+    wanted = topped(Parity().log_messages(incoming, compiled=False))
+    np.testing.assert_allclose(topped(Parity().log_messages(incoming, compiled=True)), wanted, atol=1e-12)
