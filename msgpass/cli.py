@@ -247,9 +247,11 @@ def uai(
     graph = read_uai(model)
     samples = [{}] if evidence is None else read_evid(evidence, graph)
     if query is not None:
-        from msgpass.interop.uai_query import mmap_text, read_query
+        from msgpass.interop.uai_query import query_text, read_query
+        from msgpass.marginal_map import marginal_map
 
-        text = mmap_text(graph, read_query(query, graph), samples)
+        over = read_query(query, graph)
+        text = query_text(graph, over, [marginal_map(graph, over, v).assignment for v in samples])
     else:
         algebra = MaxProduct() if task is Task.MPE else SumProduct()
         schedule = JunctionTree() if method is Method.exact else Flooding()

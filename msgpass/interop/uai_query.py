@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from msgpass.interop.numbers_file import NumbersFile
-from msgpass.marginal_map import marginal_map
 from msgpass.nodes import Parameter
 
 
@@ -30,13 +29,11 @@ def read_query(path, graph) -> list[str]:
     return found
 
 
-def mmap_text(graph, query: list[str], samples: list[dict]) -> str:
-    """A result file's text: the queried variables' states, all others summed out, for each sample of
-    evidence."""
+def query_text(graph, query: list[str], assignments: list[dict]) -> str:
+    """A result file's text: states of the queried variables by their names, one dict a sample of evidence."""
     names = [node.name for node in graph.nodes.values() if not isinstance(node, Parameter)]
     numbers = {name: names.index(name) for name in query}
-    lines = ["MMAP", *([str(len(samples))] if len(samples) > 1 else [])]
-    for values in samples:
-        states = marginal_map(graph, query, values).assignment
+    lines = ["MMAP", *([str(len(assignments))] if len(assignments) > 1 else [])]
+    for states in assignments:
         lines.append(" ".join([str(len(query)), *(f"{numbers[v]} {int(states[v])}" for v in query)]))
     return "\n".join(lines) + "\n"
