@@ -56,6 +56,7 @@ class Task(StrEnum):
     PR = "PR"
     MAR = "MAR"
     MPE = "MPE"
+    MMAP = "MMAP"
 
 
 class Method(StrEnum):
@@ -211,13 +212,21 @@ def identities(
 def uai(
     model: Annotated[Path, typer.Argument(metavar="MODEL.uai", help="A MARKOV or BAYES file.")],
     task: Annotated[
-        Task, typer.Option(help="log₁₀ Z, marginals of all variables, or the most probable states.")
+        Task,
+        typer.Option(
+            help="log₁₀ Z, marginals of all variables, the most probable states of all, or those of --query "
+            "with all others summed out."
+        ),
     ] = Task.MAR,
     evidence: Annotated[
         Path | None, typer.Option("--evid", metavar="FILE", help="Evidence, one sample or several.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to write the result.", show_default="stdout")
+    ] = None,
+    query: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For MMAP: how many variables are asked for, and their numbers."),
     ] = None,
     method: Annotated[
         Method, typer.Option(help="Exact through cliques, or approximate by messages on the loops.")
@@ -231,12 +240,23 @@ def uai(
     from msgpass.run import run
     from msgpass.schedule import Flooding, JunctionTree
 
+    if (task is Task.MMAP) is (query is None):
+        raise DataError("--task MMAP and --query FILE go together: the file says what is maximised")
+    if task is Task.MMAP and method is Method.loopy:
+        raise DataError("--task MMAP is solved exactly alone; leave --method loopy out")
     graph = read_uai(model)
     samples = [{}] if evidence is None else read_evid(evidence, graph)
-    algebra = MaxProduct() if task is Task.MPE else SumProduct()
-    schedule = JunctionTree() if method is Method.exact else Flooding()
-    runs = [run(graph, algebra, schedule, values) for values in samples]
-    text = result_text(task.value, runs if len(runs) > 1 else runs[0])
+    if query is not None:
+        from msgpass.interop.uai_query import query_text, read_query
+        from msgpass.marginal_map import marginal_map
+
+        over = read_query(query, graph)
+        text = query_text(graph, over, [marginal_map(graph, over, v).assignment for v in samples])
+    else:
+        algebra = MaxProduct() if task is Task.MPE else SumProduct()
+        schedule = JunctionTree() if method is Method.exact else Flooding()
+        runs = [run(graph, algebra, schedule, values) for values in samples]
+        text = result_text(task.value, runs if len(runs) > 1 else runs[0])
     if out is None:
         typer.echo(text, nl=False)
     else:

@@ -31,6 +31,7 @@ NAMES = (
     "systems",
     "dbn_smoothing",
     "flooding",
+    "network_marginals",
 )
 
 

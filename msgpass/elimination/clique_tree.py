@@ -119,7 +119,7 @@ class CliqueTree:
                 found[c] = found[self.parent[c]]
         return found
 
-    @property
+    @cached_property
     def roots(self) -> np.ndarray:
         """Cliques without a parent."""
         return np.flatnonzero(self.parent < 0)

@@ -11,6 +11,7 @@ from msgpass.elimination.clique_tree import CliqueTree
 from msgpass.elimination.fronts import fronts, tree_of_fronts
 from msgpass.elimination.greedy import RULES, greedy_order, too_large
 from msgpass.elimination.interaction import interaction
+from msgpass.elimination.reattach import reattached
 from msgpass.errors import TreewidthError, UnsupportedError
 
 ORDERS = (*RULES, "best")
@@ -81,7 +82,7 @@ def clique_tree(
 def _by_order(graph, sizes, order, max_size) -> CliqueTree:
     made = tree_of_fronts(fronts(graph, order), order, sizes)
     check_size(made, max_size)
-    return made
+    return reattached(made)
 
 
 def check_size(tree: CliqueTree, max_size: float) -> None:

@@ -132,9 +132,9 @@ def believe(x, name: str):
 
 def _believe(x, name: str):
     x = full(x)
-    graph = x.plan.graph
-    _needs_schedule(x, f"a belief of {name!r}; m.forward[{name!r}] holds the filter")
-    if name in graph.factors:
+    if not x.schedule.backward:
+        _needs_schedule(x, f"a belief of {name!r}; m.forward[{name!r}] holds the filter")
+    if name in x.plan.graph.factors:
         return _factor_belief(x, name)
     return x.runs[owner(x, name)[0]].read_belief(name)
 

@@ -276,6 +276,28 @@ def test_uai_tasks(tmp_path):
     assert invoke("uai", model, "--task", "MPE", "--evid", evid).stdout == "MPE\n2\n2 1 1\n2 1 1\n"
 
 
+def test_uai_marginal_map(tmp_path):
+    model, query, evid = (tmp_path / name for name in ("m.uai", "m.query", "m.evid"))
+    # The best of all has x0 = 1, the best x0 by itself is 0: 5 + 5 against 6 + 1.
+    model.write_text(UAI.replace("1 2\n3 4", "5 5\n6 1"))
+    query.write_text("1 0\n")
+    ask = "uai", model, "--task", "MMAP", "--query", query
+    assert invoke("uai", model, "--task", "MPE").stdout == "MPE\n2 1 0\n"
+    assert invoke(*ask).stdout == "MMAP\n1 0 0\n"
+    evid.write_text("2\n1 1 0\n0\n")
+    assert invoke(*ask, "--evid", evid).stdout == "MMAP\n2\n1 0 1\n1 0 0\n"
+    assert "go together" in refuse("uai", model, "--task", "MMAP")
+    assert "go together" in refuse("uai", model, "--query", query)
+    assert "exactly alone" in refuse(*ask, "--method", "loopy")
+    for text, problem in (
+        ("1 2", "has 2 variables"),
+        ("2 0 0", "queried twice"),
+        ("2 0", "queried variable"),
+    ):
+        query.write_text(text)
+        assert problem in refuse(*ask)
+
+
 def test_uai_files_that_are_wrong(tmp_path):
     model = tmp_path / "m.uai"
     model.write_text(UAI.replace("3 4", "3 x"))

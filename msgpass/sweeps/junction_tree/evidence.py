@@ -34,14 +34,17 @@ def impossible_evidence(run) -> ImpossibleEvidenceError:
         else:
             many = middle
     name, row = places[few]
-    node = run.block.families[0].factor.graph.nodes[name]
+    graph = run.block.families[0].factor.graph
+    node, called = graph.nodes[name], graph.state_names.get(name)
     states, stepped = seen[name][row], _stepped(node)
     where = f"{name}[{row}]" if stepped else name
-    what = f"= {int(states)}" if states.ndim == 0 else "of some member of the batch"
-    before = f"given the {few} observations before it" if few else "by itself"
+    what = "of some member of the batch"
+    if states.ndim == 0:
+        what = f"= {called[int(states)] if called else int(states)}"
+    before = "by itself" if not few else f"given the {few if few > 1 else 'one'} before it"
     return ImpossibleEvidenceError(
         f"the evidence has probability zero, so that no posterior exists: {where} {what} is impossible "
-        f"{before} (of {len(places)}, in the order in which the graph has them)",
+        f"{before} (of {len(places)} observations, in the order in which the graph has them)",
         row if stepped else None,
     )
 

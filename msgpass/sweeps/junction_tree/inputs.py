@@ -10,9 +10,12 @@ import numpy as np
 from msgpass.kernels.clique_inputs import mask, prepare
 from msgpass.kernels.clique_program import CliqueProgram
 from msgpass.nodes import Slice
+from msgpass.plan import latent
 from msgpass.sweeps.expanded import table_instances
 from msgpass.sweeps.structured_chain import whole
 from msgpass.values import Values
+
+ARRAYS = ("logs", "values", "shifts", "lows")
 
 
 class Inputs:
@@ -33,13 +36,15 @@ class Inputs:
         n = int(program.instance_starts[-1])
         self.shifts, self.lows = np.zeros((rows, n)), np.zeros((rows, n), np.int64)
 
-    def copy(self, rows: int) -> Inputs:
-        """The same for as many members."""
+    def copy(self, rows: int, names: tuple[str, ...] = ARRAYS) -> Inputs:
+        """The same for as many members; arrays other than ``names`` are shared."""
         made = object.__new__(Inputs)
         made.program, made.labels = self.program, None
-        for name in ("logs", "values", "shifts", "lows"):
+        for name in ARRAYS:
             own = getattr(self, name)
-            setattr(made, name, np.repeat(own, rows, axis=0) if rows > len(own) else own.copy())
+            if name in names:
+                own = np.repeat(own, rows, axis=0) if rows > len(own) else own.copy()
+            setattr(made, name, own)
         return made
 
     def fill(self, numbers: list[int], tables: list[np.ndarray], exponentiate: bool) -> None:
@@ -73,7 +78,8 @@ class Inputs:
         """Log tables with labels in, of inputs that were made as numbers."""
         if self.labels is None:
             return self.logs
-        logs = self.logs.copy()
+        labels = self.labels[1]
+        logs = np.repeat(self.logs, len(labels), axis=0) if len(self.logs) == 1 else self.logs.copy()
         self.mask(logs, -np.inf)
         return logs
 
@@ -132,7 +138,8 @@ class Tables:
             return self.base
         tables = [self.read(k, values) for k in changed]
         rows = max([1, *(len(t) for t in tables), *([] if labels is None else [len(labels[1])])])
-        made = self.base.copy(rows)
+        touched = ("values" if exponentiate else "logs",)
+        made = self.base.copy(rows, ARRAYS if changed else touched)
         made.fill(changed, tables, exponentiate)
         if labels is not None:
             made.labels = labels
@@ -145,7 +152,7 @@ class Tables:
 
 def _depends(family, plan) -> set[str]:
     """Names whose values its tables depend on ("*": something that every run computes)."""
-    names = {a.name for a in whole(family).args}
+    names = {a.name for a in whole(family).args if not latent(a)}
     for part in family.potential.parts.values():
         name = part.node.name if isinstance(part, Slice) else getattr(part, "name", None)
         if name is not None:

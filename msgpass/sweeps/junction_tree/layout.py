@@ -30,7 +30,19 @@ class JunctionLayout:
         """Where each variable's states begin among those of all, and the end."""
         return np.concatenate([[0], np.cumsum(self.flat.states)])
 
-    @property
+    @cached_property
+    def slots(self) -> dict[str, tuple[int, int, tuple[int, ...] | None]]:
+        """Of each node the start and end of its states, and the shape of its marginals where there is no
+        batch. A network's marginals are read one by one: slicing is all that is left to do then."""
+        found: dict[str, tuple[int, int, tuple[int, ...] | None]] = {}
+        for name in self.flat.first:
+            rows = self.flat.of(name)
+            start, end = map(int, self.state_starts[[rows.start, rows.stop]])
+            own = (-1,) if name in self.flat.singles else (self.flat.rows[name], -1)
+            found[name] = start, end, None if self.shape else own
+        return found
+
+    @cached_property
     def batch(self) -> int:
         """Members of an aligned batch, 1 without."""
         return int(np.prod(self.shape, dtype=np.int64))

@@ -106,11 +106,13 @@ class JunctionRun:
 
     def read_belief(self, name: str) -> np.ndarray:
         """Normalised log marginals of a node's rows."""
-        self.impossible()
-        flat, starts = self.layout.flat, self.layout.state_starts
-        rows = flat.of(name)
-        own = self.marginals[:, starts[rows.start] : starts[rows.stop]]
-        return self.shaped(name, own.reshape(len(own), flat.rows[name], -1))
+        if self.total == -np.inf:
+            self.impossible()
+        start, end, shape = self.layout.slots[name]
+        if shape is not None:
+            return self.marginals[0, start:end].reshape(shape)
+        own = self.marginals[:, start:end]
+        return self.shaped(name, own.reshape(len(own), self.layout.flat.rows[name], -1))
 
     def read_factor(self, family) -> np.ndarray:
         """Normalised log beliefs of a factor's instances, (n, *batch, states…)."""

@@ -16,7 +16,9 @@ from msgpass.elimination import (
     fronts,
     greedy_order,
     interaction,
+    tree_of_fronts,
 )
+from msgpass.elimination.reattach import reattached
 from msgpass.errors import GraphError, TreewidthError, UnsupportedError
 
 
@@ -168,3 +170,37 @@ def test_orders_that_are_none():
         clique_tree([[0, 1]], [2, 2], "nested")
     with pytest.raises(GraphError, match="each of the 2"):
         clique_tree([[0, 1]], [2, 2], [0, 0])
+
+
+@given(hypergraphs(), st.sampled_from(ORDERS))
+def test_children_move_to_smaller_siblings(data, order):
+    scopes, sizes = data
+    found = greedy_order(interaction(scopes, len(sizes)), sizes, "min-fill" if order == "best" else order)
+    tree = tree_of_fronts(fronts(interaction(scopes, len(sizes)), found), found, sizes)
+    moved = reattached(tree, least=0)
+
+    def cost(t):
+        return sum(t.table_sizes[p] for p in t.parent if p >= 0)
+
+    def separators(t):
+        return sorted(tuple(sorted(t.separator(c).tolist())) for c in range(len(t)) if t.parent[c] >= 0)
+
+    assert cost(moved) <= cost(tree)
+    assert separators(moved) == separators(tree)
+    cliques = [sorted(moved[c].tolist()) for c in range(len(moved))]
+    assert sorted(cliques) == sorted(sorted(tree[c].tolist()) for c in range(len(tree)))
+    for c, p in enumerate(moved.parent.tolist()):  # nothing is left to gain
+        for q in np.flatnonzero(moved.parent == p) if p >= 0 else []:
+            smaller = q != c and moved.table_sizes[q] < moved.table_sizes[p]
+            assert not (smaller and set(moved.separator(c).tolist()) <= set(cliques[q]))
+    forest = nx.Graph((c, p) for c, p in enumerate(moved.parent.tolist()) if p >= 0)
+    forest.add_nodes_from(range(len(moved)))
+    for v in range(len(sizes)):
+        assert nx.is_connected(forest.subgraph([c for c, own in enumerate(cliques) if v in own]))
+
+
+def test_many_children_move_at_once():
+    leaves = [[1, k] for k in range(4, 4000)]
+    tree = CliqueTree.of([[0, 1], [1, 2, 3], *leaves], [1, -1, *[1] * len(leaves)], [2] * 4000)
+    moved = reattached(tree, least=0)
+    assert np.bincount(moved.parent[moved.parent >= 0]).max() == 3996

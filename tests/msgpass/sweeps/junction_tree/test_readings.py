@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msgpass import JunctionTree, MaxProduct, SumProduct, run
+from msgpass import FactorGraph, JunctionTree, MaxProduct, SumProduct, Table, run
 from msgpass.nodes import Parameter, Sequence
 from tests.msgpass.loopy_models import loopy_models
 from tests.oracles import Enumeration, Flat
@@ -213,3 +213,33 @@ def test_cliques_and_their_messages(model, algebra):
         own = truth.marginal(*((name, -1) for name in c.separator))
         np.testing.assert_allclose(both - both.max(), own - own.max(), rtol=1e-6, atol=1e-6)
         assert c.number in m.cliques[c.parent].children
+
+
+@laws
+@given(st.integers(0, 10**6), st.booleans(), st.sampled_from([1.0, 3000.0]))
+def test_runs_with_other_evidence_leave_no_traces(seed, batched, scale):
+    # scale=3000: numbers vanish, so that the tables' logarithms are masked as well
+    rng, shape = np.random.default_rng(seed), (2,) if batched else ()
+    tables = [scale * rng.normal(size=(3, 3)) for _ in range(5)]
+
+    def ring():
+        g = FactorGraph()
+        v = [g.variable(f"v{k}", states=3, shape=shape) for k in range(4)]
+        for (i, j), table in zip([(0, 1), (1, 2), (2, 3), (3, 0), (0, 2)], tables, strict=True):
+            g.factor(Table(g.parameter(f"p{i}{j}", table)), v[i], v[j])
+        return g
+
+    kept = ring()
+    for _ in range(6):
+        values = {f"v{k}": rng.integers(-1, 3, size=shape) for k in rng.choice(4, rng.integers(3), False)}
+        if rng.random() < 0.3:
+            values["p12"] = scale * rng.normal(size=(3, 3))
+        algebra = (SumProduct(), MaxProduct())[rng.integers(2)]
+        found, wanted = (run(g, algebra, JunctionTree(), values) for g in (kept, ring()))
+        assert found.total == wanted.total
+        for name in ("v0", "v3"):
+            np.testing.assert_array_equal(found.belief[name], wanted.belief[name])
+            if values.get(name) is not None:
+                for b in np.ndindex(shape):
+                    if values[name][b] >= 0:
+                        assert found.belief[name][b][values[name][b]] == 0.0
