@@ -14,7 +14,7 @@ from msgpass.kernels import flooding_ratio, flooding_reference
 from msgpass.kernels.flooding_program import Program, program_of
 from msgpass.kernels.flooding_reference import Problem, Progress, split
 
-FEWEST = {"flood": 512, "sequential": 64, "residual": 64}
+FEWEST = {"flood": 512, "sequential": 24, "residual": 24}
 """Messages of a sweep from which compiled code is worth its loading; NumPy's cost goes by the sweep in the
 first order, and by the message in the others."""
 

@@ -110,7 +110,7 @@ def _long(family: Family) -> bool:
 
 
 def _chain(graph, block: Tree, long: list[Family]) -> Tree:
-    shadow = SimpleNamespace(nodes=dict(graph.nodes))
+    shadow = SimpleNamespace(nodes=dict(graph.nodes), state_names=graph.state_names)
     links: list[Family] = []
     hidden: list[str] = []
     for family in long:
