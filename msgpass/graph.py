@@ -314,8 +314,8 @@ class FactorGraph:
         if kind or not hasattr(potential, "check"):
             got = f"the class {potential.__name__}" if kind else type(potential).__name__
             raise GraphError(
-                "a factor needs a Table, Quadratic, Step or Loss, or one with structure such as Parity(), got "
-                f"{got}"
+                "a factor needs a Table, Quadratic, Step or Loss, or one with structure such as Parity(), "
+                f"got {got}"
             )
         args = tuple(as_slice(v) for v in variables)
         outs = tuple(

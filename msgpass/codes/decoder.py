@@ -19,7 +19,7 @@ from msgpass.run import run
 from msgpass.schedule import Flooding
 
 BETWEEN = 4
-"""Iterations between two looks at the checks: a look costs about ten iterations of a code of 1000 bits."""
+"""Iterations between two looks at the checks: a look costs about five iterations of a code of 1000 bits."""
 
 
 @dataclass(frozen=True, eq=False)

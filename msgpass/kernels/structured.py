@@ -17,7 +17,7 @@ FEWEST = 512
 """Messages from which the compiled kernels are worth their loading."""
 
 WIDEST = 256
-"""Bits of a check with nearly certain bits up to which it stays compiled, in O(a²) and products below 2²⁵⁶."""
+"""Bits up to which a check of nearly certain bits stays compiled, in O(a²) and with products below 2²⁵⁶."""
 
 
 def two_state_messages(incoming: np.ndarray, links, maximise: bool = False) -> np.ndarray:
