@@ -15,7 +15,7 @@ import numpy as np
 from msgpass.errors import DataError, GraphError
 from msgpass.graph import Factor, FactorGraph
 from msgpass.nodes import Slice
-from msgpass.potentials import TABLES
+from msgpass.potentials import TABLES, Structured
 from msgpass.potentials.table import Table
 
 Axes = tuple[int, ...]
@@ -26,7 +26,7 @@ def factors_behind(graph: FactorGraph) -> dict[str, list[Factor]]:
     """Table factors by the parameter that holds their log values."""
     found: dict[str, list[Factor]] = {}
     for factor in graph.factors.values():
-        if isinstance(factor.potential, TABLES):
+        if isinstance(factor.potential, TABLES) and not isinstance(factor.potential, Structured):
             for parameter in factor.potential.parameters.values():
                 found.setdefault(parameter.name, []).append(factor)
     return found
@@ -75,6 +75,30 @@ def structural(graph: FactorGraph) -> dict[str, int]:
             children[name] = place
             del open_[name]
         taken.update(key for _, key in told.values())
+
+
+def normalised(graph: FactorGraph, kept: set[str], values: dict[str, np.ndarray]) -> bool:
+    """Whether every factor is a distribution of its child, so that log Z of nothing seen is 0: those behind
+    ``kept`` stay so, others are looked at."""
+    children = structural(graph)
+    for factor in graph.factors.values():
+        if factor.name not in children:
+            return False
+        if (
+            kept.issuperset(p.name for p in factor.potential.parameters.values())
+            and factor.potential.parameters
+        ):
+            continue
+        if not is_plain(factor) or factor.potential.reads:
+            return False
+        source = factor.potential.source
+        logs = source if isinstance(source, np.ndarray) else values.get(source.name)
+        if logs is None or logs.ndim < len(factor.args):
+            return False
+        sums = np.exp(logs).sum(axis=_axis(factor, children[factor.name]))
+        if not np.allclose(sums, 1.0, rtol=0, atol=1e-9):
+            return False
+    return True
 
 
 def _candidates(factor: Factor) -> list[tuple[int, tuple]]:

@@ -7,6 +7,7 @@ to end; else one after another on the graph itself.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from msgpass.elimination import clique_tree
-from msgpass.errors import ImpossibleEvidenceError, UnsupportedError
+from msgpass.errors import ConvergenceWarning, ImpossibleEvidenceError, UnsupportedError
 from msgpass.graph import FactorGraph
 from msgpass.learning.aligned import Aligned, alignable
 from msgpass.learning.end_to_end import EndToEnd, layable
@@ -51,10 +52,10 @@ class Expectation:
         self.graph, self.rows = graph, rows
         self.names = tuple(n for n in names if n in graph.nodes)
         self.settings: dict[str, Any] = {"algebra": algebra, "schedule": schedule}
-        approximate = schedule is not None and getattr(schedule, "loops", None) == "approximate"
-        many = len(rows) > 1 and algebra is None and not approximate
+        self.approximate = schedule is not None and getattr(schedule, "loops", None) == "approximate"
+        many = len(rows) > 1 and algebra is None
         self.together = many and alignable(graph)
-        self.laid = many and layable(graph)
+        self.laid = many and not self.approximate and layable(graph)
         self.kept: dict[int, Any] = {}  # copies of the graph by how many rows they hold
 
     def __call__(self, values: dict[str, np.ndarray]) -> Expected:
@@ -65,7 +66,8 @@ class Expectation:
             total += float(weights @ each)
             for name, array in sums.items():
                 arrived = m.lent(name)
-                array += np.tensordot(weights, arrived, 1) if self.together else weights[0] * arrived
+                by_row = arrived.ndim > array.ndim
+                array += np.tensordot(weights, arrived, 1) if by_row else weights[0] * arrived
         return Expected(total, sums)
 
     @cached_property
@@ -84,10 +86,11 @@ class Expectation:
                 return
             except UnsupportedError:  # this schedule takes no aligned batches
                 self.together = False
-        yield from self._end_to_end(values) if self.laid else self._one_by_one(values)
+        yield from self._end_to_end(values) if self.laid else self._one_by_one(values, range(len(self.rows)))
 
-    def _one_by_one(self, values):
-        for r, weight in enumerate(self.rows.weights):
+    def _one_by_one(self, values, chosen):
+        for r in chosen:
+            weight = self.rows.weights[r]
             try:
                 m = run(self.graph, values={**values, **self.rows.values(r)}, **self.settings)
                 total = float(m.total)
@@ -105,7 +108,13 @@ class Expectation:
             known = chosen < len(self.rows)
             chosen = np.where(known, chosen, 0)
             columns = {n: c[chosen] for n, c in self.rows.columns.items()}
-            m = run(aligned.graph, values=aligned.values(values, columns), **self.settings)
+            with warnings.catch_warnings():
+                if self.approximate:
+                    warnings.simplefilter("ignore", ConvergenceWarning)
+                m = run(aligned.graph, values=aligned.values(values, columns), **self.settings)
+            if self.approximate and not m.convergence:  # a row that does not settle keeps others from it
+                yield from self._one_by_one(values, chosen[known])
+                continue
             blocks = m.graph.plan().blocks
             each = np.sum([m.totals(b.nodes[0]).reshape(-1, size).sum(axis=0) for b in blocks], axis=0)
             self._check(each, chosen)

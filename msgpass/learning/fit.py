@@ -13,7 +13,7 @@ import numpy as np
 from msgpass.errors import ConvergenceWarning, DataError, UnavailableError, UnsupportedError
 from msgpass.graph import FactorGraph
 from msgpass.learning.ascent import Ascent
-from msgpass.learning.children import factors_behind, structural
+from msgpass.learning.children import factors_behind, normalised
 from msgpass.learning.domains import Normalised
 from msgpass.learning.em import EM
 from msgpass.learning.expectation import Expectation, Sum
@@ -166,7 +166,7 @@ def fit(
         normal = {n for n, domain in own.items() if isinstance(domain, Normalised)}
         given = [getattr(n, "name", n) for n in given]
         parts = zip(graphs, rows, strict=True)
-        terms = [term for g, r in parts for term in _terms(g, r, learned, given, normal, settings)]
+        terms = [term for g, r in parts for term in _terms(g, r, learned, given, normal, start, settings)]
         algorithm = Ascent(Sum(terms), groups, priors, own)
     rng = np.random.default_rng(random_state)
     best, scores = _best_of(algorithm, start, n_init, rng, n_iter, tol, verbose)
@@ -182,7 +182,7 @@ def fit(
 
 
 def _terms(
-    graph: FactorGraph, rows: Rows, learned, given, normal, settings
+    graph: FactorGraph, rows: Rows, learned, given, normal, start, settings
 ) -> list[tuple[float, Expectation]]:
     """The runs whose totals, each with its sign, make the objective."""
     seen = Expectation(graph, rows, learned, *settings)
@@ -193,11 +193,7 @@ def _terms(
                 "g.condition(variable, observation) and give the rest as observations"
             )
         return [(-1.0, seen)]
-    children = structural(graph)
-    normalised = (
-        normal.issuperset(n for n in learned if n in graph.nodes) and children.keys() == graph.factors.keys()
-    )
-    if normalised and not given:
+    if normalised(graph, normal, start) and not given:
         return [(1.0, seen)]  # log Z of what is not seen is 0
     return [(1.0, seen), (-1.0, Expectation(graph, unseen(graph, rows, given), learned, *settings))]
 

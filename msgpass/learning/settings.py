@@ -13,6 +13,7 @@ from msgpass.learning.distributions import Distributions
 from msgpass.learning.domains import DOMAINS, Domain, Normalised, Real
 from msgpass.learning.priors import Dirichlet
 from msgpass.nodes import Parameter
+from msgpass.potentials import Structured
 from msgpass.run import resolve_values
 
 
@@ -72,6 +73,13 @@ def learned_names(graph: FactorGraph, method: str, parameters, frozen) -> list[s
         if name not in own:
             raise UnavailableError(f"the graph has no parameter {name!r}; it has {', '.join(own) or 'none'}")
         if name in chosen and name not in fit_for:
+            factor = next((f for f in graph.factors.values() if _is_part(name, f)), None)
+            if factor is not None:
+                raise UnsupportedError(
+                    f"{name!r} is a part of {factor.name!r}, a {type(factor.potential).__name__}, which EM "
+                    'does not re-estimate: leave it out, or learn it with method="lbfgs" (probabilities with '
+                    f'domains={{{name!r}: "unit"}})'
+                )
             raise UnsupportedError(
                 f'{name!r} is behind no table, and EM re-estimates tables; learn it with method="lbfgs"'
             )
@@ -82,6 +90,12 @@ def learned_names(graph: FactorGraph, method: str, parameters, frozen) -> list[s
             "Table(g.parameter(name, log_values)), and leave one of them out of frozen="
         )
     return learned
+
+
+def _is_part(name: str, factor) -> bool:
+    return isinstance(factor.potential, Structured) and name in {
+        p.name for p in factor.potential.parameters.values()
+    }
 
 
 def own_values(graph: FactorGraph, values) -> dict[str, np.ndarray]:

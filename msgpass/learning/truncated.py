@@ -21,7 +21,7 @@ from msgpass.learning.round_steps import Bethe, Labels, Part, Tables, latent_sli
 from msgpass.nodes import Observation, Parameter, Sequence, Slice
 from msgpass.plan import Family, resolve
 from msgpass.plan.blocks import Tree
-from msgpass.potentials import TABLES, Loss, Step
+from msgpass.potentials import TABLES, Loss, Step, Structured
 from msgpass.sweeps.flattened import flatten
 
 
@@ -92,14 +92,18 @@ def truncated_loopy(
     return _Truncated(graph, sweeps, damping, settings, bool(bethe)).made
 
 
+def _tabular(factor) -> bool:
+    return isinstance(factor.potential, TABLES) and not isinstance(factor.potential, Structured)
+
+
 class _Truncated:
     """One such graph under construction."""
 
     def __init__(self, graph: FactorGraph, sweeps, damping: float, settings: dict[str, Any], bethe: bool):
         self.graph, self.made = graph, FactorGraph()
         graph.check()
-        tables = [f for f in graph.factors.values() if isinstance(f.potential, TABLES)]
-        others = [f for f in graph.factors.values() if not isinstance(f.potential, TABLES)]
+        tables = [f for f in graph.factors.values() if _tabular(f)]
+        others = [f for f in graph.factors.values() if not _tabular(f)]
         self._check(others)
         elsewhere = {s.node.name for f in others for s in f.slices}
         for node in graph.nodes.values():
@@ -134,7 +138,8 @@ class _Truncated:
             if not isinstance(factor.potential, Step | Loss) or getattr(factor.potential, "noisy", False):
                 raise UnsupportedError(
                     f"truncated_loopy: messages of {factor.name!r}, a {type(factor.potential).__name__}, are "
-                    "no probabilities of states; it takes graphs of tables, and steps that compute log values"
+                    "not written out; it takes tables, steps that compute their log values, and losses of "
+                    "beliefs. Give a small factor as a Table, or learn with schedule=Flooding()"
                 )
 
     def _node(self, node, elsewhere: bool) -> None:

@@ -54,7 +54,7 @@ def totals(x, name: str) -> np.ndarray:
         return np.array(_plain(run).per_sequence, np.float64)
     if isinstance(run, GaussianChainRun):
         return run.per_sequence
-    cliques = getattr(run, "part_totals", None)  # of runs over cliques, (batch, parts)
+    cliques = getattr(run, "part_totals", None)  # of runs over cliques, (batch, parts), and of loopy ones
     return _of(run, "totals")(name) if cliques is None else np.ravel(cliques.T)
 
 

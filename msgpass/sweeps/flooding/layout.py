@@ -57,6 +57,20 @@ class FloodingLayout:
         """Members of an aligned batch, 1 without."""
         return int(np.prod(self.shape, dtype=np.int64))
 
+    @cached_property
+    def parts(self) -> np.ndarray:
+        """Number of the part that each variable belongs to, by their first variables."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        n = len(self.where) - 1
+        pairs = [s[:, [0, a]] for s in self.scopes for a in range(1, s.shape[1])]
+        ends = np.concatenate([np.zeros((0, 2), np.int64), *pairs])
+        links = coo_array((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(n, n))
+        found = connected_components(links, directed=False)[1]
+        first = np.unique(found, return_index=True)[1]
+        return np.argsort(np.argsort(first))[found]
+
     def label(self, v: int) -> str:
         """How a variable is called."""
         name = self.flat.label(int(v) // self.batch)

@@ -199,19 +199,23 @@ class FloodingRun:
     @cached_property
     def total(self) -> float:
         """Bethe's approximation."""
-        if self.contradicted:
-            return -np.inf
-        found = 0.0
-        for k in np.unique(np.diff(self.layout.where)):
-            starts = self.layout.where[:-1][np.diff(self.layout.where) == k]
-            found += float(self._reduced(self.beliefs[starts[:, None] + np.arange(k)]).sum())
+        return -np.inf if self.contradicted else float(self.part_totals.sum())
+
+    @cached_property
+    def part_totals(self) -> np.ndarray:
+        """Bethe's approximation of every part that no factor links to another, (parts,)."""
+        parts, starts, sizes = self.layout.parts, self.layout.where[:-1], np.diff(self.layout.where)
+        found = np.zeros(int(parts.max(initial=-1)) + 1)
+        for k in np.unique(sizes):
+            (own,) = np.nonzero(sizes == k)
+            np.add.at(found, parts[own], self._reduced(self.beliefs[starts[own][:, None] + np.arange(k)]))
         for group, own, said in zip(self.problem.groups, self.messages, self.said, strict=True):
             local = self._at_factors(group, said)
             for columns in group.columns:
                 with np.errstate(invalid="ignore"):
                     local = local - self._reduced(said[:, columns] + own[:, columns])
-            found += float(group.counting @ local)
-        return self.temperature * found if found == found else -np.inf
+            np.add.at(found, parts[group.scopes[:, 0]], group.counting * local)
+        return np.where(np.isnan(found), -np.inf, self.temperature * found)
 
     def _reduced(self, logs: np.ndarray) -> np.ndarray:
         return self.ring.reduce(logs, (-1,))

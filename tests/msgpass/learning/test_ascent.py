@@ -272,3 +272,22 @@ def test_a_normalised_model_is_conditional_where_something_is_given(rng):
     assert fit(g, data, "lbfgs", given=["a"], axes=axes, n_iter=0).objective == pytest.approx(want)
     joint = want + np.log([0.2, 0.8, 0.8]).sum()
     assert fit(g, data, "lbfgs", axes=axes, n_iter=0).objective == pytest.approx(joint)
+
+
+def test_fixed_tables_that_are_no_distributions_are_divided_out(rng):
+    """p(a) is learned and stays normalised; the fixed table beside it is not, so that log Z is taken off."""
+    g = FactorGraph()
+    a, b = (g.variable(n, states=2) for n in "ab")
+    g.factor(Table(g.parameter("p", np.log([0.5, 0.5]))), a)
+    table = rng.normal(size=(2, 2))
+    g.factor(Table(table), a, b)
+    data = {"a": [0, -1, 1, -1], "b": [0, 1, 1, -1]}
+    fitted = fit(g, data, "lbfgs", axes={"p": "a"}, n_iter=20)
+    for values, objective in (
+        (np.log([0.5, 0.5]), fitted.history[0]),
+        (fitted.values["p"], fitted.objective),
+    ):
+        joint = np.exp(values[:, None] + table)
+        joint /= joint.sum()
+        expected = np.log([joint[0, 0], joint[:, 1].sum(), joint[1, 1], 1.0]).sum()
+        assert objective == pytest.approx(expected, rel=1e-12)

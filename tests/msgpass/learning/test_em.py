@@ -17,6 +17,7 @@ from msgpass.errors import (
     UnsupportedError,
 )
 from msgpass.learning import L2, Dirichlet, end_to_end, expectation, fit
+from msgpass.potentials.structured import NoisyOr
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -430,6 +431,14 @@ class TestErrors:
             fit(g, data, prior=L2())
         with pytest.raises(UnsupportedError, match="lbfgs"):
             fit(g, data, given=["a"])
+        h = FactorGraph()
+        cause, outcome = h.variable("cause", states=2), h.variable("outcome", states=2)
+        h.factor(Table(h.parameter("p", np.log([0.5, 0.5]))), cause)
+        h.factor(NoisyOr(h.parameter("links", [0.5]), leak=0.1), cause, outcome)
+        with pytest.raises(UnsupportedError, match=r"'links' is a part of .*, a NoisyOr"):
+            fit(h, {"outcome": [0, 1, 1]}, parameters=["links"])
+        known = fit(h, {"cause": [0, 1, 1], "outcome": [0, 0, 1]})
+        np.testing.assert_allclose(known.probabilities["p"], [1 / 3, 2 / 3])
         g.condition(g.nodes["a"], 1)
         with pytest.raises(UnsupportedError, match="loss"):
             fit(g, data)

@@ -10,6 +10,7 @@ from msgpass.errors import DataError, GraphError, ImpossibleEvidenceError, Unsup
 from msgpass.learning import L2, fit, marginal_loss, truncated_loopy
 from msgpass.learning.message_round import Round
 from msgpass.learning.round_readings import Readings
+from msgpass.potentials.structured import NoisyOr
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -301,6 +302,13 @@ class TestErrors:
     def test_settings(self, rng, keywords, match):
         with pytest.raises(DataError, match=match):
             truncated_loopy(loopy(rng), **keywords)
+
+    def test_factors_with_structure(self):
+        g = FactorGraph()
+        a, b = (g.variable(n, states=2) for n in "ab")
+        g.factor(NoisyOr([0.5]), a, b, name="cause")
+        with pytest.raises(UnsupportedError, match="'cause', a NoisyOr"):
+            truncated_loopy(g)
 
     def test_graphs_that_it_does_not_take(self, rng):
         g = loopy(rng)
