@@ -49,28 +49,62 @@ class CanonicalStack:
         return found
 
     @cached_property
+    def hidden(self) -> np.ndarray:
+        """What is missing of the observations, (1 | instances, width)."""
+        hidden = np.isnan(self.known)
+        hidden[:, self.free] = False
+        return hidden
+
+    @cached_property
+    def given(self) -> tuple[np.ndarray, np.ndarray]:
+        """(h, g) with what is observed put in, over all columns."""
+        h, scale = self.lead("h"), self.lead("log_scale")
+        if len(self.free) == self.width:
+            return h, scale
+        x = np.where(np.isnan(self.known), 0.0, self.known)
+        pulled = (self.precision @ x[..., None])[..., 0]
+        return h - pulled, scale + np.einsum("...i,...i->...", x, h - 0.5 * pulled)
+
+    @cached_property
+    def precision(self) -> np.ndarray:
+        """Λ over all columns."""
+        precision = self.lead("precision")
+        return (precision + np.swapaxes(precision, -1, -2)) / 2
+
+    @cached_property
+    def half(self) -> np.ndarray:
+        """A with AᵀA the inverse of Λ at the hidden cells; ones on the diagonal elsewhere."""
+        both = self.hidden[..., :, None] & self.hidden[..., None, :]
+        try:
+            return np.linalg.inv(np.linalg.cholesky(np.where(both, self.precision, np.eye(self.width))))
+        except np.linalg.LinAlgError:
+            raise NumericalError(
+                f"what is missing of the observations of {self.family.name!r} cannot be integrated out: the "
+                "precision there is singular or not positive"
+            ) from None
+
+    @cached_property
+    def inverse(self) -> np.ndarray:
+        """Covariance of the hidden cells given all others, zero elsewhere."""
+        both = self.hidden[..., :, None] & self.hidden[..., None, :]
+        return np.where(both, np.swapaxes(self.half, -1, -2) @ self.half, 0.0)
+
+    @cached_property
     def form(self) -> Stacked:
         """As functions of the latent variables."""
-        h, precision, scale = (self.lead(role) for role in ("h", "precision", "log_scale"))
-        precision = (precision + np.swapaxes(precision, -1, -2)) / 2
-        if len(self.free) == self.width:
-            return Stacked(h, precision, scale)
-        x = self.known
-        missing = np.isnan(x)
-        x = np.where(missing, 0.0, x)
-        pulled = (precision @ x[..., None])[..., 0]
-        scale = scale + np.einsum("...i,...i->...", x, h - 0.5 * pulled)
-        h = h - pulled
-        hidden = missing.copy()
-        hidden[:, self.free] = False
-        if hidden.any():
-            h, precision, scale = self._without(hidden, h, precision, scale)
+        (h, scale), precision = self.given, self.precision
+        if self.hidden.any():
+            own = np.where(self.hidden, h, 0.0)
+            pulled = (self.inverse @ own[..., None])[..., 0]
+            scale = (
+                scale
+                + 0.5 * self.hidden.sum(axis=-1) * LOG_2PI
+                + np.log(np.einsum("...ii->...i", self.half)).sum(axis=-1)
+                + 0.5 * np.einsum("...i,...i->...", own, pulled)
+            )
+            h = h - (precision @ pulled[..., None])[..., 0]
+            precision = precision - precision @ self.inverse @ precision
         return Stacked(h[..., self.free], precision[..., self.free, :][..., self.free], scale)
-
-    @property
-    def wanted(self) -> bool:
-        """Something behind the family has a gradient."""
-        return bool(self.family.parameter_names) or len(self.free) < self.width
 
     def log_value(self, x: np.ndarray) -> np.ndarray:
         """log φ of every instance."""
@@ -78,41 +112,14 @@ class CanonicalStack:
         pulled = (precision @ x[..., None])[..., 0]
         return scale + np.einsum("...i,...i->...", x, h - 0.5 * pulled)
 
-    def _without(self, hidden, h, precision, scale):
-        """Schur complement onto what is not hidden, an instance's own cells each."""
-        both = hidden[..., :, None] & hidden[..., None, :]
-        inner = np.where(both, precision, np.eye(self.width))
-        try:
-            half = np.linalg.inv(np.linalg.cholesky(inner))
-        except np.linalg.LinAlgError:
-            raise NumericalError(
-                f"what is missing of the observations of {self.family.name!r} cannot be integrated out: the "
-                "precision there is singular or not positive"
-            ) from None
-        inverse = np.where(both, np.swapaxes(half, -1, -2) @ half, 0.0)
-        own = np.where(hidden, h, 0.0)
-        carried = precision @ inverse
-        scale = (
-            scale
-            + 0.5 * hidden.sum(axis=-1) * LOG_2PI
-            + np.log(np.einsum("...ii->...i", half)).sum(axis=-1)
-            + 0.5 * np.einsum("...i,...ij,...j->...", own, inverse, own)
-        )
-        return h - (carried @ own[..., None])[..., 0], precision - carried @ precision, scale
+    @property
+    def wanted(self) -> bool:
+        """Something behind the family has a gradient."""
+        return bool(self.family.parameter_names) or len(self.free) < self.width
 
     def collect(self, mean: np.ndarray, cov: np.ndarray, store, sign: float = 1.0) -> None:
         """Add sign · ∂log Z/∂(parameters, observations): ∂h = E[x], ∂Λ = −½ E[x xᵀ], ∂g = 1."""
-        names, x, spread = self.family.parameter_names, mean, cov
-        if len(self.free) < self.width:
-            x = np.broadcast_to(self.known, (self.count, self.width)).copy()
-            x[:, self.free] = mean
-            if np.isnan(x).any():
-                raise NumericalError(
-                    f"statistics of {self.family.name!r} with missing observations are available "
-                    "for Quadratic.observation only"
-                )
-            spread = np.zeros((self.count, self.width, self.width))
-            spread[:, self.free[:, None], self.free] = cov
+        names, (x, spread) = self.family.parameter_names, self.moments(mean, cov)
         found: dict[str, Any] = {"h": lambda: x, "log_scale": lambda: np.ones(self.count)}
         found["precision"] = lambda: -0.5 * (x[:, :, None] * x[:, None, :] + spread)
         for role, name in names.items():
@@ -120,11 +127,26 @@ class CanonicalStack:
         if len(self.free) < self.width:
             self._observed(x, store, sign)
 
+    def moments(self, mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of all columns, from those of the latent ones: the hidden cells follow these."""
+        if len(self.free) == self.width:
+            return mean, cov
+        x = np.where(np.isnan(self.known), 0.0, self.known) + np.zeros((self.count, 1))
+        x[:, self.free] = mean
+        follow = np.zeros((1, self.width, len(self.free)))
+        follow[:, self.free, np.arange(len(self.free))] = 1.0
+        if not self.hidden.any():
+            return x, follow @ cov @ np.swapaxes(follow, -1, -2)
+        across = self.precision[..., self.free]
+        left = self.given[0] - (across @ mean[..., None])[..., 0]
+        x = x + (self.inverse @ left[..., None])[..., 0]
+        follow = follow - self.inverse @ across
+        return x, follow @ cov @ np.swapaxes(follow, -1, -2) + self.inverse
+
     def _observed(self, x, store, sign: float) -> None:
         """∂log Z/∂ what is observed: h − Λ E[x] in its columns."""
-        h, precision = self.lead("h"), self.lead("precision")
-        pull = sign * (h - (precision @ x[..., None])[..., 0])
+        pull = sign * (self.lead("h") - (self.precision @ x[..., None])[..., 0])
+        pull = np.where(self.hidden, 0.0, pull)
         for columns, arg in zip(self.columns, self.family.args, strict=True):
-            if latent(arg):
-                continue
-            add_instances(self.family, arg, store[arg.name], pull[:, columns])
+            if not latent(arg):
+                add_instances(self.family, arg, store[arg.name], pull[:, columns])
