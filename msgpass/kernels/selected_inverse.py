@@ -5,8 +5,8 @@ diagonal,
 
     Z_Rj = −Z_RR L_Rj,    Z_jj = 1/d_j − L_Rjᵀ Z_Rj
 
-and Z_RR is known, for elimination joins the rows of a column to each other. This is the backward pass over the
-tree of cliques, a variable at a time: what Takahashi, Fagan and Chen (1973) found for networks.
+and Z_RR is known, for elimination joins the rows of a column to each other. This is the backward pass over
+the tree of cliques, a variable at a time: what Takahashi, Fagan and Chen (1973) found for networks.
 """
 
 import numpy as np

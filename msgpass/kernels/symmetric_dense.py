@@ -61,7 +61,9 @@ class DenseSystem:
         lower = self._cholesky(inner * (scale[:, None] * scale), self._repeated)
         self.inner = np.linalg.inv(lower) * scale
         self.ahead = ahead
-        self.log_pivots = np.concatenate([self.log_pivots, 2 * np.log(np.diagonal(lower)) - 2 * np.log(scale)])
+        self.log_pivots = np.concatenate(
+            [self.log_pivots, 2 * np.log(np.diagonal(lower)) - 2 * np.log(scale)]
+        )
 
     def _cholesky(self, matrix: np.ndarray, problem) -> np.ndarray:
         try:

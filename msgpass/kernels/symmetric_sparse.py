@@ -1,10 +1,10 @@
 """Large sparse symmetric systems: an order of elimination and the pattern of its factor, made once; then a
 factorisation by SuperLU, and the selected inverse.
 
-The order is minimum degree on the variables' pattern, SuperLU's own; a multiplier follows the last variable of its
-equation, where its pivot is negative. To find the pattern of L, SuperLU factorises a matrix of that pattern with
-negative entries beside a dominant diagonal, where nothing cancels: entries that happen to be 0 in a run have a
-place in L all the same.
+The order is minimum degree on the variables' pattern, SuperLU's own; a multiplier follows the last variable
+of its equation, where its pivot is negative. To find the pattern of L, SuperLU factorises a matrix of that
+pattern with negative entries beside a dominant diagonal, where nothing cancels: entries that happen to be 0
+in a run have a place in L all the same.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """Relations whose noise is singular: equations, as far as it is.
 
-The information of such a relation has no matrix Q⁻¹. It is split in two that are as good as independent looks,
+The information of such a relation has no matrix Q⁻¹. It is split in two, as if two had looked,
 
     Q⁻¹ = (Q + D)⁻¹ + R⁻¹,    R = Q + Q D⁻¹ Q
 
-of which the first adds to the precision of the variables and the second is kept as an equation Gx + c = Rμ with a
-multiplier μ, where a singular R does no harm. D is of the size of what is known of Gx otherwise, so that either
-half is well scaled. The whole multiplier λ = (Q + D)⁻¹e + μ stands for Q⁻¹e in all that is told of parameters.
+of which the first adds to the precision of the variables and the second is kept as an equation Gx + c = Rμ
+with a multiplier μ, where a singular R does no harm. D is of the size of what is known of Gx otherwise, so that
+either half is well scaled. The whole multiplier λ = (Q + D)⁻¹e + μ stands for Q⁻¹e in all that parameters are
+told.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ import numpy as np
 
 from msgpass.algebra.gaussian_forms import LOG_2PI
 from msgpass.sweeps.relation_stack import RelationStack
+
+TIGHT = 1e4
+"""Share of what a relation says to what is known of Gx otherwise from which it is kept as an equation: its
+gradients are differences of numbers of that size, and would lose four digits."""
 
 
 class ExactRelation:
@@ -82,3 +87,47 @@ class ExactRelation:
         turned = np.swapaxes(ahead, -1, -2)
         inner = spread @ turned + ahead @ np.swapaxes(beside, -1, -2) + inverse[:, s:, s:] - W
         self.stack.deliver(force, inner, spread, found[:, :s], store, sign)
+
+
+def exact_relations(families, scopes, n: int) -> dict[int, ExactRelation]:
+    """Which of a run's families are kept as equations: noise is singular, or next to nothing.
+
+    Parameters
+    ----------
+    families : list
+        Stacks of every family.
+    scopes : list of arrays of int, (instances, s)
+        Cells that they read, of n.
+    """
+    said = [_diagonal(made, cells, n) for made, cells in zip(families, scopes, strict=True)]
+    everything = np.sum(said, axis=0)
+    # What dominates its variables by far cannot be taken out of a sum with the others.
+    alone = [
+        made.exact or bool((everything - own < 1e-9 * own).any())
+        for made, own in zip(families, said, strict=True)
+    ]
+    others = np.sum([np.zeros(n), *(own for own, a in zip(said, alone, strict=True) if not a)], axis=0)
+    usual = np.exp(np.log(others[others > 0]).mean()) if (others > 0).any() else 1.0
+    found = {}
+    for k, (made, cells) in enumerate(zip(families, scopes, strict=True)):
+        if not isinstance(made, RelationStack):
+            continue
+        known = others if alone[k] else others - said[k]
+        variance = 1 / np.where(known > 0, known, usual)
+        if made.exact or _tight(made, variance[cells]):
+            found[k] = ExactRelation(made, variance[cells])
+    return found
+
+
+def _diagonal(made, cells: np.ndarray, n: int) -> np.ndarray:
+    """What a family says of each cell, where that is a number."""
+    if made.exact:
+        return np.zeros(n)
+    own = np.abs(np.broadcast_to(np.einsum("...ii->...i", made.form.precision), cells.shape))
+    return np.bincount(cells.ravel(), own.ravel(), n)
+
+
+def _tight(made: RelationStack, variance: np.ndarray) -> bool:
+    own = np.einsum("...ii->...i", made.W)
+    reach = np.einsum("...ij,...j->...i", made.G**2, variance)
+    return bool((own * reach).max(initial=0.0) > TIGHT)

@@ -35,7 +35,7 @@ class RelationStack:
         self.family = family
         made = self.made = LinearFamily(family, values)
         self.count = family.factor.n
-        Q, m = made.Q, made.Q.shape[-1]
+        Q, m = (made.Q + np.swapaxes(made.Q, -1, -2)) / 2, made.Q.shape[-1]
         flat = np.isposinf(np.einsum("...ii->...i", Q))
         if made.y is None:
             target = np.eye(m) * ~flat[..., None]

@@ -1,6 +1,6 @@
-"""Random graphs of quadratics with loops: vectors of sizes one to three, linear relations between any of them,
-joint quadratics over up to three, rows picked by index arrays beside single variables, observed and missing
-data."""
+"""Random graphs of quadratics with loops: vectors of sizes one to three, linear relations between any of
+them, joint quadratics over up to three, rows picked by index arrays beside single variables, observed and
+missing data."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -42,7 +42,9 @@ def _factor(rng, g, k, kind, nodes):
     a, b, c = nodes[0], nodes[1], nodes[2 % len(nodes)]
     if kind == "relation":
         F, Q = g.parameter(f"F{k}", rng.normal(size=(b.size, a.size))), covariance(rng, b.size)
-        relation = Quadratic.linear_gaussian(F, g.parameter(f"Q{k}", Q), g.parameter(f"b{k}", rng.normal(size=b.size)))
+        relation = Quadratic.linear_gaussian(
+            F, g.parameter(f"Q{k}", Q), g.parameter(f"b{k}", rng.normal(size=b.size))
+        )
         g.factor(relation, a, b, name=f"f{k}")
     elif kind == "two sources" and len(nodes) > 2:
         F = g.parameter(f"F{k}", rng.normal(size=(c.size, a.size + b.size)))

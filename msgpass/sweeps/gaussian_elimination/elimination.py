@@ -12,7 +12,7 @@ from msgpass.kernels.symmetric_dense import DenseSystem
 from msgpass.kernels.symmetric_sparse import SparseSystem
 from msgpass.kernels.symmetric_system import NotPositive
 from msgpass.nodes import Sequence
-from msgpass.sweeps.exact_relations import ExactRelation
+from msgpass.sweeps.exact_relations import exact_relations
 from msgpass.sweeps.flattened import flat_of
 from msgpass.sweeps.gaussian_elimination.improper import improper
 from msgpass.sweeps.gaussian_elimination.layout import DENSE, Layout
@@ -37,7 +37,7 @@ class EliminationRun:
     def __init__(self, block, layout: Layout, values):
         self.block, self.layout, self.values = block, layout, values
         self.families = [stacked_quadratics(f, values) for f in block.families]
-        self.exact = self._exact()
+        self.exact = exact_relations(self.families, layout.scopes, layout.n)
         self.equations = layout.equations(
             tuple(self.exact[k].m if k in self.exact else 0 for k in range(len(self.families)))
         )
@@ -45,23 +45,6 @@ class EliminationRun:
         self.solution = self.system.solve(self._right())
         self.mean = self.solution[: layout.n]
         self.total = float(self.by_part.sum())
-
-    def _exact(self) -> dict[int, ExactRelation]:
-        """Families with singular noise, in units of what the others say of their variables."""
-        if not any(made.exact for made in self.families):
-            return {}
-        known = np.zeros(self.layout.n)
-        for made, cells in zip(self.families, self.layout.scopes, strict=True):
-            if not made.exact:
-                own = np.broadcast_to(np.einsum("...ii->...i", made.form.precision), cells.shape)
-                known += np.bincount(cells.ravel(), own.ravel(), self.layout.n)
-        usual = np.exp(np.log(known[known > 0]).mean()) if (known > 0).any() else 1.0
-        variance = 1 / np.where(known > 0, known, usual)
-        return {
-            k: ExactRelation(made, variance[cells])
-            for k, (made, cells) in enumerate(zip(self.families, self.layout.scopes, strict=True))
-            if made.exact
-        }
 
     def _factorise(self):
         blocks = [
@@ -109,8 +92,9 @@ class EliminationRun:
     def read_forward(self, name: str):
         """There is no such message."""
         raise UnavailableError(
-            f"there are no forward and backward messages of {name!r}: JunctionTree eliminates variables in an "
-            f"order that is not time's; read m.belief[{name!r}], or run a graph without loops with Sequential()"
+            f"there are no forward and backward messages of {name!r}: JunctionTree eliminates variables in "
+            f"an order that is not time's; read m.belief[{name!r}], or run a graph without loops with "
+            "Sequential()"
         )
 
     read_backward = read_forward
@@ -119,7 +103,7 @@ class EliminationRun:
         """Mean and covariance of every row of a node."""
         cells = self.layout.nodes[name]
         node = self.block.families[0].factor.graph.nodes[name]
-        cov = self.system.entries(len(self.layout.scopes) + list(self.layout.nodes).index(name))
+        cov = self._cov(len(self.layout.scopes) + list(self.layout.nodes).index(name), cells.shape[1])
         mean = self.mean[cells].reshape(len(cells), *node.shape)
         cov = cov if node.shape else cov[:, 0, 0]
         return GaussianBelief(mean, cov) if isinstance(node, Sequence) else GaussianBelief(mean[0], cov[0])
@@ -128,8 +112,15 @@ class EliminationRun:
         """Joint mean and covariance of every instance of a factor."""
         k = self.block.families.index(family)
         scope = self.layout.scopes[k]
-        s = scope.shape[1]
-        return GaussianBelief(self.mean[scope], self.system.entries(k)[:, :s, :s])
+        return GaussianBelief(self.mean[scope], self._cov(k, scope.shape[1]))
+
+    def _cov(self, k: int, s: int) -> np.ndarray:
+        """Covariances at the first s cells of block k; rounding leaves no negative variance."""
+        cov = self.system.entries(k)[:, :s, :s]
+        if self.exact:
+            variance = np.einsum("nii->ni", cov)
+            variance[...] = np.maximum(variance, 0.0)
+        return cov
 
     def read_totals(self, name: str) -> np.ndarray:
         """log Z of every part that holds rows of a variable."""

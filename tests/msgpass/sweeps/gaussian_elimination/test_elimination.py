@@ -6,13 +6,13 @@ from hypothesis import given, settings
 
 from msgpass import JunctionTree, Sequential, run
 from msgpass.nodes import Observation, Parameter
+from msgpass.potentials import Quadratic
 from msgpass.sweeps.gaussian_elimination import elimination
 from tests.msgpass.gaussian_loopy_models import SYMMETRIC, loopy_gaussians
 from tests.msgpass.gaussian_models import chains, trees
 from tests.msgpass.laws import latent_instances, neighbours
 from tests.msgpass.table_models import seeds
 from tests.oracles import dense_gaussian, random_direction
-from msgpass.potentials import Quadratic
 
 TOLERANCE = {"rtol": 1e-8, "atol": 1e-9}
 laws = settings(max_examples=40)
