@@ -1,9 +1,9 @@
 """Symmetric systems made of small blocks: what a factorisation is asked for, and the error of one that does
 not exist.
 
-A system is K = Σ_k Σ_j (blocks[k][j] at rows and columns cells[k][j]). The cells of variables come first. Where
-all noise is regular there are no others and K is a precision. Where some is singular, each equation Gx + c = e,
-e ~ N(0, R), has a cell for its multiplier, and
+A system is K = Σ_k Σ_j (blocks[k][j] at rows and columns cells[k][j]). The cells of variables come first.
+Where all noise is regular there are no others and K is a precision. Where some is singular, each equation
+Gx + c = e, e ~ N(0, R), has a cell for its multiplier, and
 
     K = [Λ  Gᵀ; G  −R],    K⁻¹ = [Σ  ·; ·  ·]
 

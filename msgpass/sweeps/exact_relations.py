@@ -5,9 +5,9 @@ The information of such a relation has no matrix Q⁻¹. It is split in two, as 
     Q⁻¹ = (Q + D)⁻¹ + R⁻¹,    R = Q + Q D⁻¹ Q
 
 of which the first adds to the precision of the variables and the second is kept as an equation Gx + c = Rμ
-with a multiplier μ, where a singular R does no harm. D is of the size of what is known of Gx otherwise, so that
-either half is well scaled. The whole multiplier λ = (Q + D)⁻¹e + μ stands for Q⁻¹e in all that parameters are
-told.
+with a multiplier μ, where a singular R does no harm. D is of the size of what is known of Gx otherwise, so
+that either half is well scaled. The whole multiplier λ = (Q + D)⁻¹e + μ stands for Q⁻¹e in all that
+parameters are told.
 """
 
 from __future__ import annotations

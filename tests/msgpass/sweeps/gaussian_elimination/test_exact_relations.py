@@ -103,7 +103,7 @@ def test_equations_that_contradict_each_other():
     g = ring(np.random.default_rng(0), (2, 2, 2), known=True)
     g.factor(Quadratic.prior([1.0, 2.0], np.diag([0.0, 1.0])), g["a"], name="again")
     with pytest.raises(
-        NumericalError, match="again.* is singular, and what it says exactly repeats or contra"
+        NumericalError, match=r"again.* is singular, and what it says exactly repeats or contra"
     ):
         run(g, schedule=EXACT)
 
