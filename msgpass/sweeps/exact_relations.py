@@ -43,6 +43,12 @@ class ExactRelation:
         self.R = Q + Q @ (Q / self.D[..., None])
 
     @property
+    def root(self) -> np.ndarray:
+        """A with A Aᵀ = R."""
+        values, vectors = np.linalg.eigh((self.R + np.swapaxes(self.R, -1, -2)) / 2)
+        return vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+
+    @property
     def blocks(self) -> np.ndarray:
         """[GᵀWG  Gᵀ; G  −R] of every instance."""
         G = self.stack.G

@@ -14,6 +14,7 @@ from msgpass.kernels.symmetric_system import NotPositive
 from msgpass.nodes import Sequence
 from msgpass.sweeps.exact_relations import exact_relations
 from msgpass.sweeps.flattened import flat_of
+from msgpass.sweeps.gaussian_elimination import whole
 from msgpass.sweeps.gaussian_elimination.improper import improper
 from msgpass.sweeps.gaussian_elimination.layout import DENSE, Layout
 from msgpass.sweeps.gaussian_messages import GaussianBelief
@@ -46,13 +47,16 @@ class EliminationRun:
         self.mean = self.solution[: layout.n]
         self.total = float(self.by_part.sum())
 
-    def _factorise(self):
-        blocks = [
+    def blocks(self) -> list[np.ndarray]:
+        """What families say, and nothing of each node by itself."""
+        said = [
             self.exact[k].blocks if k in self.exact else made.form.precision
             for k, made in enumerate(self.families)
         ]
-        blocks += [np.zeros((1, c.shape[1], c.shape[1])) for c in self.layout.nodes.values()]
-        equations = self.equations
+        return said + [np.zeros((1, c.shape[1], c.shape[1])) for c in self.layout.nodes.values()]
+
+    def _factorise(self):
+        blocks, equations = self.blocks(), self.equations
         try:
             if equations.n <= DENSE:
                 return DenseSystem(equations.cells, blocks, equations.n, self.layout.n)
@@ -124,7 +128,25 @@ class EliminationRun:
 
     def read_totals(self, name: str) -> np.ndarray:
         """log Z of every part that holds rows of a variable."""
-        return self.by_part[np.unique(self.layout.parts[self.layout.flat.of(name)])]
+        return self.by_part[self._parts_of(name)]
+
+    def read_entropy(self, name: str) -> np.ndarray:
+        """Differential entropy of every part that holds rows of a variable."""
+        return whole.entropies(self)[self._parts_of(name)]
+
+    def _parts_of(self, name: str) -> np.ndarray:
+        return np.unique(self.layout.parts[self.layout.flat.of(name)])
+
+    def read_sample(self, name: str, rng: np.random.Generator, n: int) -> np.ndarray:
+        """n draws of a node; of one seed, they belong to the same draws of all others."""
+        cells = self.layout.nodes[name]
+        node = self.block.families[0].factor.graph.nodes[name]
+        lead = (len(cells),) if isinstance(node, Sequence) else ()
+        return whole.draws(self, rng, n)[cells.ravel()].T.reshape(n, *lead, *node.shape)
+
+    def read_joint(self, places: list[tuple[str, int]]) -> GaussianBelief:
+        """Mean and covariance of variables end to end, however far apart."""
+        return whole.joint_of(self, np.concatenate([self.layout.nodes[n][max(row, 0)] for n, row in places]))
 
     def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
         """What arrives at parameters and observations."""
