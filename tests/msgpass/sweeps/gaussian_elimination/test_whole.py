@@ -84,7 +84,7 @@ def test_readings_that_are_not_there():
     m = run(g, schedule=EXACT)
     with pytest.raises(UnavailableError, match="order that is not time"):
         m.forward["s"]
-    with pytest.raises(UnavailableError, match="passes no messages between"):
+    with pytest.raises(UnavailableError, match="passes no message between"):
         m.message(g.factors["f0"][0], g.factors["f0"].args[0])
     with pytest.raises(UnavailableError, match=r"m\.parameters\['F0'\]"):
         m.message(g.factors["f0"][0], g["F0"])
