@@ -11,6 +11,7 @@ import numpy as np
 from msgpass.errors import UnavailableError, UnsupportedError
 from msgpass.nodes import Parameter, Sequence
 from msgpass.sweeps import paths, readings, single_messages
+from msgpass.sweeps.gaussian_messages import GaussianBelief
 from msgpass.sweeps.joint import joint
 
 
@@ -385,15 +386,18 @@ class Messages:
         return readings.lent(self._x, name)
 
     def totals(self, name) -> np.ndarray:
-        """log Z (or best score) of every independent part of a discrete variable's component, (parts,).
+        """log Z (or best score) of every independent part of a variable's component, (parts,).
 
-        Parts are the sequences of a ragged chain, the members of an aligned batch, the trees of a forest.
+        Parts are the sequences of a ragged chain, the members of an aligned batch, the trees of a forest, and
+        what is connected in a graph with loops. Of Gaussian components, chains have parts, and those that
+        JunctionTree has run.
         """
         return paths.totals(self._x, getattr(name, "name", name))
 
     def sample(self, name, rng=None, n: int | None = None) -> np.ndarray:
         """Draw a discrete variable, or the sequence of a Gaussian chain, from the posterior over whole
-        assignments.
+        assignments; under JunctionTree any Gaussian variable, in one draw with all others of its component
+        where the seed is one.
 
         Parameters
         ----------
@@ -404,7 +408,7 @@ class Messages:
 
         Returns
         -------
-        array of int, (T,) or (n, T); of a Gaussian chain (T, *shape) or (n, T, *shape)
+        array of int, (T,) or (n, T); of a Gaussian sequence (T, *shape) or (n, T, *shape)
 
         Raises
         ------
@@ -485,10 +489,12 @@ class Messages:
         """
         return readings.converged(self._x, getattr(name, "name", name))
 
-    def joint(self, *variables) -> np.ndarray:
+    def joint(self, *variables) -> np.ndarray | GaussianBelief:
         """Normalised log joint belief of rows and variables of discrete components, however far apart: one
         axis each, in the order given (joint max-marginal under MaxProduct). Exact schedules only; it takes a
         run for each assignment of all but the largest of them.
+
+        Of Gaussian variables it is the mean and covariance of their numbers end to end.
 
         Examples
         --------
@@ -526,7 +532,9 @@ class Messages:
         return cliques(self._x)
 
     def entropy(self, name) -> np.ndarray:
-        """Posterior entropy in nats of the assignments of every part, (parts,)."""
+        """Posterior entropy in nats of the assignments of every part, (parts,); of a Gaussian component that
+        JunctionTree has run, the differential entropy.
+        """
         return paths.entropy(self._x, getattr(name, "name", name))
 
     def to_frame(self):

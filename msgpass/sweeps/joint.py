@@ -1,4 +1,5 @@
-"""The joint belief of any variables of a discrete component, however far apart.
+"""The joint belief of any variables of a discrete component, however far apart; of Gaussian ones, mean and
+covariance.
 
 By the chain rule, log p(a, b, c | y) = log p(a | y) + log p(b | a, y) + log p(c | a, b, y): a factor is a
 reading of the component run again with what stands before it known. That is exact in every exact sweep, and
@@ -11,6 +12,8 @@ import numpy as np
 
 from msgpass.errors import GraphError, UnavailableError, UnsupportedError
 from msgpass.nodes import Sequence, Slice, as_slice
+from msgpass.plan import NonlinearTree
+from msgpass.sweeps.gaussian_messages import GaussianBelief
 from msgpass.sweeps.readings import full, owner
 
 Place = tuple[str, int]
@@ -20,13 +23,17 @@ MOST = 1 << 22
 """Entries up to which a joint is made."""
 
 
-def joint(x, variables) -> np.ndarray:
-    """Normalised log joint of rows and variables, one axis each in the order given, batch axes in front."""
+def joint(x, variables) -> np.ndarray | GaussianBelief:
+    """Normalised log joint of rows and variables, one axis each in the order given, batch axes in front; of
+    Gaussian variables the mean and covariance of their numbers end to end."""
     if not variables:
         raise GraphError("a joint is of one variable or more: m.joint(z[3], z[7])")
     places = [_place(x, v) for v in variables]
     if len(set(places)) < len(places):
         raise GraphError("a joint names each variable once")
+    kinds = {x.plan.graph.nodes[name].discrete for name, _ in places}
+    if len(kinds) > 1:
+        raise UnsupportedError("a joint is of discrete or of Gaussian variables, not of both")
     if not x.schedule.backward:
         raise UnavailableError("ForwardOnly has no joints; they need Sequential() or JunctionTree()")
     if x.schedule.windowed or x.schedule.loops == "approximate":
@@ -35,6 +42,8 @@ def joint(x, variables) -> np.ndarray:
             "JunctionTree()"
         )
     x = full(x)
+    if kinds == {False}:
+        return _gaussian(x, places)
     sizes = [x.plan.graph.nodes[name].states for name, _ in places]
     if np.prod(sizes, dtype=float) > MOST:
         raise UnsupportedError(
@@ -58,8 +67,9 @@ def _place(x, variable) -> Place:
     name = where.node.name
     if where.node.graph is not x.plan.graph:
         raise GraphError(f"{where.name!r} belongs to another graph")
-    if name not in x.plan.owner or not where.node.discrete:
-        raise UnavailableError(f"{where.name!r} is not a latent discrete variable")
+    block = x.plan.owner.get(name)
+    if block is None or not (where.node.discrete or getattr(block, "gaussian", False)):
+        raise UnavailableError(f"{where.name!r} is not a latent discrete or Gaussian variable")
     return name, _row(where)
 
 
@@ -70,6 +80,35 @@ def _row(where: Slice) -> int:
     if where.kind != "index" or not -rows <= where.start < rows:
         raise GraphError(f"{where.name} is not one of the {rows} rows of {where.node.name!r}")
     return where.start % rows
+
+
+def _gaussian(x, places: list[Place]) -> GaussianBelief:
+    """Mean and covariance of Gaussian variables end to end; those of different components are independent."""
+    from scipy.linalg import block_diag
+
+    own: dict[int, list[int]] = {}
+    for i, (name, _) in enumerate(places):
+        own.setdefault(owner(x, name)[0], []).append(i)
+    sizes = np.array([x.plan.graph.nodes[name].size for name, _ in places])
+    found = [_whole(x, k).read_joint([places[i] for i in which]) for k, which in own.items()]
+    mean, cov = np.concatenate([f.mean for f in found]), block_diag(*(f.cov for f in found))
+    ends = np.cumsum(sizes)
+    order = np.concatenate([np.arange(ends[i] - sizes[i], ends[i]) for which in own.values() for i in which])
+    back = np.argsort(order)
+    return GaussianBelief(mean[back], cov[np.ix_(back, back)])
+
+
+def _whole(x, k: int):
+    """Component k run as one system."""
+    from msgpass.sweeps.gaussian_elimination import run_gaussian_elimination
+
+    block, run = x.plan.blocks[k], x.runs[k]
+    if isinstance(block, NonlinearTree):
+        raise UnsupportedError(
+            f"{', '.join(block.nodes[:4])} are linearised along the way, which gives no joint of them; "
+            "factors have one: m.belief[factor]"
+        )
+    return run if hasattr(run, "read_joint") else run_gaussian_elimination(x, k, block, None, None)
 
 
 def _by_chain_rule(x, k: int, places: list[Place], shape: tuple[int, ...]) -> np.ndarray:

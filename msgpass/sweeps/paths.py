@@ -62,8 +62,7 @@ def sample(x, name: str, rng, n: int | None) -> np.ndarray:
     """Draws of a variable's states from the posterior over whole assignments."""
     run, algebra = _component(x, name, gaussian=True)
     _exact(x, name)
-    gaussian = isinstance(run, GaussianChainRun)
-    if type(algebra) is not SumProduct and not gaussian:
+    if type(algebra) is not SumProduct and x.plan.graph.nodes[name].discrete:
         raise UnsupportedError(
             f"{name!r} is drawn from sum-product messages, or, in a Gaussian chain, from Gaussian "
             f"ones; this run was {algebra.name}: use SumProduct() or Gaussian()"
@@ -72,7 +71,7 @@ def sample(x, name: str, rng, n: int | None) -> np.ndarray:
         raise DataError(f"the number of draws must be a whole number ≥ 1, got {n!r}")
     rng = np.random.default_rng(rng)
     run.impossible()
-    if gaussian:
+    if isinstance(run, GaussianChainRun):
         draws = run.sample(rng, n or 1)
         return draws if n is not None else draws[0]
     if not on_chain(run):
@@ -123,9 +122,9 @@ def k_best(x, name: str, k: int) -> Ranked:
 
 def entropy(x, name: str) -> np.ndarray:
     """Entropy in nats of the assignments of every part given the evidence, (parts,)."""
-    run, algebra = _component(x, name)
+    run, algebra = _component(x, name, hasattr(_run_of(x, name), "read_entropy"))
     _exact(x, name)
-    if type(algebra) is not SumProduct:
+    if type(algebra) is not SumProduct and x.plan.graph.nodes[name].discrete:
         raise UnsupportedError(
             f"the entropy of {name!r} is read from sum-product messages; this run was {algebra.name}: use "
             "SumProduct()"
@@ -142,11 +141,13 @@ def entropy(x, name: str) -> np.ndarray:
 
 
 def _component(x, name: str, gaussian: bool = False):
-    """(run, algebra) of the discrete component that holds a variable, or of its Gaussian chain."""
+    """(run, algebra) of the discrete component that holds a variable, or of its Gaussian chain or graph that
+    was run as a whole."""
     block = x.plan.owner.get(name)
     chain = isinstance(block, GaussianChain) or (
         isinstance(block, NonlinearTree) and isinstance(x.runs[owner(x, name)[0]], GaussianChainRun)
     )
+    chain = chain or hasattr(_run_of(x, name), "read_joint")
     if name not in x.plan.owner or not (x.plan.graph.nodes[name].discrete or (gaussian and chain)):
         names = [n for n in x.plan.owner if x.plan.graph.nodes[n].discrete]
         raise UnavailableError(
@@ -161,6 +162,10 @@ def _component(x, name: str, gaussian: bool = False):
             "assignments; m.belief and m.mixture have each step's"
         )
     return x.runs[k], SumProduct() if "step" in algebra.potentials else algebra
+
+
+def _run_of(x, name: str):
+    return x.runs.get(owner(x, name)[0]) if name in x.plan.owner else None
 
 
 def _of(run, what: str):

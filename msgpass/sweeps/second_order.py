@@ -22,7 +22,7 @@ from msgpass.algebra import Gaussian, MaxProduct, SumProduct
 from msgpass.algebra.gaussian_forms import to_information, to_moments
 from msgpass.algebra.tangent import Dual
 from msgpass.dual_array import DualArray, pair
-from msgpass.errors import NumericalError, UnsupportedError
+from msgpass.errors import GraphError, NumericalError, UnsupportedError
 from msgpass.nodes import Sequence
 from msgpass.plan import GaussianChain, Losses, Map, Recurrence, TableChain, Tree
 from msgpass.sweeps import real
@@ -207,7 +207,14 @@ class SecondOrder:
     def tree(self, k: int, block, clamp) -> DualTree:
         """A component as a tree, in its algebra's own functions."""
         algebra = DualGaussian() if block.gaussian else self.x.algebras[k]
-        return DualTree(block, self.x.orientation(k, block), algebra, self.values, clamp)
+        try:
+            orientation = self.x.orientation(k, block)
+        except GraphError:
+            raise UnsupportedError(
+                f"the component of {', '.join(block.nodes[:4])} has loops: its gradients are exact, but they "
+                "come without second derivatives; take differences of m.parameters"
+            ) from None
+        return DualTree(block, orientation, algebra, self.values, clamp)
 
     def read(self, k: int):
         """The run that messages of component k are read from."""

@@ -246,6 +246,11 @@ def _table_at_parameter(x, k, block, family, j, name):
         if isinstance(run, SparseChainRun):
             total += sign * run.instance_counts(family, j)
             continue
+        if not on_chain(run) and getattr(run, "o", None) is None and block.gaussian:
+            raise UnavailableError(
+                f"{x.schedule!r} keeps what all instances say to {name!r} together, m.parameters[{name!r}], "
+                f"and not what {family.factor[j].name} says; its belief is m.belief[{family.name!r}]"
+            )
         if not on_chain(run) and not hasattr(run, "o"):
             k = block.families.index(family)
             run.families[k].add_counts(sign * run.counts(k)[j : j + 1], total, slice(j, j + 1))
