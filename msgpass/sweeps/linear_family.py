@@ -163,11 +163,18 @@ class LinearFamily:
 
     def add_data(self, arg: Arg, found, store) -> None:
         """Add what arrived at the rows of an observation, (instances, size)."""
-        target = store[arg.name]
-        if arg.rows is None:
-            target += found.sum(axis=0).reshape(target.shape)
-        else:
-            np.add.at(target, instance_rows(self.family, arg), found.reshape(len(found), *target.shape[1:]))
+        add_instances(self.family, arg, store[arg.name], found)
+
+
+def add_instances(family: Family, arg: Arg, target, found) -> None:
+    """Add messages, (instances, size), to the rows of an observation that they belong to."""
+    if arg.rows is None:
+        target += found.sum(axis=0).reshape(target.shape)
+        return
+    rows = instance_rows(family, arg)
+    if not isinstance(rows, slice) and len(rows) < len(found) or isinstance(rows, slice) and rows.stop - rows.start < len(found):
+        found = found.sum(axis=0, keepdims=True)
+    np.add.at(target, rows, found.reshape(len(found), *target.shape[1:]))
 
 
 def arriving(found, target, stepped: bool):
