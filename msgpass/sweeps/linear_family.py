@@ -172,8 +172,8 @@ def add_instances(family: Family, arg: Arg, target, found) -> None:
         target += found.sum(axis=0).reshape(target.shape)
         return
     rows = instance_rows(family, arg)
-    if not isinstance(rows, slice) and len(rows) < len(found) or isinstance(rows, slice) and rows.stop - rows.start < len(found):
-        found = found.sum(axis=0, keepdims=True)
+    if (rows.stop - rows.start if isinstance(rows, slice) else len(rows)) < len(found):
+        found = found.sum(axis=0, keepdims=True)  # one row that all instances read
     np.add.at(target, rows, found.reshape(len(found), *target.shape[1:]))
 
 

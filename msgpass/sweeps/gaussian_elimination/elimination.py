@@ -7,12 +7,14 @@ from functools import cached_property
 import numpy as np
 
 from msgpass.algebra.gaussian_forms import LOG_2PI
-from msgpass.errors import NumericalError, UnavailableError
-from msgpass.kernels.symmetric_dense import DenseDefinite
-from msgpass.kernels.symmetric_sparse import SparseDefinite
+from msgpass.errors import UnavailableError
+from msgpass.kernels.symmetric_dense import DenseSystem
+from msgpass.kernels.symmetric_sparse import SparseSystem
 from msgpass.kernels.symmetric_system import NotPositive
 from msgpass.nodes import Sequence
+from msgpass.sweeps.exact_relations import ExactRelation
 from msgpass.sweeps.flattened import flat_of
+from msgpass.sweeps.gaussian_elimination.improper import improper
 from msgpass.sweeps.gaussian_elimination.layout import DENSE, Layout
 from msgpass.sweeps.gaussian_messages import GaussianBelief
 from msgpass.sweeps.stacked_quadratics import stacked_quadratics
@@ -35,42 +37,69 @@ class EliminationRun:
     def __init__(self, block, layout: Layout, values):
         self.block, self.layout, self.values = block, layout, values
         self.families = [stacked_quadratics(f, values) for f in block.families]
-        forms = [made.canonical() for made in self.families]
-        h = np.zeros(layout.n)
-        for cells, form in zip(layout.scopes, forms, strict=True):
-            weights = np.broadcast_to(form.h, cells.shape)
-            h += np.bincount(cells.ravel(), weights.ravel(), layout.n)
-        self.system = self._factorise([form.precision for form in forms])
-        self.mean = self.system.solve(h)
-        at_mean = sum(
-            float(np.sum(np.broadcast_to(made.log_value(self.mean[cells]), (len(cells),))))
-            for made, cells in zip(self.families, layout.scopes, strict=True)
+        self.exact = self._exact()
+        self.equations = layout.equations(
+            tuple(self.exact[k].m if k in self.exact else 0 for k in range(len(self.families)))
         )
-        self.total = at_mean + 0.5 * layout.n * LOG_2PI - 0.5 * self.system.log_det
+        self.system = self._factorise()
+        self.solution = self.system.solve(self._right())
+        self.mean = self.solution[: layout.n]
+        self.total = float(self.by_part.sum())
 
-    def _factorise(self, precisions):
-        blocks = [*precisions, *(np.zeros((1, c.shape[1], c.shape[1])) for c in self.layout.nodes.values())]
+    def _exact(self) -> dict[int, ExactRelation]:
+        """Families with singular noise, in units of what the others say of their variables."""
+        if not any(made.exact for made in self.families):
+            return {}
+        known = np.zeros(self.layout.n)
+        for made, cells in zip(self.families, self.layout.scopes, strict=True):
+            if not made.exact:
+                own = np.broadcast_to(np.einsum("...ii->...i", made.form.precision), cells.shape)
+                known += np.bincount(cells.ravel(), own.ravel(), self.layout.n)
+        usual = np.exp(np.log(known[known > 0]).mean()) if (known > 0).any() else 1.0
+        variance = 1 / np.where(known > 0, known, usual)
+        return {
+            k: ExactRelation(made, variance[cells])
+            for k, (made, cells) in enumerate(zip(self.families, self.layout.scopes, strict=True))
+            if made.exact
+        }
+
+    def _factorise(self):
+        blocks = [
+            self.exact[k].blocks if k in self.exact else made.form.precision
+            for k, made in enumerate(self.families)
+        ]
+        blocks += [np.zeros((1, c.shape[1], c.shape[1])) for c in self.layout.nodes.values()]
+        equations = self.equations
         try:
-            if self.layout.n <= DENSE:
-                return DenseDefinite(self.layout.cells, blocks, self.layout.n)
-            return SparseDefinite(self.layout.pattern, blocks)
+            if equations.n <= DENSE:
+                return DenseSystem(equations.cells, blocks, equations.n, self.layout.n)
+            return SparseSystem(equations.pattern, blocks)
         except NotPositive as problem:
-            raise self._improper(problem) from None
+            raise improper(problem, equations) from None
 
-    def _improper(self, problem: NotPositive) -> NumericalError:
-        size = np.abs(problem.direction)
-        cells = np.argsort(-size, kind="stable")[:64]
-        named = list(dict.fromkeys(self.layout.label(int(c)) for c in cells if size[c] > 0.1 * size.max()))
-        text = ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
-        if problem.flat:
-            return NumericalError(
-                f"no posterior exists: nothing determines {text} (the density is flat along a direction of "
-                "them); add a prior (Quadratic.prior) or evidence about it"
-            )
-        return NumericalError(
-            f"no posterior exists: along a direction of {text} the density rises without end, for the "
-            "precisions add up to a matrix that is not positive; check the precision of each Quadratic"
-        )
+    def _right(self) -> np.ndarray:
+        found = np.zeros(self.equations.n)
+        for k, (made, cells) in enumerate(zip(self.families, self.equations.cells, strict=False)):
+            own = self.exact[k].right if k in self.exact else made.form.h
+            found += np.bincount(cells.ravel(), np.broadcast_to(own, cells.shape).ravel(), len(found))
+        return found
+
+    @cached_property
+    def by_part(self) -> np.ndarray:
+        """log Z of every connected part."""
+        layout, equations = self.layout, self.equations
+        parts = layout.parts if len(self.layout.flat) > 1 else np.zeros(1, int)
+        pivots = self.system.log_pivots
+        found = np.bincount(parts[layout.owner], 0.5 * (LOG_2PI - pivots[: layout.n]))
+        for k, (made, scope) in enumerate(zip(self.families, layout.flat.scopes, strict=True)):
+            cells, own = equations.cells[k], parts[scope[:, 0]]
+            if k in self.exact:
+                logs = self.exact[k].log_value(self.solution[cells])
+                logs = logs - 0.5 * pivots[cells[:, -self.exact[k].m :]].sum(axis=1)
+            else:
+                logs = made.log_value(self.mean[cells])
+            found += np.bincount(own, np.broadcast_to(logs, own.shape), len(found))
+        return found
 
     # -- readings ----------------------------------------------------------------------------------------
 
@@ -80,8 +109,8 @@ class EliminationRun:
     def read_forward(self, name: str):
         """There is no such message."""
         raise UnavailableError(
-            f"JunctionTree eliminates {name!r} in an order that is not time's, so there are no forward or "
-            f"backward messages; read m.belief[{name!r}], or run a graph without loops with Sequential()"
+            f"there are no forward and backward messages of {name!r}: JunctionTree eliminates variables in an "
+            f"order that is not time's; read m.belief[{name!r}], or run a graph without loops with Sequential()"
         )
 
     read_backward = read_forward
@@ -98,16 +127,18 @@ class EliminationRun:
     def read_factor(self, family) -> GaussianBelief:
         """Joint mean and covariance of every instance of a factor."""
         k = self.block.families.index(family)
-        return GaussianBelief(*self._moments(k))
+        scope = self.layout.scopes[k]
+        s = scope.shape[1]
+        return GaussianBelief(self.mean[scope], self.system.entries(k)[:, :s, :s])
 
-    def _moments(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.mean[self.layout.scopes[k]], self.system.entries(k)
-
-    @cached_property
-    def _wanted(self) -> list[int]:
-        return [k for k, made in enumerate(self.families) if made.wanted]
+    def read_totals(self, name: str) -> np.ndarray:
+        """log Z of every part that holds rows of a variable."""
+        return self.by_part[np.unique(self.layout.parts[self.layout.flat.of(name)])]
 
     def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
         """What arrives at parameters and observations."""
-        for k in self._wanted:
-            self.families[k].collect(*self._moments(k), store, sign)
+        for k, made in enumerate(self.families):
+            if not made.wanted:
+                continue
+            found = self.solution[self.equations.cells[k]]
+            self.exact.get(k, made).collect(found, self.system.entries(k), store, sign)

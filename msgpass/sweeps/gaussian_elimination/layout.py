@@ -1,4 +1,4 @@
-"""Cells of a component: every number that a variable holds has one."""
+"""Cells of a component: every number that a variable holds has one, and every equation's multiplier."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ class Layout:
     """
 
     def __init__(self, block: Block, flat: Flat):
-        self.flat = flat
+        self.block, self.flat = block, flat
         self.starts = np.concatenate([[0], np.cumsum(flat.states)])
         self.n = int(self.starts[-1])
-        self.nodes = {name: self._cells(np.arange(*_span(flat.of(name)))[:, None]) for name in flat.names}
+        spans = {name: flat.of(name) for name in flat.names}
+        self.nodes = {name: self._cells(np.arange(s.start, s.stop)[:, None]) for name, s in spans.items()}
         self.scopes = [self._cells(scope) for scope in flat.scopes]
+        self.kept: dict[tuple[int, ...], Equations] = {}
 
     def _cells(self, variables: np.ndarray) -> np.ndarray:
         """(instances, arity) variables → (instances, cells)."""
@@ -44,20 +46,62 @@ class Layout:
             columns.append(self.starts[ids][:, None] + np.arange(size))
         return np.concatenate(columns, axis=1)
 
-    @property
-    def cells(self) -> list[np.ndarray]:
-        """Of all blocks of the system: scopes, then nodes."""
-        return [*self.scopes, *self.nodes.values()]
+    def equations(self, rows: tuple[int, ...]) -> Equations:
+        """With so many multipliers for each instance of each family."""
+        if rows not in self.kept:
+            self.kept[rows] = Equations(self, rows)
+        return self.kept[rows]
+
+    @cached_property
+    def owner(self) -> np.ndarray:
+        """Variable of every cell."""
+        return np.repeat(np.arange(len(self.flat)), self.flat.states)
+
+    @cached_property
+    def parts(self) -> np.ndarray:
+        """Which connected part every variable belongs to, numbered by first variables."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        first = [np.repeat(s[:, 0], s.shape[1]) for s in self.flat.scopes]
+        ends = np.concatenate(first), np.concatenate([s.ravel() for s in self.flat.scopes])
+        n = len(self.flat)
+        return connected_components(coo_array((np.ones(len(ends[0])), ends), shape=(n, n)), directed=False)[1]
+
+
+class Equations:
+    """The cells of a run in which some families are equations.
+
+    Attributes
+    ----------
+    n : int
+        Cells of variables and multipliers.
+    cells : list of arrays of int
+        Of all blocks of the system: scopes with their multipliers, then nodes.
+    """
+
+    def __init__(self, layout: Layout, rows: tuple[int, ...]):
+        self.layout, self.rows, self.n = layout, rows, layout.n
+        self.first, self.cells = [], []
+        for scope, m in zip(layout.scopes, rows, strict=True):
+            count = len(scope)
+            own = self.n + np.arange(count * m).reshape(count, m)
+            self.first.append(self.n)
+            self.cells.append(np.concatenate([scope, own], axis=1))
+            self.n += count * m
+        self.cells += layout.nodes.values()
 
     @cached_property
     def pattern(self) -> SparsePattern:
         """Order of elimination and pattern of the factor."""
-        return SparsePattern(self.cells, self.n)
+        return SparsePattern(self.cells, self.n, self.layout.n)
 
     def label(self, cell: int) -> str:
-        """The variable that holds a cell."""
-        return self.flat.label(int(np.searchsorted(self.starts, cell, side="right")) - 1)
-
-
-def _span(s: slice) -> tuple[int, int]:
-    return s.start, s.stop
+        """The variable that holds a cell, or the factor of a multiplier."""
+        if cell < self.layout.n:
+            return self.layout.flat.label(int(self.layout.owner[cell]))
+        k = int(np.searchsorted(self.first, cell, side="right")) - 1
+        while not self.rows[k]:
+            k -= 1
+        factor = self.layout.block.families[k].factor
+        return factor.name if factor.n == 1 else factor[(cell - self.first[k]) // self.rows[k]].name
