@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from msgpass.kernels import gaussian_flooding_reference as reference
-from msgpass.kernels.gaussian_flooding_types import MessageArrays, Problem, Progress
+from msgpass.kernels.gaussian_flooding_types import Failure, MessageArrays, Problem, Progress
+
+FEW = {"flood": 512, "sequential": 32, "residual": 32}
+"""Messages of a sweep up to which NumPy is not worth leaving: a sweep over so many takes it about a
+millisecond, and Numba takes half a second to load."""
 
 
 def run(
     problem: Problem, order: str, damping: float, tol: float, max_iter: int, start: MessageArrays
 ) -> tuple[MessageArrays, Progress]:
     """As :func:`msgpass.kernels.gaussian_flooding_reference.run`."""
-    return reference.run(problem, order, damping, tol, max_iter, start)
+    if not problem.messages:
+        return start, Progress(np.zeros(0), 0, True)
+    if problem.messages <= FEW[order]:
+        return reference.run(problem, order, damping, tol, max_iter, start)
+    return compiled(problem, order, damping, tol, max_iter, start)
+
+
+def compiled(
+    problem: Problem, order: str, damping: float, tol: float, max_iter: int, start: MessageArrays
+) -> tuple[MessageArrays, Progress]:
+    """As :func:`run`, whatever the size."""
+    from msgpass.kernels import gaussian_flooding_residual, gaussian_flooding_sweeps, runtime
+    from msgpass.kernels.gaussian_flooding_flat import flattened
+
+    edges, forms = flattened(problem)
+    local = MessageArrays(problem.h, problem.precision)
+    known, now, fresh = local.copy(), start.copy(), start.copy()
+    history = np.empty(max_iter + 1)
+    if order == "residual":
+        kernel, last = gaussian_flooding_residual.residual, (max_iter * problem.messages, history)
+        with runtime.compiling("loopy belief propagation over Gaussians", kernel):
+            sent, told, ended, edge = kernel(edges, forms, local, known, now, fresh, damping, tol, *last)
+    else:
+        kernel, last = gaussian_flooding_sweeps.sweeps, (max_iter, history)
+        with runtime.compiling("loopy belief propagation over Gaussians", kernel):
+            told, ended, edge = kernel(
+                edges, forms, local, known, now, fresh, order == "sequential", damping, tol, *last
+            )
+        sent = told * problem.messages
+    failure = None
+    if ended in (gaussian_flooding_sweeps.NOT_POSITIVE, gaussian_flooding_sweeps.DIVERGED):
+        what = "diverged" if ended == gaussian_flooding_sweeps.DIVERGED else "not positive"
+        failure = Failure(int(edges.variable[edge]) if edge >= 0 else -1, what)
+    settled = ended == gaussian_flooding_sweeps.SETTLED
+    return now, Progress(history[:told].copy(), int(sent), settled, failure)
