@@ -33,18 +33,19 @@ def compiled(
     edges, forms = flattened(problem)
     local = MessageArrays(problem.h, problem.precision)
     known, now, fresh = local.copy(), start.copy(), start.copy()
-    history = np.empty(max_iter + 1)
+    history, wide, count = np.empty(max_iter + 1), edges.widest, problem.messages
+    scratch = np.empty((wide, wide)), np.empty(wide), np.empty(wide, np.int64), np.empty(wide)
     if order == "residual":
-        kernel, last = gaussian_flooding_residual.residual, (max_iter * problem.messages, history)
+        kernel, last = gaussian_flooding_residual.residual, (max_iter * count, history)
         with runtime.compiling("loopy belief propagation over Gaussians", kernel):
-            sent, told, ended, edge = kernel(edges, forms, local, known, now, fresh, damping, tol, *last)
+            sent, told, ended, edge = kernel(edges, forms, local, known, now, fresh, damping, tol, *last, np.zeros(count), np.arange(count), np.arange(count), *scratch)
     else:
         kernel, last = gaussian_flooding_sweeps.sweeps, (max_iter, history)
         with runtime.compiling("loopy belief propagation over Gaussians", kernel):
             told, ended, edge = kernel(
-                edges, forms, local, known, now, fresh, order == "sequential", damping, tol, *last
+                edges, forms, local, known, now, fresh, order == "sequential", damping, tol, *last, *scratch
             )
-        sent = told * problem.messages
+        sent = told * count
     failure = None
     if ended in (gaussian_flooding_sweeps.NOT_POSITIVE, gaussian_flooding_sweeps.DIVERGED):
         what = "diverged" if ended == gaussian_flooding_sweeps.DIVERGED else "not positive"

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from msgpass.kernels.gaussian_flooding_reference import NOISE
 from msgpass.kernels.gaussian_flooding_types import SINGULAR
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit
 
 NOT_POSITIVE = -1.0
 
 
-@jit(inline="always")
+@lean_jit(inline="always")
 def beyond(new, old, said):
     """|new − old|, 0 where it is rounding."""
     change = abs(new - old)
     return change if change > NOISE * (abs(new) + abs(said)) else 0.0
 
 
-@jit
+@lean_jit
 def scalar_message(edges, forms, f, place, known, now, new_h, new_p):
     """Message of a factor over two scalars to the variable at ``place`` (0 or 1)."""
     first = edges.first[f]
@@ -47,7 +47,7 @@ def scalar_message(edges, forms, f, place, known, now, new_h, new_p):
     return max(shift * shift * unit, spread * spread)
 
 
-@jit
+@lean_jit
 def block_message(edges, forms, f, place, known, now, new_h, new_p, work, b, cells, scale):
     """Message of a factor of any shape to the variable at ``place``.
 
@@ -102,7 +102,7 @@ def block_message(edges, forms, f, place, known, now, new_h, new_p, work, b, cel
     return _written(edges, own, s, rest, known, now, new_h, new_p, work, b, scale)
 
 
-@jit
+@lean_jit
 def _written(edges, own, s, rest, known, now, new_h, new_p, work, b, scale):
     """Write what is left as the message; the square of its change."""
     at_h, at_p, cell, block = edges.h[own], edges.precision[own], edges.cell[own], edges.block[own]
@@ -126,7 +126,7 @@ def _written(edges, own, s, rest, known, now, new_h, new_p, work, b, scale):
     return largest
 
 
-@jit
+@lean_jit
 def message(edges, forms, f, place, known, now, new_h, new_p, work, b, cells, scale):
     """Message of a factor by the kernel of its shape."""
     if edges.scalar[f]:

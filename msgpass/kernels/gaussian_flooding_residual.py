@@ -11,10 +11,10 @@ import numpy as np
 from msgpass.kernels.gaussian_flooding_factor import message
 from msgpass.kernels.gaussian_flooding_sweeps import DIVERGED, ENDED, NOT_POSITIVE, SETTLED, add_up
 from msgpass.kernels.gaussian_flooding_types import FIRST, GROWTH
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit
 
 
-@jit
+@lean_jit
 def rise(heap, where, key, place):
     """Move an entry up to where it belongs."""
     e = heap[place]
@@ -29,7 +29,7 @@ def rise(heap, where, key, place):
     where[e] = place
 
 
-@jit
+@lean_jit
 def sink(heap, where, key, place):
     """Move an entry down to where it belongs."""
     e, n = heap[place], len(heap)
@@ -48,7 +48,7 @@ def sink(heap, where, key, place):
     where[e] = place
 
 
-@jit
+@lean_jit
 def put(heap, where, key, e, value):
     """Give an edge another key."""
     before = key[e]
@@ -59,7 +59,7 @@ def put(heap, where, key, e, value):
         sink(heap, where, key, where[e])
 
 
-@jit
+@lean_jit
 def know(edges, v, local, known, now):
     """The belief of a variable from its messages."""
     first = edges.starts[v]
@@ -77,12 +77,10 @@ def know(edges, v, local, known, now):
             known.precision[block + i] += now.precision[edges.precision[e] + i]
 
 
-@jit
-def residual(edges, forms, local, known, now, fresh, damping, tol, most, history):
+@lean_jit
+def residual(edges, forms, local, known, now, fresh, damping, tol, most, history, key, heap, where, work, b, cells, scale):
     """(messages sent, entries of the history, how it ended, edge)."""
-    wide, count = edges.widest, len(edges.variable)
-    work, b, cells, scale = np.empty((wide, wide)), np.empty(wide), np.empty(wide, np.int64), np.empty(wide)
-    key, heap, where = np.zeros(count), np.arange(count), np.arange(count)
+    count = len(edges.variable)
     add_up(edges, local, known, now)
     for e in range(count):
         f = edges.factor[e]

@@ -10,16 +10,18 @@ import numpy as np
 
 from msgpass.kernels.gaussian_flooding_factor import message
 from msgpass.kernels.gaussian_flooding_types import FIRST, GROWTH
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit
 
 SETTLED, ENDED, NOT_POSITIVE, DIVERGED = 1, 0, 2, 3
 
 
-@jit
+@lean_jit
 def add_up(edges, local, known, now):
     """Beliefs from messages."""
-    known.h[:] = local.h
-    known.precision[:] = local.precision
+    for i in range(len(local.h)):
+        known.h[i] = local.h[i]
+    for i in range(len(local.precision)):
+        known.precision[i] = local.precision[i]
     for e in range(len(edges.variable)):
         n, cell, block, h, p = edges.size[e], edges.cell[e], edges.block[e], edges.h[e], edges.precision[e]
         for i in range(n):
@@ -28,7 +30,7 @@ def add_up(edges, local, known, now):
             known.precision[block + i] += now.precision[p + i]
 
 
-@jit
+@lean_jit
 def flood(edges, forms, local, known, now, fresh, damping, work, b, cells, scale):
     """All messages from those of the sweep before."""
     add_up(edges, local, known, now)
@@ -48,7 +50,7 @@ def flood(edges, forms, local, known, now, fresh, damping, work, b, cells, scale
     return largest, -1
 
 
-@jit
+@lean_jit
 def sequential(edges, forms, local, known, now, fresh, damping, backward, work, b, cells, scale):
     """One factor after another, each with the newest messages."""
     add_up(edges, local, known, now)
@@ -68,7 +70,7 @@ def sequential(edges, forms, local, known, now, fresh, damping, backward, work, 
     return largest, -1
 
 
-@jit
+@lean_jit
 def take(edges, e, known, now, fresh, damping):
     """Replace the message of an edge, and its part of the belief."""
     n, cell, block, h, p = edges.size[e], edges.cell[e], edges.block[e], edges.h[e], edges.precision[e]
@@ -82,11 +84,9 @@ def take(edges, e, known, now, fresh, damping):
         now.precision[p + i] = new
 
 
-@jit
-def sweeps(edges, forms, local, known, now, fresh, one_by_one, damping, tol, max_iter, history):
+@lean_jit
+def sweeps(edges, forms, local, known, now, fresh, one_by_one, damping, tol, max_iter, history, work, b, cells, scale):
     """Sweep until nothing changes: (sweeps, how it ended, edge)."""
-    wide = edges.widest
-    work, b, cells, scale = np.empty((wide, wide)), np.empty(wide), np.empty(wide, np.int64), np.empty(wide)
     top = 0.0
     for t in range(max_iter):
         if one_by_one:
