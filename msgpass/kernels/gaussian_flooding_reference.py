@@ -33,11 +33,12 @@ NOISE = 1e-14
 
 
 class NotPositive(Exception):
-    """A matrix over variables that are integrated out is not positive; ``row`` is the factor's."""
+    """A matrix over variables that are integrated out is not positive; ``row`` is the factor's, ``place``
+    that of the variable whose message was made."""
 
-    def __init__(self, row: int):
+    def __init__(self, row: int, place: int = -1):
         super().__init__("not positive")
-        self.row = row
+        self.row, self.place = row, place
 
 
 def totals(problem: Problem, messages: MessageArrays) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +79,7 @@ def of_pairs(group: Factors, said_h: np.ndarray, said_p: np.ndarray, chosen):
     low = np.stack([c + said_p[:, 1], a + said_p[:, 0]], axis=1)
     bad = ~(low > SINGULAR * np.abs(np.stack([c, a], axis=1)))
     if bad.any():
-        raise NotPositive(int(np.argmax(bad.any(axis=1))))
+        raise NotPositive(*(int(k) for k in np.argwhere(bad)[0]))
     new_p = np.stack([det + a * said_p[:, 1], det + c * said_p[:, 0]], axis=1) / low
     new_h = np.stack([u + h * said_p[:, 1] - b * said_h[:, 1], v + k * said_p[:, 0] - b * said_h[:, 0]], axis=1)
     return new_h / low, new_p
@@ -95,10 +96,12 @@ def crossed(group: Factors, said_h: np.ndarray, said_p: np.ndarray, chosen=slice
         whole[:, own, own] += said_p[:, block].reshape(-1, size, size)
     new_h, new_p = np.empty_like(said_h), np.empty_like(said_p)
     cells = np.arange(width)
-    for own, block in zip(group.columns, group.blocks, strict=True):
+    for place, (own, block) in enumerate(zip(group.columns, group.blocks, strict=True)):
         keep = cells[own]
-        rest = np.setdiff1d(cells, keep)
-        lost_h, lost_p = carried(whole, h, rest, keep)
+        try:
+            lost_h, lost_p = carried(whole, h, np.setdiff1d(cells, keep), keep)
+        except NotPositive as problem:
+            raise NotPositive(problem.row, place) from None
         new_h[:, own] = group.h[table][:, own] - lost_h
         new_p[:, block] = (group.precision[table][:, own, own] - lost_p).reshape(len(h), -1)
     return new_h, new_p
@@ -168,7 +171,7 @@ class _State:
         try:
             new = crossed(group, *said, chosen)
         except NotPositive as problem:
-            return Failure(int(group.scopes[chosen][problem.row, 0]), "not positive")
+            return Failure(int(group.scopes[chosen][problem.row, problem.place]), "not positive")
         change = moved(group, new, old, said)
         if np.isnan(change).any():
             row, place = np.argwhere(np.isnan(change))[0]

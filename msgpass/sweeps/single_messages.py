@@ -66,6 +66,9 @@ def message(x, source, target):
         return _chain_message(x.runs[k], family, instance.t, name, row, from_factor, x.clamp.get(name))
     if isinstance(block, TableChain | Tree):
         run = _by_message(x.runs[k])
+        if hasattr(run, "read_message"):
+            run.impossible()
+            return run.read_message(block.families.index(family), instance, name, row, from_factor)
         if getattr(run, "o", None) is None:
             raise UnavailableError(
                 f"{x.schedule!r} passes no messages between {instance.name} and {where.name}; read m.belief "
@@ -240,6 +243,11 @@ def _table_at_parameter(x, k, block, family, j, name):
             made: Any = next(m for m in run.tables.every if m.family is family)
             weights = np.exp(run.read_factor(family)[j : j + 1])
             weights = weights.reshape(1, *_latent_shape(made))
+        elif getattr(run, "o", None) is None:
+            raise UnavailableError(
+                f"{x.schedule!r} keeps no message of one instance of {family.name!r} to {name!r}; "
+                f"m.parameters[{name!r}] holds what all of them say"
+            )
         else:
             i, part = _part(run, block.families.index(family), j)
             made = run.families[block.families.index(family)]

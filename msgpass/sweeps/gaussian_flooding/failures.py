@@ -21,11 +21,11 @@ def failed(layout: Layout, progress: Progress, schedule) -> NumericalError:
             f"Flooding(damping={damped}); JunctionTree() is exact whatever the loops"
         )
     return NumericalError(
-        f"Flooding has no answer: {when} what all others say of {layout.flat.label(failure.variable)} has a "
-        "precision that is not positive. Either no posterior exists, or the loops feed back more than they lose "
-        "(the graph is not walk-summable), and then variances of loopy propagation do not exist though the "
-        "posterior's do. JunctionTree() is exact, and tells the two apart; stronger evidence or priors help, "
-        f"and Flooding(damping={damped}) where it is but an early message that went too far"
+        f"Flooding has no answer: {when} no message to {layout.flat.label(failure.variable)} can be made, for "
+        "what it is made from has a precision that is not positive. Either no posterior exists, or the loops "
+        "feed back more than they lose (the graph is not walk-summable), and then loopy propagation has no "
+        "variances though the posterior may. JunctionTree() is exact, and tells the two apart; stronger "
+        f"priors or evidence help, and Flooding(damping={damped}) where an early message went too far"
     )
 
 

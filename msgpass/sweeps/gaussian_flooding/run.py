@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from msgpass.algebra.gaussian_forms import Information
-from msgpass.errors import ConvergenceWarning, GraphError, UnavailableError
+from msgpass.errors import ConvergenceWarning, GraphError, UnavailableError, UnsupportedError
 from msgpass.kernels import gaussian_flooding
 from msgpass.kernels.gaussian_flooding_beliefs import Beliefs, FactorBeliefs, Undetermined
 from msgpass.kernels.gaussian_flooding_types import beginning
@@ -119,6 +119,39 @@ class GaussianFloodingRun:
     @cached_property
     def _groups(self) -> list[FactorBeliefs]:
         return [self.beliefs.of_group(g) for g in range(len(self.problem.groups))]
+
+    def read_message(self, k: int, instance, name: str, row: int, from_factor: bool) -> GaussianMessages:
+        """One message between an instance of family k and a variable."""
+        flat, j = self.layout.flat, instance.t
+        v = flat.first[name] + max(row, 0) if name in flat.first else -1
+        if v not in flat.scopes[k][j]:
+            place = name if row < 0 else f"{name}[{row}]"
+            raise GraphError(f"{instance.name} and {place} are not neighbours; no message runs between them")
+        h, precision = self._from_factor(k, j, v, instance.name)
+        if not from_factor:
+            made = self.beliefs
+            h = made.h[made.problem.cells[v] :][: len(h)] - h
+            precision = made.precision[made.problem.blocks[v] :][: precision.size].reshape(precision.shape) - precision
+        node = self.block.families[0].factor.graph.nodes[name]
+        return GaussianMessages((Information(h, precision, 0.0),), node.shape)
+
+    def _from_factor(self, k: int, j: int, v: int, called: str) -> tuple[np.ndarray, np.ndarray]:
+        """(h, precision) of what instance j of family k says to one of its variables."""
+        if k in self.layout.unaries:
+            form = self.families[k].form
+            return form.h[j % len(form.h)], form.precision[j % len(form.precision)]
+        chunk = next(c for c in self.layout.chunks if c.family == k and j in c.rows)
+        at, group = int(chunk.at[np.searchsorted(chunk.rows, j)]), self.problem.groups[chunk.group]
+        together = sum(int((c.at == at).sum()) for c in self.layout.chunks if c.group == chunk.group)
+        if together > 1:
+            raise UnsupportedError(
+                f"{together} factors join the same variables as {called}: no single message of one of them "
+                "exists; add their quadratics into one"
+            )
+        h, precision = self.messages.of(self.problem)[chunk.group]
+        place = int(np.flatnonzero(group.scopes[at] == v)[0])
+        own, s = group.columns[place], group.sizes[place]
+        return h[at, own], precision[at, group.blocks[place]].reshape(s, s)
 
     def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
         """Gradients of Bethe's log Z: at a fixed point, expectations under the factors' beliefs."""
