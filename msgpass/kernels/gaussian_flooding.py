@@ -38,7 +38,21 @@ def compiled(
     if order == "residual":
         kernel, last = gaussian_flooding_residual.residual, (max_iter * count, history)
         with runtime.compiling("loopy belief propagation over Gaussians", kernel):
-            sent, told, ended, edge = kernel(edges, forms, local, known, now, fresh, damping, tol, *last, np.zeros(count), np.arange(count), np.arange(count), *scratch)
+            sent, told, ended, edge = kernel(
+                edges,
+                forms,
+                local,
+                known,
+                now,
+                fresh,
+                damping,
+                tol,
+                *last,
+                np.zeros(count),
+                np.arange(count),
+                np.arange(count),
+                *scratch,
+            )
     else:
         kernel, last = gaussian_flooding_sweeps.sweeps, (max_iter, history)
         with runtime.compiling("loopy belief propagation over Gaussians", kernel):

@@ -81,7 +81,9 @@ def of_pairs(group: Factors, said_h: np.ndarray, said_p: np.ndarray, chosen):
     if bad.any():
         raise NotPositive(*(int(k) for k in np.argwhere(bad)[0]))
     new_p = np.stack([det + a * said_p[:, 1], det + c * said_p[:, 0]], axis=1) / low
-    new_h = np.stack([u + h * said_p[:, 1] - b * said_h[:, 1], v + k * said_p[:, 0] - b * said_h[:, 0]], axis=1)
+    new_h = np.stack(
+        [u + h * said_p[:, 1] - b * said_h[:, 1], v + k * said_p[:, 0] - b * said_h[:, 0]], axis=1
+    )
     return new_h / low, new_p
 
 

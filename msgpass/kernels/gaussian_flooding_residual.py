@@ -78,7 +78,25 @@ def know(edges, v, local, known, now):
 
 
 @lean_jit
-def residual(edges, forms, local, known, now, fresh, damping, tol, most, history, key, heap, where, work, b, cells, scale):
+def residual(
+    edges,
+    forms,
+    local,
+    known,
+    now,
+    fresh,
+    damping,
+    tol,
+    most,
+    history,
+    key,
+    heap,
+    where,
+    work,
+    b,
+    cells,
+    scale,
+):
     """(messages sent, entries of the history, how it ended, edge)."""
     count = len(edges.variable)
     add_up(edges, local, known, now)
@@ -126,7 +144,18 @@ def residual(edges, forms, local, known, now, fresh, damping, tol, most, history
                 if other == edges.around[k]:
                     continue
                 change = message(
-                    edges, forms, f, other - edges.first[f], known, now, fresh.h, fresh.precision, work, b, cells, scale
+                    edges,
+                    forms,
+                    f,
+                    other - edges.first[f],
+                    known,
+                    now,
+                    fresh.h,
+                    fresh.precision,
+                    work,
+                    b,
+                    cells,
+                    scale,
                 )
                 if not change >= 0:
                     return sent, told, DIVERGED if change != change else NOT_POSITIVE, other

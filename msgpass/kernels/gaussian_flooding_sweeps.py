@@ -85,7 +85,9 @@ def take(edges, e, known, now, fresh, damping):
 
 
 @lean_jit
-def sweeps(edges, forms, local, known, now, fresh, one_by_one, damping, tol, max_iter, history, work, b, cells, scale):
+def sweeps(
+    edges, forms, local, known, now, fresh, one_by_one, damping, tol, max_iter, history, work, b, cells, scale
+):
     """Sweep until nothing changes: (sweeps, how it ended, edge)."""
     top = 0.0
     for t in range(max_iter):

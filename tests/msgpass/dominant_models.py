@@ -26,7 +26,9 @@ def dominant_graph(rng, singles=4, rows=3, factors=6) -> FactorGraph:
     for k in range(factors):
         own = [nodes[i] for i in rng.permutation(singles)[: rng.integers(2, 4)]]
         n = sum(v.size for v in own)
-        g.factor(Quadratic(g.parameter(f"h{k}", rng.normal(size=n)), g.parameter(f"W{k}", block(rng, n))), *own)
+        g.factor(
+            Quadratic(g.parameter(f"h{k}", rng.normal(size=n)), g.parameter(f"W{k}", block(rng, n))), *own
+        )
     for k, v in enumerate(nodes):
         g.factor(Quadratic(rng.normal(size=v.size), g.parameter(f"own W{k}", 0.3 * np.eye(v.size))), v)
     if rows:

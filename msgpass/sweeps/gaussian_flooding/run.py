@@ -52,7 +52,11 @@ class GaussianFloodingRun:
             progress.converged, len(progress.history), progress.history, progress.updates, schedule.tol
         )
         if not progress.converged:
-            warnings.warn(f"Flooding over {', '.join(block.nodes[:4])} {self.convergence}", ConvergenceWarning, stacklevel=2)
+            warnings.warn(
+                f"Flooding over {', '.join(block.nodes[:4])} {self.convergence}",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
 
     def _believed(self, messages, progress) -> Beliefs:
         try:
@@ -131,7 +135,10 @@ class GaussianFloodingRun:
         if not from_factor:
             made = self.beliefs
             h = made.h[made.problem.cells[v] :][: len(h)] - h
-            precision = made.precision[made.problem.blocks[v] :][: precision.size].reshape(precision.shape) - precision
+            precision = (
+                made.precision[made.problem.blocks[v] :][: precision.size].reshape(precision.shape)
+                - precision
+            )
         node = self.block.families[0].factor.graph.nodes[name]
         return GaussianMessages((Information(h, precision, 0.0),), node.shape)
 
