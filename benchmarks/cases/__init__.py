@@ -30,6 +30,7 @@ NAMES = (
     "ode_gradient",
     "systems",
     "dbn_smoothing",
+    "network_em",
     "flooding",
     "network_marginals",
 )

@@ -77,28 +77,30 @@ def structural(graph: FactorGraph) -> dict[str, int]:
         taken.update(key for _, key in told.values())
 
 
-def normalised(graph: FactorGraph, kept: set[str], values: dict[str, np.ndarray]) -> bool:
-    """Whether every factor is a distribution of its child, so that log Z of nothing seen is 0: those behind
-    ``kept`` stay so, others are looked at."""
-    children = structural(graph)
+def normalised(graph: FactorGraph, learned, kept, values: dict[str, np.ndarray]) -> bool:
+    """Whether every factor is a distribution of a child of its own, so that log Z of nothing seen is 0: what
+    is learned is where it is ``kept`` one, other tables are looked at."""
+    children, moving = structural(graph), set(learned)
+    if len({_key(graph.factors[name].args[place]) for name, place in children.items()}) < len(children):
+        return False  # two say something of one variable
     for factor in graph.factors.values():
-        if factor.name not in children:
+        own = {p.name for p in factor.potential.parameters.values()} & moving
+        if factor.name not in children or not own.issubset(kept):
             return False
-        if (
-            kept.issuperset(p.name for p in factor.potential.parameters.values())
-            and factor.potential.parameters
-        ):
-            continue
-        if not is_plain(factor) or factor.potential.reads:
-            return False
-        source = factor.potential.source
-        logs = source if isinstance(source, np.ndarray) else values.get(source.name)
-        if logs is None or logs.ndim < len(factor.args):
-            return False
-        sums = np.exp(logs).sum(axis=_axis(factor, children[factor.name]))
-        if not np.allclose(sums, 1.0, rtol=0, atol=1e-9):
+        if not own and not _sums_to_one(factor, _axis(factor, children[factor.name]), values):
             return False
     return True
+
+
+def _sums_to_one(factor: Factor, axis: int, values: dict[str, np.ndarray]) -> bool:
+    """Of a full table whose numbers are known."""
+    if not is_plain(factor) or factor.potential.reads:
+        return False
+    source = factor.potential.source
+    logs = source if isinstance(source, np.ndarray) else values.get(source.name)
+    if logs is None or logs.ndim < len(factor.args):
+        return False
+    return bool(np.allclose(np.exp(logs).sum(axis=axis), 1.0, rtol=0, atol=1e-9))
 
 
 def _candidates(factor: Factor) -> list[tuple[int, tuple]]:
@@ -107,10 +109,12 @@ def _candidates(factor: Factor) -> list[tuple[int, tuple]]:
     rows = {place: _row(s) for place, s in enumerate(slices)}
     latest = max((row for row in rows.values() if row is not None), default=0)
     return [
-        (place, (s.node.name, s.kind if s.stepped else s.name))
-        for place, s in enumerate(slices)
-        if rows[place] is None or rows[place] == latest
+        (place, _key(s)) for place, s in enumerate(slices) if rows[place] is None or rows[place] == latest
     ]
+
+
+def _key(s: Slice) -> tuple:
+    return s.node.name, s.kind if s.stepped else s.name
 
 
 def _row(s: Slice) -> int | None:

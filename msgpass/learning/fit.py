@@ -20,7 +20,7 @@ from msgpass.learning.expectation import Expectation, Sum
 from msgpass.learning.fitted import Fitted
 from msgpass.learning.priors import as_priors
 from msgpass.learning.progress import Progress
-from msgpass.learning.rows import Rows, read_rows, unseen
+from msgpass.learning.rows import Rows, blank, read_rows, unseen
 from msgpass.learning.settings import (
     by_name,
     check_em,
@@ -152,6 +152,7 @@ def fit(
     heads = [group[0] for group in groups]
     priors = as_priors(prior, heads)
     settings = algebra, schedule
+    parts = list(zip(graphs, rows, strict=True))
     axes = by_name(axes or {})
     if unknown := [name for name in axes if name not in factors_behind(graph)]:
         raise UnavailableError(f"axes names {unknown[0]!r}, which is no table's parameter")
@@ -159,13 +160,17 @@ def fit(
     if method == "em":
         dirichlets = check_em(graphs, given, priors, start)
         tables = distributions_of(graph, groups, axes, start)
-        seen = [(1.0, Expectation(g, r, learned, *settings)) for g, r in zip(graphs, rows, strict=True)]
+        if all(blank(g, r) and normalised(g, learned, learned, start) for g, r in parts):
+            raise DataError(
+                "no value is observed, so that there is nothing to learn from: give data, columns of which "
+                "hold more than −1, or observations with g.observe"
+            )
+        seen = [(1.0, Expectation(g, r, learned, *settings)) for g, r in parts]
         algorithm = EM(Sum(seen), [[tables[n] for n in group] for group in groups], dirichlets)
     else:
         own = domains_of(graph, by_name(domains or {}), axes, heads, start)
         normal = {n for n, domain in own.items() if isinstance(domain, Normalised)}
         given = [getattr(n, "name", n) for n in given]
-        parts = zip(graphs, rows, strict=True)
         terms = [term for g, r in parts for term in _terms(g, r, learned, given, normal, start, settings)]
         algorithm = Ascent(Sum(terms), groups, priors, own)
     rng = np.random.default_rng(random_state)
@@ -193,7 +198,7 @@ def _terms(
                 "g.condition(variable, observation) and give the rest as observations"
             )
         return [(-1.0, seen)]
-    if normalised(graph, normal, start) and not given:
+    if normalised(graph, learned, normal, start) and not given:
         return [(1.0, seen)]  # log Z of what is not seen is 0
     return [(1.0, seen), (-1.0, Expectation(graph, unseen(graph, rows, given), learned, *settings))]
 

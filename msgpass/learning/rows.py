@@ -164,3 +164,10 @@ def _weights(weights, n: int) -> np.ndarray:
             f"weights are {n} numbers ≥ 0, one a row of the data and not all zero, got shape {array.shape}"
         )
     return array
+
+
+def blank(graph: FactorGraph, rows: Rows) -> bool:
+    """Whether no value is seen in any row, nor in an observation of the graph that has no column."""
+    own = [n.value for n in graph.nodes.values() if isinstance(n, Observation) and n.name not in rows.columns]
+    arrays = [np.asarray(a) for a in (*own, *rows.columns.values())]
+    return all(np.isnan(a).all() if a.dtype.kind == "f" else (a < 0).all() for a in arrays)

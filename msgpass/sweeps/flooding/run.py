@@ -199,23 +199,30 @@ class FloodingRun:
     @cached_property
     def total(self) -> float:
         """Bethe's approximation."""
-        return -np.inf if self.contradicted else float(self.part_totals.sum())
+        found = sum(float(values.sum()) for _, values in self._terms())
+        return -np.inf if self.contradicted or found != found else self.temperature * found
 
     @cached_property
     def part_totals(self) -> np.ndarray:
         """Bethe's approximation of every part that no factor links to another, (parts,)."""
-        parts, starts, sizes = self.layout.parts, self.layout.where[:-1], np.diff(self.layout.where)
+        parts = self.layout.parts
         found = np.zeros(int(parts.max(initial=-1)) + 1)
+        for variables, values in self._terms():
+            found += np.bincount(parts[variables], values, len(found))
+        return np.where(np.isnan(found), -np.inf, self.temperature * found)
+
+    def _terms(self):
+        """Terms of Bethe's log Z, each with a variable it belongs to: (variables, values)."""
+        starts, sizes = self.layout.where[:-1], np.diff(self.layout.where)
         for k in np.unique(sizes):
             (own,) = np.nonzero(sizes == k)
-            np.add.at(found, parts[own], self._reduced(self.beliefs[starts[own][:, None] + np.arange(k)]))
+            yield own, self._reduced(self.beliefs[starts[own][:, None] + np.arange(k)])
         for group, own, said in zip(self.problem.groups, self.messages, self.said, strict=True):
             local = self._at_factors(group, said)
             for columns in group.columns:
                 with np.errstate(invalid="ignore"):
                     local = local - self._reduced(said[:, columns] + own[:, columns])
-            np.add.at(found, parts[group.scopes[:, 0]], group.counting * local)
-        return np.where(np.isnan(found), -np.inf, self.temperature * found)
+            yield group.scopes[:, 0], group.counting * local
 
     def _reduced(self, logs: np.ndarray) -> np.ndarray:
         return self.ring.reduce(logs, (-1,))

@@ -291,3 +291,16 @@ def test_fixed_tables_that_are_no_distributions_are_divided_out(rng):
         joint /= joint.sum()
         expected = np.log([joint[0, 0], joint[:, 1].sum(), joint[1, 1], 1.0]).sum()
         assert objective == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_likelihood_is_no_more_than_one_where_tables_only_start_normalised(rng):
+    g = FactorGraph()
+    a, b = (g.variable(n, states=2) for n in "ab")
+    g.factor(Table(g.parameter("p", np.log([0.5, 0.5]))), a)
+    g.factor(Table(g.parameter("q", np.log([[0.4, 0.6], [0.7, 0.3]]))), a, b)
+    data = {"a": [0, 0, 1, 1], "b": [0, 1, 1, -1]}
+    found = fit(g, data, "lbfgs", tol=1e-9)
+    kept = fit(g, data, "lbfgs", axes={"p": "a", "q": "b"}, tol=1e-9)
+    assert (
+        found.converged and found.objective == pytest.approx(kept.objective, abs=1e-4) and found.objective < 0
+    )

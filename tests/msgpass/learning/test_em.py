@@ -424,6 +424,18 @@ class TestErrors:
         with pytest.raises(ProbabilityError, match=r"sums to 2 along axis -1"):
             fit(g, {"a": [0, 1]})
 
+    def test_nothing_is_observed(self, rng):
+        g, sizes = network(rng)
+        for data in (None, {k: [-1, -1] for k in sizes}, {"a": [-1]}):
+            with pytest.raises(DataError, match="no value is observed"):
+                fit(g, data)
+        h = FactorGraph()  # evidence in a table is evidence
+        a = h.variable("a", states=2)
+        h.factor(Table(h.parameter("p", np.log([0.5, 0.5]))), a)
+        h.factor(Table(np.log([0.9, 0.1])), a)
+        with pytest.warns(ConvergenceWarning):
+            assert fit(h, n_iter=2, axes={"p": "a"}).probabilities["p"][0] > 0.9
+
     def test_what_em_does_not_do(self, rng):
         g, sizes = network(rng)
         data = columns(rng, sizes, 5)
