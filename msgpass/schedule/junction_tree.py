@@ -11,6 +11,8 @@ class JunctionTree(Schedule):
     pass to the root and back.
 
     Exact, at a cost that grows with the largest clique's table: the product of the states of its variables.
+    Gaussian variables are eliminated in an order of small degree of their own; a clique of them costs the
+    cube of its numbers, so that there may be many thousands.
 
     Parameters
     ----------
@@ -20,7 +22,7 @@ class JunctionTree(Schedule):
         their names, and rows of sequences such as ``z[3]``; a sequence stands for all its rows.
     max_size : int
         Entries that a clique's table may have; a graph that needs more is refused before anything is
-        allocated.
+        allocated. Of Gaussian variables, entries of the factor of their precision.
     tries, seed : int
         Random runs of "best", and their seed.
 

@@ -20,13 +20,16 @@ from msgpass.sweeps.gaussian_elimination.layout import DENSE, Layout
 from msgpass.sweeps.gaussian_messages import GaussianBelief
 from msgpass.sweeps.stacked_quadratics import stacked_quadratics
 
+MAX_SIZE = 1 << 26
+"""Entries of the factor where the schedule sets no bound: a joint may be asked of any run."""
+
 
 def run_gaussian_elimination(x, k: int, block, algebra, clamp) -> EliminationRun:
     """Component k of an execution."""
     layout = x.plan.cache.get(("cells", k))
     if layout is None:
         layout = x.plan.cache["cells", k] = Layout(block, flat_of(x.plan, k, block))
-    return EliminationRun(block, layout, x.values)
+    return EliminationRun(block, layout, x.values, getattr(x.schedule, "max_size", MAX_SIZE))
 
 
 class EliminationRun:
@@ -35,8 +38,8 @@ class EliminationRun:
     log Z = Σ log φ(mean) + ½ n log 2π − ½ log det K, which does not cancel where data are far from zero.
     """
 
-    def __init__(self, block, layout: Layout, values):
-        self.block, self.layout, self.values = block, layout, values
+    def __init__(self, block, layout: Layout, values, max_size: int):
+        self.block, self.layout, self.values, self.max_size = block, layout, values, max_size
         self.families = [stacked_quadratics(f, values) for f in block.families]
         self.exact = exact_relations(self.families, layout.scopes, layout.n)
         self.equations = layout.equations(
@@ -60,7 +63,7 @@ class EliminationRun:
         try:
             if equations.n <= DENSE:
                 return DenseSystem(equations.cells, blocks, equations.n, self.layout.n)
-            return SparseSystem(equations.pattern, blocks)
+            return SparseSystem(equations.pattern(self.max_size), blocks)
         except NotPositive as problem:
             raise improper(problem, equations) from None
 

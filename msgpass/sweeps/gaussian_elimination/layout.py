@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
 
+from msgpass.errors import TreewidthError
 from msgpass.kernels.symmetric_sparse import SparsePattern
 from msgpass.plan import Block
 from msgpass.sweeps.flattened import Flat
@@ -82,6 +84,7 @@ class Equations:
 
     def __init__(self, layout: Layout, rows: tuple[int, ...]):
         self.layout, self.rows, self.n = layout, rows, layout.n
+        self._pattern: SparsePattern | None = None
         self.first, self.cells = [], []
         for scope, m in zip(layout.scopes, rows, strict=True):
             count = len(scope)
@@ -91,10 +94,23 @@ class Equations:
             self.n += count * m
         self.cells += layout.nodes.values()
 
-    @cached_property
-    def pattern(self) -> SparsePattern:
-        """Order of elimination and pattern of the factor."""
-        return SparsePattern(self.cells, self.n, self.layout.n)
+    def pattern(self, max_size: int) -> SparsePattern:
+        """Order of elimination and pattern of the factor, which has at most so many entries."""
+        entries = sum(c.shape[0] * c.shape[1] ** 2 for c in self.cells)
+        if self._pattern is None and entries <= 4 * max_size:
+            with suppress(MemoryError):
+                self._pattern = SparsePattern(self.cells, self.n, self.layout.n)
+        if self._pattern is not None:
+            entries = len(self._pattern.lower_keys)
+            if entries <= max_size:
+                return self._pattern
+        raise TreewidthError(
+            f"exact inference over {self.layout.n} Gaussian numbers needs a factor of at least {entries:.4g} "
+            f"entries, more than max_size={max_size} or the memory there is. Observe some variables in the "
+            "graph, raise max_size (8 bytes an entry, five times), or run Flooding(), whose means are exact "
+            "where it converges",
+            size=entries,
+        )
 
     def label(self, cell: int) -> str:
         """The variable that holds a cell, or the factor of a multiplier."""

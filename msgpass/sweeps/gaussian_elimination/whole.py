@@ -38,7 +38,7 @@ def _without_equations(run):
     blocks = [b[:, : c.shape[1], : c.shape[1]] for b, c in zip(run.blocks(), equations.cells, strict=True)]
     if isinstance(run.system, DenseSystem):
         return DenseSystem(equations.cells, blocks, layout.n, layout.n)
-    return SparseSystem(equations.pattern, blocks)
+    return SparseSystem(equations.pattern(run.max_size), blocks)
 
 
 def entropies(run) -> np.ndarray:
