@@ -29,7 +29,9 @@ REDUCTIONS: dict[str, np.ufunc] = {"sum": np.logaddexp, "max": np.maximum}
 
 
 def rows_in(s: Slice, clock=None) -> list[int]:
-    """Rows that an index or a range picks, read off Python slices of each sequence's range."""
+    """Rows that an index, a range or an array picks, read off Python slices of each sequence's range."""
+    if s.kind == "pick":
+        return s.start.rows.tolist()
     lengths = (
         s.node.clock.lengths
         if isinstance(s.node, Sequence)

@@ -44,7 +44,7 @@ def inverted(precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class FactorBeliefs(NamedTuple):
-    """Means (n, D), covariances (n, D, D) and log integrals about the variables' means (n,), less ½ D log 2π."""
+    """Means (n, D), covariances (n, D, D) and log integrals about the means (n,), less ½ D log 2π."""
 
     mean: np.ndarray
     cov: np.ndarray

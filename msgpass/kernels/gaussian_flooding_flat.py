@@ -28,7 +28,7 @@ class Edges(NamedTuple):
     h, precision : int arrays, (edges,)
         Where the edge's message starts.
     form_h, form_precision : int arrays, (factors,)
-        Where the factor's h and Λ start; of two scalars (``scalar``), form_h is the row of their eight numbers.
+        Where the factor's h and Λ start; of two scalars (``scalar``), form_h is the row of their eight.
     scalar : bool array, (factors,)
     around, starts : int arrays, (edges,) and (variables + 1,)
         Edges of each variable.

@@ -16,7 +16,7 @@ ROUNDING = 8 * np.finfo(float).eps
 """Share of two numbers that their difference may be when it is zero."""
 
 SINGULAR = 1e-14
-"""Share of a diagonal entry that may be left of it where nothing should be: a matrix with less is singular."""
+"""Share of a diagonal entry that may be left where nothing should be: a matrix with less is singular."""
 
 GROWTH, FIRST = 1e6, 10
 """Changes that are so many times the largest of the first sweeps are those of a run that diverges."""

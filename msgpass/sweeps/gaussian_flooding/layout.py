@@ -71,7 +71,8 @@ class Layout:
                     cells = np.concatenate([places[p] for p in order])
                     shape = tuple(int(own[p]) for p in order)
                     found.setdefault(shape, []).append((k, rows, cells, scope[rows][:, list(order)]))
-        groups, chunks = [], []
+        groups: list[Group] = []
+        chunks: list[Chunk] = []
         for shape, members in found.items():
             scopes = np.concatenate([m[3] for m in members])
             kept, place = _distinct(scopes, len(self.sizes))

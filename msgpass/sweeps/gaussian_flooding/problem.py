@@ -10,19 +10,19 @@ from msgpass.sweeps.gaussian_flooding.layout import Group, Layout
 from msgpass.sweeps.stacked_quadratics import Stacked
 
 
-def forms(stacks) -> list[Stacked]:
-    """Every family's potentials as functions of its latent variables."""
+def forms(stacks) -> list:
+    """Every family's potentials as functions of its latent variables; None where it has no instance."""
     for made in stacks:
-        if made.exact:
+        if made is not None and made.exact:
             raise NumericalError(
                 f"the noise of {made.family.name!r} is singular: it says something exactly, which no message "
                 "of Flooding can. Give its covariance a small positive diagonal, or run the graph with "
                 "JunctionTree() (with Sequential() where it has no loops)"
             )
-    return [made.form for made in stacks]
+    return [None if made is None else made.form for made in stacks]
 
 
-def assemble(layout: Layout, found: list[Stacked]) -> Problem:
+def assemble(layout: Layout, found: list) -> Problem:
     """Quadratics over one variable added up, those over more stacked by shape."""
     sizes = layout.sizes
     starts = np.concatenate([[0], np.cumsum(sizes * sizes)])
@@ -42,7 +42,7 @@ def _add(total: np.ndarray, places: np.ndarray, numbers: np.ndarray) -> None:
     total += np.bincount(places.ravel(), np.broadcast_to(numbers, places.shape).ravel(), len(total))
 
 
-def _factors(layout: Layout, g: int, group: Group, found: list[Stacked]) -> Factors:
+def _factors(layout: Layout, g: int, group: Group, found: list) -> Factors:
     """Potentials of one shape, and which of them each factor has."""
     own = [c for c in layout.chunks if c.group == g]
     n, wide = len(group.scopes), sum(group.sizes)

@@ -39,7 +39,9 @@ class GaussianFloodingRun:
 
     def __init__(self, block, layout: Layout, values, schedule):
         self.block, self.layout, self.values = block, layout, values
-        self.families: list[Any] = [stacked_quadratics(f, values) for f in block.families]
+        self.families: list[Any] = [
+            stacked_quadratics(f, values) if f.factor.n else None for f in block.families
+        ]
         self.problem = assemble(layout, forms(self.families))
         start = beginning(self.problem)
         self._believed(start, None)
@@ -70,6 +72,7 @@ class GaussianFloodingRun:
         at_means = sum(
             float(np.sum(np.broadcast_to(made.log_value(self._at(k)), (len(self.layout.flat.scopes[k]),))))
             for k, made in enumerate(self.families)
+            if made is not None
         )
         return self.beliefs.bethe(at_means)
 
@@ -163,5 +166,5 @@ class GaussianFloodingRun:
     def add_parameters(self, store, sign: float = 1.0, assignment=None) -> None:
         """Gradients of Bethe's log Z: at a fixed point, expectations under the factors' beliefs."""
         for k, made in enumerate(self.families):
-            if made.wanted:
+            if made is not None and made.wanted:
                 made.collect(*self._moments(k), store, sign)
