@@ -1,5 +1,5 @@
 """Random Gaussian graphs with loops whose precision is diagonally dominant, so that loopy propagation
-settles: vectors of sizes one to three, pairs and triples, what is dominant spread over the factors in any way."""
+settles: vectors of sizes one to three, pairs and triples, what is dominant spread over the factors."""
 
 import numpy as np
 from hypothesis import strategies as st

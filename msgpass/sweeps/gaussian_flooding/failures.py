@@ -22,9 +22,9 @@ def failed(layout: Layout, progress: Progress, schedule) -> NumericalError:
         )
     return NumericalError(
         f"Flooding has no answer: {when} no message to {layout.flat.label(failure.variable)} can be made, "
-        "for what it is made from has a precision that is not positive. Either no posterior exists, or the loops "
-        "feed back more than they lose (the graph is not walk-summable), and then loopy propagation has no "
-        "variances though the posterior may. JunctionTree() is exact, and tells the two apart; stronger "
+        "for what it is made from has a precision that is not positive. Either no posterior exists, or the "
+        "loops feed back more than they lose (the graph is not walk-summable), and then loopy propagation has "
+        "no variances though the posterior may. JunctionTree() is exact, and tells the two apart; stronger "
         f"priors or evidence help, and Flooding(damping={damped}) where an early message went too far"
     )
 
@@ -39,6 +39,6 @@ def undetermined(layout: Layout, variable: int, progress: Progress | None) -> Nu
         )
     return NumericalError(
         f"after {len(progress.history)} iterations the belief of {name} has no mean: its precision is "
-        "singular or not positive. Either nothing determines it (add Quadratic.prior or evidence), or the graph "
-        "is not walk-summable; JunctionTree() is exact, and tells the two apart"
+        "singular or not positive. Either nothing determines it (add Quadratic.prior or evidence), or the "
+        "graph is not walk-summable; JunctionTree() is exact, and tells the two apart"
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from msgpass.algebra.gaussian_forms import Information
-from msgpass.errors import ConvergenceWarning, GraphError, UnavailableError, UnsupportedError
+from msgpass.errors import ConvergenceWarning, DataError, GraphError, UnavailableError, UnsupportedError
 from msgpass.kernels import gaussian_flooding
 from msgpass.kernels.gaussian_flooding_beliefs import Beliefs, FactorBeliefs, Undetermined
 from msgpass.kernels.gaussian_flooding_types import beginning
@@ -24,7 +24,20 @@ from msgpass.sweeps.stacked_quadratics import stacked_quadratics
 
 def run_gaussian_flooding(x, k: int, block, algebra, clamp) -> GaussianFloodingRun:
     """Component k of an execution."""
-    return GaussianFloodingRun(block, layout_of(x.plan, k, block), x.values, x.schedule)
+    schedule, begun = x.schedule, None
+    if schedule.counting is not None and any(len(f.args) > 1 for f in block.families):
+        raise UnsupportedError(
+            f"Flooding: counting numbers are those of tables, and {', '.join(block.nodes[:4])} are Gaussian; "
+            "leave counting out"
+        )
+    if schedule.start is not None:
+        begun = schedule.start.component(k) if schedule.start.graph is x.plan.graph else None
+        if not isinstance(begun, GaussianFloodingRun):
+            raise DataError(
+                "Flooding(start=m): m is an earlier run on the same graph under Flooding(); "
+                f"{', '.join(block.nodes[:4])} had no such messages there"
+            )
+    return GaussianFloodingRun(block, layout_of(x.plan, k, block), x.values, schedule, begun)
 
 
 class GaussianFloodingRun:
@@ -37,7 +50,7 @@ class GaussianFloodingRun:
         Bethe's log Z.
     """
 
-    def __init__(self, block, layout: Layout, values, schedule):
+    def __init__(self, block, layout: Layout, values, schedule, begun=None):
         self.block, self.layout, self.values = block, layout, values
         self.families: list[Any] = [
             stacked_quadratics(f, values) if f.factor.n else None for f in block.families
@@ -45,6 +58,7 @@ class GaussianFloodingRun:
         self.problem = assemble(layout, forms(self.families))
         start = beginning(self.problem)
         self._believed(start, None)
+        start = start if begun is None else begun.messages
         settings = schedule.order, schedule.damping, schedule.tol, schedule.max_iter
         self.messages, progress = gaussian_flooding.run(self.problem, *settings, start)
         if progress.failure is not None:
@@ -55,7 +69,8 @@ class GaussianFloodingRun:
         )
         if not progress.converged:
             warnings.warn(
-                f"Flooding over {', '.join(block.nodes[:4])} {self.convergence}",
+                f"{schedule!r} {self.convergence.summary()} at {', '.join(block.nodes[:4])}: messages are "
+                "where the last iteration left them. Try damping=0.5 or more iterations, or the exact JunctionTree()",
                 ConvergenceWarning,
                 stacklevel=2,
             )

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msgpass import FactorGraph, Flooding, Quadratic, Sequential, run
+from msgpass.errors import ConvergenceWarning, DataError, UnsupportedError
 from msgpass.nodes import Observation, Parameter
-from tests.msgpass.dominant_models import dominant
+from tests.msgpass.dominant_models import dominant, dominant_graph
 from tests.msgpass.gaussian_models import chains, trees
 from tests.msgpass.laws import latent_instances, neighbours
 from tests.msgpass.table_models import seeds
@@ -172,3 +173,22 @@ def test_a_graph_without_pairs():
     m, wanted = run(g, schedule=Flooding()), run(g)
     assert m.total == pytest.approx(wanted.total)
     np.testing.assert_allclose(m.belief["x"].mean, wanted.belief["x"].mean)
+
+
+@ORDERS
+def test_a_run_may_begin_where_another_ended(order, rng):
+    g = dominant_graph(rng)
+    first = run(g, schedule=settled(order))
+    again = run(g, schedule=Flooding(order, tol=1e-9, start=first))
+    assert again.convergence.updates < first.convergence.updates / 3
+    for name in g.factors:
+        np.testing.assert_allclose(again.belief[name].mean, first.belief[name].mean, atol=1e-8)
+    with pytest.raises(DataError, match="earlier run on the same graph"):
+        run(dominant_graph(rng), schedule=Flooding(start=first))
+    with pytest.raises(UnsupportedError, match="counting numbers are those of tables"):
+        run(g, schedule=Flooding(counting="tree"))
+
+
+def test_what_does_not_settle_warns(rng):
+    with pytest.warns(ConvergenceWarning, match="did not converge in 1 iterations.*JunctionTree"):
+        assert not run(dominant_graph(rng), schedule=Flooding("flood", max_iter=1)).convergence
