@@ -70,7 +70,8 @@ class GaussianFloodingRun:
         if not progress.converged:
             warnings.warn(
                 f"{schedule!r} {self.convergence.summary()} at {', '.join(block.nodes[:4])}: messages are "
-                "where the last iteration left them. Try damping=0.5 or more iterations, or the exact JunctionTree()",
+                "where the last iteration left them. Try damping=0.5 or more iterations, or the exact "
+                "JunctionTree()",
                 ConvergenceWarning,
                 stacklevel=2,
             )
