@@ -34,10 +34,20 @@ def test_recurrent_network():
 
 
 def test_factor_graph():
-    m = ran("FactorGraph")["m"]
+    m = ran("umbrella")["m"]
     assert m.total == pytest.approx(-3.372502044332175)
     rain = [0.8673388896, 0.8204190536, 0.3074835760, 0.8204190536, 0.8673388896]
     np.testing.assert_allclose(np.exp(m.belief["rain"])[:, 0], rain)
+
+
+def test_loops():
+    names = ran("Parity")
+    exact = np.exp(names["run"](names["g"], schedule=names["JunctionTree"]()).belief["x"][:, 1])
+    bits = np.array(np.meshgrid(*[[0, 1]] * 6, indexing="ij")).reshape(6, -1).T
+    even = np.all([bits[:, rows].sum(axis=1) % 2 == 0 for rows in ([0, 1, 2], [2, 3, 4], [1, 4, 5])], axis=0)
+    weights = even * 0.2 ** bits.sum(axis=1) * 0.8 ** (6 - bits.sum(axis=1))
+    np.testing.assert_allclose(exact, weights @ bits / weights.sum())
+    assert names["m"].convergence
 
 
 def test_the_first_screen_holds_the_two_commands():

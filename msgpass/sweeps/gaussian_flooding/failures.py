@@ -25,7 +25,8 @@ def failed(layout: Layout, progress: Progress, schedule) -> NumericalError:
         "for what it is made from has a precision that is not positive. Either no posterior exists, or the "
         "loops feed back more than they lose (the graph is not walk-summable), and then loopy propagation "
         "has no variances though the posterior may. JunctionTree() is exact, and tells the two apart; "
-        f"stronger priors or evidence help, and Flooding(damping={damped}) where an early message went too far"
+        f"stronger priors or evidence help, and Flooding(damping={damped}) where an early message went too "
+        "far"
     )
 
 
