@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msgpass import FactorGraph, Gaussian, Loss, MaxProduct, Quadratic, Step, Table, Tangent, run
+from msgpass import (
+    FactorGraph,
+    Flooding,
+    Gaussian,
+    JunctionTree,
+    Loss,
+    MaxProduct,
+    Quadratic,
+    Step,
+    Table,
+    Tangent,
+    run,
+)
 
 TIGHT = {"rtol": 0, "atol": 5e-11}
 
@@ -200,3 +212,51 @@ def test_open_ising_chain_of_any_length(n, coupling):
     s = g.sequence("s", length=n, states=2)
     g.factor(Table(coupling * np.outer(SPIN, SPIN)), s[:-1], s[1:])
     assert run(g).total == pytest.approx(np.log(2) + (n - 1) * np.log(2 * np.cosh(coupling)), rel=1e-12)
+
+
+ASIA = {  # Lauritzen and Spiegelhalter (1988); 0 is yes, the last axis is the child
+    "asia": [0.01, 0.99],
+    "asia tub": [[0.05, 0.95], [0.01, 0.99]],
+    "smoke": [0.5, 0.5],
+    "smoke lung": [[0.1, 0.9], [0.01, 0.99]],
+    "smoke bronc": [[0.6, 0.4], [0.3, 0.7]],
+    "lung tub either": [[[1, 0], [1, 0]], [[1, 0], [0, 1]]],
+    "either xray": [[0.98, 0.02], [0.05, 0.95]],
+    "either bronc dysp": [[[0.9, 0.1], [0.7, 0.3]], [[0.8, 0.2], [0.1, 0.9]]],
+}
+
+
+def test_asia():
+    g = FactorGraph()
+    for name in "asia smoke tub lung bronc either xray dysp".split():
+        g.variable(name, states=2)
+    for scope, p in ASIA.items():
+        with np.errstate(divide="ignore"):
+            g.factor(Table(np.log(p)), *(g[name] for name in scope.split()))
+
+    def yes(names, **evidence):
+        m = run(g, schedule=JunctionTree(), values=evidence)
+        return [float(np.exp(m.belief[name][0])) for name in names.split()]
+
+    known = [0.0104, 0.055, 0.45, 0.064828, 0.11029004, 0.4359706]
+    np.testing.assert_allclose(yes("tub lung bronc either xray dysp"), known, atol=1e-12)
+    known = [0.6212527967, 0.6818685385]
+    np.testing.assert_allclose(yes("lung bronc", xray=0, dysp=0), known, **TIGHT)
+    evidence = run(g, schedule=JunctionTree(), values={"xray": 0, "dysp": 0})
+    assert np.exp(evidence.total) == pytest.approx(0.0706701044, abs=5e-11)
+
+
+@pytest.mark.parametrize("order", Flooding.ORDERS)
+def test_ising_triangle(order):
+    """Loops count evidence twice: exact numbers, and Bethe's."""
+    g = FactorGraph()
+    s = g.sequence("s", length=3, states=2)
+    g.factor(Table(0.5 * np.array([[1.0, -1.0], [-1.0, 1.0]])), s[[0, 1, 2]], s[[1, 2, 0]])
+    g.factor(Table([-0.3, 0.3]), s[:])
+    for schedule, mean, total in (
+        (JunctionTree(), 0.574820513, 2.812378644),
+        (Flooding(order, tol=1e-12), 0.637652644, 2.761855257),
+    ):
+        m = run(g, schedule=schedule)
+        np.testing.assert_allclose(np.exp(m.belief["s"]) @ [-1, 1], mean, atol=1e-9)
+        assert m.total == pytest.approx(total, abs=1e-9)
