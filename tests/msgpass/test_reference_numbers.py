@@ -228,7 +228,7 @@ ASIA = {  # Lauritzen and Spiegelhalter (1988); 0 is yes, the last axis is the c
 
 def test_asia():
     g = FactorGraph()
-    for name in "asia smoke tub lung bronc either xray dysp".split():
+    for name in ["asia", "smoke", "tub", "lung", "bronc", "either", "xray", "dysp"]:
         g.variable(name, states=2)
     for scope, p in ASIA.items():
         with np.errstate(divide="ignore"):
