@@ -56,6 +56,7 @@ class Task(StrEnum):
     PR = "PR"
     MAR = "MAR"
     MPE = "MPE"
+    MAP = "MAP"
     MMAP = "MMAP"
 
 
@@ -253,7 +254,7 @@ def uai(
         over = read_query(query, graph)
         text = query_text(graph, over, [marginal_map(graph, over, v).assignment for v in samples])
     else:
-        algebra = MaxProduct() if task is Task.MPE else SumProduct()
+        algebra = MaxProduct() if task in (Task.MPE, Task.MAP) else SumProduct()
         schedule = JunctionTree() if method is Method.exact else Flooding()
         runs = [run(graph, algebra, schedule, values) for values in samples]
         text = result_text(task.value, runs if len(runs) > 1 else runs[0])

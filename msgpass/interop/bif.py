@@ -75,6 +75,12 @@ def write_bif(graph, path, values: dict | None = None, name: str = "network") ->
         v: tuple(map(str, found.state_names.get(v, [f"s{k}" for k in range(n)])))
         for v, n in found.states.items()
     }
+    for v, names in states.items():
+        if len(set(names)) < len(names) or "" in names:
+            raise DataError(
+                f"a BIF file cannot hold the states of {v!r}, {', '.join(map(repr, found.state_names[v]))}: "
+                "as text they must differ and not be empty"
+            )
     lines = [f"network {_quoted(name)} {{", "}"]
     for v, names in states.items():
         own = ", ".join(map(_quoted, names))
@@ -93,4 +99,5 @@ def write_bif(graph, path, values: dict | None = None, name: str = "network") ->
 def _quoted(word: str) -> str:
     if '"' in word or "\n" in word:
         raise DataError(f"a BIF file cannot hold the name {word!r}: it has a quotation mark or a line break")
-    return word if _PLAIN.fullmatch(word) else f'"{word}"'
+    comment = "//" in word or "/*" in word
+    return word if _PLAIN.fullmatch(word) and not comment else f'"{word}"'

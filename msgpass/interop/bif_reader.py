@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
 
@@ -73,7 +74,17 @@ class BIFReader:
             raise self.error(f"no probability block of {', '.join(map(repr, missing))}", len(self.text))
         if not self.states:
             raise self.error("holds no variable", 0)
+        self.acyclic(dict(zip(self.found, (block.start(1) for block, _ in blocks), strict=True)))
         return self.states, [self.found[name] for name in self.states]
+
+    def acyclic(self, places: dict[str, int]) -> None:
+        """No variable is its own ancestor; ``places`` are those of the blocks."""
+        try:
+            TopologicalSorter({one.variable: one.parents for one in self.found.values()}).prepare()
+        except CycleError as problem:
+            ring = problem.args[1]
+            at = min(places[name] for name in ring)
+            raise self.error(f"the network has the cycle {' → '.join(ring)}", at) from None
 
     def end(self, block) -> int:
         """Where a block without inner braces closes."""
@@ -111,7 +122,7 @@ class BIFReader:
         states = _states(found[2])
         if len(states) != int(found[1]) or len(set(states)) < len(states) or "" in states:
             raise self.error(
-                f"variable {name!r} has {found[1]} states that differ, got {', '.join(states)}",
+                f"wanted {found[1]} states of variable {name!r} with names that differ, got {list(states)}",
                 found.start(2),
             )
         self.states[name] = states

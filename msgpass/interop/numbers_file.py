@@ -11,12 +11,15 @@ import numpy as np
 from msgpass.errors import DataError
 
 _COMMENT = re.compile(r"(#|//)[^\n]*")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE | re.ASCII)
+LARGEST = 2**53
+"""Whole numbers beyond are no longer all floats."""
 
 
 def read_text(path) -> str:
     """The text of a file, or a :class:`DataError` that names it."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as problem:
         raise DataError(f"{path} cannot be read: {problem.strerror}") from None
     except UnicodeDecodeError:
@@ -60,13 +63,10 @@ class NumbersFile:
         if found is not None and self.usable(found).all():
             return found
         for k, word in enumerate(body.split()):
-            try:
-                if self.usable(np.float64(word)):
-                    continue
-            except ValueError:
-                pass
+            if _NUMBER.fullmatch(word) and self.usable(float(word)):
+                continue
             raise self.error(f"wanted a number, got {word!r}", k + bool(self.head))
-        raise self.error("wanted numbers separated by white space", 0)
+        return np.array(body.split(), float)  # white space that only Python knows
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -97,10 +97,11 @@ class NumbersFile:
     def wholes(self, count: int, what: str, low: int = 0, high: int | None = None) -> np.ndarray:
         """The next ``count`` numbers, whole ones from ``low`` to ``high``."""
         found = self.reals(count, what)
-        wrong = (found != np.floor(found)) | (found < low) | (found > (np.inf if high is None else high))
+        wrong = (found != np.floor(found)) | (found < low) | (found > (LARGEST if high is None else high))
         if wrong.any():
             k = int(np.argmax(wrong))
-            span = f"from {low} to {high}" if high is not None else f"≥ {low}"
+            large = f"from {low} to {LARGEST}" if found[k] > LARGEST else f"≥ {low}"
+            span = large if high is None else f"from {low} to {high}"
             raise self.error(
                 f"wanted {what}, a whole number {span}, got {found[k]:g}",
                 self.at - count + k + bool(self.head),

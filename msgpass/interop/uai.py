@@ -26,6 +26,9 @@ from msgpass.interop.directed import TOLERANCE, as_directed, log
 from msgpass.interop.numbers_file import NumbersFile
 from msgpass.interop.tables import written_out
 
+MOST_STATES = 2**24
+"""Of a variable; more are a slip, and one array of them would fill the memory."""
+
 
 def read_uai(path, layout: str = "variables"):
     """Read a ``.uai`` file.
@@ -60,7 +63,7 @@ def read_uai(path, layout: str = "variables"):
         raise DataError(f'layout must be "variables" or "sequence", got {layout!r}')
     file = NumbersFile(path, heads=("MARKOV", "BAYES"))
     n = file.whole("the number of variables")
-    states = file.wholes(n, "the states of a variable", 1)
+    states = file.wholes(n, "the states of a variable", 1, MOST_STATES)
     scopes = _scopes(file, n)
     tables = _tables(file, states, scopes)
     file.finish("the last table")
@@ -87,7 +90,7 @@ def _tables(file: NumbersFile, states: np.ndarray, scopes: list[np.ndarray]) -> 
         if given != size:
             raise file.error(
                 f"factor {k} has {given} values, wanted {size}: its variables "
-                f"{' '.join(map(str, scope))} have {' × '.join(map(str, shape))} states"
+                f"{_short(scope, ' ')} have {_short(shape, ' × ')} states"
             )
         start = file.at
         table = file.reals(size, f"{size} values of factor {k}")
@@ -105,6 +108,12 @@ def _tables(file: NumbersFile, states: np.ndarray, scopes: list[np.ndarray]) -> 
                 )
         found.append(table.reshape(shape))
     return found
+
+
+def _short(numbers, between: str) -> str:
+    """Numbers in a row, of many the first ones."""
+    shown = between.join(map(str, numbers[:8]))
+    return shown if len(numbers) <= 8 else f"{shown}{between}…"
 
 
 def _flat(states, scopes, tables):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from msgpass.errors import DataError
 from msgpass.interop.numbers_file import NumbersFile
 from msgpass.interop.tables import labels
 from msgpass.nodes import Parameter, Sequence
@@ -39,8 +38,8 @@ def read_evid(path, graph=None) -> list[dict]:
     file = NumbersFile(path)
     samples = _samples(file)
     if graph is None:
-        return [{f"x{v}": k for v, k in sample.items()} for sample in samples]
-    return [_values(path, graph, sample) for sample in samples]
+        return [{f"x{v}": k for v, (k, _) in sample.items()} for sample in samples]
+    return [_values(file, graph, sample) for sample in samples]
 
 
 def write_evid(path, evidence, graph) -> None:
@@ -66,7 +65,11 @@ def write_evid(path, evidence, graph) -> None:
     Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _samples(file: NumbersFile) -> list[dict[int, int]]:
+Sample = dict[int, tuple[int, int]]
+"""Variable to its state and the place of that word in the file."""
+
+
+def _samples(file: NumbersFile) -> list[Sample]:
     """Several samples where the numbers add up that way and not as one, else one."""
     if not len(file):
         return [{}]
@@ -101,28 +104,32 @@ def _counted(file: NumbersFile) -> bool:
     return len(lines[0]) == 1 and float(lines[0][0]) == len(lines) - 1 and all(len(w) % 2 for w in lines[1:])
 
 
-def _sample(file: NumbersFile) -> dict[int, int]:
-    found: dict[int, int] = {}
+def _sample(file: NumbersFile) -> Sample:
+    found: Sample = {}
     for _ in range(file.whole("how many variables are observed")):
         v = file.whole("an observed variable")
         if v in found:
             raise file.error(f"variable {v} is observed twice")
-        found[v] = file.whole(f"the state of variable {v}")
+        found[v] = file.whole(f"the state of variable {v}"), file.at - 1
     return found
 
 
-def _values(path, graph, sample: dict[int, int]) -> dict:
+def _values(file: NumbersFile, graph, sample: Sample) -> dict:
     nodes = [node for node in graph.nodes.values() if not isinstance(node, Parameter)]
     sizes = [len(labels(node)) for node in nodes]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     found: dict = {}
-    for v, state in sample.items():
+    for v, (state, word) in sample.items():
         if v >= starts[-1]:
-            raise DataError(f"{path}: variable {v} is observed, and the graph has {starts[-1]} variables")
+            raise file.error(
+                f"variable {v} is observed, and the graph has {starts[-1]} variables, from 0 on", word - 1
+            )
         k = int(np.searchsorted(starts, v, side="right")) - 1
         node = nodes[k]
         if state >= node.states:
-            raise DataError(f"{path}: variable {v} is in state {state}, and has {node.states} states")
+            raise file.error(
+                f"variable {v} is in state {state}, and has {node.states} states, from 0 on", word
+            )
         if isinstance(node, Sequence) or node.shape:
             found.setdefault(node.name, np.full(sizes[k], -1))[v - starts[k]] = state
         else:

@@ -11,11 +11,12 @@
 
 With several samples of evidence, their number stands in a line after the task. An observed variable's
 marginal is a 1 at what was observed. Solvers that write better and better results put ``-BEGIN-`` between
-them; the last one is read.
+them; the last one is read. MAP is what later competitions call MPE.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ from msgpass.errors import DataError, GraphError
 from msgpass.interop.numbers_file import NumbersFile, read_text
 from msgpass.nodes import Parameter
 
-TASKS = ("PR", "MAR", "MPE", "MMAP")
+_TASK = re.compile(r"(?:\s|#[^\n]*\n|//[^\n]*\n)*\w+")
+TASKS = ("PR", "MAR", "MPE", "MAP", "MMAP")
 
 
 def read_result(path):
@@ -44,11 +46,12 @@ def read_result(path):
     text = read_text(path)
     last = text.rfind("-BEGIN-")
     if last >= 0:  # line numbers stay those of the file
-        kept = text[: text.find("-BEGIN-")]
-        between = text[len(kept) : last + len("-BEGIN-")]
-        text = kept + "\n" * between.count("\n") + " " + text[last + len("-BEGIN-") :]
+        task = _TASK.match(text)
+        start = task.end() if task else 0
+        between = text[start:last].count("\n")
+        text = text[:start] + "\n" * between + " " + text[last + len("-BEGIN-") :]
     file = NumbersFile(path, text, TASKS, finite=False)
-    read = {"PR": _read_pr, "MAR": _read_mar, "MPE": _read_mpe, "MMAP": _read_mmap}[file.head]
+    read = _READ[file.head]
     start = file.at
     try:
         found = [read(file)]
@@ -75,6 +78,8 @@ def _read_mar(file):
         found.append(
             file.reals(file.whole(f"the states of variable {i}", 1), f"the marginal of variable {i}")
         )
+        if (found[-1] < 0).any():
+            raise file.error(f"the marginal of variable {i} has the negative number {found[-1].min():g}")
     return found
 
 
@@ -88,6 +93,9 @@ def _read_mmap(file):
     return {int(v): int(k) for v, k in pairs}
 
 
+_READ = {"PR": _read_pr, "MAR": _read_mar, "MPE": _read_mpe, "MAP": _read_mpe, "MMAP": _read_mmap}
+
+
 def write_result(path, task: str, runs, query=None) -> None:
     """Write what :func:`result_text` says."""
     Path(path).write_text(result_text(task, runs, query), encoding="utf-8")
@@ -98,9 +106,9 @@ def result_text(task: str, runs, query=None) -> str:
 
     Parameters
     ----------
-    task : "PR", "MAR", "MPE" or "MMAP"
+    task : "PR", "MAR", "MPE", "MAP" or "MMAP"
     runs : Messages, or list of Messages
-        Of ``SumProduct`` for PR and MAR, of ``MaxProduct`` for MPE and MMAP.
+        Of ``SumProduct`` for PR and MAR, of ``MaxProduct`` for the others.
     query : list of variables' names, for MMAP
         All others have been summed out or observed.
     """
@@ -140,7 +148,7 @@ def _mmap(m, query):
     return [str(len(query)), *(f"{numbers[name]} {found[numbers[name]]}" for name in query)]
 
 
-_RESULTS = {"PR": _pr, "MAR": _mar, "MPE": _mpe, "MMAP": _mmap}
+_RESULTS = {"PR": _pr, "MAR": _mar, "MPE": _mpe, "MAP": _mpe, "MMAP": _mmap}
 
 
 def _nodes(graph) -> list:

@@ -91,12 +91,17 @@ def test_a_cycle_is_named(tmp_path):
 
 
 WET, RAIN = HEAD + ROWS, HEAD + "probability ( rain ) {\n"
+RING = """variable a { type discrete [2] { n, y }; }
+variable b { type discrete [2] { n, y }; }
+probability ( a | b ) { table .5 .5 .5 .5; }
+probability ( b | a ) { table .5 .5 .5 .5; }
+"""
 WRONG = {
     "": "line 1: holds no variable",
     "network x { }\nnode a { }": "line 2: wanted network, variable or probability with a block in braces, g",
     "variable a { type real; }": "line 1: wanted type discrete",
-    "variable a {\n type discrete [2] { x, y, z };\n}": "line 2: variable 'a' has 2 states that differ, got",
-    "variable a {\n type discrete [2] { x, x };\n}": "line 2: variable 'a' has 2 states that differ",
+    "variable a {\n type discrete [2] { x, y, z };\n}": "line 2: wanted 2 states of variable 'a'",
+    "variable a {\n type discrete [2] { x, x };\n}": "line 2: wanted 2 states of variable 'a'",
     "variable a {\n type discrete [1] { x };\n states;}": "line 3: wanted a property or } in the variable b",
     HEAD + "variable wet { type discrete [1] { x }; }": "line 8: variable 'wet' is declared twice",
     RAIN + " table 0.8, 0.2;\n}": "line 10: no probability block of 'wet'",
@@ -113,6 +118,7 @@ WRONG = {
     WET + " (yes) .1 .3 .6;\n (maybe) 1 0 0;\n}": "line 11: 'rain' has no state 'maybe'; its states are no,",
     WET + " (yes, no) .1 .3 .6;\n}": "line 10: the row (yes, no) names 2 states, wanted one of each of rain",
     WET + " (yes) .1 .3 .6;\n (yes) 1 0 0;\n}": "line 11: the row (yes) of 'wet' is given twice",
+    RING: "line 3: the network has the cycle",
     TEXT + "probability ( rain ) { table .5, .5; }": "line 13: probability: 'rain' has two blocks",
 }
 
@@ -124,3 +130,17 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path, text):
     with pytest.raises(DataError) as problem:
         read_bif(path)
     assert str(problem.value).startswith(f"{path}, {WRONG[text]}")
+
+
+def test_states_that_are_one_as_text_are_refused(tmp_path):
+    g = FactorGraph()
+    g.factor(Table(np.log([0.5, 0.5])), g.variable("a", states=[1, "1"]))
+    with pytest.raises(DataError, match="cannot hold the states of 'a', 1, '1'"):
+        write_bif(g, tmp_path / "a.bif")
+
+
+def test_names_that_look_like_comments_come_back(tmp_path):
+    g = FactorGraph()
+    g.factor(Table(np.log([0.5, 0.5])), g.variable("a//b", states=["x", "/*y"]))
+    write_bif(g, tmp_path / "a.bif")
+    assert read_bif(tmp_path / "a.bif").state_names == {"a//b": ("x", "/*y")}

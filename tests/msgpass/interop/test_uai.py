@@ -113,7 +113,7 @@ WRONG = {
     "": "line 1: is empty",
     "TREE\n1": "line 1: wanted MARKOV or BAYES, got 'TREE'",
     "MARKOV\n2\n2": "line 3: wanted the states of a variable, but the file ends here",
-    "MARKOV\n1\n2.5": "line 3: wanted the states of a variable, a whole number ≥ 1, got 2.5",
+    "MARKOV\n1\n2.5": "line 3: wanted the states of a variable, a whole number from 1 to 16777216, got 2.5",
     "MARKOV\n2\n2 2\n1\n2 0 5": "line 5: wanted a variable of factor 0, a whole number from 0 to 1, got 5",
     "MARKOV\n2\n2 2\n1\n2 1 1\n4 1 1 1 1": "line 5: factor 0 names a variable twice: 1 1",
     "MARKOV\n2\n2 2\n1\n3 0 1 0": "line 5: wanted how many variables factor 0 has",

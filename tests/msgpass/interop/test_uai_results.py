@@ -67,7 +67,7 @@ def test_read(tmp_path, text):
 
 
 WRONG = {
-    "ABC 1": "line 1: wanted PR or MAR or MPE or MMAP, got 'ABC'",
+    "ABC 1": "line 1: wanted PR or MAR or MPE or MAP or MMAP, got 'ABC'",
     "PR": "line 1: wanted log₁₀ Z, but the file ends here",
     "MAR\n1\n2 .5": "line 3: wanted the marginal of variable 0, but the file ends here",
     "MPE\n3 0\n1\n1 1": "line 4: 1 numbers follow after the result",
