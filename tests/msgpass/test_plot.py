@@ -99,7 +99,7 @@ def test_a_run_shows_beliefs_and_what_factors_say():
     big.factor(Table(np.zeros((2, 2))), z[:-1], z[1:])
     with pytest.raises(UnsupportedError, match="up to 200 factor instances"):
         run(big).plot_graph()
-    with pytest.raises(UnavailableError, match="passes no messages between weak"):
+    with pytest.raises(UnavailableError, match="passes no message between weak"):
         run(g, schedule=JunctionTree()).message(g["weak"], a)
 
 
