@@ -1,26 +1,23 @@
 """Which sweep a run takes: NumPy's for any algebra and for small work, compiled ones beyond.
 
-The two agree to rounding.
+The two agree to rounding, so the choice is by size alone: a run gives the same bits whenever it is made.
 """
 
 from __future__ import annotations
 
 from msgpass.algebra import MaxProduct, SumProduct
 from msgpass.kernels.interface_reference import InterfaceReference
-from msgpass.kernels.policy import prefer_kernel
 from msgpass.sweeps.interface.tables import exponentials
 
-REFERENCE_STEPS = 3
-"""Steps of a chain in NumPy that a clique in NumPy is worth."""
+FEWEST = 64
+"""Cliques from which the compiled sweep is worth its loading; one takes NumPy about 0.1 ms."""
 
 
 def make_sweep(layout, tables, algebra):
     """Messages that run forward, with what runs backward on demand."""
     made = layout.programs, layout.slices, tables, layout.batch
     cliques = int(layout.slices.number[-1])
-    if type(algebra) not in (SumProduct, MaxProduct) or not prefer_kernel(
-        REFERENCE_STEPS * cliques, 1, "interface_sum"
-    ):
+    if type(algebra) not in (SumProduct, MaxProduct) or cliques < FEWEST:
         return InterfaceReference(*made, algebra.reduce)
     from msgpass.kernels.interface_compiled import InterfaceCompiled
 
