@@ -180,6 +180,6 @@ def _rows(checks) -> tuple[list[np.ndarray], int]:
 def _only_ones(entries) -> None:
     if (entries != 1).any():
         raise DataError(
-            f"a parity-check matrix holds zeros and ones, got {entries[entries != 1].flat[0]}; with the bits of "
-            "each check in place of a matrix, give n, the length of a word, too"
+            f"a parity-check matrix holds zeros and ones, got {entries[entries != 1].flat[0]}; with the bits "
+            "of each check in place of a matrix, give n, the length of a word, too"
         )
