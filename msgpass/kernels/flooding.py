@@ -189,18 +189,18 @@ class _State:
         from msgpass.kernels.flooding_residual import advance, begin
 
         program, edges = self.program, len(self.program.variable)
-        pending, residual, moved = np.empty_like(self.flat), np.empty(edges), np.empty(edges)
+        pending, moved, keys = np.empty_like(self.flat), np.empty(edges), np.empty(edges)
         heap, spot = np.empty(edges, np.int64), np.empty(edges, np.int64)
         how = self.maximise, self.damping, *self.scratch
-        impossible = begin(program, self.total, self.dead, self.flat, pending, residual, heap, spot, *how)
-        history, updates, sweep = [float(residual[heap[0]])], 0, self.problem.messages
+        impossible = begin(program, self.total, self.dead, self.flat, pending, moved, heap, keys, spot, *how)
+        history, updates, sweep = [float(keys[0])], 0, self.problem.messages
         while not impossible and history[-1] > tol and updates < max_iter * sweep:
             sent, impossible = advance(
-                program, sweep, tol, self.total, self.dead, self.flat, pending, residual, moved, heap, spot,
+                program, sweep, tol, self.total, self.dead, self.flat, pending, moved, heap, keys, spot,
                 *how,
             )  # fmt: skip
             updates += sent
-            history.append(float(residual[heap[0]]))
+            history.append(float(keys[0]))
             self.renew()
         return Progress(np.array(history), updates, history[-1] <= tol and not impossible, impossible)
 

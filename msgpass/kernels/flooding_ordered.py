@@ -8,10 +8,10 @@ import math
 
 import numpy as np
 
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit
 
 
-@jit
+@lean_jit(forceinline=True)
 def listen(p, f, total, dead, messages, said):
     """What the variables of factor f say to it, laid end to end from ``said[0]``."""
     first = p.place[p.ends[f]]
@@ -26,7 +26,7 @@ def listen(p, f, total, dead, messages, said):
                 said[to + k] = total[at + k] - (0.0 if gone else m)
 
 
-@jit
+@lean_jit
 def answer(p, f, e, said, maximise, values, index, out):
     """The new message along edge e from what all variables say; its best state at 0.
 
@@ -39,6 +39,8 @@ def answer(p, f, e, said, maximise, values, index, out):
         index[a] = 0
         size *= p.states[first + a]
     mine, states = e - first, p.states[e]
+    if arity == 2:
+        return _across(p, f, e, mine == 0, said, maximise, out)
     for k in range(states):
         out[k] = -np.inf
     for entry in range(size):
@@ -56,6 +58,11 @@ def answer(p, f, e, said, maximise, values, index, out):
             index[a] = 0
     if not maximise:
         _sums(p, first, arity, mine, size, states, values, index, out)
+    return _topped(out, states)
+
+
+@lean_jit(forceinline=True)
+def _topped(out, states):
     top = -np.inf
     for k in range(states):
         top = max(top, out[k])
@@ -65,7 +72,28 @@ def answer(p, f, e, said, maximise, values, index, out):
     return top
 
 
-@jit
+@lean_jit(forceinline=True)
+def _across(p, f, e, first, said, maximise, out):
+    """:func:`answer` where there is one other variable, whose states need no counting."""
+    other = e + 1 if first else e - 1
+    states, others = p.states[e], p.states[other]
+    heard = p.place[other] - p.place[p.ends[f]]
+    for k in range(states):
+        start, step = (p.table[f] + k * others, 1) if first else (p.table[f] + k, states)
+        top = -np.inf
+        for y in range(others):
+            top = max(top, p.logs[start + y * step] + said[heard + y])
+        if not maximise and top > -np.inf:
+            found = 0.0
+            for y in range(others):
+                value = p.logs[start + y * step] + said[heard + y]
+                found += 1.0 if value == top else math.exp(value - top)
+            top += math.log(found)
+        out[k] = top
+    return _topped(out, states)
+
+
+@lean_jit
 def _sums(p, first, arity, mine, size, states, values, index, out):
     """log Σ exp of the entries of each state, whose maxima are in ``out``."""
     after = 1
@@ -82,7 +110,7 @@ def _sums(p, first, arity, mine, size, states, values, index, out):
         out[k] = top + math.log(found)
 
 
-@jit
+@lean_jit(forceinline=True)
 def change(old, at, new, states, damping):
     """By how much a message changes up to a constant, before damping; ``new`` is damped."""
     high, low, fresh, top = -np.inf, np.inf, False, -np.inf
@@ -104,7 +132,7 @@ def change(old, at, new, states, damping):
     return high - low if high >= low else 0.0
 
 
-@jit
+@lean_jit(forceinline=True)
 def send(p, e, new, total, dead, messages):
     """Put a message in place, and into its variable's belief."""
     at, to, c = p.where[p.variable[e]], p.place[e], p.counting[p.owner[e]]
@@ -121,7 +149,7 @@ def send(p, e, new, total, dead, messages):
         messages[to + k] = value
 
 
-@jit
+@lean_jit
 def sweep(p, start, stop, backward, total, dead, messages, maximise, damping, said, values, index, fresh):
     """Factors start, …, stop − 1 in turn, or in the opposite order: all messages of one, then the next.
 

@@ -1,50 +1,56 @@
 """The message that would change most first, compiled (Elidan, McGraw and Koller 2006).
 
-Edges stand in a binary heap by the change that is pending on them; ``spot`` says where each is.
+Edges stand in a heap by the change that is pending on them, four below each and their keys beside them, which
+takes half the misses of a binary one; ``spot`` says where each is.
 """
 
 import numpy as np
 
 from msgpass.kernels.flooding_ordered import answer, change, listen, send
-from msgpass.kernels.runtime import jit
+from msgpass.kernels.runtime import lean_jit
+
+WIDE = 4
+"""Places below each place of the heap."""
 
 
-@jit
-def rise(heap, spot, residual, at):
-    """Move what stands at a place of the heap up to where it belongs."""
-    e = heap[at]
+@lean_jit(forceinline=True)
+def rise(heap, keys, spot, at):
+    """Move what stands at a place of the heap up to where it belongs; where that is."""
+    e, key = heap[at], keys[at]
     while at > 0:
-        above = (at - 1) // 2
-        if residual[heap[above]] >= residual[e]:
+        above = (at - 1) // WIDE
+        if keys[above] >= key:
             break
-        heap[at] = heap[above]
+        heap[at], keys[at] = heap[above], keys[above]
         spot[heap[at]] = at
         at = above
-    heap[at] = e
+    heap[at], keys[at] = e, key
     spot[e] = at
     return at
 
 
-@jit
-def sink(heap, spot, residual, at):
+@lean_jit(forceinline=True)
+def sink(heap, keys, spot, at):
     """Move what stands at a place of the heap down to where it belongs."""
-    e = heap[at]
+    e, key = heap[at], keys[at]
     while True:
-        below = 2 * at + 1
-        if below >= heap.size:
+        first = WIDE * at + 1
+        if first >= heap.size:
             break
-        if below + 1 < heap.size and residual[heap[below + 1]] > residual[heap[below]]:
-            below += 1
-        if residual[heap[below]] <= residual[e]:
+        best = first
+        for below in range(first + 1, min(first + WIDE, heap.size)):
+            if keys[below] > keys[best]:
+                best = below
+        if keys[best] <= key:
             break
-        heap[at] = heap[below]
+        heap[at], keys[at] = heap[best], keys[best]
         spot[heap[at]] = at
-        at = below
-    heap[at] = e
+        at = best
+    heap[at], keys[at] = e, key
     spot[e] = at
 
 
-@jit
+@lean_jit
 def look(p, f, but, total, dead, messages, pending, moved, maximise, damping, said, values, index):
     """Pending messages of factor f, and their changes, but along ``but``; whether one leaves no state."""
     listen(p, f, total, dead, messages, said)
@@ -58,45 +64,31 @@ def look(p, f, but, total, dead, messages, pending, moved, maximise, damping, sa
     return contradictory
 
 
-@jit
-def begin(p, total, dead, messages, pending, residual, heap, spot, maximise, damping, said, values, index):
+@lean_jit
+def begin(p, total, dead, messages, pending, moved, heap, keys, spot, maximise, damping, said, values, index):
     """All pending messages, and the heap; whether one leaves no state."""
     contradictory = False
     for f in range(p.ends.size - 1):
         contradictory |= look(
-            p, f, -1, total, dead, messages, pending, residual, maximise, damping, said, values, index
+            p, f, -1, total, dead, messages, pending, moved, maximise, damping, said, values, index
         )
     for e in range(heap.size):
-        heap[e] = e
+        heap[e], keys[e] = e, moved[e]
         spot[e] = e
-    for at in range(heap.size // 2 - 1, -1, -1):
-        sink(heap, spot, residual, at)
+    for at in range((heap.size - 2) // WIDE, -1, -1):
+        sink(heap, keys, spot, at)
     return contradictory
 
 
-@jit
+@lean_jit
 def advance(
-    p,
-    most,
-    tol,
-    total,
-    dead,
-    messages,
-    pending,
-    residual,
-    moved,
-    heap,
-    spot,
-    maximise,
-    damping,
-    said,
-    values,
+    p, most, tol, total, dead, messages, pending, moved, heap, keys, spot, maximise, damping, said, values,
     index,
-):
+):  # fmt: skip
     """Send up to ``most`` messages; (how many were sent, whether one left no state)."""
     for sent in range(most):
         e = heap[0]
-        if residual[e] <= tol:
+        if keys[0] <= tol:
             return sent, False
         send(p, e, pending[p.place[e] :], total, dead, messages)
         v, contradictory = p.variable[e], False
@@ -110,8 +102,9 @@ def advance(
             )
             for changed in range(p.ends[f], p.ends[f + 1]):
                 if changed != own:
-                    residual[changed] = moved[changed]  # one at a time, or the heap breaks in two places
-                    sink(heap, spot, residual, rise(heap, spot, residual, spot[changed]))
+                    at = spot[changed]
+                    keys[at] = moved[changed]  # one at a time, or the heap breaks in two places
+                    sink(heap, keys, spot, rise(heap, keys, spot, at))
         if contradictory:
             return sent + 1, True
     return most, False
