@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 from msgpass.algebra.sum_product import SumProduct
 from msgpass.algebra.tables import TableAlgebra
@@ -37,7 +38,8 @@ class Tempered(TableAlgebra):
     """
 
     def __init__(self, temperature: float):
-        if isinstance(temperature, bool) or not (math.isfinite(temperature) and temperature > 0):
+        number = isinstance(temperature, Real) and not isinstance(temperature, bool)
+        if not (number and math.isfinite(temperature) and temperature > 0):
             raise DataError(
                 f"Tempered: the temperature is a number > 0, got {temperature!r}; at 0 it is MaxProduct()"
             )

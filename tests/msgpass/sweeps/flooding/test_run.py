@@ -263,3 +263,9 @@ def test_ties_are_named():
     x = g.sequence("x", length=3, states=2)
     g.factor(Table([[1.0, 0.0], [0.0, 1.0]]), x[[0, 1, 2]], x[[1, 2, 0]])
     assert run(g, MaxProduct(), Flooding("flood")).convergence.ties == ("x[0]", "x[1]", "x[2]")
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, np.nan, np.inf, "hot", None, True])
+def test_a_temperature_is_a_number_above_zero(temperature):
+    with pytest.raises(DataError, match="a number > 0"):
+        Tempered(temperature)
