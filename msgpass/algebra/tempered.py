@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
+
+import numpy as np
 
 from msgpass.algebra.sum_product import SumProduct
 from msgpass.algebra.tables import TableAlgebra
@@ -38,8 +39,11 @@ class Tempered(TableAlgebra):
     """
 
     def __init__(self, temperature: float):
-        number = isinstance(temperature, Real) and not isinstance(temperature, bool)
-        if not (number and math.isfinite(temperature) and temperature > 0):
+        if (
+            not isinstance(temperature, int | float | np.number)
+            or isinstance(temperature, bool)
+            or not (math.isfinite(temperature) and temperature > 0)
+        ):
             raise DataError(
                 f"Tempered: the temperature is a number > 0, got {temperature!r}; at 0 it is MaxProduct()"
             )
