@@ -61,7 +61,10 @@ def test_numbered_by_a_graph(tmp_path):
     write_evid(path, [{}, {"w": 1}], g)
     assert path.read_text().split("\n") == ["2", "2 4 1 6 0", "3 3 1 4 1 6 0", ""]
     assert len(read_evid(path, g)) == 2
-    for text, problem in (("1 9 0", "variable 9.*has 7 variables"), ("1 3 3", "variable 3 is in state 3")):
+    for text, problem in (
+        ("1 9 0", "line 1: variable 9.*has 7 variables"),
+        ("1 3 3", "line 1: variable 3 is in state 3"),
+    ):
         path.write_text(text)
         with pytest.raises(DataError, match=problem):
             read_evid(path, g)

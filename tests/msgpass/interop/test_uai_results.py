@@ -54,6 +54,7 @@ READ = {
     "PR\n-3.5": ("PR", [-3.5]),
     "PR\n2\n-3.5\n-4": ("PR", [-3.5, -4.0]),
     "PR\n-BEGIN-\n-9\n-BEGIN-\n-3.5": ("PR", [-3.5]),
+    "PR\n1\n-9\n-BEGIN-\n1\n-3.5": ("PR", [-3.5]),
     "mmap\n2 0 1 3 0": ("MMAP", [{0: 1, 3: 0}]),
     "MMAP\n1\n2 0 1 3 0": ("MMAP", [{0: 1, 3: 0}]),
 }
@@ -70,6 +71,7 @@ WRONG = {
     "ABC 1": "line 1: wanted PR or MAR or MPE or MAP or MMAP, got 'ABC'",
     "PR": "line 1: wanted log₁₀ Z, but the file ends here",
     "MAR\n1\n2 .5": "line 3: wanted the marginal of variable 0, but the file ends here",
+    "MAR\n1 2 1.5\n-.5": "line 3: the marginal of variable 0 has the negative number -0.5",
     "MPE\n3 0\n1\n1 1": "line 4: 1 numbers follow after the result",
     "PR\n-BEGIN-\n1\n-BEGIN-\nx": "line 5: wanted a number, got 'x'",
 }
