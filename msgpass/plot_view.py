@@ -17,6 +17,9 @@ from msgpass.nodes import Observation, Parameter, Sequence
 HIGH, WIDEST = 0.95, 17.0
 """Inches from layer to layer, and of a figure."""
 
+NEAREST = 0.7
+"""Of two parts that springs place, in the layout's units: a circle and its name."""
+
 MOST_NAMES = 16
 """Factors that are named; beyond, names would lie on each other."""
 
@@ -77,6 +80,7 @@ class Drawn:
         self.place = {k: (x, HIGH * y) for k, (x, y) in self.place.items()}
         for factor, child in children.items():
             if factor not in self.view.parts:
+                self.route_moral(child, self.scopes_of(factor), routes)
                 continue
             x, y = self.place[child]
             self.place[factor] = (x, y + 0.36)
@@ -84,6 +88,13 @@ class Drawn:
                 if parent != child:
                     bends = [(a, HIGH * b) for a, b in routes[parent, child][1:-1]]
                     self.routes[parent, factor] = [self.place[parent], *bends, self.place[factor]]
+
+    def route_moral(self, child: str, scope: list[str], routes) -> None:
+        """Lines from parents to a child where the view has no factors: round what lies between."""
+        for parent in scope:
+            if parent != child:
+                points = [(x, HIGH * y) for x, y in routes[parent, child]]
+                self.routes[parent, child], self.routes[child, parent] = points, points[::-1]
 
     def scopes_of(self, factor: str) -> list[str]:
         """Variables of a factor, also where the view does not show it."""
@@ -116,7 +127,11 @@ class Drawn:
         large = [f for f, scope in self.scopes.items() if len(set(scope)) > 2]
         joins += [(f, v) for f in large for v in self.scopes[f]]
         found = springs([*self.variables, *large], joins)
-        self.place = {k: (1.3 * x, 1.3 * y) for k, (x, y) in found.items()}
+        xy = 1.3 * np.array(list(found.values())).reshape(-1, 2)
+        if 1 < len(xy) <= 200:  # circles that would lie on each other ask for a larger figure
+            near = np.hypot(*(xy[:, None] - xy).T) + np.eye(len(xy)) * 9.0
+            xy = xy * float(np.clip(NEAREST / max(near.min(), 1e-9), 1.0, 2.2))
+        self.place = dict(zip(found, map(tuple, xy.tolist()), strict=True))
         self.between()
 
     def between(self) -> None:
