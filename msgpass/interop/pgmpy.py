@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from msgpass.errors import DataError, GraphError, MissingDependencyError, UnsupportedError
-from msgpass.interop.directed import Conditional, conditionals_of, log, network_graph, state_names
+from msgpass.interop.directed import (
+    TOLERANCE,
+    Conditional,
+    conditionals_of,
+    log,
+    network_graph,
+    state_names,
+)
 from msgpass.interop.tables import WrittenOut, written_out
 
 KINDS = ("bayes", "factor", "markov", "dynamic")
@@ -94,6 +101,12 @@ def from_pgmpy(model, length: int | None = None, parameters: bool = True):
 def conditional_of(cpd, names: dict) -> Conditional:
     """A TabularCPD with the variable last; ``names`` maps pgmpy's nodes to ours."""
     first, *rest = cpd.variables
+    sums = np.asarray(cpd.values).sum(axis=0).ravel()
+    if np.abs(sums - 1).max() > TOLERANCE:
+        raise DataError(
+            f"the CPD of {first} is no distribution: a column sums to {sums[np.argmax(np.abs(sums - 1))]:.6g}; "
+            "cpd.normalize() makes it one"
+        )
     return Conditional(
         names[first], tuple(names[v] for v in rest), np.moveaxis(np.asarray(cpd.values), 0, -1)
     )
@@ -134,6 +147,13 @@ def _from_factors(model, parameters: bool):
     from msgpass.potentials import Table
 
     variables = dict.fromkeys(v for f in model.factors for v in f.variables)
+    if type(model).__name__.endswith("MarkovNetwork"):
+        alone = [str(v) for v in model.nodes() if v not in variables]
+        if alone:
+            raise GraphError(
+                f"no factor is over {', '.join(alone)}, so that nothing says which states they have; add one "
+                "with model.add_factors(…)"
+            )
     names, graph = names_of(variables), FactorGraph()
     known: dict = {}
     for f in model.factors:

@@ -299,3 +299,21 @@ def test_what_pgmpy_has_not_said(pgmpy):
         from_pgmpy(model, length=2)
     with pytest.raises(UnsupportedError, match="got int"):
         from_pgmpy(3)
+
+
+def test_columns_that_are_no_distributions_are_told(pgmpy):
+    model = pgmpy.models.DiscreteBayesianNetwork()
+    model.add_node("a")
+    cpd = pgmpy.factors.discrete.TabularCPD("a", 2, [[0.5], [0.5]])
+    cpd.values = np.array([0.5, 0.9])
+    model.add_cpds(cpd)
+    with pytest.raises(DataError, match=r"the CPD of a is no distribution: a column sums to 1.4"):
+        from_pgmpy(model)
+
+
+def test_variables_of_a_markov_network_that_are_in_no_factor_are_told(pgmpy):
+    model = pgmpy.models.DiscreteMarkovNetwork([("a", "b")])
+    model.add_node("c")
+    model.add_factors(pgmpy.factors.discrete.DiscreteFactor(["a", "b"], [2, 2], np.ones(4)))
+    with pytest.raises(GraphError, match="no factor is over c"):
+        from_pgmpy(model)
