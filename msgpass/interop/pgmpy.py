@@ -102,9 +102,10 @@ def conditional_of(cpd, names: dict) -> Conditional:
     """A TabularCPD with the variable last; ``names`` maps pgmpy's nodes to ours."""
     first, *rest = cpd.variables
     sums = np.asarray(cpd.values).sum(axis=0).ravel()
-    if np.abs(sums - 1).max() > TOLERANCE:
+    worst = sums[np.argmax(np.abs(sums - 1))]
+    if abs(worst - 1) > TOLERANCE:
         raise DataError(
-            f"the CPD of {first} is no distribution: a column sums to {sums[np.argmax(np.abs(sums - 1))]:.6g}; "
+            f"the CPD of {first} is no distribution: a column sums to {worst:.6g}; "
             "cpd.normalize() makes it one"
         )
     return Conditional(
